@@ -1,0 +1,176 @@
+"""The code that writes a file safely: temp file, fsync, rename, fsync of the folder.
+
+Nothing else in the project knows how. After `write_atomic` returns, the content survives a power
+cut; if it raises, the old content is untouched and no temp file is left. Foreign `OSError`s leave
+this room as `ResourceError` (the operator of the machine acts) or `InputError` (a wrong path).
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> write_atomic(folder / "note.txt", b"safe")
+    >>> read_limited(folder / "note.txt", limit_bytes=100)
+    b'safe'
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from edgewright.errors import EdgewrightError, InputError, ResourceError
+
+_TEMP_PREFIX = ".tmp-"
+
+
+def translated(error: OSError, path: Path, *, doing: str) -> EdgewrightError:
+    """The project's own error for a failed file operation."""
+    where = f"{doing} {path}"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return ResourceError(
+                f"{where}: the disk is full", hint="free some space and run the command again"
+            )
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return ResourceError(
+                f"{where}: permission denied",
+                hint="choose a folder that you may write to, or fix its owner",
+            )
+        case errno.ENOENT:
+            return InputError(f"{where}: no such file or folder", hint="check the path")
+        case errno.EISDIR:
+            return InputError(
+                f"{where}: it is a folder, a file was expected", hint="check the path"
+            )
+        case errno.ENOTDIR:
+            return InputError(
+                f"{where}: a part of the path is a file, a folder was expected",
+                hint="check the path",
+            )
+        case _:
+            return ResourceError(
+                f"{where}: {error.strerror or error}", hint="check the disk (dmesg, smartctl)"
+            )
+
+
+@contextlib.contextmanager
+def file_errors(path: Path, *, doing: str) -> Iterator[None]:
+    """Translate every `OSError` of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise translated(error, path, doing=doing) from error
+
+
+def fsync_dir(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_dirs(folder: Path) -> Path:
+    """Create a folder and its parents."""
+    with file_errors(folder, doing="creating"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A file that appears under its name whole or not at all."""
+    make_dirs(path.parent)
+    with file_errors(path, doing="writing"):
+        handle, temp_name = tempfile.mkstemp(dir=path.parent, prefix=_TEMP_PREFIX)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temp_name).replace(path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                Path(temp_name).unlink()
+            raise
+        fsync_dir(path.parent)
+
+
+def write_atomic(path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
+    """Replace a file's content as one step.
+
+    Raises:
+        ResourceError: the disk is full, or the folder may not be written.
+    """
+    with atomic_file(path, mode=mode) as file:
+        for chunk in [content] if isinstance(content, bytes) else content:
+            file.write(chunk)
+
+
+def read_limited(path: Path, *, limit_bytes: int) -> bytes:
+    """A file's content, refused when it is larger than it may be.
+
+    Raises:
+        InputError: the file is absent, a folder, or larger than the limit.
+    """
+    with file_errors(path, doing="reading"), path.open("rb") as file:
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise InputError(
+            f"reading {path}: larger than {limit_bytes} bytes", hint="this is not the expected file"
+        )
+    return content
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears under its name whole or not at all; `path` must not exist yet.
+
+    Files inside are fsynced by whoever writes them (`write_atomic` does).
+    """
+    make_dirs(path.parent)
+    with file_errors(path, doing="writing"):
+        temp = Path(tempfile.mkdtemp(dir=path.parent, prefix=_TEMP_PREFIX))
+        try:
+            temp.chmod(0o755)
+            yield temp
+            fsync_dir(temp)
+            temp.rename(path)
+        except BaseException:
+            shutil.rmtree(temp, ignore_errors=True)
+            raise
+        fsync_dir(path.parent)
+
+
+def swap_symlink(link: Path, target: str) -> None:
+    """Point a symlink somewhere else as one step."""
+    with file_errors(link, doing="switching"):
+        temp = link.with_name(f"{_TEMP_PREFIX}{link.name}-{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):
+            temp.unlink()
+        temp.symlink_to(target)
+        temp.replace(link)
+        fsync_dir(link.parent)
+
+
+def remove_leftovers(folder: Path) -> list[str]:
+    """Delete temp files and folders that a power cut left behind; returns their names."""
+    if not folder.is_dir():
+        return []
+    leftovers = sorted(entry for entry in folder.iterdir() if entry.name.startswith(_TEMP_PREFIX))
+    for entry in leftovers:
+        remove_tree(entry)
+    return [entry.name for entry in leftovers]
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a file or a folder with all that is in it; absent is fine."""
+    with file_errors(path, doing="removing"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

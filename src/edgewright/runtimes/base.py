@@ -1,0 +1,98 @@
+"""The port: a runtime opens model files of its formats as sessions; a session turns arrays into
+arrays.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.errors import InputError
+
+Array = NDArray[Any]
+
+
+class EngineTensor(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor as the engine file itself declares it. None is a dimension of any size."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+class Availability(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an engine can run here; if not, why, and what to install or attach."""
+
+    available: bool
+    version: str = ""
+    reason: str = ""
+    install: str = ""
+
+
+class Session(Protocol):
+    """A loaded model. Sessions may be called from several threads at once."""
+
+    @property
+    def inputs(self) -> tuple[EngineTensor, ...]:
+        """What the model takes."""
+
+    @property
+    def outputs(self) -> tuple[EngineTensor, ...]:
+        """What the model gives."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """One pass.
+
+        Raises:
+            InputError: a feed is missing, superfluous, or of the wrong type or shape.
+            DeviceError: the engine itself failed.
+        """
+
+    def close(self) -> None:
+        """Let go of the model's memory."""
+
+
+class Runtime(Protocol):
+    """An engine. `formats` are the bundle's format words it opens ("onnx", "reference", ...)."""
+
+    name: str
+    formats: tuple[str, ...]
+
+    def availability(self) -> Availability:
+        """Whether it can run on this machine, without loading a model."""
+
+    def open(self, path: Path, *, threads: int = 1) -> Session:
+        """Load a model file.
+
+        Raises:
+            UnavailableError: the engine is not installed here.
+            InputError: the file is not a model of this engine's formats.
+        """
+
+
+def checked_feeds(feeds: Mapping[str, Array], inputs: tuple[EngineTensor, ...]) -> dict[str, Array]:
+    """The feeds as contiguous arrays, refused by name when they do not fit what the engine
+    declares.
+    """
+    names = [tensor.name for tensor in inputs]
+    if set(feeds) != set(names):
+        raise InputError(
+            f"the engine takes inputs {names}, got {sorted(feeds)}",
+            hint="check the contract's steps",
+        )
+    for tensor in inputs:
+        array = feeds[tensor.name]
+        shape_fits = len(array.shape) == len(tensor.shape) and all(
+            want is None or want == have
+            for want, have in zip(tensor.shape, array.shape, strict=True)
+        )
+        if not shape_fits or array.dtype != np.dtype(tensor.dtype):
+            raise InputError(
+                f"engine input {tensor.name!r} expects {tensor.dtype} {list(tensor.shape)}, "
+                f"got {array.dtype} {list(array.shape)}",
+                hint="check the contract's steps",
+            )
+    return {name: np.ascontiguousarray(feeds[name]) for name in names}

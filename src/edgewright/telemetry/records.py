@@ -1,0 +1,54 @@
+"""What a device may tell. (`device`, `sequence`) names a record once and for all: sending is
+idempotent.
+"""
+
+import msgspec
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    device: str
+    sequence: int
+    at_s: float
+    schema_version: int = 1
+
+
+class UpdateRecord(_Record, frozen=True, kw_only=True, tag="update"):
+    """The agent changed state for a bundle, with the reason where there is one."""
+
+    bundle: str
+    state: str
+    model: str = ""
+    version: str = ""
+    reason: str = ""
+
+
+class HealthRecord(_Record, frozen=True, kw_only=True, tag="health"):
+    """How the device itself is."""
+
+    memory_free_mb: float
+    disk_free_mb: float
+    temperature_c: float | None = None
+
+
+class ServingRecord(_Record, frozen=True, kw_only=True, tag="serving"):
+    """What a model did since the last such record."""
+
+    model: str
+    bundle: str
+    requests: int
+    errors: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+
+
+class DriftRecord(_Record, frozen=True, kw_only=True, tag="drift"):
+    """A channel or embedding left its reference, with the named cause and the evidence for it."""
+
+    model: str
+    channel: str
+    cause: str
+    score: float
+    limit: float
+
+
+Record = UpdateRecord | HealthRecord | ServingRecord | DriftRecord

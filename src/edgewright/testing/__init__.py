@@ -1,0 +1,5 @@
+"""Fakes of the ports, for tests and benchmarks only (an import-linter contract says so)."""
+
+from edgewright.testing.clock import FakeClock
+
+__all__ = ["FakeClock"]

@@ -1,0 +1,5 @@
+"""What crosses a network, as typed values with codecs for both directions, versioned.
+
+`device_api` is between a device and the fleet, `v2` between a client and a server (the V2 / Open
+Inference Protocol). Neither opens a socket: `transports` moves the bytes.
+"""
