@@ -174,3 +174,34 @@ def remove_tree(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def appended_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A file to write at its end, fsynced when the block ends well; made when it is absent.
+
+    Unlike `atomic_file` a cut may leave a part of what was written: readers must tell that part.
+    """
+    make_dirs(path.parent)
+    with file_errors(path, doing="writing"):
+        is_new = not path.exists()
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "ab", buffering=0) as file:
+            yield file
+            os.fsync(file.fileno())
+        if is_new:
+            fsync_dir(path.parent)
+
+
+def truncate(path: Path, size_bytes: int) -> None:
+    """Cut a file's end off, for good."""
+    with file_errors(path, doing="truncating"), path.open("rb+") as file:
+        file.truncate(size_bytes)
+        os.fsync(file.fileno())
+
+
+def move(path: Path, target: Path) -> None:
+    """Give a whole, synced file or folder another name as one step."""
+    with file_errors(path, doing="moving"):
+        path.replace(target)
+        fsync_dir(target.parent)

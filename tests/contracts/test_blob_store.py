@@ -1,0 +1,64 @@
+"""What every blob store keeps."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from edgewright.errors import InputError, TrustError
+from edgewright.stores import BlobStore, FolderBlobs
+
+
+@pytest.fixture(params=["folder"])
+def blobs(tmp_path: Path) -> BlobStore:
+    return FolderBlobs(tmp_path / "blobs")
+
+
+def test_content_comes_back_under_its_own_hash(blobs: BlobStore) -> None:
+    sha256 = blobs.add(b"weights")
+    assert sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert blobs.read(sha256) == b"".join(blobs.chunks(sha256)) == b"weights"
+    assert blobs.size_bytes(sha256) == 7
+
+
+def test_adding_twice_changes_nothing(blobs: BlobStore) -> None:
+    assert blobs.add(b"same") == blobs.add(b"same")
+    assert len(list(blobs.ids())) == 1
+
+
+def test_a_stream_is_stored_when_it_is_the_promised_one(blobs: BlobStore) -> None:
+    sha256 = hashlib.sha256(b"onetwo").hexdigest()
+    blobs.add_stream([b"one", b"two"], sha256=sha256)
+    assert blobs.read(sha256) == b"onetwo"
+
+
+def test_a_stream_leaves_nothing_when_it_is_another_one(blobs: BlobStore) -> None:
+    with pytest.raises(TrustError, match="hashes to"):
+        blobs.add_stream([b"other"], sha256="0" * 64)
+    assert list(blobs.ids()) == []
+
+
+def test_an_absent_blob_is_an_input_error(blobs: BlobStore) -> None:
+    assert not blobs.has("0" * 64)
+    with pytest.raises(InputError):
+        blobs.read("0" * 64)
+    with pytest.raises(InputError):
+        blobs.size_bytes("0" * 64)
+
+
+def test_removing_twice_is_fine(blobs: BlobStore) -> None:
+    sha256 = blobs.add(b"gone")
+    blobs.remove(sha256)
+    blobs.remove(sha256)
+    assert not blobs.has(sha256)
+
+
+def test_ids_are_sorted(blobs: BlobStore) -> None:
+    added = {blobs.add(b"%d" % number) for number in range(20)}
+    assert list(blobs.ids()) == sorted(added)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../" * 20 + "etc/passwd", "A" * 64, "0" * 63])
+def test_a_name_that_is_no_hash_is_refused(blobs: BlobStore, name: str) -> None:
+    with pytest.raises(InputError, match="64 hexadecimal digits"):
+        blobs.read(name)
