@@ -1,0 +1,66 @@
+"""A contract and a session together: raw request arrays in, contract outputs out.
+
+The one way to run a model. The server, the probe, parity checks and validation all use it, so what
+was verified is what is served.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgewright.contract import Contract, Tensor
+from edgewright.errors import DeviceError, InputError
+from edgewright.runtimes.base import Array, EngineTensor, Session
+from edgewright.steps import check_inputs, postprocess, preprocess
+
+
+class LoadedModel:
+    """An engine session that keeps its contract at both doors."""
+
+    def __init__(self, contract: Contract, session: Session) -> None:
+        self.contract = contract
+        self.session = session
+
+    def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The contract's outputs for one request.
+
+        Raises:
+            InputError: the request is out of contract; the message names the field.
+            DeviceError: the engine failed or answered something that is not finite.
+        """
+        check_inputs(self.contract, arrays)
+        return self.predict_checked(arrays)
+
+    def predict_checked(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The same for a request whose inputs were checked at the door already."""
+        answers = self.session.run(preprocess(self.contract, arrays))
+        for name, answer in answers.items():
+            if answer.dtype.kind == "f" and not np.isfinite(answer).all():
+                raise DeviceError(
+                    f"the engine's output {name!r} holds NaN or infinity",
+                    hint="verify the model against its golden vectors",
+                )
+        return postprocess(self.contract, answers)
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self.session.close()
+
+
+def infer_contract(session: Session) -> Contract:
+    """The contract that a bare engine file implies: its own tensors, no steps, no ranges."""
+    return Contract(
+        inputs=tuple(_declared(tensor) for tensor in session.inputs),
+        outputs=tuple(_declared(tensor) for tensor in session.outputs),
+    )
+
+
+def _declared(tensor: EngineTensor) -> Tensor:
+    shape = tuple(
+        size if size is not None else "batch" if axis == 0 else f"dim{axis}"
+        for axis, size in enumerate(tensor.shape)
+    )
+    try:
+        return Tensor(name=tensor.name, dtype=tensor.dtype, shape=shape)  # type: ignore[arg-type]  # engines name numpy types
+    except ValueError as error:
+        raise InputError(f"the model's tensor {tensor.name!r}: {error}") from error
