@@ -1,0 +1,362 @@
+"""The server's side of one HTTP/1.1 connection: frames requests, writes answers in order.
+
+A head that is byte for byte one seen before is not parsed again: clients of an inference server
+repeat theirs. llhttp judges every new one from a fresh state, so the verdict is a function of the
+bytes alone. Framing is ours after that: a length or, for chunked bodies, the parser that read the
+head.
+"""
+
+import asyncio
+from typing import Any, Protocol, cast
+
+import httptools
+import orjson
+
+from edgewright.transports._http1_head import BadRequestError, Collector, parse_head
+from edgewright.transports._http1_text import preamble, status_and_headers
+from edgewright.transports.base import Application, Head, Limits, Response
+
+_HEAD_END = b"\r\n\r\n"
+_KEPT_HEAD_BYTES = 2048
+_HELD_BYTES = 64 << 10
+_LINGER_S = 2.0
+_RECENT_S = 1.0
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_WITHOUT_BODY = frozenset({204, 304})
+_CLOSE = b"connection: close\r\n"
+_NEVER = float("inf")
+
+
+class House(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    application: Application
+    limits: Limits
+    heads: dict[bytes, Head]
+    is_closing: bool
+    now_s: float
+    date: bytes
+
+    def admit(self, connection: "Connection") -> bool:
+        """Take a new peer, or not."""
+
+    def forget(self, connection: "Connection") -> None:
+        """A peer has left."""
+
+    def keep_head(self, raw: bytes, head: Head) -> None:
+        """Remember what these bytes mean."""
+
+    def count_refusal(self, status: int) -> None:
+        """A request was answered by the transport itself."""
+
+
+class Connection(asyncio.Protocol):
+    """One peer. At most one request is with the application at any time; the rest waits here."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._limits = house.limits
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._buffer = bytearray()
+        self._searched = 0
+        self._pending: Head | None = None
+        self._chunked: tuple[Collector, Any] | None = None
+        self._is_pumping = False
+        self._is_blocked = False
+        self._is_paused = False
+        self._is_ending = False
+        self._task: asyncio.Task[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self.head: Head | None = None
+        self.served = 0
+        self.is_closed = False
+        self.deadline_s = _NEVER
+        self.peer = ""
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+        self.deadline_s = self._house.now_s + self._limits.header_timeout_s
+        if not self._house.admit(self):
+            self._answer_error(BadRequestError(503, "too many connections; try again later"))
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self._buffer.clear()
+        self._house.forget(self)
+        if self._task is not None:
+            self._task.cancel()
+        self._wake_writer()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        if not self._buffer and self._pending is None:
+            if self.head is None and not self._is_blocked:
+                used = self._take_known(data)
+                if used == len(data) or self._is_ending:
+                    return
+                data = data[used:]
+            if self.head is None:
+                self.deadline_s = self._house.now_s + self._limits.header_timeout_s
+        self._buffer += data
+        if self.head is not None or self._is_blocked:
+            self._hold_back()
+        elif not self._is_pumping:
+            self._pump()
+
+    def pause_writing(self) -> None:
+        self._is_blocked = True
+
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        self._wake_writer()
+        if self.head is None and not self._is_ending:
+            self._next()
+
+    # What the application calls
+
+    def reply(self, preamble: bytes, body: bytes) -> None:
+        head = self.head
+        if head is None or self.is_closed or self._transport.is_closing():
+            return
+        self._transport.write(
+            b"%bdate: %b\r\ncontent-length: %d\r\n%b\r\n%b"
+            % (
+                preamble,
+                self._house.date,
+                len(body),
+                b"" if head.keeps_alive and not self._house.is_closing else _CLOSE,
+                body if head.method != "HEAD" else b"",
+            )
+        )
+        self.finish()
+
+    def respond(self, response: Response) -> None:
+        headers = status_and_headers(response.status, response.headers)
+        if response.status not in _WITHOUT_BODY:
+            self.reply(headers, response.body)
+            return
+        self.write(headers + (_CLOSE if self.ends_after_answer else b"") + b"\r\n")
+        self.finish()
+
+    # What a streaming answer needs
+
+    @property
+    def ends_after_answer(self) -> bool:
+        """Whether this answer is the last one of the connection."""
+        return self.head is None or not self.head.keeps_alive or self._house.is_closing
+
+    def run(self, task: asyncio.Task[None]) -> None:
+        """A task that answers; it is cancelled when the peer leaves."""
+        self._task = task
+
+    def write(self, data: bytes) -> None:
+        """Part of an answer."""
+        if not self.is_closed and not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough."""
+        if self._is_blocked and not self.is_closed:
+            self.deadline_s = self._house.now_s + self._limits.body_timeout_s
+            self._writable = asyncio.get_running_loop().create_future()
+            await self._writable
+            self.deadline_s = _NEVER
+
+    def finish(self, *, ends: bool = False) -> None:
+        """The answer is written; go on with the next request, or close."""
+        ends = ends or self.ends_after_answer
+        self.head = self._task = None
+        self.served += 1
+        if ends:
+            self._close()
+            return
+        self.deadline_s = self._house.now_s + self._limits.idle_timeout_s
+        if self._buffer or self._is_paused:
+            self._next()
+
+    # What the server calls
+
+    def abort(self) -> None:
+        """Cut the peer off."""
+        self._is_ending = True
+        self._transport.abort()
+
+    def close_if_idle(self, now_s: float) -> None:
+        """Close, unless a request is on its way or likely to be."""
+        is_between = self.head is None and self._pending is None and not self._buffer
+        idle_since_s = self.deadline_s - self._limits.idle_timeout_s
+        if is_between and (not self.served or now_s - idle_since_s >= _RECENT_S):
+            self._is_ending = True
+            self._transport.close()
+
+    def expire(self, now_s: float) -> None:
+        """Act on a deadline that has passed."""
+        if now_s < self.deadline_s or self.is_closed:
+            return
+        if self._is_ending or self._is_blocked or self.head is not None:
+            self._transport.abort()
+        elif self._pending is None and not self._buffer:
+            self._is_ending = True
+            self._transport.close()
+        else:
+            part = "headers" if self._pending is None else "body"
+            self._refuse(BadRequestError(408, f"the request's {part} did not arrive in time"))
+
+    # Framing
+
+    def _take_known(self, data: bytes) -> int:
+        """Dispatch leading whole requests whose heads are known; returns the bytes used."""
+        used, size, heads = 0, len(data), self._house.heads
+        self._is_pumping = True
+        while used < size:
+            body_at = data.find(_HEAD_END, used) + 4
+            head = heads.get(data[used:body_at]) if body_at > 3 else None
+            if head is None or size - body_at < head.content_length:
+                break
+            used = body_at + head.content_length
+            self._dispatch(head, data[body_at:used])
+            if self.head is not None or self._is_blocked or self._is_ending:
+                break
+        self._is_pumping = False
+        return used
+
+    def _pump(self) -> None:
+        self._is_pumping = True
+        try:
+            while self._buffer and self._advance():
+                if self.head is not None or self._is_blocked or self._is_ending:
+                    break
+        except BadRequestError as error:
+            self._refuse(error)
+        finally:
+            self._is_pumping = False
+
+    def _advance(self) -> bool:
+        """One step: a head, or a body. False when bytes are missing."""
+        if self._pending is None:
+            return self._read_head()
+        if self._chunked is not None:
+            return self._read_chunks(self._pending, *self._chunked)
+        length = self._pending.content_length
+        if len(self._buffer) < length:
+            return False
+        body = bytes(memoryview(self._buffer)[:length])
+        del self._buffer[:length]
+        self._dispatch(self._pending, body)
+        return True
+
+    def _read_head(self) -> bool:
+        limit = self._limits.header_bytes
+        end = self._buffer.find(_HEAD_END, self._searched) + 4
+        if end == 3 and len(self._buffer) <= limit:
+            self._searched = max(0, len(self._buffer) - 3)
+            return False
+        if end == 3 or end > limit:
+            raise BadRequestError(431, f"the headers are larger than {limit} bytes")
+        raw = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        self._searched = 0
+        head, collector, parser = parse_head(raw)
+        if head.content_length > self._limits.body_bytes:
+            raise BadRequestError(413, self._too_large())
+        if head.is_chunked:
+            self._chunked = (collector, parser)
+        elif end <= _KEPT_HEAD_BYTES and not head.expects_continue:
+            self._house.keep_head(raw, head)
+        self._start(head)
+        return True
+
+    def _start(self, head: Head) -> None:
+        """A head is read: dispatch it, or wait for its body."""
+        if head.content_length == 0 and not head.is_chunked:
+            self._dispatch(head, b"")
+            return
+        self._pending = head
+        self.deadline_s = self._house.now_s + self._limits.body_timeout_s
+        if head.expects_continue and not self._buffer:
+            self.write(_CONTINUE)
+
+    def _read_chunks(self, head: Head, collector: Collector, parser: Any) -> bool:
+        before, fed = len(collector.body), len(self._buffer)
+        try:
+            parser.feed_data(bytes(self._buffer))
+        except httptools.HttpParserError as error:
+            raise BadRequestError(400, f"not a valid chunked body: {error}") from error
+        self._buffer.clear()
+        self._searched = 0 if len(collector.body) > before else self._searched + fed
+        if len(collector.body) > self._limits.body_bytes:
+            raise BadRequestError(413, self._too_large())
+        if self._searched > self._limits.header_bytes:
+            raise BadRequestError(431, "a chunked body's extensions or trailers are too large")
+        if not collector.is_complete:
+            return False
+        if collector.messages > 1:
+            raise BadRequestError(400, "a request after a chunked body must wait for its answer")
+        self._dispatch(head, bytes(collector.body))
+        return True
+
+    def _dispatch(self, head: Head, body: bytes) -> None:
+        self._pending = self._chunked = None
+        self._searched = 0
+        self.head = head
+        self.deadline_s = _NEVER
+        self._house.application(self, head, body)
+
+    # Flow
+
+    def _next(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        if self._buffer and not self._is_pumping:
+            if self._pending is None:
+                self.deadline_s = self._house.now_s + self._limits.header_timeout_s
+            self._pump()
+
+    def _hold_back(self) -> None:
+        if len(self._buffer) > _HELD_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _wake_writer(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def _too_large(self) -> str:
+        return f"the body is larger than {self._limits.body_bytes} bytes"
+
+    def _answer_error(self, error: BadRequestError) -> None:
+        self._house.count_refusal(error.status)
+        body = orjson.dumps({"error": str(error)})
+        headers = preamble(error.status, connection="close", content_length=str(len(body)))
+        self.write(headers + b"\r\n" + body)
+        self._is_ending = True
+
+    def _refuse(self, error: BadRequestError) -> None:
+        """Answer with an error and listen no more."""
+        self._pending = self._chunked = None
+        self._answer_error(error)
+        self._close()
+
+    def _close(self) -> None:
+        """Half-close and linger: a reset would take the answer away from a peer that still
+        sends.
+        """
+        self._is_ending = True
+        self._buffer.clear()
+        self.deadline_s = self._house.now_s + _LINGER_S
+        if self.is_closed or self._transport.is_closing():
+            return
+        if not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._transport.write_eof()
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()

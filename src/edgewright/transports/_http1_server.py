@@ -1,0 +1,170 @@
+"""A listening socket, its connections, and the one timer that enforces their deadlines."""
+
+import asyncio
+import errno
+import os
+import socket
+from email.utils import formatdate
+from pathlib import Path
+
+from edgewright.clock import Clock
+from edgewright.errors import ResourceError
+from edgewright.transports._http1_connection import Connection
+from edgewright.transports.base import Application, Head, Limits
+
+_KEPT_HEADS = 1024
+_DRAIN_STEP_S = 0.02
+_BACKLOG = 1024
+
+
+class Server:
+    """Serves one application on one address; made by `start_server` and `start_application`."""
+
+    def __init__(self, application: Application, *, limits: Limits, clock: Clock) -> None:
+        self.application = application
+        self.limits = limits
+        self.heads: dict[bytes, Head] = {}
+        self.refusals: dict[int, int] = {}
+        self.is_closing = False
+        self.address = ""
+        self.now_s = clock.monotonic_s()
+        self.date = b""
+        self._clock = clock
+        self._connections: dict[Connection, None] = {}
+        self._listener: asyncio.Server | None = None
+        self._uds: Path | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.idle_timeout_s)
+        self._tick_s = min(1.0, shortest_s / 4)
+
+    @property
+    def connections(self) -> int:
+        """How many peers are connected."""
+        return len(self._connections)
+
+    def sweep(self) -> None:
+        """Read the clock and cut off the peers whose time is up."""
+        self.now_s = self._clock.monotonic_s()
+        self.date = formatdate(self._clock.wall_s(), usegmt=True).encode()
+        for connection in list(self._connections):
+            connection.expire(self.now_s)
+
+    async def close(self, drain_s: float = 5.0) -> None:
+        """Listen no more, wait up to `drain_s` for answers on their way, then cut off."""
+        self.is_closing = True
+        if self._listener is not None:
+            self._listener.close()
+        try:
+            async with asyncio.timeout(drain_s):
+                await self._drain()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._uds is not None:
+            self._uds.unlink(missing_ok=True)
+        await asyncio.sleep(0)
+
+    async def _drain(self) -> None:
+        while self._connections:
+            self.sweep()
+            for connection in list(self._connections):
+                connection.close_if_idle(self.now_s)
+            await asyncio.sleep(_DRAIN_STEP_S)
+
+    # What connections call
+
+    def admit(self, connection: Connection) -> bool:
+        """Take a new peer; when all places are taken the one that was idle longest makes room."""
+        if len(self._connections) >= self.limits.connections:
+            idle = [other for other in self._connections if other.head is None]
+            if not idle:
+                return False
+            victim = min(idle, key=lambda other: (other.served > 0, other.deadline_s))
+            victim.abort()
+            del self._connections[victim]
+        self._connections[connection] = None
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        """A peer has left."""
+        self._connections.pop(connection, None)
+
+    def keep_head(self, raw: bytes, head: Head) -> None:
+        """Remember what these bytes mean, and forget the oldest when there are many."""
+        if len(self.heads) >= _KEPT_HEADS:
+            del self.heads[next(iter(self.heads))]
+        self.heads[raw] = head
+
+    def count_refusal(self, status: int) -> None:
+        """A request was answered by the transport itself."""
+        self.refusals[status] = self.refusals.get(status, 0) + 1
+
+    # Starting
+
+    async def listen(self, *, host: str | None, port: int | None, uds: Path | None) -> None:
+        """Take the address.
+
+        Raises:
+            ResourceError: it is in use, or not this process's to take.
+        """
+        where = str(uds) if uds is not None else f"{host or '127.0.0.1'}:{port or 0}"
+        try:
+            if uds is not None:
+                await self._listen_uds(uds)
+            else:
+                await self._listen_tcp(host or "127.0.0.1", port or 0)
+        except OSError as error:
+            raise _listen_error(error, where) from error
+        self._tick()
+
+    async def _listen_uds(self, path: Path) -> None:
+        _remove_stale_socket(path)
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_unix_server(
+            lambda: Connection(self), path=str(path), backlog=_BACKLOG
+        )
+        self._uds = path
+        self.address = f"unix:{path}"
+
+    async def _listen_tcp(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Connection(self), host, port, backlog=_BACKLOG
+        )
+        bound_host, bound_port = self._listener.sockets[0].getsockname()[:2]
+        shown = f"[{bound_host}]" if ":" in bound_host else bound_host
+        self.address = f"http://{shown}:{bound_port}"
+
+    def _tick(self) -> None:
+        self.sweep()
+        self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """A socket that nobody listens on is a leftover of a killed server."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _listen_error(error: OSError, where: str) -> ResourceError:
+    if error.errno == errno.EADDRINUSE:
+        return ResourceError(
+            f"listening on {where}: the address is in use",
+            hint="stop the other server, or choose another (port 0 takes any free one)",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ResourceError(
+            f"listening on {where}: permission denied",
+            hint="choose a port above 1023, or a folder that you may write to",
+        )
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return ResourceError(f"listening on {where}: {reason}", hint="check the address")

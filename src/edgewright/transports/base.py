@@ -1,0 +1,89 @@
+"""What crosses a request-and-answer transport, as values, and the limits it is held to."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything from outside has a limit: bytes, seconds, count.
+
+    `header_timeout_s` runs from the first byte of a request to the end of its headers,
+    `body_timeout_s` from there to the end of the body, and again for a peer that does not read its
+    answer; `idle_timeout_s` between requests.
+    """
+
+    header_bytes: int = 16 << 10
+    body_bytes: int = 64 << 20
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 60.0
+    idle_timeout_s: float = 75.0
+    connections: int = 1024
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole request. Header names are lower case; path and query are percent-decoded."""
+
+    method: str
+    path: str
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    peer: str = ""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer: `body`, or a `stream` of `length` bytes (of unknown length when None)."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = {}
+    stream: AsyncIterator[bytes] | None = None
+    length: int | None = None
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """A request without its body. `target` is the request line's own text.
+
+    Equal bytes give equal heads, so a server keeps parsed ones and shares them between requests:
+    treat the dicts as frozen.
+    """
+
+    method: str
+    version: str
+    target: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    content_length: int
+    is_chunked: bool
+    keeps_alive: bool
+    expects_continue: bool
+
+
+class Exchange(Protocol):
+    """One request of one peer, waiting for exactly one answer; a peer that has left takes it in
+    silence.
+    """
+
+    @property
+    def peer(self) -> str:
+        """Who asks, for logs and metrics."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the peer has left, so that work for it can be dropped."""
+
+    def reply(self, preamble: bytes, body: bytes) -> None:
+        """Answer with a rendered status line and headers (see `http1.preamble`) and a body."""
+
+    def respond(self, response: Response) -> None:
+        """Answer with a value; its stream is ignored."""
+
+
+Application = Callable[[Exchange, Head, bytes], None]
+"""Takes a request without waiting: it answers at once, or keeps the exchange and answers later."""

@@ -1,0 +1,89 @@
+"""HTTP/1.1 on asyncio and httptools: the server and the client that every room shares.
+
+>>> import asyncio
+>>> from edgewright.clock import SystemClock
+>>> async def greet(request):
+...     return Response(status=200, body=f"hello {request.query['name']}".encode())
+>>> async def session():
+...     server = await start_server(greet, clock=SystemClock())
+...     async with Client(server.address) as client:
+...         answer = await client.request("GET", "/?name=Ada")
+...     await server.close()
+...     return answer.status, answer.body
+>>> asyncio.run(session())
+(200, b'hello Ada')
+"""
+
+from pathlib import Path
+
+from edgewright.clock import Clock
+from edgewright.transports._http1_client import Client
+from edgewright.transports._http1_files import file_response
+from edgewright.transports._http1_handler import application_of
+from edgewright.transports._http1_server import Server
+from edgewright.transports._http1_text import preamble
+from edgewright.transports.base import (
+    Application,
+    Exchange,
+    Handler,
+    Head,
+    Limits,
+    Request,
+    Response,
+)
+
+__all__ = [
+    "Application",
+    "Client",
+    "Exchange",
+    "Handler",
+    "Head",
+    "Limits",
+    "Request",
+    "Response",
+    "Server",
+    "file_response",
+    "preamble",
+    "start_application",
+    "start_server",
+]
+
+
+async def start_server(
+    handler: Handler,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    uds: Path | None = None,
+    limits: Limits | None = None,
+    clock: Clock,
+) -> Server:
+    """Serve with a handler that may wait, on loopback and a free port unless told otherwise.
+
+    A handler is cancelled when its peer leaves.
+
+    Raises:
+        ResourceError: the address is in use, or not this process's to take.
+    """
+    return await start_application(
+        application_of(handler), host=host, port=port, uds=uds, limits=limits, clock=clock
+    )
+
+
+async def start_application(
+    application: Application,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    uds: Path | None = None,
+    limits: Limits | None = None,
+    clock: Clock,
+) -> Server:
+    """Serve with an application that answers without tasks: the hot path of inference.
+
+    Raises:
+        ResourceError: the address is in use, or not this process's to take.
+    """
+    server = Server(application, limits=limits or Limits(), clock=clock)
+    await server.listen(host=host, port=port, uds=uds)
+    return server
