@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgewright.errors import InputError
+from edgewright.workbench.convert import cleaned, onnx_bytes, parse_onnx, read_onnx, write_onnx
+
+
+def relu_model(*, domain: str = "", op_type: str = "Relu") -> onnx.ModelProto:
+    node = helper.make_node(op_type, ["x"], ["y"], name="only", domain=domain)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    if domain:
+        opsets.append(helper.make_opsetid(domain, 1))
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def test_written_model_reads_back_with_the_same_bytes(tmp_path: Path) -> None:
+    content = write_onnx(relu_model(), tmp_path / "m.onnx")
+    assert onnx_bytes(read_onnx(tmp_path / "m.onnx")) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"this is a text file\n",
+        b'{"a": 1}',
+        b"\x08\x0a",
+        b"\x00" * 64,
+        b"ver https://git-lfs.github.com/spec/v1",
+    ],
+)
+def test_bytes_that_are_no_model_are_refused(content: bytes) -> None:
+    with pytest.raises(InputError, match="not an ONNX model"):
+        parse_onnx(content, source="m.onnx")
+
+
+def test_a_truncated_model_is_refused() -> None:
+    content = onnx_bytes(relu_model())
+    with pytest.raises(InputError):
+        parse_onnx(content[: len(content) // 2], source="m.onnx")
+
+
+def test_a_custom_operator_is_refused_by_name() -> None:
+    model = relu_model(domain="acme.ops", op_type="Frobnicate")
+    with pytest.raises(InputError, match=r"node 'only' uses the custom operator acme.ops.Frob"):
+        parse_onnx(onnx_bytes(model), source="m.onnx")
+
+
+def test_weights_in_another_file_are_refused_by_its_name(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((300, 300), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 300])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 300])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin")
+    with pytest.raises(InputError, match=r"another file \(weights.bin\)"):
+        read_onnx(tmp_path / "m.onnx")
+
+
+def test_cleaning_removes_notes_and_unused_weights_only() -> None:
+    model = relu_model()
+    model.doc_string = "made in /home/someone/project"
+    model.graph.node[0].doc_string = "/home/someone/project/net.py:12"
+    note = model.graph.node[0].metadata_props.add()
+    note.key, note.value = "stack", "/home/someone/project/net.py"
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(5, np.float32), "unused"))
+    clean = cleaned(model)
+    assert b"/home" not in onnx_bytes(clean)
+    assert not clean.graph.initializer
+    assert [node.op_type for node in clean.graph.node] == ["Relu"]
+    assert model.doc_string, "the given model is left as it was"
