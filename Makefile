@@ -1,0 +1,73 @@
+# Needs python3 (3.11 or newer), its venv part and make; `make setup` brings the rest into .venv.
+# PYTHON=python3.12 takes another interpreter, EXTRAS=mqtt,openvino installs more.
+
+PYTHON ?= python3
+EXTRAS ?=
+BIN := .venv/bin
+WORKERS ?= 2
+
+# The rooms whose branches `make check` counts, from their own unit tests.
+COVERED := contract bundle trust errors _fs
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check test-long prove pins clean \
+	format lint types layers dependencies dead-code spelling coverage
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## make .venv and install the project with its everyday extras (EXTRAS=... for more)
+	@$(PYTHON) tools/setup_venv.py --extras "$(EXTRAS)"
+
+demo: setup ## run the whole chain on this machine, in a few minutes
+	@$(BIN)/edgewright demo
+
+test: setup ## all default tests
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
+
+check: format lint types layers dependencies dead-code spelling coverage ## all checks below
+
+format: setup ## the code is formatted
+	@$(BIN)/ruff format --check --quiet || { echo "run: $(BIN)/ruff format"; exit 1; }
+
+lint: setup ## the wide rule set of ruff
+	@$(BIN)/ruff check --quiet
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+
+layers: setup ## imports go down only
+	@$(BIN)/lint-imports
+
+dependencies: setup ## what is imported is declared, what is declared is imported
+	@$(BIN)/deptry src
+
+dead-code: setup ## nothing is left unused
+	@$(BIN)/vulture
+
+spelling: setup ## no common misspellings
+	@$(BIN)/codespell
+
+coverage: setup ## branches of the rooms that everything stands on
+	@$(BIN)/python tools/branch_coverage.py $(COVERED)
+
+test-long: setup ## a slice of every long harness, chosen by the commit
+	@export EDGEWRIGHT_SLICE="$${EDGEWRIGHT_SLICE:-$$(git rev-parse HEAD 2>/dev/null || echo none)}"; \
+	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m long
+
+prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.json
+	@test -n "$(SUITE)" || { echo "name one: make prove SUITE=..., there are:" \
+		$(patsubst bench/%.py,%,$(wildcard bench/[a-z]*.py)); exit 2; }
+	@test -f "bench/$(SUITE).py" || { echo "there is no bench/$(SUITE).py"; exit 2; }
+	@$(BIN)/python "bench/$(SUITE).py"
+
+pins: setup ## resolve constraints.txt anew from pyproject.toml and pins.in
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
+		--constraint pins.in --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+		--upgrade --quiet --output-file constraints.txt
+
+clean: ## remove .venv and everything that tools left behind
+	@rm -rf .venv build dist demo-out .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.hypothesis .import_linter_cache
+	@find src tests bench tools -name __pycache__ -type d -prune -exec rm -rf {} +
