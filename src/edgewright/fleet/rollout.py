@@ -1,0 +1,420 @@
+"""The rule that decides the next wave of a rollout: (state, events, now) -> (state, actions).
+
+Values in, values out: no disk, no network, no clock. The shell (`edgewright.fleet.rollouts`) turns
+what devices and people do into events, calls `step`, and stores the new state and the actions in
+one transaction.
+
+What holds after every step, whatever happens (`tests/unit/fleet/test_rollout_properties.py`):
+
+- A device gets an order only while the rollout is running or trailing and its wave is open.
+- Never more devices hold an unfinished order than the largest opened wave has.
+- When failures reach the threshold the rollout is aborted in the same step. So at most
+  `error_percent` of the finished devices (or `error_min_count`) plus the devices in flight fail.
+- A wave opens only after the one before it has passed: enough devices reached, none of those still
+  updating, enough of them succeeded, and the soak is over.
+- A device that acknowledged an order and then falls silent has failed at its deadline. One that was
+  not heard of since its wave opened is pending: it counts in `min_reached` and triggers nothing.
+
+Time is the rollout's own clock: seconds in which the fleet watched. A step far away from the last
+one, as after an outage of the fleet or a jump of its clock, counts `TICK_LIMIT_S` at most, so that
+devices which could not report are not taken for silent.
+
+    >>> state = begin([("a",), ("b",)], Limits(soak_s=0), now_s=0.0)
+    >>> step(state, [Seen("a"), Seen("b")], now_s=1.0).actions
+    (Order(device='a'),)
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+TICK_LIMIT_S = 10.0
+
+Status = Literal["running", "paused", "trailing", "done", "aborted"]
+"""Trailing: every wave has passed, devices that were away still get the release."""
+
+Standing = Literal["waiting", "pending", "ordered", "updating", "succeeded", "failed", "left"]
+"""Waiting: its wave is not open. Pending: not heard of since. Ordered: the order is on offer.
+Updating: it acknowledged. Left: revoked, or taken over by a newer rollout.
+"""
+
+FINAL: frozenset[Standing] = frozenset({"succeeded", "failed", "left"})
+IN_FLIGHT: frozenset[Standing] = frozenset({"ordered", "updating"})
+WATCHED: frozenset[Status] = frozenset({"running", "paused", "trailing"})
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a wave passes and when a rollout is aborted."""
+
+    success_percent: float = 95.0
+    error_percent: float = 10.0
+    error_min_count: int = 2
+    min_reached_percent: float = 80.0
+    deadline_s: float = 900.0
+    soak_s: float = 60.0
+    returns_on_abort: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("success_percent", "error_percent", "min_reached_percent"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 to 100")
+        if self.error_min_count < 1:
+            raise ValueError(f"error_min_count is {self.error_min_count}, expected 1 or more")
+        if self.deadline_s <= 0 or self.soak_s < 0:
+            raise ValueError("deadline_s must be above 0, soak_s 0 or more")
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """One device of a rollout; `since_s` is on the rollout's own clock."""
+
+    wave: int
+    standing: Standing = "waiting"
+    since_s: float = 0.0
+    reason: str = ""
+
+
+class RolloutState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the rule knows. `elapsed_s` is the rollout's own clock."""
+
+    limits: Limits
+    members: Mapping[str, Member]
+    ticked_at_s: float
+    status: Status = "running"
+    reason: str = ""
+    open_wave: int = 0
+    passed_at_s: float | None = None
+    elapsed_s: float = 0.0
+
+    @property
+    def waves(self) -> int:
+        """How many waves there are."""
+        return max((member.wave for member in self.members.values()), default=-1) + 1
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether steps can still change anything by themselves."""
+        return self.status in WATCHED or any(
+            member.standing in IN_FLIGHT for member in self.members.values()
+        )
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A device asked what it is to run."""
+
+    device: str
+
+
+class Acknowledged(msgspec.Struct, frozen=True):
+    """A device has taken note of its order, or reports progress with it."""
+
+    device: str
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A device runs the release for good."""
+
+    device: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A device refused the release or went back from it."""
+
+    device: str
+    reason: str
+
+
+class Left(msgspec.Struct, frozen=True):
+    """A device is none of this rollout's any more."""
+
+    device: str
+    reason: str
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Somebody wants no further orders; devices that are updating go on."""
+
+    reason: str
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Somebody lets a paused rollout go on."""
+
+
+class Abort(msgspec.Struct, frozen=True):
+    """Somebody ends the rollout, and says whether its devices return to what they ran before."""
+
+    reason: str
+    returns: bool
+
+
+Event = Seen | Acknowledged | Committed | Failed | Left | Pause | Resume | Abort
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Offer the release to a device."""
+
+    device: str
+
+
+class Recall(msgspec.Struct, frozen=True):
+    """Offer a device what it ran before the order."""
+
+    device: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A change of the rollout's state, for its history."""
+
+    text: str
+
+
+Action = Order | Recall | Note
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a step led to."""
+
+    state: RolloutState
+    actions: tuple[Action, ...] = ()
+
+
+def begin(waves: Sequence[Sequence[str]], limits: Limits, *, now_s: float) -> RolloutState:
+    """A rollout whose first wave is open."""
+    members = {
+        device: Member(wave=number, standing="waiting" if number else "pending")
+        for number, devices in enumerate(waves)
+        for device in devices
+    }
+    return RolloutState(limits=limits, members=members, ticked_at_s=now_s)
+
+
+def step(state: RolloutState, events: Iterable[Event], *, now_s: float) -> Outcome:
+    """Take events, watch deadlines, judge, and only then give orders."""
+    turn = _Turn(state, now_s)
+    seen = []
+    for event in events:
+        if isinstance(event, Seen):
+            seen.append(event.device)
+        else:
+            turn.take(event)
+    turn.watch_deadlines()
+    turn.judge()
+    turn.give_orders(seen)
+    return turn.outcome()
+
+
+_NEXT: dict[type[Event], Standing] = {
+    Acknowledged: "updating",
+    Committed: "succeeded",
+    Failed: "failed",
+    Left: "left",
+}
+
+
+class _Turn:
+    """The working copy of one step."""
+
+    def __init__(self, state: RolloutState, now_s: float) -> None:
+        self.limits = state.limits
+        self.members = dict(state.members)
+        self.status: Status = state.status
+        self.reason = state.reason
+        self.open_wave = state.open_wave
+        self.last_wave = state.waves - 1
+        self.passed_at_s = state.passed_at_s
+        passed_s = min(max(now_s - state.ticked_at_s, 0.0), TICK_LIMIT_S)
+        self.elapsed_s = state.elapsed_s + passed_s
+        self.now_s = now_s
+        self.actions: list[Action] = []
+
+    def outcome(self) -> Outcome:
+        state = RolloutState(
+            limits=self.limits,
+            members=self.members,
+            ticked_at_s=self.now_s,
+            status=self.status,
+            reason=self.reason,
+            open_wave=self.open_wave,
+            passed_at_s=self.passed_at_s,
+            elapsed_s=self.elapsed_s,
+        )
+        return Outcome(state, tuple(self.actions))
+
+    def take(
+        self, event: Acknowledged | Committed | Failed | Left | Pause | Resume | Abort
+    ) -> None:
+        match event:
+            case Pause(reason):
+                self._pause(reason)
+            case Resume():
+                self._resume()
+            case Abort(reason, returns):
+                self._abort(reason, returns=returns)
+            case _:
+                self._hear(event)
+
+    def watch_deadlines(self) -> None:
+        """Silence after an acknowledgement is failure; an offer that nobody took lapses."""
+        for device, member in list(self.members.items()):
+            if self.elapsed_s - member.since_s < self.limits.deadline_s:
+                continue
+            if member.standing == "updating":
+                self._fail(device, f"no result {self.limits.deadline_s:g} s after it acknowledged")
+            elif member.standing == "ordered":
+                self._set(device, "pending")
+                self.actions.append(Recall(device))
+
+    def judge(self) -> None:
+        if self.status in WATCHED:
+            self._abort_when_crossed()
+        while self.status == "running" and self._is_wave_over():
+            self._open_next()
+        if self.status == "running":
+            self._pause_when_hopeless()
+        if self.status == "trailing" and self._are_all_final():
+            self._change("done", "every device is settled")
+
+    def give_orders(self, seen: Sequence[str]) -> None:
+        if self.status not in ("running", "trailing"):
+            return
+        free = self._capacity() - sum(m.standing in IN_FLIGHT for m in self.members.values())
+        for device in dict.fromkeys(seen):
+            member = self.members.get(device)
+            if free > 0 and member is not None and member.standing == "pending":
+                self._set(device, "ordered")
+                self.actions.append(Order(device))
+                free -= 1
+
+    def _hear(self, event: Acknowledged | Committed | Failed | Left) -> None:
+        member = self.members.get(event.device)
+        if member is None or member.standing in FINAL:
+            return
+        match event:
+            case Failed(device, reason):
+                self._fail(device, reason)
+            case Acknowledged(device) if member.standing == "updating":
+                return
+            case _:
+                reason = event.reason if isinstance(event, Left) else ""
+                self._set(event.device, _NEXT[type(event)], reason)
+
+    def _fail(self, device: str, reason: str) -> None:
+        self._set(device, "failed", reason)
+        self.actions.append(Recall(device))
+
+    def _set(self, device: str, standing: Standing, reason: str = "") -> None:
+        wave = self.members[device].wave
+        self.members[device] = Member(
+            wave=wave, standing=standing, since_s=self.elapsed_s, reason=reason
+        )
+
+    def _change(self, status: Status, reason: str) -> None:
+        self.status = status
+        self.reason = reason
+        self.actions.append(Note(f"{status}: {reason}" if reason else status))
+
+    def _pause(self, reason: str) -> None:
+        if self.status not in ("running", "trailing"):
+            return
+        self._withdraw_offers()
+        self._change("paused", reason)
+
+    def _resume(self) -> None:
+        if self.status == "paused":
+            self.passed_at_s = None
+            self._change("running", "")
+
+    def _abort(self, reason: str, *, returns: bool) -> None:
+        if self.status == "aborted" and not returns:
+            return
+        self._withdraw_offers()
+        if returns:
+            self.actions += [
+                Recall(device)
+                for device, member in self.members.items()
+                if member.standing in ("updating", "succeeded", "failed")
+            ]
+        self._change("aborted", reason)
+
+    def _withdraw_offers(self) -> None:
+        for device, member in list(self.members.items()):
+            if member.standing == "ordered":
+                self._set(device, "pending")
+                self.actions.append(Recall(device))
+
+    def _count(self, *, in_open_wave: bool) -> Counter[Standing]:
+        return Counter(
+            member.standing
+            for member in self.members.values()
+            if not in_open_wave or member.wave == self.open_wave
+        )
+
+    def _capacity(self) -> int:
+        sizes = Counter(member.wave for member in self.members.values())
+        return max((sizes[wave] for wave in range(self.open_wave + 1)), default=0)
+
+    def _abort_when_crossed(self) -> None:
+        wave = self._count(in_open_wave=True)
+        whole = self._count(in_open_wave=False)
+        least = min(self.limits.error_min_count, max(1, _size(wave)))
+        for name, count, least_failed in (
+            (f"wave {self.open_wave + 1}", wave, least),
+            ("the rollout", whole, self.limits.error_min_count),
+        ):
+            finished = count["failed"] + count["succeeded"]
+            share = 100 * count["failed"]
+            if count["failed"] >= least_failed and share >= self.limits.error_percent * finished:
+                self._abort(
+                    f"{count['failed']} of {finished} finished devices failed in {name}, the limit "
+                    f"is {self.limits.error_percent:g} % and {least_failed}",
+                    returns=self.limits.returns_on_abort,
+                )
+                return
+
+    def _is_wave_over(self) -> bool:
+        count = self._count(in_open_wave=True)
+        finished = count["succeeded"] + count["failed"]
+        enough = 100 * count["succeeded"] >= self.limits.success_percent * finished
+        if self.passed_at_s is None:
+            reached = finished + count["updating"]
+            needed = self.limits.min_reached_percent * _size(count)
+            is_reached = 100 * reached >= needed and (reached > 0 or _size(count) == 0)
+            if not (enough and is_reached and count["updating"] == 0):
+                return False
+            self.passed_at_s = self.elapsed_s
+            self.actions.append(
+                Note(f"wave {self.open_wave + 1} passed: {count['succeeded']} of {finished}")
+            )
+        if not enough:
+            self.passed_at_s = None
+            return False
+        return self.elapsed_s - self.passed_at_s >= self.limits.soak_s
+
+    def _open_next(self) -> None:
+        if self.open_wave >= self.last_wave:
+            self._change("trailing", "every wave has passed")
+            return
+        self.open_wave += 1
+        self.passed_at_s = None
+        for device, member in list(self.members.items()):
+            if member.wave == self.open_wave and member.standing == "waiting":
+                self._set(device, "pending")
+        self.actions.append(Note(f"wave {self.open_wave + 1} of {self.last_wave + 1} opened"))
+
+    def _pause_when_hopeless(self) -> None:
+        count = self._count(in_open_wave=True)
+        best = _size(count) - count["failed"]
+        if 100 * best < self.limits.success_percent * _size(count):
+            self._pause(
+                f"wave {self.open_wave + 1} cannot pass: {count['failed']} of {_size(count)} "
+                f"devices failed, {self.limits.success_percent:g} % must succeed"
+            )
+
+    def _are_all_final(self) -> bool:
+        return all(member.standing in FINAL for member in self.members.values())
+
+
+def _size(count: Counter[Standing]) -> int:
+    return count.total() - count["left"]

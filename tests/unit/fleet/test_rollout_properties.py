@@ -1,0 +1,227 @@
+"""What holds after every step, over random fleets, clocks, failures and commands."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgewright.fleet.rollout import (
+    FINAL,
+    IN_FLIGHT,
+    WATCHED,
+    Abort,
+    Acknowledged,
+    Committed,
+    Event,
+    Failed,
+    Left,
+    Limits,
+    Order,
+    Outcome,
+    Pause,
+    Recall,
+    Resume,
+    RolloutState,
+    Seen,
+    begin,
+    step,
+)
+
+percents = st.sampled_from([0.0, 10.0, 34.0, 50.0, 95.0, 100.0])
+limits = st.builds(
+    Limits,
+    success_percent=percents,
+    error_percent=percents,
+    error_min_count=st.integers(1, 4),
+    min_reached_percent=percents,
+    deadline_s=st.sampled_from([1.0, 5.0, 30.0]),
+    soak_s=st.sampled_from([0.0, 3.0]),
+    returns_on_abort=st.booleans(),
+)
+fleets = st.lists(st.integers(1, 6), min_size=1, max_size=5)
+kinds = st.sampled_from(
+    ["seen"] * 6
+    + ["acknowledge"] * 5
+    + ["commit"] * 4
+    + ["fail", "left", "pause", "resume", "abort"]
+)
+moves = st.lists(
+    st.tuples(
+        st.floats(-20, 20, allow_nan=False),
+        st.lists(st.tuples(kinds, st.integers(0, 29)), max_size=8),
+    ),
+    max_size=40,
+)
+
+
+def named(sizes: list[int]) -> list[list[str]]:
+    names = iter(f"d{number:02}" for number in range(sum(sizes)))
+    return [[next(names) for _ in range(size)] for size in sizes]
+
+
+def possible(state: RolloutState, kind: str, number: int) -> Event | None:
+    """What a device or a person can do in this state: nobody acknowledges an order never given."""
+    device = f"d{number:02}"
+    member = state.members.get(device)
+    standing = member.standing if member else "stranger"
+    needed = {"acknowledge": "ordered", "commit": "updating", "fail": "updating"}
+    if needed.get(kind, standing) != standing:
+        return None
+    events: dict[str, Event] = {
+        "seen": Seen(device),
+        "acknowledge": Acknowledged(device),
+        "commit": Committed(device),
+        "fail": Failed(device, "probe failed"),
+        "left": Left(device, "revoked"),
+        "pause": Pause("somebody"),
+        "resume": Resume(),
+        "abort": Abort("somebody", number % 2 == 0),
+    }
+    return events[kind]
+
+
+def in_flight(state: RolloutState) -> int:
+    return sum(member.standing in IN_FLIGHT for member in state.members.values())
+
+
+def check_orders(before: RolloutState, outcome: Outcome) -> None:
+    for action in outcome.actions:
+        if isinstance(action, Order):
+            assert outcome.state.status in ("running", "trailing")
+            assert outcome.state.members[action.device].wave <= outcome.state.open_wave
+            assert before.members[action.device].standing not in FINAL | {"updating"}
+
+
+def check_blast_radius(before: RolloutState, state: RolloutState, sizes: list[int]) -> None:
+    capacity = max(sizes[: state.open_wave + 1])
+    assert in_flight(state) <= capacity
+    count = Counter(member.standing for member in state.members.values())
+    finished = count["failed"] + count["succeeded"]
+    tolerated = max(state.limits.error_min_count, state.limits.error_percent * finished / 100)
+    assert count["failed"] <= tolerated + max(sizes[: before.open_wave + 1])
+    if state.status in WATCHED:
+        crossed = count["failed"] >= state.limits.error_min_count
+        assert not crossed or 100 * count["failed"] < state.limits.error_percent * finished
+
+
+def check_waves(before: RolloutState, outcome: Outcome) -> None:
+    """A wave opens only behind one that passed; with a soak, one at a time."""
+    state = outcome.state
+    assert state.open_wave >= before.open_wave
+    if state.limits.soak_s and any(m.standing != "left" for m in state.members.values()):
+        lived = [
+            wave
+            for wave in range(before.open_wave, state.open_wave)
+            if any(m.wave == wave and m.standing != "left" for m in state.members.values())
+        ]
+        assert len(lived) <= 1
+    for wave in range(before.open_wave, state.open_wave):
+        members = [m for m in state.members.values() if m.wave == wave and m.standing != "left"]
+        done = [m.standing for m in members if m.standing in ("succeeded", "failed")]
+        assert 100 * done.count("succeeded") >= state.limits.success_percent * len(done)
+        assert done or not members
+    for member in state.members.values():
+        assert (member.standing == "waiting") <= (member.wave > state.open_wave)
+
+
+def check_finals(before: RolloutState, state: RolloutState) -> None:
+    for device, member in before.members.items():
+        if member.standing in FINAL:
+            assert state.members[device] == member
+    if before.status == "aborted":
+        assert state.status == "aborted"
+    assert state.elapsed_s >= before.elapsed_s
+
+
+def check_return(before: RolloutState, outcome: Outcome) -> None:
+    state = outcome.state
+    if state.status != "aborted" or before.status == "aborted":
+        return
+    returned = {action.device for action in outcome.actions if isinstance(action, Recall)}
+    exposed = {
+        device
+        for device, member in state.members.items()
+        if member.standing in ("updating", "succeeded", "failed")
+    }
+    offered = {d for d, m in before.members.items() if m.standing == "ordered"}
+    assert offered <= returned | exposed | {
+        d for d, m in state.members.items() if m.standing == "left"
+    }
+    if state.limits.returns_on_abort and "finished devices failed" in state.reason:
+        assert exposed <= returned
+
+
+@settings(max_examples=150, deadline=None)
+@given(limits=limits, sizes=fleets, moves=moves)
+def test_a_rollout_keeps_its_promises(
+    limits: Limits, sizes: list[int], moves: list[tuple[float, list[tuple[str, int]]]]
+) -> None:
+    now_s = 0.0
+    state = begin(named(sizes), limits, now_s=now_s)
+    for passed_s, wishes in moves:
+        now_s += passed_s
+        heard: dict[str, Event] = {}
+        for kind, number in wishes:
+            event = possible(state, kind, number)
+            if event is not None:
+                heard.setdefault(f"d{number:02}" if hasattr(event, "device") else kind, event)
+        outcome = step(state, heard.values(), now_s=now_s)
+        check_orders(state, outcome)
+        check_blast_radius(state, outcome.state, sizes)
+        check_waves(state, outcome)
+        check_finals(state, outcome.state)
+        check_return(state, outcome)
+        state = outcome.state
+
+
+@settings(max_examples=60, deadline=None)
+@given(limits=limits, sizes=fleets)
+def test_a_good_release_reaches_everybody(limits: Limits, sizes: list[int]) -> None:
+    now_s = 0.0
+    state = begin(named(sizes), limits, now_s=now_s)
+    for _ in range(20 * len(sizes) + 20):
+        now_s += 1.0
+        events: list[Event] = []
+        for device, member in state.members.items():
+            match member.standing:
+                case "ordered":
+                    events.append(Acknowledged(device))
+                case "updating":
+                    events.append(Committed(device))
+                case _:
+                    events.append(Seen(device))
+        state = step(state, events, now_s=now_s).state
+    assert state.status == "done"
+    assert {member.standing for member in state.members.values()} == {"succeeded"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=fleets, returns=st.booleans())
+def test_a_bad_release_stops_in_its_first_wave(sizes: list[int], returns: bool) -> None:
+    state = begin(named(sizes), Limits(soak_s=0, returns_on_abort=returns), now_s=0.0)
+    for now_s in range(1, 40):
+        events: list[Event] = [
+            Acknowledged(device)
+            if member.standing == "ordered"
+            else Failed(device, "wrong output")
+            if member.standing == "updating"
+            else Seen(device)
+            for device, member in state.members.items()
+        ]
+        state = step(state, events, now_s=float(now_s)).state
+    count = Counter(member.standing for member in state.members.values())
+    assert state.status == "aborted"
+    assert count["failed"] <= sizes[0]
+    assert count["succeeded"] == 0
+
+
+@given(limits=limits, sizes=fleets, rounds=st.integers(1, 50))
+def test_a_fleet_that_is_away_triggers_nothing(
+    limits: Limits, sizes: list[int], rounds: int
+) -> None:
+    state = begin(named(sizes), limits, now_s=0.0)
+    for now_s in range(rounds):
+        outcome = step(state, [], now_s=now_s * 10.0)
+        assert outcome.actions == ()
+        state = outcome.state
+    assert (state.status, state.open_wave) == ("running", 0)
