@@ -71,7 +71,8 @@ def parse_head(raw: bytes) -> tuple[Head, Collector, Any]:
     if not collector.has_head or collector.messages != 1:
         raise BadRequestError(400, "not a valid HTTP request: incomplete head")
     head = _head(parser, collector)
-    if not head.is_chunked and collector.is_complete != (head.content_length == 0):
+    has_body = head.is_chunked or head.content_length > 0
+    if collector.is_complete == has_body and not parser.should_upgrade():
         raise BadRequestError(400, "not a valid HTTP request: unclear body length")
     return head, collector, parser
 
