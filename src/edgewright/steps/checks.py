@@ -38,7 +38,7 @@ def compile_checks(contract: Contract) -> Check:
     """`check_inputs` for one contract, for whoever checks many requests."""
     names = [tensor.name for tensor in contract.inputs]
     checks = [(tensor.name, _tensor_check(tensor)) for tensor in contract.inputs]
-    shares_dimension = _shares_dimension(contract.inputs)
+    shares_rows = _shares_rows(contract.inputs)
 
     def check(arrays: Mapping[str, Array]) -> None:
         if len(arrays) != len(checks):
@@ -48,8 +48,8 @@ def compile_checks(contract: Contract) -> Check:
             if array is None:
                 raise _wrong_names(names, arrays)
             check_one(array)
-        if shares_dimension:
-            _check_dimensions(contract.inputs, arrays)
+        if shares_rows:
+            _check_rows(contract.inputs, arrays)
 
     return check
 
@@ -218,22 +218,22 @@ def _explain(array: Array, tensor: Tensor) -> None:
     )
 
 
-def _shares_dimension(tensors: tuple[Tensor, ...]) -> bool:
-    named = [size for tensor in tensors for size in tensor.shape if isinstance(size, str)]
+def _shares_rows(tensors: tuple[Tensor, ...]) -> bool:
+    named = [tensor.shape[0] for tensor in tensors if tensor.has_batch]
     return len(named) != len(set(named))
 
 
-def _check_dimensions(tensors: tuple[Tensor, ...], arrays: Mapping[str, Array]) -> None:
-    """A dimension's name stands for one size in a request."""
-    sizes: dict[str, tuple[int, str]] = {}
+def _check_rows(tensors: tuple[Tensor, ...], arrays: Mapping[str, Array]) -> None:
+    """Inputs whose first dimension has the same name have the same number of rows."""
+    sizes: dict[str | int, tuple[int, str]] = {}
     for tensor in tensors:
-        for declared, actual in zip(tensor.shape, arrays[tensor.name].shape, strict=True):
-            if not isinstance(declared, str):
-                continue
-            first, where = sizes.setdefault(declared, (actual, tensor.name))
-            if actual != first:
-                raise InputError(
-                    f"input {tensor.name!r} has {declared} {actual}, expected {first} "
-                    f"as in input {where!r}",
-                    hint="send the same number of rows in every input",
-                )
+        if not tensor.has_batch:
+            continue
+        dimension, rows = tensor.shape[0], arrays[tensor.name].shape[0]
+        first, where = sizes.setdefault(dimension, (rows, tensor.name))
+        if rows != first:
+            raise InputError(
+                f"input {tensor.name!r} has {dimension} {rows}, expected {first} "
+                f"as in input {where!r}",
+                hint="send the same number of rows in every input",
+            )

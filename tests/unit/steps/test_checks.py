@@ -78,7 +78,7 @@ def test_limits_hold_in_the_tensors_own_precision() -> None:
     check_inputs(contract_of(tensor), {"x": np.array([0.1, 0.7], np.float32)})
 
 
-def test_sizes_of_one_dimension_name_agree() -> None:
+def test_inputs_of_one_request_have_the_same_rows() -> None:
     with pytest.raises(InputError, match=r"'x' has batch 3, expected 2 as in input 'imu'"):
         check_inputs(contract_of(IMU, VECTOR), {"imu": imu(2), "x": np.ones((3, 3), np.float32)})
 
