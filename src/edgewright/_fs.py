@@ -40,6 +40,8 @@ def translated(error: OSError, path: Path, *, doing: str) -> EdgewrightError:
             )
         case errno.ENOENT:
             return InputError(f"{where}: no such file or folder", hint="check the path")
+        case errno.EEXIST:
+            return InputError(f"{where}: something of that name is in the way", hint="move it")
         case errno.EISDIR:
             return InputError(
                 f"{where}: it is a folder, a file was expected", hint="check the path"

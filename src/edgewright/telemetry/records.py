@@ -2,6 +2,8 @@
 idempotent.
 """
 
+from math import isfinite
+
 import msgspec
 
 
@@ -10,6 +12,12 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     sequence: int
     at_s: float
     schema_version: int = 1
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if isinstance(value, float) and not isfinite(value):
+                raise ValueError(f"{field} is {value}, expected a finite number")
 
 
 class UpdateRecord(_Record, frozen=True, kw_only=True, tag="update"):

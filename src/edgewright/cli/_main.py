@@ -1,0 +1,96 @@
+"""The root command, its lazy table of commands, and the one place where errors become exit
+codes.
+"""
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from edgewright import __version__
+from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
+
+# Command: (module, attribute, help). The help stands here too, so that --help imports nothing; a
+# test
+# holds it equal to the command's own.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "bundle": ("bundle", "bundle", "Build, show, verify, compare and sign bundles."),
+    "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
+    "doctor": (
+        "doctor",
+        "doctor",
+        "Say what is installed, what can run here, and what is missing.",
+    ),
+    "init": ("project", "init", "Write a new project that a person can read."),
+    "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's file when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"edgewright.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, from the texts above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant, or an error that suggests one."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from edgewright.contract.decoding import suggestion
+
+            ctx.fail(f"no such command {args[0]!r}; {suggestion(args[0], list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgewright")
+@click.option("--verbose", "-v", is_flag=True, help="Log what happens, to stderr.")
+def root(*, verbose: bool) -> None:
+    """Takes a model from raw sensor data to a fleet of edge devices and keeps it good there.
+
+    Exit codes: 0 ok, 2 wrong input or usage, 3 something is not installed, 4 the other side did not
+    answer, 5 not trusted, 6 the device failed, 7 a measured limit was missed, 8 this machine lacks
+    disk, permission or a port, 130 interrupted.
+    """
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run the command line and exit with the code that the errors tree gives."""
+    try:
+        code = root.main(prog_name="edgewright", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except EdgewrightError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

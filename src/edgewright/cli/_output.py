@@ -1,0 +1,51 @@
+"""How results look: JSON for programs, tables for people, plain text when piped."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import click
+import msgspec
+
+F = TypeVar("F", bound=Callable[..., object])
+
+JSON_SCHEMA_VERSION = 1
+
+
+def json_option(function: F) -> F:
+    """The `--json` flag that every command with results has."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(
+        function
+    )
+
+
+def print_json(kind: str, value: object) -> None:
+    """One JSON document on stdout, with its kind and schema version."""
+    document = {
+        "schema_version": JSON_SCHEMA_VERSION,
+        "kind": kind,
+        **msgspec.to_builtins(value, str_keys=True),
+    }
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table on stdout; tab-separated without a title when piped."""
+    texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *texts]:
+            click.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    for row in texts:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def say(message: str) -> None:
+    """A line of progress, on stderr."""
+    click.echo(message, err=True)

@@ -1,0 +1,86 @@
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgewright.errors import InputError
+from edgewright.telemetry import (
+    DriftRecord,
+    HealthRecord,
+    Record,
+    ServingRecord,
+    UpdateRecord,
+    decode_batch,
+    encode_batch,
+)
+from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
+
+UPDATE = UpdateRecord(device="d", sequence=1, at_s=1.5, bundle="b", state="commit")
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+RECORDS = st.one_of(
+    st.builds(UpdateRecord, at_s=FINITE),
+    st.builds(HealthRecord, at_s=FINITE, memory_free_mb=FINITE, disk_free_mb=FINITE),
+    st.builds(DriftRecord, at_s=FINITE, score=FINITE, limit=FINITE),
+)
+
+
+@given(st.lists(RECORDS))
+def test_records_survive_a_batch(records: list[Record]) -> None:
+    assert decode_batch(encode_batch(records)).records == tuple(records)
+
+
+def test_every_kind_is_known_to_the_reader() -> None:
+    kinds = [
+        UPDATE,
+        HealthRecord(device="d", sequence=2, at_s=0, memory_free_mb=1, disk_free_mb=1),
+        ServingRecord(
+            device="d",
+            sequence=3,
+            at_s=0,
+            model="m",
+            bundle="b",
+            requests=1,
+            errors=0,
+            latency_p50_ms=1,
+            latency_p95_ms=2,
+        ),
+        DriftRecord(
+            device="d", sequence=4, at_s=0, model="m", channel="c", cause="gain", score=3, limit=2
+        ),
+    ]
+    assert decode_batch(encode_batch(kinds)).unknown == 0
+
+
+def test_kinds_of_a_newer_version_are_counted_not_lost_in_silence() -> None:
+    content = encode_batch([UPDATE]) + b'{"kind":"weather","sky":"blue"}\n'
+    batch = decode_batch(content)
+    assert batch.records == (UPDATE,)
+    assert batch.unknown == 1
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"kind":"update"}', b'{"kind":3}', b'"\xff"', b"{}"]
+)
+def test_a_spoiled_line_is_named_by_its_number(line: bytes) -> None:
+    with pytest.raises(InputError, match="line 2"):
+        decode_batch(encode_batch([UPDATE]) + line + b"\n")
+
+
+def test_a_batch_has_a_size_limit() -> None:
+    with pytest.raises(InputError, match="send it in parts"):
+        decode_batch(b"\n" * (BATCH_LIMIT_BYTES + 1))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_a_batch_or_an_input_error(content: bytes) -> None:
+    with contextlib.suppress(InputError):
+        assert decode_batch(content).unknown >= 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_json_cannot_carry_is_refused_where_it_is_made(value: float) -> None:
+    with pytest.raises(ValueError, match="at_s is"):
+        UpdateRecord(device="d", sequence=1, at_s=value, bundle="b", state="commit")

@@ -1,0 +1,120 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from edgewright import _fs
+from edgewright.errors import InputError, ResourceError
+
+
+class _CutError(Exception):
+    """Stands for whatever ends a write in the middle."""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_write_atomic_replaces_content_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    _fs.write_atomic(path, b"one")
+    _fs.write_atomic(path, [b"t", b"wo"], mode=0o600)
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert names(path.parent) == ["file"]
+
+
+def test_write_atomic_keeps_the_old_content_when_cut_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    _fs.write_atomic(path, b"old")
+
+    def chunks() -> object:
+        yield b"half"
+        raise _CutError
+
+    with pytest.raises(_CutError):
+        _fs.write_atomic(path, chunks())
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_atomic_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def cut() -> None:
+        with _fs.atomic_folder(tmp_path / "slot") as temp:
+            _fs.write_atomic(temp / "a", b"1")
+            raise _CutError
+
+    with pytest.raises(_CutError):
+        cut()
+    assert names(tmp_path) == []
+    with _fs.atomic_folder(tmp_path / "slot") as temp:
+        _fs.write_atomic(temp / "a", b"1")
+        assert names(tmp_path) == [temp.name]
+    assert (tmp_path / "slot" / "a").read_bytes() == b"1"
+    assert names(tmp_path) == ["slot"]
+
+
+def test_swap_symlink_points_elsewhere_and_leaves_no_temp(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    _fs.swap_symlink(link, "a")
+    _fs.swap_symlink(link, "b")
+    assert link.readlink() == Path("b")
+    assert names(tmp_path) == ["current"]
+
+
+def test_remove_leftovers_takes_temp_names_only(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-abc").write_bytes(b"")
+    (tmp_path / ".tmp-dir").mkdir()
+    (tmp_path / ".tmp-dir" / "x").write_bytes(b"")
+    (tmp_path / "kept").write_bytes(b"")
+    assert _fs.remove_leftovers(tmp_path) == [".tmp-abc", ".tmp-dir"]
+    assert names(tmp_path) == ["kept"]
+    assert _fs.remove_leftovers(tmp_path / "absent") == []
+
+
+def test_remove_tree_takes_files_folders_and_links_but_not_their_targets(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for name in ("folder", "link", "never-there"):
+        _fs.remove_tree(tmp_path / name)
+    assert names(tmp_path) == ["target"]
+
+
+def test_read_limited_refuses_what_is_larger(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert _fs.read_limited(tmp_path / "file", limit_bytes=5) == b"12345"
+    with pytest.raises(InputError, match="larger than 4 bytes"):
+        _fs.read_limited(tmp_path / "file", limit_bytes=4)
+
+
+@pytest.mark.parametrize(
+    ("code", "branch", "words"),
+    [
+        (errno.ENOSPC, ResourceError, "disk is full"),
+        (errno.EDQUOT, ResourceError, "disk is full"),
+        (errno.EACCES, ResourceError, "permission denied"),
+        (errno.EROFS, ResourceError, "permission denied"),
+        (errno.ENOENT, InputError, "no such file"),
+        (errno.EEXIST, InputError, "in the way"),
+        (errno.EISDIR, InputError, "it is a folder"),
+        (errno.ENOTDIR, InputError, "is a file, a folder was expected"),
+        (errno.EIO, ResourceError, "check the disk"),
+    ],
+)
+def test_os_errors_say_who_must_act(code: int, branch: type[Exception], words: str) -> None:
+    with (
+        pytest.raises(branch, match=words) as caught,
+        _fs.file_errors(Path("/data/x"), doing="writing"),
+    ):
+        raise OSError(code, os.strerror(code))
+    assert "/data/x" in str(caught.value)
+
+
+def test_missing_file_and_file_as_folder_are_input_errors(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        _fs.read_limited(tmp_path / "absent", limit_bytes=1)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises((InputError, ResourceError), match="in the way"):
+        _fs.write_atomic(tmp_path / "file" / "below", b"")

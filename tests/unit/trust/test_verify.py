@@ -1,0 +1,75 @@
+import pytest
+
+from edgewright.errors import TrustError
+from edgewright.testing import MemorySigner
+from edgewright.trust import PublicKey, Signature, TrustedKeys, verify_payload
+
+ALICE, BOB, EVE = (MemorySigner.from_seed(seed) for seed in (1, 2, 3))
+BOTH = TrustedKeys(threshold=2, keys=(ALICE.public, BOB.public))
+
+
+def test_key_id_is_the_one_tuf_gives() -> None:
+    from securesystemslib.signer import SSlibKey
+
+    key = SSlibKey.from_dict(
+        ALICE.public.key_id,
+        {
+            "keytype": "ed25519",
+            "scheme": "ed25519",
+            "keyval": {"public": ALICE.public.public_hex},
+        },
+    )
+    assert SSlibKey.from_crypto(ALICE.public.loaded()).keyid == key.keyid
+
+
+def test_enough_trusted_keys_open_the_door() -> None:
+    signatures = [Signature.of(signer, b"x") for signer in (ALICE, BOB, EVE)]
+    assert verify_payload(b"x", signatures, BOTH) == tuple(
+        sorted((ALICE.public.key_id, BOB.public.key_id))
+    )
+
+
+@pytest.mark.parametrize(
+    "signatures",
+    [
+        [],
+        [Signature.of(ALICE, b"x")],
+        [Signature.of(ALICE, b"x")] * 5,
+        [Signature.of(EVE, b"x"), Signature.of(ALICE, b"x")],
+    ],
+    ids=["none", "one", "one-many-times", "one-and-a-stranger"],
+)
+def test_too_few_distinct_trusted_keys_are_refused(signatures: list[Signature]) -> None:
+    with pytest.raises(TrustError, match="2 needed"):
+        verify_payload(b"x", signatures, BOTH)
+
+
+@pytest.mark.parametrize("wrong", ["00" * 64, "zz", ""])
+def test_a_wrong_signature_is_refused_even_beside_enough_right_ones(wrong: str) -> None:
+    one = TrustedKeys(threshold=1, keys=BOTH.keys)
+    forged = Signature(key_id=BOB.public.key_id, signature_hex=wrong)
+    with pytest.raises(TrustError, match="does not fit"):
+        verify_payload(b"x", [Signature.of(ALICE, b"x"), forged], one)
+
+
+def test_a_signature_over_other_bytes_is_refused() -> None:
+    one = TrustedKeys(threshold=1, keys=(ALICE.public,))
+    with pytest.raises(TrustError, match="does not fit"):
+        verify_payload(b"y", [Signature.of(ALICE, b"x")], one)
+
+
+@pytest.mark.parametrize("threshold", [0, 3])
+def test_a_threshold_that_nobody_or_everybody_reaches_is_refused(threshold: int) -> None:
+    with pytest.raises(ValueError, match="expected 1 to 2"):
+        TrustedKeys(threshold=threshold, keys=BOTH.keys)
+
+
+def test_a_key_counts_once() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        TrustedKeys(threshold=1, keys=(ALICE.public, ALICE.public))
+
+
+@pytest.mark.parametrize("text", ["", "ab", "AB" * 32, "zz" * 32])
+def test_public_key_text_is_checked(text: str) -> None:
+    with pytest.raises(ValueError, match="64 lower-case hex"):
+        PublicKey(public_hex=text)
