@@ -81,8 +81,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nsetup: interrupted; run the command again to continue", file=sys.stderr)
         return 130
-    if done:
-        say(f"ready in {time.monotonic() - start_s:.1f} s")
+    say(f"{'ready in' if done else 'up to date,'} {time.monotonic() - start_s:.1f} s")
     return 0
 
 

@@ -1,0 +1,77 @@
+"""Figures in the docs and the result files that they were measured in.
+
+A page cites a figure as a link to the file that `bench/_results.py` wrote, with the figure's name
+after the #; the number in the link's text must be the file's, rounded as the text shows it:
+
+    an answer takes [3.2 ms](../bench/results/serving.json#latency_p95_ms) at the 95th percentile
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s#]*bench/results/[^)\s#]+\.json)(?:#([^)\s]+))?\)")
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+_FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
+_FIGURE = re.compile(r"\d\s?(?:%|(?:[mnµu]?s|[kMG]B|req/s|rps|times)\b)")
+_SAYS_MEASURED = re.compile(r"\bmeasured\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One cited figure."""
+
+    page: Path
+    text: str
+    file: Path
+    key: str
+
+
+def claims(page: Path) -> Iterator[Claim]:
+    """The figures that a page cites, code blocks aside."""
+    for text, path, key in _LINK.findall(_prose(page)):
+        yield Claim(page, text, (page.parent / path).resolve(), key)
+
+
+def fault(claim: Claim) -> str:
+    """What is wrong with a claim; empty when it holds."""
+    where = f"{claim.page.name}: [{claim.text}]"
+    if not claim.file.is_file():
+        return f"{where} cites {claim.file.name}, which is absent; run its suite with make prove"
+    figures = json.loads(claim.file.read_text(encoding="utf-8")).get("figures", {})
+    if claim.key not in figures:
+        names = ", ".join(sorted(figures)) or "none"
+        return f"{where} cites figure {claim.key!r} of {claim.file.name}; there are: {names}"
+    if not _says(claim.text, figures[claim.key]):
+        return f"{where} should say {figures[claim.key]} as {claim.file.name} does"
+    return ""
+
+
+def uncited(page: Path) -> list[str]:
+    """Paragraphs that say something was measured, give a figure and cite no file."""
+    return [
+        paragraph.strip()
+        for paragraph in re.split(r"\n\s*\n", _prose(page))
+        if _SAYS_MEASURED.search(paragraph)
+        and _FIGURE.search(paragraph)
+        and not _LINK.search(paragraph)
+    ]
+
+
+def _says(text: str, figure: object) -> bool:
+    if isinstance(figure, bool | str):
+        return str(figure).lower() == text.lower()
+    found = _NUMBER.search(text)
+    if found is None:
+        return False
+    shown = Decimal(found.group().replace(",", ""))
+    exponent = shown.as_tuple().exponent
+    half_step = Decimal(5).scaleb(int(exponent) - 1)
+    return abs(Decimal(str(figure)) - shown) <= half_step
+
+
+def _prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
