@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from edgewright.errors import InputError
+from edgewright.workbench.verify import choose_metric, pick_answer
+
+RNG = np.random.default_rng(0)
+
+
+def value(labels: np.ndarray, answers: np.ndarray, name: str | None = None) -> float:
+    metric = choose_metric(labels, name)
+    return metric.value(metric.sample_scores(answers, labels))
+
+
+def test_integer_labels_give_accuracy_in_percentage_points() -> None:
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    assert value(np.array([0, 1, 1, 0]), scores) == 75.0
+
+
+def test_positions_and_single_probabilities_are_decisions_too() -> None:
+    labels = np.array([0, 1, 1, 0])
+    assert value(labels, np.array([0, 1, 0, 0])) == 75.0
+    assert value(labels, np.array([[0.1], [0.9], [0.4], [0.2]])) == 75.0
+
+
+def test_scores_that_are_not_finite_are_wrong() -> None:
+    assert value(np.array([0, 0]), np.array([[np.nan, np.nan], [1.0, 0.0]])) == 50.0
+
+
+def test_array_labels_give_one_hundred_minus_relative_rmse() -> None:
+    labels = RNG.normal(size=(200, 3)).astype(np.float32)
+    assert value(labels, labels) == 100.0
+    assert value(labels, np.full_like(labels, labels.mean())) == pytest.approx(0.0, abs=1e-3)
+    half = 100 * (1 - np.sqrt(np.mean((0.5 * labels) ** 2)) / labels.std())
+    assert value(labels, labels * 0.5) == pytest.approx(half, rel=1e-5)
+
+
+def test_masks_give_mean_iou_wherever_the_classes_lie() -> None:
+    labels = np.zeros((1, 4, 4), np.int64)
+    labels[:, :2] = 1
+    decided = np.zeros((1, 4, 4), np.int64)
+    decided[:, :1] = 1
+    expected = 100 * (4 / 8 + 8 / 12) / 2
+    assert value(labels, decided) == pytest.approx(expected)
+    scores = np.stack([1.0 - decided, decided * 1.0], axis=1)
+    assert value(labels, scores) == pytest.approx(expected)
+    assert value(labels, np.moveaxis(scores, 1, -1)) == pytest.approx(expected)
+    assert value(labels, decided[:, None] * 0.9) == pytest.approx(expected)
+    assert value(labels[:, None], scores) == pytest.approx(expected)
+
+
+def test_a_class_that_never_occurs_does_not_count() -> None:
+    labels = np.zeros((1, 2, 2), np.int64)
+    labels[0, 0, 0] = 5
+    assert value(labels, labels) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "message"),
+    [
+        (np.array([0, 1]), "acuracy", "did you mean 'accuracy'"),
+        (np.array([0.5, 1.0]), "accuracy", "needs whole numbers"),
+        (np.array([1.0, 1.0]), None, "same value everywhere"),
+        (np.array([1.0, np.nan]), None, "NaN or infinity"),
+        (np.array([], np.int64), None, "is empty"),
+    ],
+)
+def test_labels_that_a_metric_cannot_use_are_refused(
+    labels: np.ndarray, name: str | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        choose_metric(labels, name)
+
+
+def test_the_first_output_that_fits_is_judged() -> None:
+    labels = np.array([0, 1])
+    outputs = {"embedding": np.zeros((1, 2)), "logits": np.zeros((2, 3))}
+    assert pick_answer(outputs, choose_metric(labels), labels) == "embedding"
+    values = np.array([[0.5, 1.0], [0.1, 0.7]])
+    outputs = {"embedding": np.zeros((2, 9)), "values": np.zeros((2, 2))}
+    assert pick_answer(outputs, choose_metric(values), values) == "values"
+    with pytest.raises(InputError, match="fits no output"):
+        pick_answer({"embedding": np.zeros((2, 9))}, choose_metric(values), values)
