@@ -1,0 +1,77 @@
+"""Recordings of people, and the way from somebody's file to windows that a model can learn from.
+
+The room exists so that three things are true of every model: units and rate are known, a window
+never crosses a recording, and nobody is both trained on and tested on. Datasets are immutable and
+named by the hash of their content.
+
+    >>> import numpy as np
+    >>> wave = np.sin(np.arange(600, dtype=np.float32) / 9)[:, None] * np.ones((1, 3), np.float32)
+    >>> recordings = tuple(
+    ...     Recording(wave + n, np.zeros(600, np.int16), subject=str(n), name=str(n), rate_hz=50.0)
+    ...     for n in range(4)
+    ... )
+    >>> channels = tuple(Channel(name=f"acc_{axis}", unit="g") for axis in "xyz")
+    >>> dataset = Dataset(recordings, channels, ("walk",), 50.0, "example")
+    >>> split = split_by_subject(dataset, test=1, seed=0)
+    >>> len(split.train), len(split.test)
+    (3, 1)
+    >>> cut_windows(dataset, split.test, length=100, hop=50).x.shape
+    (11, 100, 3)
+"""
+
+from edgewright.contract import Channel
+from edgewright.workbench.data.checks import check_dataset, triads
+from edgewright.workbench.data.leaks import check_leaks, check_windows
+from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
+from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
+from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
+from edgewright.workbench.data.sources import (
+    read_csv,
+    read_npz,
+    read_parquet,
+    read_seglearn,
+    read_source,
+)
+from edgewright.workbench.data.splits import (
+    Split,
+    k_folds,
+    leave_one_out,
+    split_by_subject,
+    split_windows_at_random,
+)
+from edgewright.workbench.data.store import DatasetManifest, DatasetStore, Lineage
+from edgewright.workbench.data.timebase import at_rate
+from edgewright.workbench.data.windows import WindowSet, cut_windows
+
+__all__ = [
+    "UNLABELLED",
+    "Balance",
+    "Channel",
+    "ChannelMapping",
+    "ChannelSummary",
+    "DataReport",
+    "Dataset",
+    "DatasetManifest",
+    "DatasetStore",
+    "Finding",
+    "Lineage",
+    "Recording",
+    "SourceMapping",
+    "Split",
+    "WindowSet",
+    "at_rate",
+    "check_dataset",
+    "check_leaks",
+    "check_windows",
+    "cut_windows",
+    "k_folds",
+    "leave_one_out",
+    "read_csv",
+    "read_npz",
+    "read_parquet",
+    "read_seglearn",
+    "read_source",
+    "split_by_subject",
+    "split_windows_at_random",
+    "triads",
+]

@@ -1,0 +1,47 @@
+"""Where recordings come from: one file for each kind, all of the shape
+`read_*(path, mapping) -> Dataset`.
+
+    >>> from pathlib import Path
+    >>> read_source("a.xls", SourceMapping(), folder=Path())
+    Traceback (most recent call last):
+    ...
+    edgewright.errors.InputError: a.xls: cannot tell its kind; known: .csv .npz .parquet seglearn
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgewright.errors import InputError
+from edgewright.workbench.data.mapping import SourceMapping
+from edgewright.workbench.data.recordings import Dataset
+from edgewright.workbench.data.sources.csv import read_csv
+from edgewright.workbench.data.sources.npz import read_npz
+from edgewright.workbench.data.sources.parquet import read_parquet
+from edgewright.workbench.data.sources.seglearn import read_seglearn
+
+_BY_SUFFIX: dict[str, Callable[[Path, SourceMapping], Dataset]] = {
+    ".csv": read_csv,
+    ".npz": read_npz,
+    ".parquet": read_parquet,
+}
+_PACKAGED = "seglearn"
+
+
+def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset:
+    """A dataset by the word that a project file uses: a path, or the name of a packaged set.
+
+    Raises:
+        InputError: the kind is unknown, or the file is wrong.
+        UnavailableError: a package that the kind needs is not installed.
+    """
+    if source == _PACKAGED:
+        return read_seglearn(None, mapping)
+    path = folder / source
+    reader = _BY_SUFFIX.get(path.suffix.lower())
+    if reader is None:
+        known = " ".join([*sorted(_BY_SUFFIX), _PACKAGED])
+        raise InputError(f"{source}: cannot tell its kind", hint=f"known: {known}")
+    return reader(path, mapping)
+
+
+__all__ = ["read_csv", "read_npz", "read_parquet", "read_seglearn", "read_source"]

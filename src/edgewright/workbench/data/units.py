@@ -1,0 +1,40 @@
+"""Units of sensors: what each may be written in, and the one unit that datasets hold.
+
+>>> canonical("m/s2")
+('g', 0.10197162129779283)
+"""
+
+import math
+
+from edgewright.contract.decoding import suggestion
+from edgewright.errors import InputError
+
+STANDARD_GRAVITY = 9.80665
+"""Metres per second squared in one g."""
+
+_UNITS: dict[str, tuple[str, float]] = {
+    "g": ("g", 1.0),
+    "mg": ("g", 1e-3),
+    "m/s2": ("g", 1.0 / STANDARD_GRAVITY),
+    "m/s^2": ("g", 1.0 / STANDARD_GRAVITY),
+    "rad/s": ("rad/s", 1.0),
+    "deg/s": ("rad/s", math.pi / 180.0),
+    "dps": ("rad/s", math.pi / 180.0),
+    "uT": ("uT", 1.0),
+    "mT": ("uT", 1e3),
+    "gauss": ("uT", 100.0),
+    "": ("", 1.0),
+}
+
+
+def canonical(unit: str) -> tuple[str, float]:
+    """The unit that datasets hold for this kind of sensor, and the factor that leads there.
+
+    Raises:
+        InputError: the unit is not known.
+    """
+    if unit not in _UNITS:
+        raise InputError(
+            f"unit {unit!r} is not known", hint=suggestion(unit, [u for u in _UNITS if u])
+        )
+    return _UNITS[unit]
