@@ -20,6 +20,7 @@ from edgewright._fs import (
     make_dirs,
     read_limited,
     remove_leftovers,
+    remove_tree,
     write_atomic,
 )
 from edgewright.contract import decode_json, encode_json
@@ -88,16 +89,16 @@ class StageStore:
 
     @contextmanager
     def beginning(self, stage: str, key: str) -> Iterator["Draft"]:
-        """A folder to write outputs into; it is kept only if `Draft.finish` was called."""
+        """A folder to write outputs into; when all went well it takes the place of an older one."""
         folder = self._folder(stage, key)
+        fresh = folder.with_name(f"{folder.name}.new")
         remove_leftovers(folder.parent)
-        if folder.exists():
-            raise InputError(
-                f"stage {stage}: its stored outputs were changed by hand in {folder}",
-                hint="remove that folder and run again",
-            )
-        with atomic_folder(folder) as temp:
+        remove_tree(fresh)
+        with atomic_folder(fresh) as temp:
             yield Draft(temp)
+        remove_tree(folder)
+        fresh.rename(folder)
+        fsync_dir(folder.parent)
 
     def finished(self, stage: str, key: str) -> FinishedStage:
         """The stage that was just kept; its manifest also joins the store of all manifests."""
