@@ -51,7 +51,9 @@ def paths(rooms: Iterable[str]) -> list[str]:
     found = []
     for room in rooms:
         tests = Path("tests/unit") / room
-        found.append(tests if (ROOT / tests).is_dir() else tests.with_name(f"test_{room}.py"))
+        found.append(
+            tests if (ROOT / tests).is_dir() else tests.with_name(f"test_{room.lstrip('_')}.py")
+        )
         code = SOURCE / room
         found.append(code if (ROOT / code).is_dir() else code.with_suffix(".py"))
     return [str(path) for path in found]

@@ -32,7 +32,8 @@ import setup_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 STAMP = "setup-stamp.json"
-_PROGRESS = ("Downloading", "Building", "Prepared", "Installed", "Collecting")
+_PROGRESS = ("Downloading", "Building", "Prepared", "Installed")
+_NOISE = ("is ignored: it is neither a file nor a directory", "WARNING: Retrying")
 _SHOWN_LINES = 20
 
 
@@ -242,9 +243,9 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
             if line.strip().startswith(_PROGRESS):
                 say(f"  {line.strip()}")
     if child.returncode != 0:
-        output = "".join(lines)
-        sys.stderr.write("".join(lines[-_SHOWN_LINES:]))
-        raise SetupError(setup_plan.meaning(output))
+        telling = [line for line in lines if not any(noise in line for noise in _NOISE)]
+        sys.stderr.write("".join(telling[-_SHOWN_LINES:]))
+        raise SetupError(setup_plan.meaning("".join(lines)))
 
 
 def capture(
