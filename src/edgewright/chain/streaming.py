@@ -1,0 +1,132 @@
+"""Streams and batch prediction, wired: which model, which source, which sinks."""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgewright.bundle import unpack
+from edgewright.chain.engines import open_engine_file, open_model_of
+from edgewright.clock import Clock
+from edgewright.device.streams import Plan, Sink, Stream, Summary, Wishes, plan_stream, run_stream
+from edgewright.device.streams.http_sink import HttpSink
+from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
+from edgewright.device.streams.table_source import Columns, TableSource, read_header
+from edgewright.errors import InputError
+from edgewright.runtimes.model import LoadedModel
+from edgewright.transports.http1 import Client
+
+_TIME_NAMES = ("time", "time_s", "timestamp", "t")
+
+
+class StreamOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `stream` was asked for. A sink is "-" (stdout), an http:// address or a file."""
+
+    model: Path
+    source: Path
+    sinks: tuple[str, ...] = ("-",)
+    wishes: Wishes = Wishes()
+    columns: tuple[str, ...] = ()
+    time_column: str = ""
+    time_unit: str = "s"
+    source_rate_hz: float | None = None
+    speed: float | None = None
+    only_changes: bool = False
+
+
+@contextlib.contextmanager
+def opened_model(path: Path, *, threads: int = 1) -> Iterator[tuple[str, LoadedModel]]:
+    """A bundle or a bare engine file, loaded, with its name; closed at the end.
+
+    Raises:
+        InputError: no such file, or not a model.
+        UnavailableError: no engine for it is installed.
+    """
+    with contextlib.ExitStack() as stack:
+        if path.suffix == ".ewb":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgewright-")))
+            bundle = unpack(path, folder / "bundle")
+            name, model = bundle.manifest.name, open_model_of(bundle, threads=threads)
+        else:
+            name, model = path.stem, open_engine_file(path, None, threads=threads)
+        stack.callback(model.close)
+        yield name, model
+
+
+def stream_file(order: StreamOrder, *, clock: Clock) -> Summary:
+    """Replay a file of samples through a model.
+
+    Raises:
+        InputError: the model takes no windows, or the file is no table of its channels.
+        TransportError: a sink could not deliver; the message says how much was lost.
+        DeviceError: the model cannot answer.
+    """
+    with opened_model(order.model) as (name, model):
+        plan = plan_stream(model.contract, order.wishes)
+        if order.only_changes and not plan.scores:
+            raise InputError(
+                f"model {name!r} has no output with one score per label, so nothing can change",
+                hint="leave --changes-only out",
+            )
+        source = table_source(order, plan, clock=clock)
+        return asyncio.run(_run(Stream(plan, model, model=name), source, order))
+
+
+def table_source(order: StreamOrder, plan: Plan, *, clock: Clock) -> TableSource:
+    """The file's columns matched with the model's channels."""
+    header = read_header(order.source)
+    time = order.time_column
+    if not time and not order.source_rate_hz:
+        time = next((name for name in _TIME_NAMES if name in header), "")
+        if not time:
+            raise InputError(
+                f"{order.source}: no time column among {list(header)}",
+                hint="give --time-column, or --source-rate-hz if the rows are evenly spaced",
+            )
+    columns = Columns(
+        channels=_channel_columns(order, plan, [name for name in header if name != time]),
+        time=time,
+        time_unit=order.time_unit,
+        rate_hz=order.source_rate_hz,
+    )
+    return TableSource(order.source, columns, clock=clock, speed=order.speed)
+
+
+def _channel_columns(order: StreamOrder, plan: Plan, header: list[str]) -> tuple[str, ...]:
+    """By order when told so, else by name."""
+    wanted = order.columns or plan.channels
+    if len(wanted) != len(plan.channels):
+        raise InputError(
+            f"{len(wanted)} columns were given, the model takes {len(plan.channels)} channels",
+            hint=f"in this order: {', '.join(plan.channels)}",
+        )
+    if missing := [name for name in wanted if name not in header]:
+        raise InputError(
+            f"{order.source}: no column for channel(s) {missing}, it has {header}",
+            hint=f"name them with --columns in the order {','.join(plan.channels)}",
+        )
+    return wanted
+
+
+async def _run(stream: Stream, source: TableSource, order: StreamOrder) -> Summary:
+    sinks = [_sink(text) for text in order.sinks]
+    return await run_stream(stream, source, sinks, only_changes=order.only_changes)
+
+
+def _sink(text: str) -> Sink:
+    if text == "-":
+        return JsonStreamSink(sys.stdout.buffer)
+    if text.startswith(("http://", "https://")):
+        scheme, _, rest = text.partition("://")
+        host, _, path = rest.partition("/")
+        return HttpSink(Client(f"{scheme}://{host}"), f"/{path}")
+    if "://" in text:
+        raise InputError(
+            f"sink {text!r}: unknown kind of address",
+            hint="known: - (stdout), a file, http://HOST:PORT/PATH",
+        )
+    return JsonFileSink(Path(text))

@@ -1,0 +1,97 @@
+"""`edgewright stream`: samples through a model, as they come."""
+
+from pathlib import Path
+
+import click
+
+from edgewright.cli._output import say
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("model", type=_FILE)
+@click.option("--source", type=_FILE, required=True, help="Samples: .csv with a header, or .jsonl.")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    default=("-",),
+    show_default=True,
+    help="Where results go: - (stdout), a file (JSON lines), http://HOST:PORT/PATH. Repeatable.",
+)
+@click.option("--columns", default="", help="Columns for the model's channels, a,b,c in its order.")
+@click.option("--time-column", default="", help="Column with the time; found by name if left out.")
+@click.option(
+    "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), default="s", show_default=True
+)
+@click.option("--source-rate-hz", type=float, help="Rate of evenly spaced rows that carry no time.")
+@click.option("--rate-hz", type=float, help="The model's rate, if its contract does not say it.")
+@click.option("--hop", type=click.IntRange(min=1), help="Samples between windows; half a window.")
+@click.option(
+    "--max-gap-s", type=float, default=0.25, show_default=True, help="A longer gap is not bridged."
+)
+@click.option("--speed", type=float, help="Keep the samples' own pace, times this; else at once.")
+@click.option(
+    "--enter", type=float, default=0.5, show_default=True, help="Score that takes a label up."
+)
+@click.option(
+    "--leave",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="Score below which it loses support.",
+)
+@click.option("--confirm", type=int, default=2, show_default=True, help="Windows to take up.")
+@click.option("--release", type=int, default=3, show_default=True, help="Windows to let go.")
+@click.option("--changes-only", is_flag=True, help="Only results that change the held label.")
+def stream(
+    *,
+    model: Path,
+    source: Path,
+    sinks: tuple[str, ...],
+    columns: str,
+    time_column: str,
+    time_unit: str,
+    source_rate_hz: float | None,
+    rate_hz: float | None,
+    hop: int | None,
+    max_gap_s: float,
+    speed: float | None,
+    enter: float,
+    leave: float,
+    confirm: int,
+    release: int,
+    changes_only: bool,
+) -> None:
+    """Run samples of a sensor through a model, window by window.
+
+    Results are JSON lines: what the model said about each window, and the label that is held to be
+    true after hysteresis and debouncing. Gaps are never filled. A summary goes to stderr.
+    """
+    from edgewright.chain.streaming import StreamOrder, stream_file
+    from edgewright.clock import SystemClock
+    from edgewright.contract.decoding import convert
+    from edgewright.device.streams import Wishes
+
+    rule = {"enter": enter, "leave": leave, "confirm": confirm, "release": release}
+    wishes = {"hop": hop, "rate_hz": rate_hz, "max_gap_s": max_gap_s, "rule": rule}
+    order = StreamOrder(
+        model=model,
+        source=source,
+        sinks=sinks,
+        wishes=convert(wishes, Wishes, source="options"),
+        columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+        time_column=time_column,
+        time_unit=time_unit,
+        source_rate_hz=source_rate_hz,
+        speed=speed,
+        only_changes=changes_only,
+    )
+    summary = stream_file(order, clock=SystemClock())
+    counts = summary.samples
+    say(
+        f"{counts.samples} samples ({counts.not_finite} not measured, {counts.repeated} repeated, "
+        f"{counts.gaps} gaps, {counts.steps_back} clock steps back); {summary.windows} windows, "
+        f"{summary.refused} out of contract, {summary.changes} changes"
+    )

@@ -1,0 +1,48 @@
+"""Results as JSON lines, into a file or an open stream such as stdout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from edgewright._fs import file_errors, make_dirs
+from edgewright.device.streams.base import Result
+
+
+def encode_results(results: Sequence[Result]) -> bytes:
+    """One result a line."""
+    return b"".join(msgspec.json.encode(result) + b"\n" for result in results)
+
+
+class JsonFileSink:
+    """Appends; a torn last line is the only thing that a power cut can spoil."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        make_dirs(path.parent)
+        with file_errors(path, doing="writing"):
+            self._file = path.open("ab")
+
+    async def write(self, results: Sequence[Result]) -> None:
+        with file_errors(self._path, doing="writing"):
+            self._file.write(encode_results(results))
+            self._file.flush()
+
+    async def close(self) -> None:
+        with file_errors(self._path, doing="writing"):
+            self._file.close()
+
+
+class JsonStreamSink:
+    """Writes to a stream that somebody else opened and closes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    async def write(self, results: Sequence[Result]) -> None:
+        self._stream.write(encode_results(results))
+        self._stream.flush()
+
+    async def close(self) -> None:
+        self._stream.flush()
