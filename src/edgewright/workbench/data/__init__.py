@@ -31,6 +31,7 @@ from edgewright.workbench.data.sources import (
     read_parquet,
     read_seglearn,
     read_source,
+    source_files,
 )
 from edgewright.workbench.data.splits import (
     Split,
@@ -71,6 +72,7 @@ __all__ = [
     "read_parquet",
     "read_seglearn",
     "read_source",
+    "source_files",
     "split_by_subject",
     "split_windows_at_random",
     "triads",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.contract import Channel
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
 from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
 from edgewright.workbench.data.units import STANDARD_GRAVITY
@@ -176,9 +177,9 @@ def _check_copies(dataset: Dataset) -> Iterator[Finding]:
             )
 
 
-def triads(dataset: Dataset) -> dict[str, list[int]]:
+def triads(channels: tuple[Channel, ...]) -> dict[str, list[int]]:
     """Sensors of three axes: the name before `_x _y _z`, and where its axes stand."""
-    names = [channel.name for channel in dataset.channels]
+    names = [channel.name for channel in channels]
     found = {}
     for name in names:
         stem = name.removesuffix("_x")
@@ -189,7 +190,7 @@ def triads(dataset: Dataset) -> dict[str, list[int]]:
 
 
 def _check_units(dataset: Dataset) -> Iterator[Finding]:
-    for stem, axes in triads(dataset).items():
+    for stem, axes in triads(dataset.channels).items():
         unit = dataset.channels[axes[0]].unit
         norms = [
             np.linalg.norm(r.samples[:, axes].astype(np.float64), axis=1)

@@ -17,7 +17,7 @@ from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources.csv import read_csv
 from edgewright.workbench.data.sources.npz import read_npz
 from edgewright.workbench.data.sources.parquet import read_parquet
-from edgewright.workbench.data.sources.seglearn import read_seglearn
+from edgewright.workbench.data.sources.seglearn import read_seglearn, seglearn_file
 
 _BY_SUFFIX: dict[str, Callable[[Path, SourceMapping], Dataset]] = {
     ".csv": read_csv,
@@ -25,6 +25,11 @@ _BY_SUFFIX: dict[str, Callable[[Path, SourceMapping], Dataset]] = {
     ".parquet": read_parquet,
 }
 _PACKAGED = "seglearn"
+
+
+def source_files(source: str, *, folder: Path) -> tuple[Path, ...]:
+    """The files that `read_source` would read."""
+    return (seglearn_file(),) if source == _PACKAGED else (folder / source,)
 
 
 def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset:
@@ -44,4 +49,4 @@ def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset
     return reader(path, mapping)
 
 
-__all__ = ["read_csv", "read_npz", "read_parquet", "read_seglearn", "read_source"]
+__all__ = ["read_csv", "read_npz", "read_parquet", "read_seglearn", "read_source", "source_files"]

@@ -1,0 +1,72 @@
+"""What can be chosen in the activity recipe. Every key may stand in `[recipe]` of a project."""
+
+from typing import Literal
+
+import msgspec
+
+from edgewright.workbench.data import SourceMapping
+
+
+class SplitOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """People named for test and validation, or how many to draw with the seed."""
+
+    test: tuple[str, ...] = ()
+    test_count: int = 2
+    val: tuple[str, ...] = ()
+    val_count: int = 1
+    seed: int = 0
+
+
+class AugmentOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """How training windows are varied. Rotation turns all sensors together, as a device that sits
+    differently does; the others are shares of a channel's own size.
+    """
+
+    rotation_deg: float = 25.0
+    scaling: float = 0.1
+    jitter: float = 0.02
+    time_warp: float = 0.0
+    shift: int = 0
+    channel_drop: float = 0.0
+
+
+class VaeOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Weights of the parts of the TCN-VAE's loss."""
+
+    reconstruction: float = 0.1
+    kl: float = 0.01
+    kl_warmup_epochs: int = 20
+    dropout: float = 0.2
+
+
+class HarOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The activity recipe: data, windows, network, augmentation."""
+
+    source: str = "seglearn"
+    mapping: SourceMapping = SourceMapping()
+    labels: tuple[str, ...] = ()
+    rate_hz: float | None = None
+    window_s: float = 2.0
+    hop_s: float = 1.0
+    architecture: Literal["har-quick", "tcn-vae"] = "har-quick"
+    widths: tuple[int, ...] = (48, 96, 128)
+    latent: int = 64
+    split: SplitOptions = SplitOptions()
+    augment: AugmentOptions = AugmentOptions()
+    vae: VaeOptions = VaeOptions()
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_s <= self.window_s:
+            raise ValueError(
+                f"hop_s is {self.hop_s:g}, expected above 0 and at most window_s {self.window_s:g}"
+            )
+        if not self.widths or min(self.widths) < 1 or self.latent < 1:
+            raise ValueError("widths and latent must be 1 or more")

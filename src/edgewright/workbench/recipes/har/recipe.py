@@ -1,0 +1,186 @@
+"""The activity recipe: what to learn from inertial sensors, and what the model promises."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import torch
+from torch import nn
+from torch.nn import functional
+
+from edgewright.contract import (
+    Argmax,
+    Budgets,
+    Channel,
+    Contract,
+    Labels,
+    Softmax,
+    Tensor,
+    Tolerances,
+)
+from edgewright.contract.decoding import convert
+from edgewright.errors import InputError
+from edgewright.workbench.data import (
+    Dataset,
+    Split,
+    WindowSet,
+    cut_windows,
+    read_source,
+    source_files,
+    split_by_subject,
+    triads,
+)
+from edgewright.workbench.recipes.base import ModelFacts, Moment
+from edgewright.workbench.recipes.har.augment import augment
+from edgewright.workbench.recipes.har.normalisation import Normalisation
+from edgewright.workbench.recipes.har.options import HarOptions
+from edgewright.workbench.recipes.har.quick import QuickNetwork
+from edgewright.workbench.recipes.har.tcn_vae import TcnVae
+
+RANGES = {"g": 50.0, "rad/s": 35.0, "uT": 2000.0}
+"""What a sensor of each unit can read; beyond it, a request is refused at the door."""
+
+
+class HarRecipe:
+    """Human activities from windows of a wearable's inertial sensors."""
+
+    name = "har"
+
+    def __init__(self, options: HarOptions | None = None) -> None:
+        self._options = options or HarOptions()
+
+    @property
+    def options(self) -> HarOptions:
+        return self._options
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        if self._options.architecture == "har-quick":
+            return {}
+        return {
+            "lr": 3e-4,
+            "schedule": "restarts",
+            "weight_decay": 1e-4,
+            "grad_clip": 0.8,
+            "label_smoothing": 0.1,
+            "mixup": 0.0,
+            "epochs": 60,
+        }
+
+    def with_options(self, raw: Mapping[str, Any], *, source: str) -> Self:
+        return type(self)(convert(dict(raw), HarOptions, source=source))
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        return source_files(self._options.source, folder=folder)
+
+    def load_data(self, folder: Path) -> Dataset:
+        options = self._options
+        dataset = read_source(options.source, options.mapping, folder=folder)
+        return dataset.with_labels(options.labels) if options.labels else dataset
+
+    def split(self, dataset: Dataset) -> Split:
+        chosen = self._options.split
+        return split_by_subject(
+            dataset,
+            test=chosen.test or chosen.test_count,
+            val=chosen.val or chosen.val_count,
+            seed=chosen.seed,
+        )
+
+    def cut(self, dataset: Dataset, subjects: tuple[str, ...]) -> WindowSet:
+        rate_hz = self._options.rate_hz or dataset.rate_hz
+        return cut_windows(
+            dataset,
+            subjects,
+            length=round(self._options.window_s * rate_hz),
+            hop=max(round(self._options.hop_s * rate_hz), 1),
+            rate_hz=rate_hz,
+        )
+
+    def facts(self, windows: WindowSet) -> ModelFacts:
+        return ModelFacts(
+            length=windows.length,
+            channels=windows.channels,
+            labels=windows.label_names,
+            rate_hz=windows.rate_hz,
+        )
+
+    def contract(self, facts: ModelFacts) -> Contract:
+        shape = ("batch", facts.length, len(facts.channels))
+        x = Tensor(
+            name="x", dtype="float32", shape=shape, channels=tuple(map(_ranged, facts.channels))
+        )
+        latent = Tensor(name="latent", dtype="float32", shape=("batch", self._options.latent))
+        logits = Tensor(name="logits", dtype="float32", shape=("batch", len(facts.labels)))
+        probabilities = Tensor(
+            name="probabilities", dtype="float32", shape=logits.shape, low=0.0, high=1.0
+        )
+        label = Tensor(name="label", dtype="string", shape=("batch",))
+        return Contract(
+            inputs=(x,),
+            outputs=(latent, logits, probabilities, label),
+            postprocess=(
+                Softmax(tensor="logits", into="probabilities"),
+                Argmax(tensor="logits", into="label"),
+                Labels(tensor="label"),
+            ),
+            labels=facts.labels,
+            rate_hz=facts.rate_hz,
+            metric="accuracy",
+            tolerances=Tolerances(),
+            budgets=Budgets(
+                latency_p95_ms=50.0, throughput_rps=250.0, memory_mb=512.0, size_mb=10.0
+            ),
+        )
+
+    def build(self, facts: ModelFacts) -> nn.Module:
+        channels, classes, options = len(facts.channels), len(facts.labels), self._options
+        if options.architecture == "tcn-vae":
+            return TcnVae(
+                length=facts.length,
+                channels=channels,
+                classes=classes,
+                latent=options.latent,
+                dropout=options.vae.dropout,
+            )
+        shortest = 2 ** len(options.widths)
+        if facts.length < shortest:
+            raise InputError(
+                f"a window of {facts.length} samples is too short for {len(options.widths)} blocks",
+                hint=f"make it {shortest} or more, or name fewer widths",
+            )
+        return QuickNetwork(
+            channels=channels, classes=classes, widths=options.widths, latent=options.latent
+        )
+
+    def fit(self, module: nn.Module, train: WindowSet) -> None:
+        for part in module.modules():
+            if isinstance(part, Normalisation):
+                part.fit(train)
+
+    def augment(
+        self, x: torch.Tensor, facts: ModelFacts, generator: torch.Generator
+    ) -> torch.Tensor:
+        axes = tuple(map(tuple, triads(facts.channels).values()))
+        return augment(x, self._options.augment, triads=axes, generator=generator)
+
+    def loss(
+        self, module: nn.Module, x: torch.Tensor, target: torch.Tensor, moment: Moment
+    ) -> torch.Tensor:
+        if not isinstance(module, TcnVae):
+            return functional.cross_entropy(module(x)[-1], target)
+        weights = self._options.vae
+        shape = (len(x), self._options.latent)
+        noise = torch.randn(shape, generator=moment.generator).to(x.device)
+        logits, squared_error, kl = module.parts(x, noise)
+        warm = min(1.0, moment.epoch / max(weights.kl_warmup_epochs, 1))
+        total: torch.Tensor = functional.cross_entropy(logits, target)
+        return total + weights.reconstruction * squared_error + weights.kl * warm * kl
+
+
+def _ranged(channel: Channel) -> Channel:
+    limit = RANGES.get(channel.unit)
+    if limit is None or channel.low is not None or channel.high is not None:
+        return channel
+    return msgspec.structs.replace(channel, low=-limit, high=limit)

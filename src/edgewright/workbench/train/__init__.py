@@ -1,0 +1,37 @@
+"""Training: one readable loop in plain torch, and the record of what came out of it.
+
+What is written is enough to make the run again: options, data hash, split, seed, versions, and the
+scores of every epoch. A run that is killed resumes after its last whole epoch and ends with the
+same numbers. Scores are on people that were not trained on, with an interval over people.
+
+    >>> TrainOptions(epochs=0)
+    Traceback (most recent call last):
+    ...
+    ValueError: epochs is 0, expected above 0
+"""
+
+from edgewright.workbench.train.evaluation import evaluate, predict
+from edgewright.workbench.train.loop import train
+from edgewright.workbench.train.metrics import ClassScore, GroupScore, Metrics, score
+from edgewright.workbench.train.options import TrainOptions, train_options
+from edgewright.workbench.train.record import EpochRecord, Progress, RunOrigin, RunRecord
+from edgewright.workbench.train.runs import load_record, load_run, weights_hash
+
+__all__ = [
+    "ClassScore",
+    "EpochRecord",
+    "GroupScore",
+    "Metrics",
+    "Progress",
+    "RunOrigin",
+    "RunRecord",
+    "TrainOptions",
+    "evaluate",
+    "load_record",
+    "load_run",
+    "predict",
+    "score",
+    "train",
+    "train_options",
+    "weights_hash",
+]

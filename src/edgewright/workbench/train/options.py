@@ -1,0 +1,60 @@
+"""What can be chosen about training. Every key may stand in `[train]` of a project."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from edgewright.contract.decoding import convert
+from edgewright.workbench.recipes import Recipe
+
+
+class TrainOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One training run.
+
+    `averaging` keeps an exponential mean of the weights over about `1 / (1 - decay)` steps, which
+    is what is evaluated and kept. `keep` says whether the best epoch by macro-F1 on the validation
+    people is kept, or the last one. `patience` counts epochs without a better one; 0 never stops
+    early.
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    lr: float = 3e-3
+    weight_decay: float = 1e-2
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    schedule: Literal["one-cycle", "cosine", "restarts", "step", "constant"] = "one-cycle"
+    warmup_share: float = 0.25
+    restart_epochs: int = 10
+    grad_clip: float = 1.0
+    label_smoothing: float = 0.05
+    mixup: float = 0.2
+    averaging: float = 0.99
+    keep: Literal["best", "last"] = "last"
+    patience: int = 0
+    seed: int = 0
+    threads: int = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr", "grad_clip", "threads", "restart_epochs"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}, expected above 0")
+        for name in ("warmup_share", "label_smoothing", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 to below 1")
+        for name in ("weight_decay", "mixup", "patience", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 or more")
+
+
+def train_options(recipe: Recipe, raw: Mapping[str, Any], *, source: str) -> TrainOptions:
+    """The options of a run: ours, changed by the recipe's, changed by the user's.
+
+    Raises:
+        InputError: an unknown key or a value of the wrong kind.
+    """
+    return convert({**recipe.training, **raw}, TrainOptions, source=source)

@@ -1,0 +1,92 @@
+"""The loss of an epoch as it goes, for the guard that stops a run and for whoever watches."""
+
+from collections.abc import Callable
+
+import torch
+
+from edgewright.clock import Clock
+from edgewright.errors import GateError
+from edgewright.workbench.train.batches import Batches
+from edgewright.workbench.train.metrics import Metrics
+from edgewright.workbench.train.options import TrainOptions
+from edgewright.workbench.train.record import EpochRecord, Progress
+
+_LOSS_LIMIT = 1e6
+_LOOK_EVERY_STEPS = 10
+
+OnProgress = Callable[[Progress], None]
+
+
+class Meter:
+    """The loss of an epoch as it goes: summed on the device, looked at every few steps."""
+
+    def __init__(
+        self,
+        options: TrainOptions,
+        batches: Batches,
+        epoch: int,
+        on_progress: OnProgress,
+        clock: Clock,
+    ) -> None:
+        self._options, self._batches, self._epoch = options, batches, epoch
+        self._on_progress, self._clock = on_progress, clock
+        self._began_s = clock.monotonic_s()
+        self._total = torch.zeros(())
+        self._steps = 0
+        self._lr = 0.0
+
+    @property
+    def step(self) -> int:
+        """The step that comes next, counted over the whole run."""
+        return self._epoch * self._batches.steps + self._steps
+
+    def note(self, loss: torch.Tensor, lr: float) -> None:
+        """Take in a step's loss.
+
+        Raises:
+            GateError: it is no finite number any more.
+        """
+        self._total = self._total.to(loss.device) + loss.float()
+        self._steps += 1
+        self._lr = lr
+        if self._steps % _LOOK_EVERY_STEPS == 0 or self._steps == self._batches.steps:
+            mean = float(self._total) / self._steps
+            if not abs(mean) < _LOSS_LIMIT:
+                raise GateError(
+                    f"the training loss in epoch {self._epoch + 1}, step {self._steps}",
+                    measured=mean,
+                    limit=_LOSS_LIMIT,
+                    hint=f"lower lr (it is {lr:.2g}) or grad_clip, and check the data for "
+                    "huge values; the checkpoint of the epoch before is kept",
+                )
+            self._on_progress(self._progress(mean, None))
+
+    def epoch_record(self, scores: Metrics) -> EpochRecord:
+        """What is kept of the epoch."""
+        return EpochRecord(
+            epoch=self._epoch + 1,
+            lr=self._lr,
+            train_loss=float(self._total) / self._steps,
+            val_loss=scores.loss,
+            val_accuracy=scores.accuracy,
+            val_macro_f1=scores.macro_f1,
+        )
+
+    def tell_epoch(self, record: EpochRecord) -> None:
+        """Report the finished epoch."""
+        self._on_progress(self._progress(record.train_loss, record))
+
+    def _progress(self, loss: float, epoch_done: EpochRecord | None) -> Progress:
+        spent_s = max(self._clock.monotonic_s() - self._began_s, 1e-9)
+        steps = self._options.epochs * self._batches.steps
+        return Progress(
+            epoch=self._epoch + 1,
+            epochs=self._options.epochs,
+            step=self.step,
+            steps=steps,
+            loss=loss,
+            lr=self._lr,
+            windows_per_s=self._steps * self._batches.windows_a_step / spent_s,
+            eta_s=(steps - self.step) * spent_s / self._steps,
+            epoch_done=epoch_done,
+        )

@@ -1,0 +1,127 @@
+"""Everything that changes while training: weights, their mean, the optimizer, what was kept."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgewright.workbench.data import WindowSet
+from edgewright.workbench.recipes import Moment, Recipe
+from edgewright.workbench.train.averaging import Averaged
+from edgewright.workbench.train.batches import Batch
+from edgewright.workbench.train.checkpoint import Checkpoint
+from edgewright.workbench.train.engine import Engine
+from edgewright.workbench.train.options import TrainOptions
+from edgewright.workbench.train.record import EpochRecord
+
+State = dict[str, Any]
+
+
+class TrainingState:
+    """One run in memory."""
+
+    def __init__(self, recipe: Recipe, train: WindowSet, options: TrainOptions) -> None:
+        torch.manual_seed(options.seed)
+        self.engine = Engine(options)
+        self.facts = recipe.facts(train)
+        module = recipe.build(self.facts)
+        recipe.fit(module, train)
+        module = module.to(self.engine.device)
+        self.module: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs leave it out
+        self._twin: nn.Module = copy.deepcopy(self.module)
+        self._averaged = Averaged(self.module, decay=options.averaging)
+        self._optimizer = _optimizer(self.module, options)
+        self._recipe = recipe
+        self._options = options
+        self.epochs: list[EpochRecord] = []
+        self.kept: State = {}
+        self.kept_epoch = 0
+        self.seconds = 0.0
+
+    def step(self, batch: Batch, moment: Moment, *, step: int, lr: float) -> torch.Tensor:
+        """One update of the weights; returns the loss, still on the device."""
+        scaler = self.engine.scaler
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.zero_grad(set_to_none=True)
+        with self.engine.autocast():
+            loss = self._recipe.loss(self.module, *batch, moment)
+        torch.autograd.backward(scaler.scale(loss))
+        scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.module.parameters(), self._options.grad_clip)
+        scaler.step(self._optimizer)
+        scaler.update()
+        self._averaged.update(self.module, step=step)
+        return loss.detach()
+
+    def averaged_module(self) -> nn.Module:
+        """The module with the mean weights, which is what is evaluated and kept."""
+        self._twin.load_state_dict(self._averaged.state)
+        self._twin.eval()
+        return self._twin
+
+    def kept_module(self) -> nn.Module:
+        """The module with the weights that were kept."""
+        self._twin.load_state_dict(self.kept)
+        self._twin.eval()
+        return self._twin
+
+    def note(self, record: EpochRecord) -> None:
+        """Take in a finished epoch, and keep its weights when they are the ones to keep."""
+        best = max((each.val_macro_f1 for each in self.epochs), default=-1.0)
+        self.epochs.append(record)
+        if self._options.keep == "last" or record.val_macro_f1 > best:
+            state = self._averaged.state
+            self.kept = {name: value.detach().clone() for name, value in state.items()}
+            self.kept_epoch = record.epoch
+
+    @property
+    def epochs_without_better(self) -> int:
+        """Epochs since the best one on the validation people."""
+        scores = [each.val_macro_f1 for each in self.epochs]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+    def checkpoint(self, identity: str) -> Checkpoint:
+        """Everything the next epoch depends on."""
+        return Checkpoint(
+            identity=identity,
+            epochs=tuple(self.epochs),
+            module=self.module.state_dict(),
+            averaged=self._averaged.state,
+            kept=self.kept,
+            kept_epoch=self.kept_epoch,
+            optimizer=self._optimizer.state_dict(),
+            scaler=self.engine.scaler.state_dict(),
+            seconds=self.seconds,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stand where the checkpoint was written."""
+        self.module.load_state_dict(checkpoint.module)
+        self._averaged.load(checkpoint.averaged)
+        self._optimizer.load_state_dict(checkpoint.optimizer)
+        if checkpoint.scaler:
+            self.engine.scaler.load_state_dict(checkpoint.scaler)
+        device = self.engine.device
+        self.kept = {name: value.to(device) for name, value in checkpoint.kept.items()}
+        self.kept_epoch = checkpoint.kept_epoch
+        self.epochs = list(checkpoint.epochs)
+        self.seconds = checkpoint.seconds
+
+
+def _optimizer(module: nn.Module, options: TrainOptions) -> torch.optim.Optimizer:
+    """Weight decay acts on matrices only: biases and norms have nothing to shrink for."""
+    matrices = [p for p in module.parameters() if p.ndim > 1]
+    vectors = [p for p in module.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    match options.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=options.lr, momentum=0.9, nesterov=True)
+        case "adam":
+            return torch.optim.Adam(groups, lr=options.lr)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=options.lr)
