@@ -10,6 +10,7 @@ What holds after every step, whatever happens (`tests/unit/fleet/test_rollout_pr
 - Never more devices hold an unfinished order than the largest opened wave has.
 - When failures reach the threshold the rollout is aborted in the same step. So at most
   `error_percent` of the finished devices (or `error_min_count`) plus the devices in flight fail.
+  (A device that goes back after it had succeeded counts as failed too: the soak is there for it.)
 - A wave opens only after the one before it has passed: enough devices reached, none of those still
   updating, enough of them succeeded, and the soak is over.
 - A device that acknowledged an order and then falls silent has failed at its deadline. One that was
@@ -289,9 +290,13 @@ class _Turn:
 
     def _hear(self, event: Acknowledged | Committed | Failed | Left) -> None:
         member = self.members.get(event.device)
-        if member is None or member.standing in FINAL:
+        if member is None or member.standing in ("failed", "left"):
             return
         match event:
+            case Failed(device, reason) if member.standing == "succeeded":
+                self._fail(device, f"after it had succeeded: {reason}")
+            case _ if member.standing == "succeeded":
+                return
             case Failed(device, reason):
                 self._fail(device, reason)
             case Acknowledged(device) if member.standing == "updating":

@@ -243,11 +243,22 @@ def test_a_device_that_left_counts_no_more() -> None:
     assert story.state.open_wave == 1
 
 
-def test_a_final_standing_stays() -> None:
+def test_going_back_after_success_is_failure() -> None:
+    story = Story(2, 1, limits=Limits(soak_s=60))
+    story.succeed("d01", "d02")
+    outcome = story.tell(Failed("d01", "rollback: errors rose"))
+    assert story.standing("d01") == "failed"
+    assert story.state.members["d01"].reason.startswith("after it had succeeded")
+    assert recalled(outcome) == ["d01"]
+    assert story.state.status == "paused"
+
+
+def test_a_failure_stays() -> None:
     story = Story(1, 1)
-    story.succeed("d01")
-    story.tell(Failed("d01", "later"))
-    assert story.standing("d01") == "succeeded"
+    story.update("d01")
+    story.tell(Failed("d01", "probe"))
+    story.tell(Committed("d01"))
+    assert story.standing("d01") == "failed"
 
 
 def test_events_of_strangers_are_ignored() -> None:

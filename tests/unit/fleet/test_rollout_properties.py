@@ -64,8 +64,12 @@ def possible(state: RolloutState, kind: str, number: int) -> Event | None:
     device = f"d{number:02}"
     member = state.members.get(device)
     standing = member.standing if member else "stranger"
-    needed = {"acknowledge": "ordered", "commit": "updating", "fail": "updating"}
-    if needed.get(kind, standing) != standing:
+    needed = {
+        "acknowledge": ("ordered",),
+        "commit": ("updating",),
+        "fail": ("updating", "succeeded"),
+    }
+    if standing not in needed.get(kind, (standing,)):
         return None
     events: dict[str, Event] = {
         "seen": Seen(device),
@@ -98,7 +102,14 @@ def check_blast_radius(before: RolloutState, state: RolloutState, sizes: list[in
     count = Counter(member.standing for member in state.members.values())
     finished = count["failed"] + count["succeeded"]
     tolerated = max(state.limits.error_min_count, state.limits.error_percent * finished / 100)
-    assert count["failed"] <= tolerated + max(sizes[: before.open_wave + 1])
+    went_back = sum(
+        member.standing == "failed" and before.members[device].standing == "succeeded"
+        for device, member in state.members.items()
+    )
+    before_failed = sum(member.standing == "failed" for member in before.members.values())
+    assert count["failed"] <= before_failed + in_flight(before) + went_back
+    if before.status in WATCHED:
+        assert count["failed"] <= tolerated + max(sizes[: before.open_wave + 1]) + went_back
     if state.status in WATCHED:
         crossed = count["failed"] >= state.limits.error_min_count
         assert not crossed or 100 * count["failed"] < state.limits.error_percent * finished
@@ -126,8 +137,10 @@ def check_waves(before: RolloutState, outcome: Outcome) -> None:
 
 def check_finals(before: RolloutState, state: RolloutState) -> None:
     for device, member in before.members.items():
-        if member.standing in FINAL:
+        if member.standing in ("failed", "left"):
             assert state.members[device] == member
+        if member.standing == "succeeded":
+            assert state.members[device].standing in ("succeeded", "failed")
     if before.status == "aborted":
         assert state.status == "aborted"
     assert state.elapsed_s >= before.elapsed_s

@@ -1,0 +1,88 @@
+"""Who did what, in a chain of hashes: no entry can be changed or taken out unseen.
+
+Every entry's hash covers the entry before it. Whoever can write the database can also write a new
+chain; comparing the newest hash with one that was noted elsewhere shows that.
+"""
+
+import hashlib
+
+import msgspec
+from sqlalchemy import Connection, insert, select
+
+from edgewright.errors import TrustError
+from edgewright.fleet.state import State, schema
+
+_START = "0" * 64
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that somebody did."""
+
+    sequence: int
+    at_s: float
+    who: str
+    what: str
+    subject: str
+    detail: str
+    hash: str
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody does now, to be written down."""
+
+    at_s: float
+    who: str
+    what: str
+    subject: str
+    detail: str = ""
+
+
+def write_down(connection: Connection, deed: Deed) -> None:
+    """Append a deed, in the transaction that does it."""
+    newest = select(schema.audit.c.sequence, schema.audit.c.hash)
+    row = connection.execute(newest.order_by(schema.audit.c.sequence.desc()).limit(1)).first()
+    sequence, before = (row.sequence + 1, row.hash) if row else (1, _START)
+    fields = msgspec.structs.asdict(deed)
+    connection.execute(
+        insert(schema.audit).values(
+            sequence=sequence, hash=_hash_of(before, sequence, deed), **fields
+        )
+    )
+
+
+def read_audit(state: State, *, newest: int = 100) -> tuple[Entry, ...]:
+    """The newest entries, newest first."""
+    query = select(schema.audit).order_by(schema.audit.c.sequence.desc()).limit(newest)
+    with state.read() as connection:
+        return tuple(Entry(**row) for row in connection.execute(query).mappings())
+
+
+def verify_audit(state: State) -> Entry | None:
+    """Check the whole chain; returns its newest entry.
+
+    Raises:
+        TrustError: an entry was changed, or one is missing.
+    """
+    before, entry = _START, None
+    with state.read() as connection:
+        rows = connection.execute(select(schema.audit).order_by(schema.audit.c.sequence))
+        for number, row in enumerate(rows.mappings(), start=1):
+            entry = Entry(**row)
+            deed = Deed(
+                at_s=entry.at_s,
+                who=entry.who,
+                what=entry.what,
+                subject=entry.subject,
+                detail=entry.detail,
+            )
+            if entry.sequence != number or entry.hash != _hash_of(before, number, deed):
+                raise TrustError(
+                    f"audit log: entry {number} was changed or taken out",
+                    hint="compare with a backup; somebody wrote the database by hand",
+                )
+            before = entry.hash
+    return entry
+
+
+def _hash_of(before: str, sequence: int, deed: Deed) -> str:
+    return hashlib.sha256(msgspec.json.encode((before, sequence, deed), order="sorted")).hexdigest()

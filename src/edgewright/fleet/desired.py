@@ -1,0 +1,110 @@
+"""What a device is to run, found by its secret: the one query of a poll."""
+
+import hashlib
+
+import msgspec
+from sqlalchemy import Connection, Exists, bindparam, exists, or_, select
+
+from edgewright.fleet.secret import hash_of
+from edgewright.fleet.state import schema
+from edgewright.wire.device_api import Desired, DesiredModel
+
+_encoder = msgspec.json.Encoder()
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """The answer to a poll, and whether the device's rollout waits to see or hear of it."""
+
+    device: str
+    enrolment: int
+    body: bytes
+    etag: str
+    is_pending: bool
+    is_ordered: bool
+
+
+def look_up(connection: Connection, secret: str) -> Poll | None:
+    """The answer for whoever has this secret; None when nobody has."""
+    rows = connection.execute(_QUERY, {"secret_hash": hash_of(secret)}).all()
+    if not rows:
+        return None
+    first = rows[0]
+    if first.bundle_id is None:
+        body, etag = _NOTHING
+    else:
+        body, etag = encoded(
+            Desired(
+                models=tuple(
+                    DesiredModel(
+                        model=row.model,
+                        version=row.version,
+                        bundle_id=row.bundle_id,
+                        file_sha256=row.file_sha256,
+                        file_size_bytes=row.file_size_bytes,
+                        rollout=str(row.rollout),
+                    )
+                    for row in rows
+                )
+            )
+        )
+    return Poll(
+        first.name, first.enrolment, body, etag, bool(first.is_pending), bool(first.is_ordered)
+    )
+
+
+def may_fetch(connection: Connection, device: str, bundle_id: str) -> bool:
+    """Whether a bundle is this device's business: desired of it now, or ordered at some time, so
+    that a download under way does not break when its order is withdrawn.
+    """
+    assigned, members, rollouts = schema.assignments, schema.members, schema.rollouts
+    desired = exists(
+        select(assigned.c.device).where(
+            assigned.c.device == device, assigned.c.bundle_id == bundle_id
+        )
+    )
+    ordered = exists(
+        select(members.c.device)
+        .join(rollouts, rollouts.c.id == members.c.rollout)
+        .where(members.c.device == device, members.c.standing != "waiting")
+        .where(rollouts.c.bundle_id == bundle_id)
+    )
+    return bool(connection.scalar(select(or_(desired, ordered))))
+
+
+def encoded(desired: Desired) -> tuple[bytes, str]:
+    """The body and its ETag, which names the content and nothing else."""
+    body = _encoder.encode(desired)
+    return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+
+
+def _awaits(*standings: str, statuses: tuple[str, ...] = ()) -> Exists:
+    members, rollouts = schema.members, schema.rollouts
+    query = select(members.c.device).where(
+        members.c.device == schema.devices.c.name, members.c.standing.in_(standings)
+    )
+    if statuses:
+        query = query.join(rollouts, rollouts.c.id == members.c.rollout)
+        query = query.where(rollouts.c.status.in_(statuses))
+    return exists(query)
+
+
+_NOTHING = encoded(Desired())
+_QUERY = (
+    select(
+        schema.devices.c.name,
+        schema.devices.c.enrolment,
+        _awaits("pending", statuses=("running", "trailing")).label("is_pending"),
+        _awaits("ordered").label("is_ordered"),
+        schema.assignments.c.model,
+        schema.assignments.c.bundle_id,
+        schema.assignments.c.rollout,
+        schema.releases.c.version,
+        schema.releases.c.file_sha256,
+        schema.releases.c.file_size_bytes,
+    )
+    .select_from(schema.devices)
+    .outerjoin(schema.assignments, schema.assignments.c.device == schema.devices.c.name)
+    .outerjoin(schema.releases, schema.releases.c.bundle_id == schema.assignments.c.bundle_id)
+    .where(schema.devices.c.secret_hash == bindparam("secret_hash"), ~schema.devices.c.is_revoked)
+    .order_by(schema.assignments.c.model)
+)

@@ -1,0 +1,180 @@
+"""Requests of devices to answers."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
+from edgewright.fleet.desired import Poll, look_up, may_fetch
+from edgewright.fleet.devices import Devices
+from edgewright.fleet.presence import Presence
+from edgewright.fleet.registry import Registry
+from edgewright.fleet.state import State
+from edgewright.fleet.telemetry import keep
+from edgewright.telemetry import decode_batch
+from edgewright.transports.http1 import Request, Response, file_response
+from edgewright.trust import TrustedKeys
+from edgewright.wire import device_api as wire
+
+T = TypeVar("T")
+
+MAX_WAIT_S = 60.0
+RETRY_AFTER_S = 5
+
+_log = logging.getLogger(__name__)
+_encoder = msgspec.json.Encoder()
+_enrol_decoder = msgspec.json.Decoder(wire.EnrollRequest)
+_JSON = {"content-type": "application/json"}
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API works with. Writes run in `writer`, one thread, so that polls go on."""
+
+    state: State
+    registry: Registry
+    devices: Devices
+    presence: Presence
+    clock: Clock
+    trusted: Callable[[], TrustedKeys]
+    writer: Executor
+
+
+class DeviceApi:
+    """A handler for `transports.http1.start_server`."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request; every refusal is a `Problem` with its status."""
+        try:
+            return await self._route(request)
+        except msgspec.DecodeError as error:
+            return _problem(400, f"not the expected JSON: {error}")
+        except TrustError as error:
+            return _problem(403, error.message, error.hint)
+        except ResourceError as error:
+            _log.error("%s %s: %s", request.method, request.path, error)
+            return _problem(503, "the fleet cannot write now", "try again later")
+        except EdgewrightError as error:
+            return _problem(400, error.message, error.hint)
+
+    async def _route(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "POST", wire.ENROLL:
+                return await self._enroll(request)
+            case "GET", wire.DESIRED:
+                return await self._desired(request)
+            case "POST", wire.TELEMETRY:
+                return await self._telemetry(request)
+            case "GET" | "HEAD", path if path.startswith(f"{wire.BUNDLES}/"):
+                return self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
+            case _, wire.ENROLL | wire.DESIRED | wire.TELEMETRY:
+                return _problem(405, f"{request.method} is not for {request.path}")
+            case _:
+                return _problem(404, f"there is no {request.path[:80]}")
+
+    async def _enroll(self, request: Request) -> Response:
+        wish = _enrol_decoder.decode(request.body)
+        trusted = self._desk.trusted()
+        enrol = self._desk.devices.enrol
+        secret = await self._written(lambda: enrol(wish.token, wish.device, wish.labels))
+        reply = wire.EnrollReply(
+            device=wish.device,
+            secret=secret,
+            keys=tuple(
+                wire.Key(key_id=key.key_id, scheme=key.scheme, public_hex=key.public_hex)
+                for key in trusted.keys
+            ),
+            threshold=trusted.threshold,
+        )
+        return Response(status=201, body=_encoder.encode(reply), headers=_JSON)
+
+    async def _desired(self, request: Request) -> Response:
+        known = request.headers.get("if-none-match", "")
+        wait_s = _wait_s(request.query.get("wait", "0"))
+        poll = self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        if poll.is_ordered and poll.etag == known:
+            self._desk.presence.acknowledged(poll.device)
+        if poll.etag == known and wait_s > 0:
+            await self._desk.presence.wait(poll.device, timeout_s=wait_s)
+            poll = self._poll(request)
+            if poll is None:
+                return _unauthorised()
+        headers = {"etag": poll.etag, "cache-control": "no-store"}
+        if poll.etag == known:
+            return Response(status=304, headers=headers)
+        return Response(status=200, body=poll.body, headers=headers | _JSON)
+
+    async def _telemetry(self, request: Request) -> Response:
+        poll = self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        batch = decode_batch(request.body)
+        now_s = self._desk.clock.wall_s()
+        state = self._desk.state
+        kept = await self._written(
+            lambda: keep(state, poll.device, poll.enrolment, batch.records, now_s=now_s)
+        )
+        reply = wire.Accepted(stored=kept.stored, known=kept.known, unknown_kind=batch.unknown)
+        return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
+
+    def _bundle(self, request: Request, bundle_id: str) -> Response:
+        poll = self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        with self._desk.state.read() as connection:
+            if not may_fetch(connection, poll.device, bundle_id):
+                return _problem(404, f"bundle {bundle_id[:80]} is not for {poll.device}")
+        if poll.is_ordered:
+            self._desk.presence.acknowledged(poll.device)
+        release, path = self._desk.registry.file(bundle_id)
+        return file_response(path, request, etag=release.file_sha256)
+
+    def _poll(self, request: Request) -> Poll | None:
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            return None
+        with self._desk.state.read() as connection:
+            poll = look_up(connection, secret)
+        if poll is not None:
+            self._desk.presence.saw(poll.device, at_s=self._desk.clock.wall_s())
+            if poll.is_pending:
+                self._desk.presence.pends(poll.device)
+        return poll
+
+    async def _written(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._desk.writer, work)
+
+
+def _wait_s(text: str) -> float:
+    try:
+        wait_s = float(text)
+    except ValueError:
+        wait_s = -1.0
+    if not wait_s >= 0:
+        raise InputError(f"wait is {text[:40]!r}, expected seconds", hint="like ?wait=30")
+    return min(wait_s, MAX_WAIT_S)
+
+
+def _problem(status: int, error: str, hint: str = "") -> Response:
+    headers = dict(_JSON)
+    if status == 503:
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return Response(
+        status=status, body=_encoder.encode(wire.Problem(error=error, hint=hint)), headers=headers
+    )
+
+
+def _unauthorised() -> Response:
+    refusal = _problem(401, "unknown or revoked device", "enrol with a fresh token")
+    return msgspec.structs.replace(
+        refusal, headers=refusal.headers | {"www-authenticate": "Bearer"}
+    )

@@ -1,0 +1,27 @@
+"""Everything a fleet's front doors work with, in one value, whether command line or server."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.fleet.devices import Devices
+from edgewright.fleet.registry import Registry
+from edgewright.fleet.rollouts import Rollouts
+from edgewright.fleet.state import State
+from edgewright.fleet.users import Users
+from edgewright.fleet.watch import Watch
+from edgewright.trust import TrustedKeys
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """The services of one fleet over one state."""
+
+    state: State
+    registry: Registry
+    devices: Devices
+    rollouts: Rollouts
+    users: Users
+    watch: Watch
+    clock: Clock
+    trusted: Callable[[], TrustedKeys]

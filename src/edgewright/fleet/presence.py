@@ -1,0 +1,77 @@
+"""Which devices are here: seen lately, holding a poll open, or having taken note of an order.
+
+In memory only: what a kill loses comes back with the device's next poll.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+
+class Presence:
+    """The devices of one server process; used on one event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._seen_s: dict[str, float] = {}
+        self._pending: set[str] = set()
+        self._acknowledged: set[str] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many polls are held open."""
+        return sum(len(events) for events in self._waiting.values())
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a rollout should hear of somebody now."""
+        return bool(self._pending or self._acknowledged)
+
+    def saw(self, device: str, *, at_s: float) -> None:
+        """A device made a request."""
+        self._seen_s[device] = at_s
+
+    def pends(self, device: str) -> None:
+        """A device is here that a rollout waits for."""
+        self._pending.add(device)
+
+    def acknowledged(self, device: str) -> None:
+        """A device has taken note of its order."""
+        self._acknowledged.add(device)
+
+    async def wait(self, device: str, *, timeout_s: float) -> None:
+        """Until somebody wakes this device, or the time is up."""
+        event = asyncio.Event()
+        self._waiting.setdefault(device, set()).add(event)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            mine = self._waiting[device]
+            mine.discard(event)
+            if not mine:
+                del self._waiting[device]
+
+    def wake(self, devices: Iterable[str]) -> None:
+        """Let the polls of these devices look again."""
+        for device in devices:
+            for event in self._waiting.get(device, ()):
+                event.set()
+
+    def wake_all(self) -> None:
+        """Let every poll end."""
+        self.wake(list(self._waiting))
+
+    def take_news(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The devices that are here, and those that acknowledged since the last call."""
+        here = frozenset(self._pending | self._waiting.keys())
+        acknowledged = frozenset(self._acknowledged)
+        self._pending.clear()
+        self._acknowledged.clear()
+        return here, acknowledged
+
+    def take_seen(self) -> dict[str, float]:
+        """When devices were seen since the last call."""
+        seen, self._seen_s = self._seen_s, {}
+        return seen

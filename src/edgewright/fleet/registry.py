@@ -1,0 +1,213 @@
+"""Releases: bundles that were verified when they came in, under a version that stays theirs."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy.engine import RowMapping
+
+from edgewright._fs import file_errors
+from edgewright.bundle import Bundle, open_bundle, verify_signatures
+from edgewright.clock import Clock
+from edgewright.contract import Provenance
+from edgewright.errors import InputError, TrustError
+from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.state import State, schema
+from edgewright.stores.base import LocalBlobStore
+from edgewright.trust import TrustedKeys
+
+_CHUNK_BYTES = 1 << 20
+_SHORTEST_PREFIX = 8
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that the fleet may offer."""
+
+    bundle_id: str
+    model: str
+    version: str
+    format: str
+    precision: str
+    file_sha256: str
+    file_size_bytes: int
+    published_at_s: float
+    published_by: str
+    signers: tuple[str, ...]
+    provenance: Provenance
+
+    @property
+    def text(self) -> str:
+        """As people write it."""
+        return f"{self.model}@{self.version}"
+
+
+class Registry:
+    """The releases of a fleet and their files."""
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        blobs: LocalBlobStore,
+        clock: Clock,
+        trusted: Callable[[], TrustedKeys],
+    ) -> None:
+        self._state = state
+        self._blobs = blobs
+        self._clock = clock
+        self._trusted = trusted
+
+    def publish(self, path: Path, *, by: str) -> Release:
+        """Verify a bundle file, keep it, and offer it under its version. Doing so again with the
+        same bundle changes nothing.
+
+        Raises:
+            TrustError: a byte is wrong, or too few trusted keys signed it.
+            InputError: no such file, or its version belongs to another bundle.
+        """
+        trusted = self._trusted()
+        sha256, size_bytes = _hash_file(path)
+        self._blobs.add_stream(_read(path), sha256=sha256)
+        try:
+            bundle = open_bundle(self._blobs.path(sha256))
+            signers = verify_signatures(bundle, trusted)
+            release = self._release(bundle, sha256, size_bytes, signers, by)
+            return self._keep(release)
+        except (InputError, TrustError):
+            if not self._is_used(sha256):
+                self._blobs.remove(sha256)
+            raise
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every release, newest first."""
+        query = select(schema.releases).order_by(schema.releases.c.published_at_s.desc())
+        with self._state.read() as connection:
+            return tuple(_release_of(row) for row in connection.execute(query).mappings())
+
+    def release(self, reference: str) -> Release:
+        """The release that MODEL@VERSION, a bundle id or the beginning of one means.
+
+        Raises:
+            InputError: none, or more than one.
+        """
+        with self._state.read() as connection:
+            return find_release(connection, reference)
+
+    def file(self, bundle_id: str) -> tuple[Release, Path]:
+        """A release and where its file lies.
+
+        Raises:
+            InputError: there is no such release.
+        """
+        query = select(schema.releases).where(schema.releases.c.bundle_id == bundle_id)
+        with self._state.read() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise InputError(
+                f"there is no release {bundle_id[:80]}", hint="ask for what is desired"
+            )
+        release = _release_of(row)
+        return release, self._blobs.path(release.file_sha256)
+
+    def _release(
+        self, bundle: Bundle, sha256: str, size_bytes: int, signers: tuple[str, ...], by: str
+    ) -> Release:
+        manifest = bundle.manifest
+        return Release(
+            bundle_id=bundle.id,
+            model=manifest.name,
+            version=manifest.version,
+            format=manifest.format,
+            precision=manifest.precision,
+            file_sha256=sha256,
+            file_size_bytes=size_bytes,
+            published_at_s=self._clock.wall_s(),
+            published_by=by,
+            signers=signers,
+            provenance=manifest.contract.provenance,
+        )
+
+    def _keep(self, release: Release) -> Release:
+        table = schema.releases
+        same = (table.c.model == release.model) & (table.c.version == release.version)
+        with self._state.write() as connection:
+            known = connection.execute(select(table).where(same)).mappings().first()
+            if known is not None and known["bundle_id"] == release.bundle_id:
+                return _release_of(known)
+            if known is not None:
+                raise InputError(
+                    f"{release.text} is bundle {known['bundle_id'][:12]} already, this file is "
+                    f"{release.bundle_id[:12]}",
+                    hint="build it again under a new version",
+                )
+            fields = msgspec.structs.asdict(release)
+            fields["signers"] = msgspec.json.encode(release.signers).decode()
+            fields["provenance"] = msgspec.json.encode(release.provenance).decode()
+            connection.execute(insert(table).values(**fields))
+            write_down(
+                connection,
+                Deed(
+                    at_s=release.published_at_s,
+                    who=release.published_by,
+                    what="release published",
+                    subject=release.text,
+                    detail=release.bundle_id,
+                ),
+            )
+        return release
+
+    def _is_used(self, sha256: str) -> bool:
+        query = select(schema.releases.c.bundle_id).where(schema.releases.c.file_sha256 == sha256)
+        with self._state.read() as connection:
+            return connection.scalar(query.limit(1)) is not None
+
+
+def find_release(connection: Connection, reference: str) -> Release:
+    """The release that MODEL@VERSION, a bundle id or the beginning of one means.
+
+    Raises:
+        InputError: none, or more than one.
+    """
+    table = schema.releases
+    model, at, version = reference.rpartition("@")
+    wanted: ColumnElement[bool]
+    if at:
+        wanted = (table.c.model == model) & (table.c.version == version)
+    elif len(reference) >= _SHORTEST_PREFIX:
+        wanted = table.c.bundle_id.startswith(reference, autoescape=True)
+    else:
+        raise InputError(
+            f"release {reference!r}: expected MODEL@VERSION, or {_SHORTEST_PREFIX} or more digits "
+            "of a bundle id",
+            hint="see: edgewright release list",
+        )
+    rows = connection.execute(select(table).where(wanted).limit(2)).mappings().all()
+    if len(rows) != 1:
+        raise InputError(
+            f"release {reference[:80]!r}: {'more than one has' if rows else 'none has'} that name",
+            hint="see: edgewright release list",
+        )
+    return _release_of(rows[0])
+
+
+def _release_of(row: RowMapping) -> Release:
+    fields = dict(row)
+    fields["signers"] = msgspec.json.decode(row["signers"], type=tuple[str, ...])
+    fields["provenance"] = msgspec.json.decode(row["provenance"], type=Provenance)
+    return Release(**fields)
+
+
+def _hash_file(path: Path) -> tuple[str, int]:
+    digest, size_bytes = hashlib.sha256(), 0
+    for chunk in _read(path):
+        digest.update(chunk)
+        size_bytes += len(chunk)
+    return digest.hexdigest(), size_bytes
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with file_errors(path, doing="reading"), path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,0 +1,287 @@
+"""The rollouts of a fleet: what people order and devices tell goes through the rule of `rollout`.
+
+Every change is one transaction: events in, the rule's new state and actions out. A process killed
+in between leaves the state before it, and the next `tick` takes the same events again.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import get_args
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from edgewright.clock import Clock
+from edgewright.errors import InputError
+from edgewright.fleet import rollout_store as store
+from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.labels import Query, matching, parse_query
+from edgewright.fleet.registry import Release, find_release
+from edgewright.fleet.rollout import (
+    Abort,
+    Acknowledged,
+    Event,
+    Left,
+    Limits,
+    Pause,
+    Resume,
+    RolloutState,
+    Seen,
+    Status,
+    begin,
+    step,
+)
+from edgewright.fleet.rollout_facts import RolloutFacts, facts
+from edgewright.fleet.state import State, schema
+from edgewright.fleet.telemetry import Heard, has_unheard, hear
+from edgewright.fleet.telling import event_of
+from edgewright.fleet.waves import parse_waves, split
+
+_ACTIVE: tuple[Status, ...] = ("running", "paused")
+_ANY: tuple[Status, ...] = get_args(Status)
+
+
+class RolloutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody wants: which release, to which devices, in which waves, within which limits."""
+
+    release: str
+    query: str = ""
+    waves: str = "1,10%,100%"
+    limits: Limits = Limits()
+
+
+class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order would do now. `busy` devices are in another active rollout of the model."""
+
+    release: Release
+    waves: tuple[tuple[str, ...], ...]
+    running_it: tuple[str, ...]
+    busy: tuple[str, ...]
+    bytes_per_device: int
+    bytes_total: int
+
+
+class Rollouts:
+    """All rollouts."""
+
+    def __init__(self, state: State, *, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+
+    def plan(self, order: RolloutOrder) -> RolloutPlan:
+        """What starting this would do; changes nothing.
+
+        Raises:
+            InputError: no such release, not a query, not waves.
+        """
+        with self._state.read() as connection:
+            return _plan(connection, order)
+
+    def start(self, order: RolloutOrder, *, by: str) -> RolloutFacts:
+        """Open the first wave.
+
+        Raises:
+            InputError: as `plan`; no device is left to update, or one is in another active rollout
+                of the same model.
+        """
+        now_s = self._clock.wall_s()
+        with self._state.write() as connection:
+            plan = _plan(connection, order)
+            _refuse_unusable(plan, order)
+            devices = [device for wave in plan.waves for device in wave]
+            self._take_over(connection, plan.release.model, devices, now_s)
+            state = begin(plan.waves, order.limits, now_s=now_s)
+            created = store.Created(
+                model=plan.release.model,
+                bundle_id=plan.release.bundle_id,
+                query=order.query,
+                waves=order.waves,
+                created_at_s=now_s,
+                created_by=by,
+            )
+            number = store.add(connection, created, state)
+            self._audit(
+                connection,
+                by,
+                "rollout started",
+                number,
+                f"{plan.release.text} to {len(devices)} devices, waves {order.waves}",
+            )
+            return facts(connection, number)
+
+    def status(self, number: int) -> RolloutFacts:
+        """One rollout.
+
+        Raises:
+            InputError: there is none of that number.
+        """
+        with self._state.read() as connection:
+            return facts(connection, number)
+
+    def list(self, *, newest: int = 100) -> tuple[RolloutFacts, ...]:
+        """Rollouts, newest first."""
+        with self._state.read() as connection:
+            return tuple(facts(connection, number) for number in store.numbers(connection, newest))
+
+    def pause(self, number: int, *, reason: str, by: str) -> RolloutFacts:
+        """Give no further orders; devices that are updating go on."""
+        return self._command(
+            number, Pause(f"{by}: {reason}" if reason else by), ("running", "trailing"), by
+        )
+
+    def resume(self, number: int, *, by: str) -> RolloutFacts:
+        """Let a paused rollout go on; its wave is judged again."""
+        return self._command(number, Resume(), ("paused",), by)
+
+    def abort(self, number: int, *, returns: bool | None, reason: str, by: str) -> RolloutFacts:
+        """End it. Its devices return to what they ran before, unless told or ordered otherwise."""
+        with self._state.read() as connection:
+            limits = store.load(connection, number).limits
+        wanted = limits.returns_on_abort if returns is None else returns
+        return self._command(number, Abort(f"{by}: {reason}" if reason else by, wanted), _ANY, by)
+
+    def tick(self, *, here: Collection[str] = (), acknowledged: Collection[str] = ()) -> bool:
+        """Take what devices told since the last tick and let time pass; whether anything changed.
+
+        `here` are the devices that asked lately or wait for an answer, `acknowledged` those that
+        took note of their order.
+        """
+        with self._state.read() as connection:
+            watched = store.watched(connection)
+            if not watched and not has_unheard(connection):
+                return False
+        with self._state.write() as connection:
+            heard = hear(connection)
+            changed = bool(heard)
+            for number in store.watched(connection):
+                before = store.load(connection, number)
+                events = _events(connection, number, heard)
+                events += _presence(before, here, acknowledged)
+                changed |= self._step(connection, number, before, events)
+            return changed
+
+    def _step(
+        self, connection: Connection, number: int, before: RolloutState, events: Sequence[Event]
+    ) -> bool:
+        now_s = self._clock.wall_s()
+        outcome = step(before, events, now_s=now_s)
+        return store.save(connection, number, before, outcome, now_s=now_s)
+
+    def _command(
+        self, number: int, event: Pause | Resume | Abort, needed: Sequence[Status], by: str
+    ) -> RolloutFacts:
+        verb = type(event).__name__.lower()
+        with self._state.write() as connection:
+            before = store.load(connection, number)
+            if before.status not in needed:
+                raise InputError(
+                    f"rollout {number} is {before.status}, {verb} needs one that is "
+                    f"{' or '.join(needed)}",
+                    hint=f"see: edgewright rollout status {number}",
+                )
+            self._step(connection, number, before, [event])
+            self._audit(connection, by, f"rollout {verb}", number, getattr(event, "reason", ""))
+            return facts(connection, number)
+
+    def _take_over(
+        self, connection: Connection, model: str, devices: Sequence[str], now_s: float
+    ) -> None:
+        """Devices that an older rollout still waits for are the new one's from now on."""
+        for number in store.watched(connection, model=model):
+            before = store.load(connection, number)
+            events = [
+                Left(device, "a newer rollout took over")
+                for device in devices
+                if device in before.members
+            ]
+            self._step(connection, number, before, events)
+
+    def _audit(self, connection: Connection, by: str, what: str, number: int, detail: str) -> None:
+        write_down(
+            connection,
+            Deed(
+                at_s=self._clock.wall_s(),
+                who=by,
+                what=what,
+                subject=f"rollout {number}",
+                detail=detail,
+            ),
+        )
+
+
+def _plan(connection: Connection, order: RolloutOrder) -> RolloutPlan:
+    release = find_release(connection, order.release)
+    waves = parse_waves(order.waves)
+    devices = _select(connection, parse_query(order.query))
+    running = _running(connection, release)
+    busy = store.busy(connection, release.model, _ACTIVE)
+    wanted = [device for device in devices if device not in running]
+    return RolloutPlan(
+        release=release,
+        waves=split(wanted, waves),
+        running_it=tuple(device for device in devices if device in running),
+        busy=tuple(device for device in wanted if device in busy),
+        bytes_per_device=release.file_size_bytes,
+        bytes_total=release.file_size_bytes * len(wanted),
+    )
+
+
+def _select(connection: Connection, query: Query) -> list[str]:
+    devices = schema.devices
+    chosen = select(devices.c.name).where(~devices.c.is_revoked, *matching(query))
+    return list(connection.scalars(chosen.order_by(devices.c.name)))
+
+
+def _running(connection: Connection, release: Release) -> set[str]:
+    """Devices that run the release and are to run it."""
+    reports, assigned = schema.reports, schema.assignments
+    query = (
+        select(reports.c.device)
+        .join(
+            assigned,
+            (assigned.c.device == reports.c.device) & (assigned.c.model == reports.c.model),
+        )
+        .where(
+            reports.c.running_bundle_id == release.bundle_id,
+            assigned.c.bundle_id == release.bundle_id,
+        )
+    )
+    return set(connection.scalars(query))
+
+
+def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:
+    if plan.busy:
+        raise InputError(
+            f"{len(plan.busy)} device(s), {plan.busy[0]} first, are in another active rollout of "
+            f"{plan.release.model}",
+            hint="let it end or abort it, or choose other devices by their labels",
+        )
+    if not plan.waves:
+        raise InputError(
+            f"no device matches {order.query!r} and lacks {plan.release.text}"
+            if order.query
+            else f"no device lacks {plan.release.text}",
+            hint="see: edgewright device list",
+        )
+
+
+def _events(connection: Connection, number: int, heard: Sequence[Heard]) -> list[Event]:
+    bundle_id = store.bundle_id_of(connection, number)
+    told: list[Event] = [event_of(item.record) for item in heard if item.record.bundle == bundle_id]
+    revoked = store.revoked(connection, number)
+    return told + [Left(device, "revoked") for device in revoked]
+
+
+def _presence(
+    state: RolloutState, here: Collection[str], acknowledged: Collection[str]
+) -> list[Event]:
+    members = state.members
+    noted: list[Event] = [
+        Acknowledged(device)
+        for device in acknowledged
+        if device in members and members[device].standing == "ordered"
+    ]
+    return noted + [
+        Seen(device)
+        for device, member in members.items()
+        if member.standing == "pending" and device in here
+    ]

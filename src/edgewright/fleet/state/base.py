@@ -1,0 +1,31 @@
+"""The port: a database that keeps the tables of `schema` and gives transactions over them."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+
+class State(Protocol):
+    """A fleet's memory. Any number of processes may share one.
+
+    Both kinds of transaction may be opened from any thread; one connection serves one thread at a
+    time. Foreign errors leave as `ResourceError`, a broken uniqueness as `InputError`.
+    """
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A snapshot: what others commit meanwhile is not seen."""
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction that nobody else writes beside. Left normally it is durable; left by an
+        exception it never happened.
+
+        Raises:
+            ResourceError: the disk is full, or another writer does not end.
+        """
+
+    def change_count(self) -> int:
+        """A number that differs whenever anybody committed something since the last call."""
+
+    def close(self) -> None:
+        """Let go of every connection."""

@@ -1,0 +1,132 @@
+"""The state in one SQLite file: write-ahead log, full fsync, one writer at a time."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.pool import QueuePool
+
+from edgewright import _fs
+from edgewright.errors import EdgewrightError, InputError, ResourceError
+from edgewright.fleet.state.schema import SCHEMA_VERSION, meta, metadata
+
+BUSY_TIMEOUT_MS = 10_000
+
+_WRITES = "edgewright_writes"
+_POOLED = 4
+_AT_MOST = 64
+
+
+class SqliteState:
+    """One file, made when it is absent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        _fs.make_dirs(path.parent)
+        self._engine = _engine(path)
+        self._watch_lock = threading.Lock()
+        try:
+            with _fs.file_errors(path, doing="creating"):
+                path.touch(mode=0o600)
+            with self.write() as connection:
+                _prepare(connection, path)
+        except EdgewrightError:
+            self._engine.dispose()
+            raise
+        self._watcher = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._translated(), self._engine.connect() as plain:
+            connection = plain.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def change_count(self) -> int:
+        with self._translated(), self._watch_lock:
+            row = self._watcher.execute("PRAGMA data_version").fetchone()
+            return int(row[0])
+
+    def close(self) -> None:
+        self._watcher.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise InputError(
+                f"fleet database {self._path}: it is there already ({error.orig})",
+                hint="choose another name",
+            ) from error
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            raise _explained(self._path, error) from error
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=_POOLED,
+        max_overflow=_AT_MOST - _POOLED,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        # SQLAlchemy's "begin" below says BEGIN; the driver must not say one of its own.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _prepare(connection: Connection, path: Path) -> None:
+    """Make the tables of a new file; refuse a file that is not ours or newer than we are."""
+    names = {
+        row[0]
+        for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    if not names:
+        metadata.create_all(connection)
+        connection.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
+        return
+    if "meta" not in names:
+        raise InputError(f"{path} is a database of something else", hint="choose another --home")
+    found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
+    if found != str(SCHEMA_VERSION):
+        raise InputError(
+            f"{path} has schema version {found}, this edgewright reads {SCHEMA_VERSION}",
+            hint="install a newer edgewright",
+        )
+
+
+def _explained(path: Path, error: Exception) -> EdgewrightError:
+    text = str(getattr(error, "orig", None) or error)
+    hints = {
+        "disk is full": "free some space and run the command again",
+        "locked": "another command is writing; try again",
+        "readonly": "choose a folder that you may write to, or fix its owner",
+        "unable to open": "choose a folder that you may write to, or fix its owner",
+        "not a database": "choose another --home, or restore a backup",
+        "malformed": "restore a backup",
+    }
+    hint = next((hint for word, hint in hints.items() if word in text), "check the disk")
+    return ResourceError(f"fleet database {path}: {text}", hint=hint)

@@ -1,0 +1,145 @@
+"""What every backend of the fleet's state keeps."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from edgewright.errors import InputError, ResourceError
+from edgewright.fleet.state import SqliteState, State, schema
+
+Opener = Callable[[], State]
+
+
+@pytest.fixture(params=["sqlite"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    opened: list[State] = []
+
+    def open_state() -> State:
+        opened.append(SqliteState(tmp_path / "home" / "fleet.db"))
+        return opened[-1]
+
+    yield open_state
+    for state in opened:
+        state.close()
+
+
+def put(state: State, key: str, value: str = "x") -> None:
+    with state.write() as connection:
+        connection.execute(insert(schema.meta).values(key=key, value=value))
+
+
+def keys(state: State) -> set[str]:
+    with state.read() as connection:
+        return set(connection.scalars(select(schema.meta.c.key))) - {"schema_version"}
+
+
+def test_what_was_written_is_there_after_reopening(opener: Opener) -> None:
+    first = opener()
+    put(first, "a")
+    first.close()
+    assert keys(opener()) == {"a"}
+
+
+def test_a_transaction_left_by_an_exception_never_happened(opener: Opener) -> None:
+    state = opener()
+
+    def break_off() -> None:
+        with state.write() as connection:
+            connection.execute(insert(schema.meta).values(key="a", value="x"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert keys(state) == set()
+
+
+def test_two_processes_see_each_other(opener: Opener) -> None:
+    server, command = opener(), opener()
+    put(command, "a")
+    assert keys(server) == {"a"}
+
+
+def test_a_snapshot_does_not_move(opener: Opener) -> None:
+    state = opener()
+    count = select(func.count()).select_from(schema.meta)
+    with state.read() as connection:
+        before = connection.scalar(count)
+        put(state, "a")
+        assert connection.scalar(count) == before
+
+
+def test_writers_take_turns(opener: Opener) -> None:
+    state = opener()
+    put(state, "counter", "0")
+    counter = select(schema.meta.c.value).where(schema.meta.c.key == "counter")
+
+    def count() -> None:
+        for _ in range(20):
+            with state.write() as connection:
+                value = int(connection.scalar(counter) or 0) + 1
+                connection.execute(
+                    update(schema.meta)
+                    .where(schema.meta.c.key == "counter")
+                    .values(value=str(value))
+                )
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with state.read() as connection:
+        assert connection.scalar(counter) == "80"
+
+
+def test_the_change_count_moves_with_anybodys_commit(opener: Opener) -> None:
+    server, command = opener(), opener()
+    seen = [server.change_count()]
+    assert server.change_count() == seen[0]
+    put(server, "a")
+    seen.append(server.change_count())
+    put(command, "b")
+    seen.append(server.change_count())
+    assert len(set(seen)) == 3
+
+
+def test_the_same_thing_twice_is_the_callers_mistake(opener: Opener) -> None:
+    state = opener()
+    put(state, "a")
+    with pytest.raises(InputError, match="there already"):
+        put(state, "a")
+
+
+def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    SqliteState(tmp_path / "fleet.db").close()
+    assert (tmp_path / "fleet.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    SqliteState(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    connection.close()
+    with pytest.raises(InputError, match="schema version 99, this edgewright reads 1"):
+        SqliteState(path)
+
+
+def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE holidays (day TEXT)")
+    connection.close()
+    with pytest.raises(InputError, match="database of something else"):
+        SqliteState(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    path.write_bytes(b"this is not a database, but it is long enough to look at" * 20)
+    with pytest.raises(ResourceError, match="not a database"):
+        SqliteState(path)
