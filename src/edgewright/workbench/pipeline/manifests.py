@@ -99,6 +99,7 @@ class StageStore:
         remove_tree(folder)
         fresh.rename(folder)
         fsync_dir(folder.parent)
+        remove_tree(self._desk(stage, key))
 
     def finished(self, stage: str, key: str) -> FinishedStage:
         """The stage that was just kept; its manifest also joins the store of all manifests."""
@@ -120,6 +121,13 @@ class StageStore:
         return decode_json(
             read_limited(path, limit_bytes=MANIFEST_LIMIT_BYTES), StageManifest, source=str(path)
         )
+
+    def desk(self, stage: str, key: str) -> Path:
+        """Where a stage may leave what a stopped run can go on from."""
+        return make_dirs(self._desk(stage, key))
+
+    def _desk(self, stage: str, key: str) -> Path:
+        return self._root / "desks" / f"{stage}-{key[:24]}"
 
     def _folder(self, stage: str, key: str) -> Path:
         return self._root / "stages" / stage / key[:24]

@@ -40,10 +40,15 @@ Watcher = Callable[[StageEvent], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """What a running stage may use: the stages before it, a folder of its own, a voice."""
+    """What a running stage may use: the stages before it, folders of its own, a voice.
+
+    What lies in `folder` at the end is kept. `desk` outlives a stop, so that a long stage can go on
+    where it was; it is cleared when the stage is finished.
+    """
 
     finished: Mapping[str, FinishedStage]
     folder: Path
+    desk: Path
     watch: Watcher
     stage: str
 
@@ -126,7 +131,13 @@ def _one(
     begun_s = walk.clock.monotonic_s()
     with store.beginning(stage.name, key) as draft:
         facts = stage.run(
-            Workshop(finished=finished, folder=draft.folder, watch=walk.watch, stage=stage.name)
+            Workshop(
+                finished=finished,
+                folder=draft.folder,
+                desk=store.desk(stage.name, key),
+                watch=walk.watch,
+                stage=stage.name,
+            )
         )
         seconds = walk.clock.monotonic_s() - begun_s
         draft.finish(

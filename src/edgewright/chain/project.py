@@ -1,0 +1,124 @@
+"""A project, walked: the library's entry points behind `edgewright init` and `edgewright run`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright.chain.bundles import signing_key
+from edgewright.chain.engines import engine_for_format
+from edgewright.clock import Clock, SystemClock
+from edgewright.contract.decoding import suggestion
+from edgewright.errors import InputError
+from edgewright.workbench.pipeline.budgets import TimeBudget, keep_budgets
+from edgewright.workbench.pipeline.manifests import FinishedStage
+from edgewright.workbench.pipeline.project import read_project
+from edgewright.workbench.pipeline.scaffold import write_project
+from edgewright.workbench.pipeline.stage import Walk, Watcher, walk_stages
+from edgewright.workbench.pipeline.stages import STAGE_NAMES, Plan, plan_stages, publish_outputs
+from edgewright.workbench.recipes import find_recipe
+
+
+class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `edgewright run` was asked for."""
+
+    folder: Path
+    start: str = ""
+    stop: str = ""
+    overrides: tuple[str, ...] = ()
+    command: str = "edgewright run"
+
+
+class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage, for people and programs."""
+
+    stage: str
+    id: str
+    seconds: float
+    finished_at: str
+    facts: dict[str, str | int | float]
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole walk; `bundle` is the path of the bundle when the package stage was reached."""
+
+    project: str
+    stages: tuple[StageSummary, ...]
+    budgets: tuple[TimeBudget, ...]
+    bundle: str = ""
+
+
+def init_project(folder: Path, recipe: str, *, source: str = "", epochs: int = 30) -> list[Path]:
+    """Write a new project; returns the files written.
+
+    Raises:
+        InputError: no such recipe, or the folder holds something.
+    """
+    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in folder.resolve().name)
+    if not name or not name[0].isalnum():
+        raise InputError(
+            f"{folder.name!r} gives no project name", hint="begin with a letter or digit"
+        )
+    values = {"name": name, "source": source or "seglearn", "epochs": str(epochs)}
+    return list(write_project(folder, recipe, values))
+
+
+def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) -> RunSummary:
+    """Walk a project's stages and put what people look for where they look.
+
+    Raises:
+        InputError: the project, a stage's name or an option is wrong.
+    """
+    for name in (order.start, order.stop):
+        if name and name not in STAGE_NAMES:
+            raise InputError(f"no stage {name!r}", hint=suggestion(name, list(STAGE_NAMES)))
+    clock = clock or SystemClock()
+    project = read_project(order.folder, order.overrides)
+    recipe = find_recipe(project.recipe_name).with_options(
+        project.recipe_options, source=f"{order.folder / 'edgewright.toml'}: [recipe]"
+    )
+    plan = Plan(
+        folder=order.folder,
+        project=project,
+        recipe=recipe,
+        engine=engine_for_format,
+        signer=signing_key,
+        command=order.command,
+    )
+    walk = Walk(store=plan.store, clock=clock, watch=watch, start=order.start, stop=order.stop)
+    finished = walk_stages(plan_stages(plan), walk)
+    bundle = publish_outputs(plan, finished)
+    return RunSummary(
+        project=project.name,
+        stages=tuple(_summary(stage) for stage in finished.values()),
+        budgets=keep_budgets(order.folder / "reports", _durations(finished)),
+        bundle=str(bundle or ""),
+    )
+
+
+def _durations(finished: dict[str, FinishedStage]) -> dict[str, float]:
+    """The durations that the first users budget: the export alone, and optimise plus convert."""
+    seconds = {name: stage.manifest.seconds for name, stage in finished.items()}
+    durations = {}
+    if "optimize" in finished:
+        exported = finished["optimize"].manifest.facts["export_seconds"]
+        durations["export"] = float(exported)
+    if "convert" in finished:
+        durations["compile"] = seconds["optimize"] + seconds["convert"]
+    return durations
+
+
+def _summary(stage: FinishedStage) -> StageSummary:
+    manifest = stage.manifest
+    return StageSummary(
+        stage=manifest.stage,
+        id=manifest.id,
+        seconds=manifest.seconds,
+        finished_at=manifest.finished_at,
+        facts=manifest.facts,
+    )
+
+
+def known_stages() -> Sequence[str]:
+    """The stages in order."""
+    return STAGE_NAMES

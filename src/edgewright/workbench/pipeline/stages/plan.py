@@ -1,0 +1,58 @@
+"""What the stages of one project share: its file, its recipe, and what the chain handed in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgewright._fs import read_limited
+from edgewright.contract import decode_json
+from edgewright.runtimes import Runtime
+from edgewright.trust import Signer
+from edgewright.workbench.data import Dataset, DatasetStore, Split, WindowSet
+from edgewright.workbench.pipeline.project import Project
+from edgewright.workbench.pipeline.stage import Workshop
+from edgewright.workbench.recipes import Recipe
+
+DATASET_OUTPUT = "dataset.txt"
+SPLIT_OUTPUT = "split.json"
+
+_LIMIT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One project about to be walked. `engine` finds the runtime of a format."""
+
+    folder: Path
+    project: Project
+    recipe: Recipe
+    engine: Callable[[str], Runtime]
+    signer: Callable[[Path], Signer]
+    command: str
+
+    @property
+    def store(self) -> Path:
+        """Where finished stages and datasets lie."""
+        return self.folder / ".edgewright"
+
+    @property
+    def datasets(self) -> DatasetStore:
+        """The project's datasets."""
+        return DatasetStore(self.store / "datasets")
+
+    def dataset(self, workshop: Workshop) -> Dataset:
+        """The dataset that the data stage stored."""
+        text = read_limited(workshop.output("data", DATASET_OUTPUT), limit_bytes=_LIMIT_BYTES)
+        return self.datasets.open(text.decode().strip())
+
+    def split(self, workshop: Workshop) -> Split:
+        """The split that the data stage decided."""
+        path = workshop.output("data", SPLIT_OUTPUT)
+        content = read_limited(path, limit_bytes=_LIMIT_BYTES)
+        return decode_json(content, Split, source=str(path))
+
+    def windows(self, workshop: Workshop, *parts: str) -> WindowSet:
+        """The windows of some parts of the split ("train", "val", "test")."""
+        split = self.split(workshop)
+        people = tuple(who for part in parts for who in getattr(split, part))
+        return self.recipe.cut(self.dataset(workshop), people)

@@ -1,0 +1,67 @@
+"""train: windows in, a run that was tested on people it never saw."""
+
+import shutil
+
+from edgewright._fs import write_atomic
+from edgewright.contract import encode_json
+from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
+from edgewright.workbench.pipeline.stages.plan import Plan
+from edgewright.workbench.train import (
+    Progress,
+    RunOrigin,
+    evaluate,
+    load_run,
+    train,
+    train_options,
+)
+from edgewright.workbench.train.runs import MODEL_FILE, RUN_FILE
+
+
+def train_stage(plan: Plan) -> Stage:
+    """The stage, bound to a project."""
+    options = train_options(plan.recipe, plan.project.train, source="[train]")
+
+    def run(workshop: Workshop) -> Facts:
+        def tell(progress: Progress) -> None:
+            done = progress.epoch - 1 + progress.step / max(progress.steps, 1)
+            workshop.tell(done / progress.epochs, f"loss {progress.loss:.3f}")
+
+        dataset, split = plan.dataset(workshop), plan.split(workshop)
+        record = train(
+            plan.recipe,
+            plan.recipe.cut(dataset, split.train),
+            plan.recipe.cut(dataset, split.val or split.train),
+            options,
+            workshop.desk,
+            on_progress=tell,
+            resume=True,
+            origin=RunOrigin(dataset=dataset.content_hash, split=split, command=plan.command),
+        )
+        for name in (MODEL_FILE, RUN_FILE):
+            shutil.copyfile(workshop.desk / name, workshop.folder / name)
+        module, _ = load_run(workshop.folder)
+        metrics = evaluate(module, plan.recipe.cut(dataset, split.test))
+        write_atomic(workshop.folder / "train.json", encode_json(metrics))
+        return {
+            "run": record.weights,
+            "parameters": record.parameters,
+            "test_accuracy": metrics.accuracy,
+            "test_macro_f1": metrics.macro_f1,
+            "test_windows": metrics.windows,
+            "worst_subject": metrics.worst_subject,
+        }
+
+    return Stage(
+        name="train",
+        follows=("data",),
+        rooms=(
+            "steps",
+            "workbench/data",
+            "workbench/recipes",
+            "workbench/train",
+            "workbench/pipeline/stages/train.py",
+        ),
+        libraries=("numpy", "torch"),
+        options=options,
+        run=run,
+    )
