@@ -62,9 +62,10 @@ prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.
 	@test -f "bench/$(SUITE).py" || { echo "there is no bench/$(SUITE).py"; exit 2; }
 	@$(BIN)/python "bench/$(SUITE).py"
 
+# litert-convert stays out: its pins hold others back, it gets an environment of its own.
 pins: setup ## resolve constraints.txt anew from pyproject.toml and pins.in
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --all-extras --universal \
-		--constraint pins.in --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra all --extra ray \
+		--extra tvm --universal --constraint pins.in --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		--upgrade --quiet --output-file constraints.txt
 
 clean: ## remove .venv and everything that tools left behind
