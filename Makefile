@@ -64,9 +64,9 @@ prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.
 
 # litert-convert stays out: its pins hold others back, it gets an environment of its own.
 pins: setup ## resolve constraints.txt anew from pyproject.toml and pins.in
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra all --extra ray \
-		--extra tvm --universal --constraint pins.in --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-		--upgrade --quiet --output-file constraints.txt
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --universal --upgrade --quiet \
+		--extra all --extra ray --extra tvm --constraint pins.in --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
 clean: ## remove .venv and everything that tools left behind
 	@rm -rf .venv build dist demo-out .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
