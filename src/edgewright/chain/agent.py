@@ -1,0 +1,346 @@
+"""The agent wired for one device: its home, its trust, its probe, its server, its fleet."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.clock import SystemClock
+from edgewright.device.agent import (
+    Agent,
+    AgentStatus,
+    Control,
+    Daemon,
+    FleetClient,
+    Home,
+    Identity,
+    Journal,
+    NoServer,
+    Offload,
+    Order,
+    Outbox,
+    PinnedKeys,
+    Policy,
+    ProbeLimits,
+    ProcessProbe,
+    Progress,
+    Recorder,
+    Server,
+    ServerOrder,
+    ServerProcess,
+    Settings,
+    Slots,
+    Tools,
+    read_status,
+    send_order,
+)
+from edgewright.errors import InputError, TransportError
+from edgewright.keys.file import read_public_key
+from edgewright.stores import Log
+from edgewright.trust import PublicKey, TrustedKeys
+from edgewright.wire.device_api import EnrollReply, EnrollRequest
+
+PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
+STDIN_LIMIT_BYTES = 2 << 30
+CHUNK_BYTES = 1 << 20
+
+T = TypeVar("T")
+
+
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of enrolling, without the secret."""
+
+    device: str
+    fleet_url: str
+    key_ids: tuple[str, ...]
+    threshold: int
+
+
+def enroll(url: str, *, token: str, home: Path, device: str, labels: dict[str, str]) -> Enrolment:
+    """Swap a one-time token for an identity and pin the fleet's keys.
+
+    Raises:
+        InputError: the token is not good, or the home belongs to an enrolled agent already.
+        TransportError: the fleet did not answer.
+    """
+    _require_new(Home(home))
+    request = EnrollRequest(token=token, device=device, labels=labels)
+    reply = asyncio.run(_enrolled(url, request))
+    keys = _keys_from(reply)
+    identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
+    Home(home).save_enrolment(identity, keys)
+    return _enrolment(identity, keys)
+
+
+def enroll_offline(
+    home: Path, *, device: str, keys: Sequence[Path], threshold: int = 1
+) -> Enrolment:
+    """Pin keys from files, for a device that no fleet will reach.
+
+    Raises:
+        InputError: a file is no public key, or the home belongs to an enrolled agent already.
+    """
+    _require_new(Home(home))
+    try:
+        pinned = TrustedKeys(threshold=threshold, keys=tuple(read_public_key(key) for key in keys))
+    except ValueError as error:
+        raise InputError(str(error), hint="give each key once, as many as the threshold") from error
+    identity = Identity(device=device)
+    Home(home).save_enrolment(identity, pinned)
+    return _enrolment(identity, pinned)
+
+
+def run(home: Path) -> None:
+    """Be this device's agent until SIGTERM or SIGINT.
+
+    Raises:
+        ResourceError: another agent works on this home, or no server can be started.
+    """
+    with _locked(Home(home)):
+        asyncio.run(_run(Home(home)))
+
+
+def run_once(home: Path) -> list[Progress]:
+    """Ask the fleet once, do what it wants, tell it what came of it."""
+    with _locked(Home(home)):
+        return asyncio.run(_run_once(Home(home)))
+
+
+def apply(path: Path, *, home: Path) -> Progress:
+    """Bring a bundle file as far as it gets, by the agent that runs or else by this process.
+
+    Raises:
+        EdgewrightError: it was not activated; the error says why, the old model stays.
+    """
+    place = Home(home)
+    place.require_enrolled()
+    if place.is_locked:
+        return _ordered(place, "apply", Order(path=str(path.absolute())))
+    with _locked(place):
+        return asyncio.run(_apply(place, path))
+
+
+def apply_stream(stream: IO[bytes], *, home: Path) -> Progress:
+    """The same for a bundle that arrives on a stream."""
+    place = Home(home)
+    place.require_enrolled()
+    with _spooled(stream, place) as path:
+        return apply(path, home=home)
+
+
+def rollback(home: Path, *, model: str, reason: str) -> Progress:
+    """Return a model to the bundle before; needs no fleet.
+
+    Raises:
+        InputError: there is no such model, or nothing to return to.
+        DeviceError: no earlier bundle verifies and serves.
+    """
+    place = Home(home)
+    place.require_enrolled()
+    if place.is_locked:
+        return _ordered(place, "rollback", Order(model=model, reason=reason))
+    with _locked(place):
+        return asyncio.run(_rollback(place, model, reason))
+
+
+def status(home: Path) -> AgentStatus:
+    """What the home says, whether an agent runs or not."""
+    place = Home(home)
+    return read_status(place, _slots(place, place.settings()))
+
+
+def build_agent(
+    home: Home, *, server: Server, offload: Offload, fleet: FleetClient | None = None
+) -> Agent:
+    """An agent on a home whose lock is held."""
+    settings, identity = home.settings(), home.identity()
+    journal = Journal(Log(home.journal_path))
+    recorder = Recorder(journal, Outbox(Log(home.outbox_path), identity.device))
+    limits = ProbeLimits(timeout_s=settings.probe_timeout_s, memory_mb=settings.probe_memory_mb)
+    tools = Tools(
+        write=recorder.write,
+        slots=_slots(home, settings),
+        trust=PinnedKeys(home.trusted_keys()),
+        probe=ProcessProbe(PROBE_COMMAND, limits),
+        server=server,
+        clock=SystemClock(),
+        offload=offload,
+        downloads=home.downloads,
+        policy=Policy(
+            probation_s=settings.probation_s,
+            probation_error_rate=settings.probation_error_rate,
+        ),
+        fleet=fleet,
+    )
+    return Agent(home, recorder, tools)
+
+
+async def _enrolled(url: str, request: EnrollRequest) -> EnrollReply:
+    client = FleetClient(url, secret="", clock=SystemClock())
+    try:
+        return await client.enroll(request)
+    finally:
+        await client.close()
+
+
+async def _run(home: Home) -> None:
+    settings, clock = home.settings(), SystemClock()
+    server = ServerProcess(_server_order(home, settings), clock)
+    loop = asyncio.get_running_loop()
+    async with _fleet(home) as fleet, _worker_thread() as offload:
+        agent = build_agent(home, server=server, offload=offload, fleet=fleet)
+        daemon = Daemon(agent, poll_s=settings.poll_s, rng=random.Random())  # noqa: S311 - jitter
+        server.on_broken = daemon.server_broke
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, daemon.stop)
+        control = await Control(agent, daemon).listen(home.control_socket, clock)
+        try:
+            await server.start()
+            await daemon.run()
+        finally:
+            await control.close()
+            await server.stop()
+
+
+async def _run_once(home: Home) -> list[Progress]:
+    async with _fleet(home) as fleet:
+        agent = build_agent(home, server=NoServer(), offload=_inline, fleet=fleet)
+        await agent.settle()
+        return await agent.follow_once()
+
+
+async def _apply(home: Home, path: Path) -> Progress:
+    agent = build_agent(home, server=NoServer(), offload=_inline)
+    await agent.settle()
+    return await agent.apply(path)
+
+
+async def _rollback(home: Home, model: str, reason: str) -> Progress:
+    agent = build_agent(home, server=NoServer(), offload=_inline)
+    await agent.settle()
+    return await agent.go_back(reason, agent.update(agent.only_model(model)))
+
+
+async def _inline(work: Callable[[], T]) -> T:
+    """Blocking work where nothing else is waiting: one thread, one order of writes."""
+    return work()
+
+
+@contextlib.asynccontextmanager
+async def _worker_thread() -> AsyncIterator[Offload]:
+    """One thread for disk work, so that two models never write at the same time."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="agent-disk") as pool:
+
+        async def offload(work: Callable[[], T]) -> T:
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+        yield offload
+
+
+@contextlib.asynccontextmanager
+async def _fleet(home: Home) -> AsyncIterator[FleetClient | None]:
+    identity, settings = home.identity(), home.settings()
+    if not identity.fleet_url:
+        yield None
+        return
+    client = FleetClient(
+        identity.fleet_url,
+        secret=identity.secret,
+        clock=SystemClock(),
+        limit_kbit_s=settings.download_limit_kbit_s,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def _server_order(home: Home, settings: Settings) -> ServerOrder:
+    command = [sys.executable, "-m", "edgewright", "serve", "--http", settings.serve_http]
+    return ServerOrder(
+        command=(*command, "--admin", str(home.admin_socket)),
+        admin=home.admin_socket,
+        log=home.server_log,
+    )
+
+
+def _slots(home: Home, settings: Settings) -> Slots:
+    return Slots(
+        home.slots,
+        PinnedKeys(home.trusted_keys()),
+        budget_mb=settings.disk_budget_mb,
+        reserve_mb=settings.disk_reserve_mb,
+    )
+
+
+def _ordered(home: Home, name: str, order: Order) -> Progress:
+    progress = asyncio.run(send_order(home.control_socket, name, order))
+    if progress is None:
+        raise TransportError(f"the agent did not say what came of {name!r}", hint="ask its status")
+    return progress
+
+
+@contextlib.contextmanager
+def _locked(home: Home) -> Iterator[None]:
+    home.require_enrolled()
+    with home.locked():
+        yield
+
+
+@contextlib.contextmanager
+def _spooled(stream: IO[bytes], home: Home) -> Iterator[Path]:
+    """A stream as a file of the home; a leftover of a cut goes at the next start.
+
+    Raises:
+        InputError: it is longer than any bundle.
+    """
+    prefix = ".tmp-" if home.is_locked else ""
+    folder = home.root if home.is_locked else home.downloads
+    path = folder / f"{prefix}stdin-{secrets.token_hex(8)}.ewb"
+    try:
+        with _fs.atomic_file(path) as file:
+            left = STDIN_LIMIT_BYTES
+            while chunk := stream.read(CHUNK_BYTES):
+                left -= len(chunk)
+                if left < 0:
+                    raise InputError(f"stdin: more than {STDIN_LIMIT_BYTES} bytes")
+                file.write(chunk)
+        yield path
+    finally:
+        _fs.remove_tree(path)
+
+
+def _require_new(home: Home) -> None:
+    if home.identity_path.exists():
+        raise InputError(
+            f"{home.root} belongs to device {home.identity().device!r} already",
+            hint="choose another --home, or remove that folder",
+        )
+
+
+def _keys_from(reply: EnrollReply) -> TrustedKeys:
+    try:
+        keys = tuple(PublicKey(public_hex=key.public_hex) for key in reply.keys)
+        return TrustedKeys(threshold=reply.threshold, keys=keys)
+    except ValueError as error:
+        raise InputError(
+            f"the fleet's keys cannot be trusted: {error}", hint="ask the fleet's security admin"
+        ) from error
+
+
+def _enrolment(identity: Identity, keys: TrustedKeys) -> Enrolment:
+    return Enrolment(
+        device=identity.device,
+        fleet_url=identity.fleet_url,
+        key_ids=tuple(key.key_id for key in keys.keys),
+        threshold=keys.threshold,
+    )

@@ -1,0 +1,173 @@
+"""`edgewright agent`: what runs on a device."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.cli._output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from edgewright.device.agent import AgentStatus, Progress
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, allow_dash=True)
+_HOME = click.option("--home", type=_FOLDER, required=True, help="The agent's own folder.")
+
+
+@click.group()
+def agent() -> None:
+    """Enrol a device, follow its fleet, apply bundles, go back."""
+
+
+@agent.command()
+@click.argument("url", required=False)
+@click.option("--token", help="One-time token from the fleet.")
+@_HOME
+@click.option("--device", help="The device's name; the machine's name if absent.")
+@click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
+@click.option("--key", "keys", type=_FILE, multiple=True, help="Public key, without a fleet.")
+@click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
+@json_option
+def enroll(
+    *,
+    url: str | None,
+    token: str | None,
+    home: Path,
+    device: str | None,
+    labels: tuple[str, ...],
+    keys: tuple[Path, ...],
+    threshold: int,
+    as_json: bool,
+) -> None:
+    """Give this device an identity, and pin the keys whose bundles may run on it.
+
+    With URL and --token by a fleet; with --key alone for a device that no fleet will reach.
+    """
+    import platform
+
+    from edgewright.chain import agent as chain
+
+    name = device or platform.node()
+    if url and token:
+        enrolment = chain.enroll(url, token=token, home=home, device=name, labels=_labels(labels))
+    elif keys and not url:
+        enrolment = chain.enroll_offline(home, device=name, keys=keys, threshold=threshold)
+    else:
+        raise click.UsageError("give URL and --token, or --key for a device without a fleet")
+    if as_json:
+        print_json("agent-enrolment", enrolment)
+        return
+    where = enrolment.fleet_url or "no fleet"
+    click.echo(f"{enrolment.device} is enrolled with {where}, trusting {enrolment.threshold} of:")
+    for key_id in enrolment.key_ids:
+        click.echo(f"  {key_id}")
+
+
+@agent.command()
+@_HOME
+@click.option("--once", is_flag=True, help="Ask the fleet once, and exit with what came of it.")
+@json_option
+def run(*, home: Path, once: bool, as_json: bool) -> None:
+    """Follow the fleet and look after the server, until SIGTERM."""
+    from edgewright.chain import agent as chain
+
+    if not once:
+        chain.run(home)
+        return
+    results = chain.run_once(home)
+    if as_json:
+        print_json("agent-results", {"models": results})
+    else:
+        for progress in results:
+            _say_progress(progress)
+
+
+@agent.command()
+@click.argument("file", type=_FILE)
+@_HOME
+@json_option
+def apply(*, file: Path, home: Path, as_json: bool) -> None:
+    """Verify, probe and activate one bundle FILE; `-` reads it from stdin. Needs no fleet."""
+    from edgewright.chain import agent as chain
+
+    if str(file) == "-":
+        progress = chain.apply_stream(sys.stdin.buffer, home=home)
+    else:
+        progress = chain.apply(file, home=home)
+    _print_progress(progress, as_json=as_json)
+
+
+@agent.command()
+@_HOME
+@click.option("--model", default="", help="Which model; needed when there are several.")
+@click.option("--reason", default="ordered on the device", show_default=True)
+@json_option
+def rollback(*, home: Path, model: str, reason: str, as_json: bool) -> None:
+    """Return a model to the bundle before. Needs no fleet."""
+    from edgewright.chain import agent as chain
+
+    _print_progress(chain.rollback(home, model=model, reason=reason), as_json=as_json)
+
+
+@agent.command()
+@_HOME
+@json_option
+def status(*, home: Path, as_json: bool) -> None:
+    """Show slots, states, and the history with reasons; slots are verified now."""
+    from edgewright.chain import agent as chain
+
+    result = chain.status(home)
+    if as_json:
+        print_json("agent-status", result)
+    else:
+        _print_status(result)
+
+
+def _print_status(result: "AgentStatus") -> None:
+    running = "running" if result.is_running else "not running"
+    click.echo(f"{result.device}: agent {running}, fleet {result.fleet_url or 'none'}")
+    print_table(
+        "Slots",
+        ("model", "bundle", "version", "roles", "damage"),
+        [
+            (model.model, slot.bundle_id[:12], slot.version, " ".join(slot.roles), slot.damage)
+            for model in result.models
+            for slot in model.slots
+        ],
+    )
+    print_table(
+        "Bad releases",
+        ("model", "bundle", "version", "reason"),
+        [
+            (model.model, bad.bundle_id[:12], bad.version, bad.reason)
+            for model in result.models
+            for bad in model.bad
+        ],
+    )
+    print_table(
+        "History",
+        ("at", "model", "state", "event", "version", "reason"),
+        [(s.at, s.model, s.state, s.event, s.version, s.reason) for s in result.history],
+    )
+    if result.lost_lines:
+        say(f"{result.lost_lines} journal line(s) were damaged by the disk and are left out")
+
+
+def _print_progress(progress: "Progress", *, as_json: bool) -> None:
+    if as_json:
+        print_json("agent-progress", progress)
+    else:
+        _say_progress(progress)
+
+
+def _say_progress(progress: "Progress") -> None:
+    click.echo(f"{progress.model}: {progress.good[:12]} is active; {progress.reason}")
+
+
+def _labels(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, pair in zip(texts, pairs, strict=True) if not pair[1]]:
+        raise click.UsageError(f"label {wrong[0]!r}: expected KEY=VALUE")
+    return {key: value for key, _, value in pairs}

@@ -1,0 +1,98 @@
+"""The agent: brings bundles onto a device and never leaves it without a model that works.
+
+A crash-only state machine. `machine` is the table, `progress` the value each journal line holds,
+both pure; `update` lets a state act (`actions`) and writes down how it ended; `agent` does single
+deeds, `daemon` all of them at once. Whatever is killed in the middle is resumed from the journal at
+the next start. The agent's process loads no numpy and no engine: the probe and the server are
+processes of their own.
+
+The home folder:
+
+    agent.toml        settings, written by the device's admin; absent means defaults
+    identity.json     this device's name, its fleet and its secret (owner only)
+    trust.json        the keys whose bundles may run here, pinned when the device enrolled
+    lock              held by the one agent that may write here
+    journal.log       every step of every update, one fsynced line each
+    outbox.log        telemetry that the fleet has not taken yet
+    downloads/        <sha256 of file>.part while it arrives, .ewb when it is whole
+    slots/<model>/    <bundle_id>/ unpacked bundles, `current` -> the active one
+    agent.sock        orders to the agent that runs;  admin.sock, server.log: the server's
+
+Invariants: `current` changes by rename only, to a slot that was verified just before; a bundle is
+committed only after its probe passed; the last good bundle is never marked bad and its slot never
+removed; a refused bundle leaves nothing but its line in the journal.
+
+    >>> from edgewright.device.agent import State, TABLE
+    >>> TABLE[State.PROBATION].gives_up_to
+    <State.ROLLBACK: 'rollback'>
+"""
+
+from edgewright.device.agent.actions import Policy, Tools
+from edgewright.device.agent.agent import Agent
+from edgewright.device.agent.control import Control, Order, send_order
+from edgewright.device.agent.daemon import Daemon
+from edgewright.device.agent.fleet_client import FleetClient
+from edgewright.device.agent.home import Home, Identity, Settings
+from edgewright.device.agent.journal import Journal
+from edgewright.device.agent.machine import TABLE, Event, State, next_state
+from edgewright.device.agent.outbox import Outbox
+from edgewright.device.agent.pinned import PinnedKeys
+from edgewright.device.agent.ports import (
+    Fleet,
+    Offload,
+    Probe,
+    ProbeReport,
+    Server,
+    ServingSample,
+    Trust,
+)
+from edgewright.device.agent.probe import ProbeLimits, ProcessProbe
+from edgewright.device.agent.progress import Outcome, Progress, Release
+from edgewright.device.agent.recorder import Recorder
+from edgewright.device.agent.reporter import Reporter
+from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
+from edgewright.device.agent.slots import Slots
+from edgewright.device.agent.status import AgentStatus, read_status
+from edgewright.device.agent.update import Update
+
+__all__ = [
+    "TABLE",
+    "Agent",
+    "AgentStatus",
+    "Control",
+    "Daemon",
+    "Event",
+    "Fleet",
+    "FleetClient",
+    "Home",
+    "Identity",
+    "Journal",
+    "NoServer",
+    "Offload",
+    "Order",
+    "Outbox",
+    "Outcome",
+    "PinnedKeys",
+    "Policy",
+    "Probe",
+    "ProbeLimits",
+    "ProbeReport",
+    "ProcessProbe",
+    "Progress",
+    "Recorder",
+    "Release",
+    "Reporter",
+    "Server",
+    "ServerOrder",
+    "ServerProcess",
+    "ServingSample",
+    "Settings",
+    "Slots",
+    "State",
+    "Tools",
+    "Trust",
+    "Update",
+    "next_state",
+    "read_status",
+    "send_order",
+]

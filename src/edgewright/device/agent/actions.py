@@ -1,0 +1,245 @@
+"""What each state of an update does; how it ended goes back as a value or as an error of the tree.
+
+Every action may be repeated: a cut can come at any point of it, and the next start does it again.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.bundle import open_bundle
+from edgewright.clock import Clock
+from edgewright.device.agent.machine import TABLE, Event, State
+from edgewright.device.agent.ports import Fleet, Offload, Probe, Server, Trust
+from edgewright.device.agent.probation import ProbationLimits, judge
+from edgewright.device.agent.progress import Outcome, Progress, Release
+from edgewright.device.agent.slots import Slots
+from edgewright.errors import DeviceError, ResourceError, TransportError, TrustError
+
+SAMPLES = 60
+
+T = TypeVar("T")
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What this device's admin decided about updates."""
+
+    probation_s: float = 300.0
+    probation_error_rate: float = 0.01
+    deadlines_s: Mapping[State, float] = {}
+
+    def deadline_s(self, state: State) -> float:
+        """How long a state may take."""
+        return self.deadlines_s.get(state, TABLE[state].deadline_s)
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an update works with. `write` keeps a step for good before it returns."""
+
+    write: Callable[[Progress], None]
+    slots: Slots
+    trust: Trust
+    probe: Probe
+    server: Server
+    clock: Clock
+    offload: Offload
+    downloads: Path
+    policy: Policy
+    fleet: Fleet | None = None
+
+
+Action = Callable[[Progress, Release], Awaitable[Outcome]]
+
+
+class Actions:
+    """The actions of one device's updates, by state."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._by_state: Mapping[State, Action] = {
+            State.CHECK: self._check,
+            State.DOWNLOAD: self._download,
+            State.VERIFY: self._verify,
+            State.STAGE: self._stage,
+            State.PROBE: self._probe,
+            State.SHADOW: self._shadow,
+            State.ACTIVATE: self._activate,
+            State.PROBATION: self._probation,
+            State.COMMIT: self._commit,
+            State.ROLLBACK: self._rollback,
+        }
+
+    async def act(self, progress: Progress) -> Outcome:
+        """Do what the state asks for.
+
+        Raises:
+            EdgewrightError: TransportError and ResourceError blame the circumstances, every other
+            branch blames the release.
+        """
+        if progress.release is None:
+            raise DeviceError(f"journal: {progress.model!r} is in {progress.state}, of no release")
+        return await self._by_state[progress.state](progress, progress.release)
+
+    def part_bytes(self, release: Release | None) -> int:
+        """How much of a release's download is here."""
+        if release is None or not release.file_sha256 or release.origin != "fleet":
+            return 0
+        part = self._part(release)
+        return part.stat().st_size if part.exists() else 0
+
+    async def _check(self, progress: Progress, release: Release) -> Outcome:
+        slots = self._tools.slots
+        bad = progress.why_bad(release.bundle_id)
+        if bad and release.origin == "fleet":
+            return Outcome(event=Event.NOTHING, reason=f"marked bad before: {bad}")
+        if release.bundle_id == progress.good == slots.current(release.model):
+            damage = await self._why_unusable(release)
+            if not damage:
+                return Outcome(event=Event.NOTHING, reason="already active")
+        await self._blocking(lambda: slots.require_room(release.file_size_bytes))
+        return Outcome(event=Event.OFFERED, reason=f"offered by {release.origin}")
+
+    async def _download(self, progress: Progress, release: Release) -> Outcome:
+        if not await self._why_unusable(release):
+            return Outcome(event=Event.DONE, reason="already on this device")
+        if release.origin == "file":
+            return self._local_file(release)
+        file = self._file(release)
+        if file.exists():
+            return Outcome(event=Event.DONE, reason="already downloaded")
+        if self._tools.fleet is None:
+            raise TransportError(
+                "this device has no fleet to ask", hint="enrol it, or apply a file"
+            )
+        part = self._part(release)
+        await self._tools.fleet.download(release, part)
+        await self._blocking(lambda: _fs.move(part, file))
+        return Outcome(event=Event.DONE, reason=f"{release.file_size_bytes} bytes")
+
+    def _local_file(self, release: Release) -> Outcome:
+        if Path(release.path).is_file():
+            return Outcome(event=Event.DONE, reason="a local file")
+        raise ResourceError(f"{release.path} is gone", hint="apply it again")
+
+    async def _verify(self, progress: Progress, release: Release) -> Outcome:
+        if not await self._why_unusable(release):
+            return Outcome(event=Event.DONE, reason="the slot was there and verifies")
+        file = self._file(release)
+        if not file.is_file():
+            raise ResourceError(f"{file} is gone", hint="apply it again")
+        await self._blocking(lambda: self._verify_file(file, release))
+        return Outcome(event=Event.DONE, reason="every hash and signature is right")
+
+    def _verify_file(self, file: Path, release: Release) -> None:
+        bundle = open_bundle(file)
+        if bundle.id != release.bundle_id or bundle.manifest.name != release.model:
+            raise TrustError(
+                f"{file.name} holds bundle {bundle.id[:12]} of model {bundle.manifest.name!r}, "
+                f"promised was {release.bundle_id[:12]} of {release.model!r}",
+                hint="ask the fleet's admin",
+            )
+        self._tools.trust.check(bundle)
+
+    async def _stage(self, progress: Progress, release: Release) -> Outcome:
+        slots = self._tools.slots
+        await self._blocking(
+            lambda: slots.stage(
+                self._file(release), model=release.model, bundle_id=release.bundle_id
+            )
+        )
+        if release.origin == "fleet":
+            await self._blocking(lambda: _fs.remove_tree(self._file(release)))
+        return Outcome(event=Event.DONE, reason="written and read back")
+
+    async def _probe(self, progress: Progress, release: Release) -> Outcome:
+        report = await self._tools.probe.run(await self._verified(release))
+        if not report.passed:
+            raise DeviceError(f"probe: {report.reason}", hint="the old model stays")
+        return Outcome(event=Event.PASSED, reason=report.reason)
+
+    async def _shadow(self, progress: Progress, release: Release) -> Outcome:
+        return Outcome(event=Event.SKIPPED, reason="shadow is off on this device")
+
+    async def _activate(self, progress: Progress, release: Release) -> Outcome:
+        folder = await self._verified(release)
+        slots = self._tools.slots
+        await self._blocking(lambda: slots.activate(release.model, release.bundle_id))
+        await self._tools.server.show(release.model, folder)
+        return Outcome(event=Event.DONE)
+
+    async def _probation(self, progress: Progress, release: Release) -> Outcome:
+        server, clock = self._tools.server, self._tools.clock
+        if not server.is_on:
+            return Outcome(event=Event.SKIPPED, reason="no server runs here, the probe decides")
+        folder = await self._verified(release)
+        await server.show(release.model, folder)
+        limits = await self._blocking(lambda: self._limits(folder))
+        first, start_s = await server.sample(release.model), clock.monotonic_s()
+        while True:
+            now = await server.sample(release.model)
+            elapsed_s = clock.monotonic_s() - start_s
+            judgement = judge(first, now, elapsed_s=elapsed_s, limits=limits)
+            if judgement.verdict == "pass":
+                return Outcome(event=Event.PASSED, reason=judgement.reason)
+            if judgement.verdict == "refuse":
+                raise DeviceError(f"probation: {judgement.reason}", hint="the old model is back")
+            await clock.sleep(min(1.0, max(limits.duration_s / SAMPLES, 0.05)))
+
+    def _limits(self, folder: Path) -> ProbationLimits:
+        policy = self._tools.policy
+        return ProbationLimits(
+            duration_s=policy.probation_s,
+            error_rate=policy.probation_error_rate,
+            latency_p95_ms=open_bundle(folder).manifest.contract.budgets.latency_p95_ms,
+        )
+
+    async def _commit(self, progress: Progress, release: Release) -> Outcome:
+        return Outcome(event=Event.DONE, reason="committed")
+
+    async def _rollback(self, progress: Progress, release: Release) -> Outcome:
+        """Return to the best committed slot that verifies and serves now, else to none."""
+        slots, server = self._tools.slots, self._tools.server
+        choices = list(progress.committed)
+        if release.origin == "order":
+            choices = [*choices[1:], *choices[:1]]
+        why = [progress.reason]
+        for bundle_id in choices:
+            folder = slots.folder(release.model, bundle_id)
+            damage = await self._blocking(partial(slots.why_unusable, release.model, bundle_id))
+            if damage:
+                why.append(damage)
+                continue
+            await self._blocking(partial(slots.activate, release.model, bundle_id))
+            try:
+                await server.show(release.model, folder)
+            except DeviceError as error:
+                why.append(str(error))
+                continue
+            return Outcome(event=Event.DONE, reason="; ".join(why), landed=bundle_id)
+        await self._blocking(partial(slots.deactivate, release.model))
+        await server.withdraw(release.model)
+        return Outcome(event=Event.DONE, reason="; ".join([*why, "no slot is left to serve"]))
+
+    async def _verified(self, release: Release) -> Path:
+        slots = self._tools.slots
+        bundle = await self._blocking(lambda: slots.verified(release.model, release.bundle_id))
+        return bundle.path
+
+    async def _why_unusable(self, release: Release) -> str:
+        slots = self._tools.slots
+        return await self._blocking(lambda: slots.why_unusable(release.model, release.bundle_id))
+
+    async def _blocking(self, work: Callable[[], T]) -> T:
+        return await self._tools.offload(work)
+
+    def _file(self, release: Release) -> Path:
+        if release.origin == "file":
+            return Path(release.path)
+        return self._tools.downloads / f"{release.file_sha256}.ewb"
+
+    def _part(self, release: Release) -> Path:
+        return self._tools.downloads / f"{release.file_sha256}.part"

@@ -1,0 +1,204 @@
+"""The agent that stays: follows the fleet, takes orders, watches the server, until told to stop."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from edgewright.device.agent.agent import Agent, release_from
+from edgewright.device.agent.health import read_health
+from edgewright.device.agent.machine import State
+from edgewright.device.agent.ports import Fleet, ServingSample
+from edgewright.device.agent.progress import Progress, Release
+from edgewright.device.agent.reporter import Reporter, ServingSpan
+from edgewright.device.agent.update import Update
+from edgewright.device.agent.worker import Worker
+from edgewright.errors import EdgewrightError, TrustError
+from edgewright.wire.device_api import Desired
+
+MEASURE_S = 60.0
+BACKOFF_LIMIT_S = 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Retry(msgspec.Struct, frozen=True):
+    bundle_id: str
+    count: int
+    not_before_s: float
+
+
+class Daemon:
+    """One device's agent as a service. Make it inside the event loop that runs it."""
+
+    def __init__(self, agent: Agent, *, poll_s: float, rng: random.Random) -> None:
+        self._agent = agent
+        self._poll_s = poll_s
+        self._rng = rng
+        self._workers: dict[str, Worker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retries: dict[str, _Retry] = {}
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        fleet, outbox = agent.tools.fleet, agent.recorder.outbox
+        self._reporter = Reporter(outbox, fleet, agent.tools.clock) if fleet else None
+        if self._reporter:
+            agent.recorder.on_step = self._reporter.wake
+
+    def stop(self) -> None:
+        """End `run`; an unfinished update goes on at the next start."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, or until something breaks that only the operator can mend."""
+        await self._agent.clean()
+        for model in self._agent.known_models():
+            self._worker(model).submit(self._agent.settle_model)
+        fleet = self._agent.tools.fleet
+        if fleet and self._reporter:
+            self._start("poll", self._poll(fleet))
+            self._start("report", self._reporter.run())
+            self._start("measure", self._measure(self._reporter))
+        try:
+            await self._stop.wait()
+        finally:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if self._failure:
+            raise self._failure
+
+    def submit(self, release: Release) -> asyncio.Future[Progress]:
+        """Take a release after what its model does now."""
+        return self._worker(release.model).submit(partial(self._agent.take, release))
+
+    def go_back(self, model: str, reason: str) -> asyncio.Future[Progress]:
+        """Return a model to the bundle before, ahead of what it does now.
+
+        Raises:
+            InputError: there is no such model.
+        """
+        worker = self._worker(self._agent.only_model(model))
+        worker.interrupt(reason)
+        return worker.submit(partial(self._agent.go_back, reason))
+
+    def cancel(self, model: str, reason: str) -> None:
+        """End a model's update; it goes on with what it ran before.
+
+        Raises:
+            InputError: there is no such model.
+        """
+        self._worker(self._agent.only_model(model)).interrupt(reason)
+
+    def server_broke(self, reason: str) -> None:
+        """The server keeps dying: every idle model returns to the bundle before, if it has one."""
+        for model, progress in self._agent.recorder.journal.models().items():
+            if progress.state is State.IDLE and len(progress.committed) > 1:
+                self._worker(model).submit(partial(_repaired, reason))
+
+    def follow(self, desired: Desired) -> None:
+        """Start what the fleet wants and no model is doing; end what it wants no more."""
+        for wanted in desired.models:
+            try:
+                release = release_from(wanted)
+            except TrustError as error:
+                _log.warning("%s", error)
+                continue
+            worker = self._worker(release.model)
+            if not worker.is_idle:
+                _end_other(worker, release)
+            elif self._is_due(worker.update.progress, release):
+                self.submit(release).add_done_callback(partial(self._note, release))
+
+    def _worker(self, model: str) -> Worker:
+        if model not in self._workers:
+            worker = self._workers[model] = Worker(self._agent.update(model))
+            self._start(f"worker:{model}", worker.run())
+        return self._workers[model]
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No task ends by itself: one that does takes the agent with it."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            self._failure = task.exception()
+            self._stop.set()
+
+    def _is_due(self, progress: Progress, release: Release) -> bool:
+        retry = self._retries.get(release.model)
+        if progress.good == release.bundle_id or progress.why_bad(release.bundle_id):
+            return False
+        if retry is None or retry.bundle_id != release.bundle_id:
+            return True
+        return self._now_s() >= retry.not_before_s
+
+    def _note(self, release: Release, future: "asyncio.Future[Progress]") -> None:
+        """Count a release that could not be taken, so that it is tried ever more seldom."""
+        if future.cancelled() or not future.exception():
+            self._retries.pop(release.model, None)
+            return
+        last = self._retries.get(release.model)
+        count = last.count + 1 if last and last.bundle_id == release.bundle_id else 1
+        wait_s = min(self._poll_s * 2**count, BACKOFF_LIMIT_S) * self._jitter()
+        self._retries[release.model] = _Retry(release.bundle_id, count, self._now_s() + wait_s)
+
+    async def _poll(self, fleet: Fleet) -> None:
+        """Ask by long poll; never more often than the server answers with something new."""
+        etag, desired = "", Desired()
+        while True:
+            asked_s = self._now_s()
+            try:
+                answer = await fleet.desired(etag=etag, wait_s=self._poll_s)
+            except EdgewrightError as error:
+                _log.info("fleet: %s", error)
+                answer = None
+            if answer is not None:
+                etag, desired = answer
+            self.follow(desired)
+            rest_s = 0.0 if answer else self._poll_s - (self._now_s() - asked_s)
+            await self._agent.tools.clock.sleep(max(rest_s, 0.1) * self._jitter())
+
+    async def _measure(self, reporter: Reporter) -> None:
+        before: dict[str, ServingSample] = {}
+        tools = self._agent.tools
+        while True:
+            reporter.add_health(read_health(self._agent.home.root))
+            for model in self._agent.recorder.journal.models():
+                bundle = tools.slots.current(model)
+                if not bundle or not tools.server.is_on:
+                    continue
+                sample = await tools.server.sample(model)
+                first = before.get(model, ServingSample(is_ready=False))
+                reporter.add_serving(
+                    ServingSpan(model=model, bundle=bundle, first=first, last=sample)
+                )
+                before[model] = sample
+            await tools.clock.sleep(MEASURE_S * self._jitter())
+
+    def _now_s(self) -> float:
+        return self._agent.tools.clock.monotonic_s()
+
+    def _jitter(self) -> float:
+        """Keeps devices that were switched on together from asking together."""
+        return self._rng.uniform(0.9, 1.1)
+
+
+def _end_other(worker: Worker, wanted: Release) -> None:
+    progress = worker.update.progress
+    release = progress.release
+    is_offered = release is not None and release.origin == "fleet"
+    if is_offered and release is not None and release.bundle_id != wanted.bundle_id:
+        worker.interrupt(f"the fleet wants {wanted.version or wanted.bundle_id[:12]} now")
+
+
+async def _repaired(reason: str, update: Update) -> Progress:
+    return await update.repair(reason)

@@ -1,0 +1,190 @@
+"""The fleet over HTTP: the device API of `wire.device_api`, downloads that resume."""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import TypeVar, cast
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.clock import Clock
+from edgewright.device.agent.progress import Release
+from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
+from edgewright.telemetry import Record, encode_batch
+from edgewright.transports.http1 import Client, Response
+from edgewright.wire.device_api import (
+    BUNDLES,
+    DESIRED,
+    ENROLL,
+    TELEMETRY,
+    Desired,
+    EnrollReply,
+    EnrollRequest,
+    Problem,
+)
+
+GRACE_S = 30.0
+SYNC_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
+BYTES_PER_KBIT = 125.0
+
+T = TypeVar("T")
+
+_RETRY_STATUS = frozenset({408, 425, 429})
+
+
+class FleetClient:
+    """One device's way to its fleet; the secret goes into a header and nowhere else."""
+
+    def __init__(
+        self, url: str, *, secret: str, clock: Clock, limit_kbit_s: float | None = None
+    ) -> None:
+        self._url = url
+        self._headers = {"authorization": f"Bearer {secret}"} if secret else {}
+        self._clock = clock
+        self._limit_kbit_s = limit_kbit_s
+        self._client = Client(url, timeout_s=GRACE_S)
+        self._patient: tuple[float, Client] | None = None
+
+    async def close(self) -> None:
+        """Let go of kept connections."""
+        await self._client.close()
+        if self._patient:
+            await self._patient[1].close()
+
+    async def enroll(self, request: EnrollRequest) -> EnrollReply:
+        """Swap a one-time token for this device's own secret.
+
+        Raises:
+            InputError: the token is unknown, used or expired.
+            TransportError: the fleet did not answer.
+        """
+        answer = await self._client.request("POST", ENROLL, body=msgspec.json.encode(request))
+        return _decoded(_accepted(answer, "enrolling"), EnrollReply, "enrolling")
+
+    async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
+        """What to run and its ETag; None when it is still what that ETag stood for."""
+        headers = self._headers | ({"if-none-match": etag} if etag else {})
+        answer = await self._waiting_client(wait_s).request(
+            "GET", f"{DESIRED}?wait={wait_s:g}", headers=headers
+        )
+        if answer.status == 304:
+            return None
+        desired = _decoded(_accepted(answer, "asking what to run"), Desired, "asking what to run")
+        return answer.headers.get("etag", ""), desired
+
+    async def download(self, release: Release, part: Path) -> None:
+        """Complete `part`, which may hold the file's beginning already.
+
+        Raises:
+            TransportError: cut off; `part` keeps what arrived.
+            TrustError: what arrived is not the promised file; `part` is gone.
+        """
+        _fs.make_dirs(part.parent)
+        digest, have = _digest_of(part, limit_bytes=release.file_size_bytes)
+        if have < release.file_size_bytes:
+            await self._fetch(release, part, digest, have)
+        if digest.hexdigest() != release.file_sha256:
+            _fs.remove_tree(part)
+            raise TrustError(
+                f"the download of {release.model} {release.version} hashes to "
+                f"{digest.hexdigest()[:12]}..., promised was {release.file_sha256[:12]}...",
+                hint="the fleet or the way to it changed the file",
+            )
+
+    async def send(self, records: tuple[Record, ...]) -> None:
+        """Deliver telemetry; sending a record twice is harmless."""
+        answer = await self._client.request(
+            "POST", TELEMETRY, headers=self._headers, body=encode_batch(records)
+        )
+        _accepted(answer, "sending telemetry")
+
+    async def _fetch(
+        self, release: Release, part: Path, digest: "hashlib._Hash", have: int
+    ) -> None:
+        """Append what is missing; it is synced every few megabytes, so that a cut costs no more."""
+        path = f"{BUNDLES}/{release.bundle_id}"
+        left = release.file_size_bytes - have
+        answer = self._client.download(path, headers=self._headers, offset=have, limit_bytes=left)
+        chunks = cast("AsyncGenerator[bytes, None]", answer)  # it is one; the port says less
+        start_s, total = self._clock.monotonic_s(), 0
+        pending: list[bytes] = []
+        try:
+            async with contextlib.aclosing(chunks):
+                async for chunk in chunks:
+                    digest.update(chunk)
+                    pending.append(chunk)
+                    total += len(chunk)
+                    if sum(map(len, pending)) >= SYNC_BYTES:
+                        _append(part, pending)
+                    await self._slow_down(total, start_s)
+        finally:
+            _append(part, pending)
+        if total < left:
+            raise TransportError(
+                f"the download ended after {have + total} of {release.file_size_bytes} bytes"
+            )
+
+    async def _slow_down(self, total: int, start_s: float) -> None:
+        """Keep the average below the bandwidth limit."""
+        if not self._limit_kbit_s:
+            return
+        due_s = start_s + total / (self._limit_kbit_s * BYTES_PER_KBIT)
+        wait_s = due_s - self._clock.monotonic_s()
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+
+    def _waiting_client(self, wait_s: float) -> Client:
+        """A client whose patience is longer than the fleet's."""
+        if self._patient is None or self._patient[0] < wait_s:
+            self._patient = wait_s, Client(self._url, timeout_s=wait_s + GRACE_S)
+        return self._patient[1]
+
+
+def _append(part: Path, pending: list[bytes]) -> None:
+    if pending:
+        with _fs.appended_file(part) as file:
+            file.write(b"".join(pending))
+        pending.clear()
+
+
+def _digest_of(part: Path, *, limit_bytes: int) -> "tuple[hashlib._Hash, int]":
+    """The hash so far of a part of a download; one that is too long starts anew."""
+    digest = hashlib.sha256()
+    if not part.exists():
+        return digest, 0
+    if part.stat().st_size > limit_bytes:
+        _fs.remove_tree(part)
+        return digest, 0
+    size_bytes = 0
+    with _fs.file_errors(part, doing="reading"), part.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+    return digest, size_bytes
+
+
+def _accepted(answer: Response, doing: str) -> Response:
+    """The answer, if it says yes."""
+    if 200 <= answer.status < 300:
+        return answer
+    try:
+        problem = msgspec.json.decode(answer.body, type=Problem)
+    except msgspec.DecodeError:
+        problem = Problem(error=f"status {answer.status}")
+    error: type[EdgewrightError] = InputError
+    if answer.status >= 500 or answer.status in _RETRY_STATUS:
+        error = TransportError
+    raise error(f"{doing}: the fleet says: {problem.error}", hint=problem.hint)
+
+
+def _decoded(answer: Response, kind: type[T], doing: str) -> T:
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise TransportError(
+            f"{doing}: the fleet's answer is not understood: {error}",
+            hint="check the fleet's address and version",
+        ) from error

@@ -1,0 +1,176 @@
+"""The agent's own folder: what lies where, and the small files in it as values."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.contract import decode_json, decode_toml, encode_json
+from edgewright.errors import InputError, ResourceError
+from edgewright.trust import TrustedKeys
+
+FILE_LIMIT_BYTES = 256 * 1024
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`agent.toml`: what the device's admin may choose."""
+
+    serve_http: str = "127.0.0.1:8000"
+    poll_s: float = 30.0
+    probation_s: float = 300.0
+    probation_error_rate: float = 0.01
+    probe_timeout_s: float = 120.0
+    probe_memory_mb: float = 1024.0
+    disk_budget_mb: float = 2048.0
+    disk_reserve_mb: float = 64.0
+    download_limit_kbit_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, float) and not 0 <= value < float("inf"):
+                raise ValueError(f"{name} is {value:g}, expected 0 or more")
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`identity.json`: who this device is to which fleet; no fleet when `fleet_url` is empty."""
+
+    device: str
+    fleet_url: str = ""
+    secret: str = ""
+
+    def __repr__(self) -> str:
+        return f"Identity({self.device!r}, {self.fleet_url!r})"
+
+
+class Home(msgspec.Struct, frozen=True):
+    """Paths under one folder, which one agent at a time may write."""
+
+    root: Path
+
+    @property
+    def settings_path(self) -> Path:
+        return self.root / "agent.toml"
+
+    @property
+    def identity_path(self) -> Path:
+        return self.root / "identity.json"
+
+    @property
+    def trust_path(self) -> Path:
+        return self.root / "trust.json"
+
+    @property
+    def journal_path(self) -> Path:
+        return self.root / "journal.log"
+
+    @property
+    def outbox_path(self) -> Path:
+        return self.root / "outbox.log"
+
+    @property
+    def slots(self) -> Path:
+        return self.root / "slots"
+
+    @property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.root / "admin.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.root / "agent.sock"
+
+    @property
+    def server_log(self) -> Path:
+        return self.root / "server.log"
+
+    def settings(self) -> Settings:
+        """What `agent.toml` says; the defaults when there is none.
+
+        Raises:
+            InputError: an unknown key, or a value that cannot be.
+        """
+        if not self.settings_path.exists():
+            return Settings()
+        content = _fs.read_limited(self.settings_path, limit_bytes=FILE_LIMIT_BYTES)
+        return decode_toml(content, Settings, source=str(self.settings_path))
+
+    def identity(self) -> Identity:
+        """Who this device is.
+
+        Raises:
+            InputError: it was not enrolled.
+        """
+        self.require_enrolled()
+        content = _fs.read_limited(self.identity_path, limit_bytes=FILE_LIMIT_BYTES)
+        return decode_json(content, Identity, source=str(self.identity_path))
+
+    def trusted_keys(self) -> TrustedKeys:
+        """The keys whose bundles may run here.
+
+        Raises:
+            InputError: it was not enrolled.
+        """
+        self.require_enrolled()
+        content = _fs.read_limited(self.trust_path, limit_bytes=FILE_LIMIT_BYTES)
+        return decode_json(content, TrustedKeys, source=str(self.trust_path))
+
+    def require_enrolled(self) -> None:
+        """Pass, or say how to enrol."""
+        if not self.identity_path.exists() or not self.trust_path.exists():
+            raise InputError(
+                f"{self.root} is not the home of an enrolled agent",
+                hint="run: edgewright agent enroll URL --token TOKEN --home DIR",
+            )
+
+    def save_enrolment(self, identity: Identity, keys: TrustedKeys) -> None:
+        """Keep the keys first: an identity without keys would look enrolled. The folder becomes its
+        owner's own, because sockets in it take orders.
+        """
+        _fs.make_dirs(self.root)
+        with _fs.file_errors(self.root, doing="changing the mode of"):
+            self.root.chmod(0o700)
+        _fs.write_atomic(self.trust_path, encode_json(keys))
+        _fs.write_atomic(self.identity_path, encode_json(identity), mode=0o600)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether an agent runs on this home now."""
+        path = self.root / "lock"
+        if not path.exists():
+            return False
+        with _fs.file_errors(path, doing="reading"), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only agent on this home.
+
+        Raises:
+            ResourceError: another one is.
+        """
+        _fs.make_dirs(self.root)
+        path = self.root / "lock"
+        with _fs.file_errors(path, doing="locking"):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise ResourceError(
+                f"another agent works on {self.root}", hint="stop it first, or use another --home"
+            ) from error
+        finally:
+            os.close(handle)

@@ -1,0 +1,92 @@
+"""Telemetry that the fleet has not taken yet: kept on disk, bounded, delivered in order.
+
+Steps of updates are copied from the journal, each with its line number, so that a cut between the
+two files loses none: `catch_up` copies what is missing. The newest delivered record stays in the
+file as the place in both numberings; sending it again is harmless.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from edgewright.device.agent.journal import Line
+from edgewright.errors import InputError
+from edgewright.stores import Log
+from edgewright.telemetry import Record, UpdateRecord
+
+KEEP = 2000
+BATCH = 200
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    record: Record
+    journal: int = 0
+
+
+_decoder = msgspec.json.Decoder(_Kept)
+
+
+class Outbox:
+    """The records of one device, numbered without a gap."""
+
+    def __init__(self, log: Log, device: str) -> None:
+        self._log = log
+        self._device = device
+        self._sent = 0
+
+    def __len__(self) -> int:
+        """How many records may still have to be sent."""
+        return sum(entry.sequence > self._sent for entry in self._log.entries)
+
+    def add(self, make: Callable[[str, int], Record], *, journal: int = 0) -> None:
+        """Keep one record, made with this device's name and the record's number."""
+        record = make(self._device, self._log.next_sequence)
+        self._log.append(_encoder.encode(_Kept(record=record, journal=journal)))
+        if len(self._log.entries) > KEEP:
+            self._log.trim(before=self._log.entries[KEEP // 4].sequence)
+
+    def catch_up(self, lines: Iterable[Line]) -> None:
+        """Copy the journal's lines that are not here yet."""
+        known = max((_kept(entry.payload).journal for entry in self._log.entries), default=0)
+        for line in lines:
+            if line.sequence > known:
+                self.add_step(line)
+
+    def add_step(self, line: Line) -> None:
+        """Keep one step of an update."""
+        progress = line.progress
+        release = progress.release
+
+        def make(device: str, sequence: int) -> Record:
+            return UpdateRecord(
+                device=device,
+                sequence=sequence,
+                at_s=progress.at_s,
+                bundle=release.bundle_id if release else "",
+                version=release.version if release else "",
+                model=progress.model,
+                state=progress.state.value,
+                reason=": ".join(part for part in (progress.event, progress.reason) if part),
+            )
+
+        self.add(make, journal=line.sequence)
+
+    def waiting(self) -> tuple[Record, ...]:
+        """The next records to send, oldest first."""
+        entries = [entry for entry in self._log.entries if entry.sequence > self._sent]
+        return tuple(_kept(entry.payload).record for entry in entries[:BATCH])
+
+    def delivered(self, sequence: int) -> None:
+        """The fleet took everything up to this number."""
+        self._sent = max(self._sent, sequence)
+        if len(self._log.entries) > BATCH and sequence > self._log.entries[0].sequence:
+            self._log.trim(before=sequence)
+
+
+def _kept(payload: bytes) -> _Kept:
+    try:
+        return _decoder.decode(payload)
+    except msgspec.DecodeError as error:
+        raise InputError(f"outbox: {error}", hint="a newer agent wrote it; install it") from error

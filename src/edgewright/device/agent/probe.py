@@ -1,0 +1,127 @@
+"""The probe's parent side: starts the self-test of a bundle in a process of its own, with limits.
+
+Whatever a model does in there (crash, hang, leak, nonsense) comes back as a verdict with a reason.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.device.agent.ports import ProbeReport
+from edgewright.device.agent.process import ending
+
+MIB = 1 << 20
+WATCH_S = 0.05
+OUTPUT_LIMIT_BYTES = 64 * 1024
+ADDRESS_SPACE_FACTOR = 8
+
+_decoder = msgspec.json.Decoder(ProbeReport)
+
+
+class ProbeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probe's process may use."""
+
+    timeout_s: float = 120.0
+    memory_mb: float = 1024.0
+
+
+class ProcessProbe:
+    """Runs `command FOLDER`, which prints a `ProbeReport` as JSON on its last line."""
+
+    def __init__(self, command: Sequence[str], limits: ProbeLimits) -> None:
+        self._command = command
+        self._limits = limits
+
+    async def run(self, folder: Path) -> ProbeReport:
+        with _fs.file_errors(folder, doing="probing"):
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(folder),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=OUTPUT_LIMIT_BYTES,
+            )
+        output = asyncio.gather(_read(process.stdout), _read(process.stderr))
+        try:
+            why_killed = await self._watched(process)
+            stdout, stderr = await output
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            output.cancel()
+        return self._report(process.returncode or 0, why_killed, stdout, stderr)
+
+    async def _watched(self, process: asyncio.subprocess.Process) -> str:
+        """Wait for the end within the limits; the reason when it had to be killed."""
+        ended = asyncio.ensure_future(process.wait())
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self._limits.timeout_s
+        _limit_address_space(process.pid, self._limits.memory_mb)
+        try:
+            while not ended.done():
+                if loop.time() > deadline_s:
+                    return f"no verdict within {self._limits.timeout_s:g} s"
+                used_mb = resident_mb(process.pid)
+                if used_mb > self._limits.memory_mb:
+                    return f"used {used_mb:.0f} MB, the limit is {self._limits.memory_mb:g} MB"
+                await asyncio.wait({ended}, timeout=WATCH_S)
+        finally:
+            if not ended.done():
+                os.killpg(process.pid, signal.SIGKILL)
+            await ended
+        return ""
+
+    def _report(
+        self, return_code: int, why_killed: str, stdout: bytes, stderr: bytes
+    ) -> ProbeReport:
+        if why_killed:
+            return ProbeReport(passed=False, reason=why_killed)
+        lines = stdout.splitlines()
+        try:
+            report = _decoder.decode(lines[-1]) if lines else None
+        except msgspec.DecodeError:
+            report = None
+        if return_code == 0 and report is not None:
+            return report
+        last_words = " ".join(stderr.decode(errors="replace").split())[-300:]
+        how = ending(return_code)
+        return ProbeReport(
+            passed=False,
+            reason=f"the probe's process {how} without a verdict: {last_words or 'no message'}",
+        )
+
+
+def resident_mb(pid: int) -> float:
+    """How much memory a process holds, 0 when it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * resource.getpagesize() / MIB
+
+
+def _limit_address_space(pid: int, memory_mb: float) -> None:
+    """A second fence behind the watch: memory that grows faster than anybody looks. Engines reserve
+    far more addresses than memory, so this one stands further out.
+    """
+    limit = int(memory_mb * MIB * ADDRESS_SPACE_FACTOR)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
+
+
+async def _read(stream: asyncio.StreamReader | None) -> bytes:
+    """The last part of what a process says; more than the limit is read and dropped."""
+    kept = b""
+    while stream and (chunk := await stream.read(OUTPUT_LIMIT_BYTES)):
+        kept = (kept + chunk)[-OUTPUT_LIMIT_BYTES:]
+    return kept

@@ -1,0 +1,255 @@
+"""The serving process: started, told what to serve over its admin socket, restarted when it dies.
+
+An agent that starts and finds a server on the socket keeps it: clients do not notice that the agent
+crashed. A server that dies is started again with the same models; one that dies three times in five
+minutes is reported as broken, and the agent returns to earlier bundles.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.clock import Clock
+from edgewright.device.agent.ports import ServingSample
+from edgewright.device.agent.process import Child, Process, find_listener
+from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TransportError
+from edgewright.transports.http1 import Client, Response
+from edgewright.wire import v2
+
+START_S = 60.0
+STOP_S = 10.0
+BROKEN_DEATHS = 3
+BROKEN_WINDOW_S = 300.0
+RESTART_PAUSE_S = 0.5
+LOG_LIMIT_BYTES = 4 << 20
+
+_log = logging.getLogger(__name__)
+
+
+class ServerOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start the server: its command line, its admin socket, where its messages go."""
+
+    command: Sequence[str]
+    admin: Path
+    log: Path
+
+
+class NoServer:
+    """No serving process: `agent apply` on a device whose agent does not run."""
+
+    is_on = False
+
+    async def show(self, model: str, folder: Path) -> None:
+        return
+
+    async def withdraw(self, model: str) -> None:
+        return
+
+    async def sample(self, model: str) -> ServingSample:
+        return ServingSample(is_ready=False, reason="no server runs here")
+
+
+class ServerProcess:
+    """The one server of this device."""
+
+    is_on = True
+
+    def __init__(self, order: ServerOrder, clock: Clock) -> None:
+        self._order = order
+        self._clock = clock
+        self._client = Client(uds=order.admin, timeout_s=START_S)
+        self._process: Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._folders: dict[str, Path] = {}
+        self._deaths: list[float] = []
+        self._last_death = ""
+        self._lock = asyncio.Lock()
+        self.on_broken: Callable[[str], None] = _log.error
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, None when there is none."""
+        return self._process.pid if self._process else None
+
+    async def show(self, model: str, folder: Path) -> None:
+        """Serve the bundle of this folder under the model's name; back when it is ready.
+
+        Raises:
+            DeviceError: the server cannot run it, and goes on with what it had.
+            ResourceError: no server can be started here.
+        """
+        async with self._lock:
+            is_alive = self._process is not None and self._process.is_alive
+            if is_alive and self._folders.get(model) == folder:
+                return
+            before = self._folders.pop(model, None)
+            await self._ensure()
+            try:
+                await self._load(model, folder)
+            except EdgewrightError as error:
+                why = await self._why(error)
+                if before:
+                    self._folders[model] = before
+                await self._ensure()
+                raise DeviceError(f"server: {why}", hint="the old model stays") from error
+            self._folders[model] = folder
+
+    async def withdraw(self, model: str) -> None:
+        """Serve nothing under this name."""
+        async with self._lock:
+            self._folders.pop(model, None)
+            with contextlib.suppress(TransportError):
+                await self._client.request("POST", f"/v2/repository/models/{model}/unload")
+
+    async def sample(self, model: str) -> ServingSample:
+        """How the model does; a server that does not answer is not ready."""
+        try:
+            ready = await self._client.request("GET", f"/v2/models/{model}/ready")
+            stats = await self._client.request("GET", f"/v2/models/{model}/stats")
+        except TransportError as error:
+            return ServingSample(is_ready=False, reason=self._last_death or str(error))
+        if ready.status != 200 or stats.status != 200:
+            refused = ready if ready.status != 200 else stats
+            return ServingSample(is_ready=False, reason=_problem(refused))
+        return _sample_from(stats.body)
+
+    async def stop(self) -> None:
+        """End the server: a polite signal first, so that it answers what it has taken."""
+        if self._watch:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self._client.close()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.send(signal.SIGKILL)
+            await process.wait()
+
+    async def start(self) -> None:
+        """Have a server, though it may serve nothing yet.
+
+        Raises:
+            ResourceError: none can be started here.
+        """
+        async with self._lock:
+            await self._ensure()
+
+    async def _ensure(self) -> None:
+        """A process that answers on the admin socket, with all models that it is to serve."""
+        if self._process and self._process.is_alive:
+            return
+        self._process = find_listener(self._order.admin) or await self._spawn()
+        await self._answering(self._process)
+        self._watch = asyncio.create_task(self._watched(self._process), name="server")
+        for model, folder in self._folders.items():
+            try:
+                await self._load(model, folder)
+            except EdgewrightError as error:
+                _log.error("model=%s is not served: %s", model, error)
+
+    async def _why(self, error: EdgewrightError) -> str:
+        """A load failed; when the process ended of it, that is the better reason."""
+        if isinstance(error, TransportError) and self._process:
+            with contextlib.suppress(TimeoutError):
+                return f"it {await asyncio.wait_for(self._process.wait(), 1.0)} while loading"
+        return str(error)
+
+    async def _spawn(self) -> Process:
+        order = self._order
+        if order.log.exists() and order.log.stat().st_size > LOG_LIMIT_BYTES:
+            _fs.truncate(order.log, 0)
+        with _fs.file_errors(order.log, doing="writing"), order.log.open("ab") as log:
+            return Child(
+                await asyncio.create_subprocess_exec(
+                    *order.command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+
+    async def _answering(self, process: Process) -> None:
+        """Wait until the admin socket answers.
+
+        Raises:
+            ResourceError: the process ended first, or does not answer in time.
+        """
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            async with asyncio.timeout(START_S):
+                while not ended.done():
+                    with contextlib.suppress(TransportError):
+                        if (await self._client.request("GET", "/v2/health/live")).status == 200:
+                            return
+                    await asyncio.wait({ended}, timeout=0.05)
+        except TimeoutError:
+            process.send(signal.SIGKILL)
+            await ended
+        finally:
+            ended.cancel()
+        self._process = None
+        raise ResourceError(
+            f"the server did not start: {ended.result()}; {_tail(self._order.log)}",
+            hint=f"see {self._order.log}",
+        )
+
+    async def _load(self, model: str, folder: Path) -> None:
+        body = v2.encode(v2.LoadOrder(path=str(folder)))
+        path = f"/v2/repository/models/{model}/load"
+        answer = await self._client.request("POST", path, body=body)
+        if answer.status != 200:
+            raise DeviceError(_problem(answer))
+
+    async def _watched(self, process: Process) -> None:
+        """Start the server again when it dies, until cancelled."""
+        how = await process.wait()
+        self._last_death = f"the server {how}"
+        _log.warning("%s; %s", self._last_death, _tail(self._order.log))
+        now_s = self._clock.monotonic_s()
+        self._deaths = [at_s for at_s in self._deaths if now_s - at_s < BROKEN_WINDOW_S] + [now_s]
+        if len(self._deaths) >= BROKEN_DEATHS:
+            self._deaths = []
+            self.on_broken(f"{self._last_death}, {BROKEN_DEATHS} times in a short while")
+        await self._clock.sleep(RESTART_PAUSE_S)
+        async with self._lock:
+            if self._process is process:
+                await self._ensure()
+
+
+def _sample_from(body: bytes) -> ServingSample:
+    stats = msgspec.json.decode(body, type=v2.StatisticsReply).model_stats[0]
+    success, fail = stats.inference_stats.success.count, stats.inference_stats.fail.count
+    return ServingSample(
+        is_ready=True,
+        requests=success + fail,
+        errors=fail,
+        latency_p50_ms=stats.latency_ms.get("p50", 0.0),
+        latency_p95_ms=stats.latency_ms.get("p95", 0.0),
+    )
+
+
+def _problem(answer: Response) -> str:
+    try:
+        return msgspec.json.decode(answer.body, type=v2.Problem).error
+    except msgspec.DecodeError:
+        return f"status {answer.status}"
+
+
+def _tail(path: Path, *, size_bytes: int = 300) -> str:
+    """The last words of a log."""
+    if not path.exists():
+        return "it said nothing"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size_bytes))
+        return " ".join(file.read().decode(errors="replace").split())

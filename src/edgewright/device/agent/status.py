@@ -1,0 +1,124 @@
+"""What `agent status` shows: read from disk alone, so that it works when the agent does not."""
+
+import msgspec
+
+from edgewright.clock import iso
+from edgewright.device.agent.home import Home
+from edgewright.device.agent.journal import Line, lines_of, newest
+from edgewright.device.agent.progress import BadRelease, Progress
+from edgewright.device.agent.slots import Slots
+from edgewright.stores import read_log
+
+HISTORY = 50
+
+
+class SlotStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A slot: what it is for, and why it must not be loaded if that is so."""
+
+    bundle_id: str
+    roles: tuple[str, ...]
+    version: str = ""
+    damage: str = ""
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one model stands."""
+
+    model: str
+    state: str
+    active: str
+    version: str
+    slots: tuple[SlotStatus, ...]
+    bad: tuple[BadRelease, ...]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of the history."""
+
+    at: str
+    model: str
+    state: str
+    event: str
+    bundle: str = ""
+    version: str = ""
+    reason: str = ""
+
+
+class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. `lost_lines` counts journal lines that the disk damaged."""
+
+    home: str
+    device: str
+    fleet_url: str
+    is_running: bool
+    models: tuple[ModelStatus, ...]
+    history: tuple[Step, ...]
+    lost_lines: int
+
+
+def read_status(home: Home, slots: Slots) -> AgentStatus:
+    """The state of the agent whose home this is; slots are verified now.
+
+    Raises:
+        InputError: the home is not an enrolled agent's.
+    """
+    identity = home.identity()
+    contents = read_log(home.journal_path)
+    lines = lines_of(contents)
+    progresses = newest(lines)
+    names = sorted({*progresses, *slots.models()})
+    return AgentStatus(
+        home=str(home.root),
+        device=identity.device,
+        fleet_url=identity.fleet_url,
+        is_running=home.is_locked,
+        models=tuple(
+            _model_status(progresses.get(name, Progress(model=name)), slots) for name in names
+        ),
+        history=tuple(_step(line) for line in lines[-HISTORY:]),
+        lost_lines=contents.damaged_lines,
+    )
+
+
+def _model_status(progress: Progress, slots: Slots) -> ModelStatus:
+    active = slots.current(progress.model)
+    found = tuple(_slot(progress, slots, bundle) for bundle in slots.bundles(progress.model))
+    return ModelStatus(
+        model=progress.model,
+        state=progress.state,
+        active=active,
+        version=next((slot.version for slot in found if slot.bundle_id == active), ""),
+        slots=found,
+        bad=progress.bad,
+    )
+
+
+def _slot(progress: Progress, slots: Slots, bundle_id: str) -> SlotStatus:
+    roles = {
+        "current": slots.current(progress.model),
+        "good": progress.good,
+        "previous": progress.previous,
+        "factory": progress.factory,
+    }
+    damage = slots.why_unusable(progress.model, bundle_id)
+    version = "" if damage else slots.verified(progress.model, bundle_id).manifest.version
+    return SlotStatus(
+        bundle_id=bundle_id,
+        roles=tuple(role for role, bundle in roles.items() if bundle == bundle_id),
+        version=version,
+        damage=damage,
+    )
+
+
+def _step(line: Line) -> Step:
+    progress = line.progress
+    release = progress.release
+    return Step(
+        at=iso(progress.at_s),
+        model=progress.model,
+        state=progress.state,
+        event=progress.event,
+        bundle=release.bundle_id if release else "",
+        version=release.version if release else "",
+        reason=progress.reason,
+    )

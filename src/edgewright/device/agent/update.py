@@ -1,0 +1,154 @@
+"""The shell around the table: lets a state act, and writes down how it ended.
+
+One `Update` per model. Whatever an action raises becomes an event here, in one place: what blames
+the release is REFUSED, what blames the circumstances is FAILED. A journal that cannot be written
+ends the update as a cut would: the error leaves, and the next start resumes.
+"""
+
+import asyncio
+import contextlib
+import logging
+
+from edgewright.device.agent.actions import Actions, Tools
+from edgewright.device.agent.machine import TABLE, Event, State
+from edgewright.device.agent.progress import (
+    Outcome,
+    Progress,
+    Release,
+    advanced,
+    begun,
+    damaged,
+    ordered_back,
+    resumed,
+    stopped,
+)
+from edgewright.errors import EdgewrightError, ResourceError, TransportError
+
+_log = logging.getLogger(__name__)
+
+
+class Update:
+    """The update of one model, one state after the other. `error` is what ended the last state, if
+    an error did.
+    """
+
+    def __init__(self, progress: Progress, tools: Tools) -> None:
+        self.progress = progress
+        self.error: EdgewrightError | None = None
+        self._tools = tools
+        self._actions = Actions(tools)
+        self._cancel = asyncio.Event()
+        self._cancel_reason = ""
+
+    async def take(self, release: Release) -> Progress:
+        """Bring a release as far as it gets; back when the model is idle again."""
+        await self._drive()
+        self.progress = begun(self.progress, release, at_s=self._tools.clock.wall_s())
+        return await self._drive()
+
+    async def return_back(self, reason: str) -> Progress:
+        """Return to the bundle before.
+
+        Raises:
+            InputError: there is none.
+        """
+        await self._drive()
+        self._write(ordered_back(self.progress, reason=reason, at_s=self._tools.clock.wall_s()))
+        return await self._drive()
+
+    async def repair(self, reason: str) -> Progress:
+        """Leave a committed slot that does not verify any more."""
+        await self._drive()
+        self._write(damaged(self.progress, reason=reason, at_s=self._tools.clock.wall_s()))
+        return await self._drive()
+
+    async def resume(self) -> Progress:
+        """Go on where the last agent was cut off; nothing when it was idle."""
+        if self.progress.state is State.IDLE:
+            return self.progress
+        at_s = self._tools.clock.wall_s()
+        self._write(
+            resumed(
+                self.progress,
+                at_s=at_s,
+                moved_bytes=self._actions.part_bytes(self.progress.release),
+            )
+        )
+        return await self._drive()
+
+    def cancel(self, reason: str) -> None:
+        """End the present state; the model returns to what it ran before."""
+        self._cancel_reason = reason
+        self._cancel.set()
+
+    async def _drive(self) -> Progress:
+        """Act until idle. A journal that failed in the middle of this process left a state that the
+        next call goes on with; no cut is counted.
+        """
+        while self.progress.state is not State.IDLE:
+            try:
+                outcome = await self._outcome(self.progress)
+            except asyncio.CancelledError:
+                self._write(stopped(self.progress, at_s=self._tools.clock.wall_s()))
+                raise
+            after = advanced(self.progress, outcome, at_s=self._tools.clock.wall_s())
+            if self._is_news(after):
+                self._write(after)
+            self.progress = after
+        return self.progress
+
+    def _write(self, progress: Progress) -> None:
+        release = progress.release
+        _log.info(
+            "model=%s bundle=%s state=%s event=%s reason=%s",
+            progress.model,
+            release.bundle_id[:12] if release else "",
+            progress.state,
+            progress.event,
+            progress.reason,
+        )
+        self._tools.write(progress)
+        self.progress = progress
+
+    def _is_news(self, after: Progress) -> bool:
+        """Looking and finding nothing is no step: it would wear the disk out."""
+        return not (self.progress.state is State.CHECK and after.event == Event.NOTHING)
+
+    async def _outcome(self, progress: Progress) -> Outcome:
+        name = f"{progress.model}:{progress.state}"
+        action = asyncio.create_task(self._acted(progress), name=name)
+        cancelled = asyncio.create_task(self._cancel.wait(), name=f"{name}:cancel")
+        deadline_s = self._tools.policy.deadline_s(progress.state)
+        try:
+            await asyncio.wait(
+                {action, cancelled}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if action.done():
+                return action.result()
+        finally:
+            await _ended(action, cancelled)
+        if self._cancel.is_set():
+            self._cancel.clear()
+            return Outcome(event=Event.CANCELLED, reason=self._cancel_reason)
+        reason = f"{progress.state} took longer than {deadline_s:g} s"
+        return Outcome(event=Event.TIMED_OUT, reason=reason)
+
+    async def _acted(self, progress: Progress) -> Outcome:
+        """The action's outcome, its errors turned into events."""
+        self.error = None
+        try:
+            return await self._actions.act(progress)
+        except (TransportError, ResourceError) as error:
+            self.error = error
+            return Outcome(event=Event.FAILED, reason=str(error))
+        except EdgewrightError as error:
+            self.error = error
+            is_known = Event.REFUSED in TABLE[progress.state].on
+            return Outcome(event=Event.REFUSED if is_known else Event.FAILED, reason=str(error))
+
+
+async def _ended(*tasks: asyncio.Task[Outcome] | asyncio.Task[bool]) -> None:
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)

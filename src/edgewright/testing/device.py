@@ -1,0 +1,55 @@
+"""Fakes of what the agent needs on a device: a probe with a set verdict, a server in memory."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from edgewright.device.agent.ports import ProbeReport, ServingSample
+from edgewright.errors import DeviceError
+
+T = TypeVar("T")
+
+
+async def inline(work: Callable[[], T]) -> T:
+    """`Offload` without a thread."""
+    return work()
+
+
+class FakeProbe:
+    """Answers what it was told to; `on_run` sees every folder first and may raise."""
+
+    def __init__(self, report: ProbeReport | None = None) -> None:
+        self.report = report or ProbeReport(passed=True, reason="as told")
+        self.folders: list[Path] = []
+        self.on_run: Callable[[Path], None] = lambda _: None
+
+    async def run(self, folder: Path) -> ProbeReport:
+        self.folders.append(folder)
+        self.on_run(folder)
+        return self.report
+
+
+class FakeServer:
+    """Serves names of folders. Bundles in `refused` cannot be loaded; `samples` are given out in
+    order, the last one again and again.
+    """
+
+    is_on = True
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Path] = {}
+        self.refused: set[str] = set()
+        self.samples: list[ServingSample] = [ServingSample(is_ready=True)]
+        self.history: list[str] = []
+
+    async def show(self, model: str, folder: Path) -> None:
+        self.history.append(folder.name)
+        if folder.name in self.refused:
+            raise DeviceError(f"server: cannot load {folder.name[:12]}")
+        self.shown[model] = folder
+
+    async def withdraw(self, model: str) -> None:
+        self.shown.pop(model, None)
+
+    async def sample(self, model: str) -> ServingSample:
+        return self.samples.pop(0) if len(self.samples) > 1 else self.samples[0]

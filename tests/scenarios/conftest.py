@@ -1,0 +1,130 @@
+"""A device in a folder, with a fake probe, server and fleet around a real agent."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from edgewright.device.agent import (
+    Agent,
+    Home,
+    Identity,
+    Journal,
+    Outbox,
+    PinnedKeys,
+    Policy,
+    Progress,
+    Recorder,
+    Slots,
+    State,
+    Tools,
+    Update,
+)
+from edgewright.stores import Log
+from edgewright.testing import FakeClock, MemorySigner
+from edgewright.testing.bundles import MODEL, build_tiny
+from edgewright.testing.device import FakeProbe, FakeServer, inline
+from edgewright.testing.fleet import FakeFleet
+from edgewright.trust import TrustedKeys
+
+SIGNER = MemorySigner.from_seed(1)
+
+T = TypeVar("T")
+
+
+class Device:
+    """One device; `start` gives a new agent on the same disk, as after a power cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = Home(folder / "home")
+        self.probe = FakeProbe()
+        self.server = FakeServer()
+        self.fleet = FakeFleet()
+        self.clock = FakeClock()
+        self.deadlines_s: dict[State, float] = {}
+        self.disk_budget_mb = 64.0
+        keys = TrustedKeys(threshold=1, keys=(SIGNER.public,))
+        self.home.save_enrolment(Identity(device="d1"), keys)
+        self.agent = self.start()
+
+    def start(self) -> Agent:
+        """An agent that finds what the last one left on disk."""
+        journal = Journal(Log(self.home.journal_path))
+        recorder = Recorder(journal, Outbox(Log(self.home.outbox_path), "d1"))
+        trust = PinnedKeys(self.home.trusted_keys())
+        tools = Tools(
+            write=recorder.write,
+            slots=Slots(self.home.slots, trust, budget_mb=self.disk_budget_mb, reserve_mb=0),
+            trust=trust,
+            probe=self.probe,
+            server=self.server,
+            clock=self.clock,
+            offload=inline,
+            downloads=self.home.downloads,
+            policy=Policy(probation_s=10, deadlines_s=self.deadlines_s),
+            fleet=self.fleet,
+        )
+        self.agent = Agent(self.home, recorder, tools)
+        return self.agent
+
+    def bundle(self, version: str, **options: Any) -> Path:
+        """A bundle file outside the home."""
+        path = self.folder / f"{options.get('name', MODEL)}-{version}.ewb"
+        build_tiny(path, version=version, **options)
+        return path
+
+    async def install(self, version: str, **options: Any) -> str:
+        """Apply a good bundle; returns its id."""
+        progress = await self.agent.apply(self.bundle(version, **options))
+        return progress.good
+
+    def update(self, model: str = MODEL) -> Update:
+        return self.agent.update(model)
+
+    def progress(self, model: str = MODEL) -> Progress:
+        return self.agent.recorder.journal.progress(model)
+
+    def states(self) -> list[str]:
+        """What the journal says, oldest first."""
+        return [line.progress.state.value for line in self.agent.recorder.journal.lines]
+
+    @property
+    def current(self) -> str:
+        return self.agent.tools.slots.current(MODEL)
+
+    @property
+    def served(self) -> str:
+        return self.server.shown[MODEL].name if MODEL in self.server.shown else ""
+
+    def files(self) -> list[str]:
+        """Every file and link of the home but the logs."""
+        kept = {"journal.log", "outbox.log", "identity.json", "trust.json", "lock"}
+        found = (p for p in self.home.root.rglob("*") if p.is_symlink() or not p.is_dir())
+        names = (str(path.relative_to(self.home.root)) for path in found)
+        return sorted(name for name in names if name not in kept)
+
+    def slots(self, model: str = MODEL) -> set[str]:
+        folder = self.home.slots / model
+        return {path.name for path in folder.iterdir()} - {"current"} if folder.is_dir() else set()
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path)
+
+
+@pytest.fixture
+def play() -> Callable[[Coroutine[Any, Any, T]], T]:
+    """Run a scene to its end, and not for ever."""
+
+    def run(scene: Coroutine[Any, Any, T]) -> T:
+        async def limited() -> T:
+            async with asyncio.timeout(30):
+                return await scene
+
+        return asyncio.run(limited())
+
+    return run

@@ -1,0 +1,324 @@
+"""One update from end to end on a real disk: the good way, and every way to refuse."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.device.agent import Event, ProbeReport, ServingSample, State
+from edgewright.device.agent.progress import Release
+from edgewright.errors import (
+    DeviceError,
+    EdgewrightError,
+    InputError,
+    ResourceError,
+    TransportError,
+    TrustError,
+)
+from edgewright.testing import MemorySigner
+from edgewright.testing.bundles import MODEL
+
+FORWARD = ["download", "verify", "stage", "probe", "shadow", "activate", "probation", "commit"]
+
+
+def test_a_good_file_is_verified_probed_activated_and_committed(device: Any, play: Any) -> None:
+    bundle = play(device.install("1"))
+    assert device.states() == [*FORWARD, "idle"]
+    assert device.current == device.served == device.progress().good == bundle
+    assert device.probe.folders == [device.home.slots / MODEL / bundle]
+
+
+def test_shadow_is_journalled_as_skipped_with_its_reason(device: Any, play: Any) -> None:
+    play(device.install("1"))
+    lines = [line.progress for line in device.agent.recorder.journal.lines]
+    skipped = next(line for line in lines if line.state is State.ACTIVATE)
+    assert (skipped.event, skipped.reason) == ("skipped", "shadow is off on this device")
+
+
+def test_last_good_and_factory_slots_stay_and_older_ones_go(device: Any, play: Any) -> None:
+    async def scene() -> list[str]:
+        return [await device.install(version) for version in ("1", "2", "3", "4")]
+
+    one, _, three, four = play(scene())
+    assert device.slots() == {one, three, four}
+    assert device.progress().committed == (four, three, one)
+
+
+def test_applying_the_active_bundle_again_changes_nothing(device: Any, play: Any) -> None:
+    play(device.install("1"))
+    before = device.states()
+    play(device.install("1"))
+    assert device.states() == before
+
+
+def spoiled(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-700])
+
+
+@pytest.mark.parametrize("spoil", [spoiled, cut_short, lambda path: path.write_bytes(b"no tar")])
+def test_a_corrupt_file_leaves_nothing_but_its_line(device: Any, play: Any, spoil: Any) -> None:
+    good = play(device.install("1"))
+    before = device.files()
+    path = device.bundle("2")
+    spoil(path)
+    with pytest.raises(TrustError):
+        play(device.agent.apply(path))
+    last = device.agent.recorder.journal.lines[-1].progress
+    assert (last.model, last.event) == ("", "refused")
+    assert path.name in last.reason
+    assert device.files() == before
+    assert device.current == device.served == good
+
+
+def test_a_bundle_of_another_key_is_refused_before_it_is_unpacked(device: Any, play: Any) -> None:
+    good = play(device.install("1"))
+    before = device.files()
+    with pytest.raises(TrustError, match="trusted key"):
+        play(device.agent.apply(device.bundle("2", signer=MemorySigner.from_seed(9))))
+    assert device.states()[-2:] == ["verify", "idle"]
+    assert (device.files(), device.current) == (before, good)
+
+
+def test_a_failed_probe_keeps_the_old_model_and_says_why(device: Any, play: Any) -> None:
+    good = play(device.install("1"))
+    device.probe.report = ProbeReport(passed=False, reason="golden vectors: off by 3")
+    before = device.files()
+    with pytest.raises(DeviceError, match="off by 3"):
+        play(device.install("2"))
+    assert "off by 3" in device.progress().bad[0].reason
+    assert (device.files(), device.current, device.served) == (before, good, good)
+    assert "activate" not in device.states()[9:]
+
+
+def test_a_bundle_the_server_cannot_load_is_rolled_back(device: Any, play: Any) -> None:
+    good = play(device.install("1"))
+    path = device.bundle("2")
+    bundle = play(device.agent.release_of(path)).bundle_id
+    device.server.refused.add(bundle)
+    with pytest.raises(DeviceError, match="cannot load"):
+        play(device.agent.apply(path))
+    assert device.states()[-3:] == ["activate", "rollback", "idle"]
+    assert device.current == device.served == good
+    assert bundle not in device.slots()
+
+
+BAD_SAMPLES = {
+    "not ready": ServingSample(is_ready=False, reason="golden answer is wrong"),
+    "errors": ServingSample(is_ready=True, requests=200, errors=60),
+    "restarted": ServingSample(is_ready=True, requests=-1),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(BAD_SAMPLES))
+def test_a_bad_probation_is_rolled_back_without_the_fleet(
+    device: Any, play: Any, kind: str
+) -> None:
+    good = play(device.install("1"))
+    device.fleet.error = TransportError("no network")
+    device.server.samples = [ServingSample(is_ready=True), BAD_SAMPLES[kind]]
+    with pytest.raises(DeviceError, match="probation"):
+        play(device.install("2"))
+    assert device.states()[-3:] == ["probation", "rollback", "idle"]
+    assert device.current == device.served == good
+    assert len(device.progress().bad) == 1
+
+
+def test_the_first_bundle_of_a_device_may_fail_too(device: Any, play: Any) -> None:
+    device.server.samples = [BAD_SAMPLES["not ready"]]
+    with pytest.raises(DeviceError):
+        play(device.install("1"))
+    assert (device.current, device.served, device.slots()) == ("", "", set())
+    assert device.progress().committed == ()
+
+
+def test_a_refused_release_is_not_taken_from_the_fleet_again(device: Any, play: Any) -> None:
+    device.fleet.offer(device.bundle("2"))
+    device.probe.report = ProbeReport(passed=False, reason="slow")
+    for _ in range(3):
+        with pytest.raises(DeviceError, match="slow"):
+            play(device.agent.follow_once())
+    assert len(device.probe.folders) == 1
+    assert [record.state for record in device.fleet.records].count("probe") == 1
+
+
+def test_a_person_may_apply_a_bad_release_again(device: Any, play: Any) -> None:
+    device.probe.report = ProbeReport(passed=False, reason="too warm today")
+    with pytest.raises(DeviceError):
+        play(device.install("2"))
+    device.probe.report = ProbeReport(passed=True)
+    bundle = play(device.install("2"))
+    assert device.current == bundle
+    assert device.progress().bad == ()
+
+
+def test_a_cut_download_goes_on_where_it_stopped(device: Any, play: Any) -> None:
+    wanted = device.fleet.offer(device.bundle("2", filler_bytes=20_000))
+    device.fleet.cut_after_bytes = 8_000
+    rounds = 0
+    while device.current != wanted.bundle_id:
+        rounds += 1
+        try:
+            play(device.agent.follow_once())
+        except TransportError:
+            device.start()
+            play(device.agent.settle())
+    assert device.fleet.sent_bytes == wanted.file_size_bytes
+    assert rounds == -(-wanted.file_size_bytes // 8_000)
+    assert not list(device.home.downloads.iterdir())
+
+
+def test_telemetry_tells_every_step_once_in_order(device: Any, play: Any) -> None:
+    device.fleet.offer(device.bundle("2"))
+    play(device.agent.follow_once())
+    assert [record.state for record in device.fleet.records] == [*FORWARD, "idle"]
+    assert [record.sequence for record in device.fleet.records] == list(range(1, 10))
+    play(device.agent.follow_once())
+    assert len(device.fleet.records) == 9
+
+
+def test_a_report_that_cannot_be_sent_is_no_failure(device: Any, play: Any) -> None:
+    bundle = play(device.install("1"))
+    device.fleet.error = TransportError("no network")
+    with pytest.raises(TransportError):
+        play(device.agent.follow_once())
+    device.fleet.error = None
+    device.start()
+    play(device.agent.follow_once())
+    assert device.current == bundle
+    assert [record.state for record in device.fleet.records] == [*FORWARD, "idle"]
+
+
+def test_the_file_must_be_the_bundle_that_the_fleet_promised(device: Any, play: Any) -> None:
+    wanted = device.fleet.offer(device.bundle("2"))
+    other = device.fleet.offer(device.bundle("3"))
+    lie = {field: getattr(other, field) for field in other.__struct_fields__}
+    device.fleet.wanted[MODEL] = type(other)(**lie | {"bundle_id": wanted.bundle_id})
+    device.fleet.files[wanted.bundle_id] = device.fleet.files[other.bundle_id]
+    with pytest.raises(TrustError, match="promised"):
+        play(device.agent.follow_once())
+    assert device.slots() == set()
+
+
+def test_a_model_name_that_is_a_path_is_refused(device: Any, play: Any) -> None:
+    wanted = device.fleet.offer(device.bundle("2"))
+    fields = {field: getattr(wanted, field) for field in wanted.__struct_fields__}
+    device.fleet.wanted = {"x": type(wanted)(**fields | {"model": "../../etc"})}
+    with pytest.raises(TrustError, match="model name"):
+        play(device.agent.follow_once())
+    assert device.states() == []
+
+
+def test_a_full_disk_is_nobodys_fault_and_leaves_nothing(device: Any, play: Any) -> None:
+    good = play(device.install("1"))
+    before = device.files()
+    device.disk_budget_mb = 0.1
+    device.start()
+    with pytest.raises(ResourceError, match="budget"):
+        play(device.install("2", filler_bytes=200_000))
+    assert (device.files(), device.current, device.progress().bad) == (before, good, ())
+
+
+def test_going_back_returns_to_the_bundle_before(device: Any, play: Any) -> None:
+    async def scene() -> tuple[str, str]:
+        one, two = await device.install("1"), await device.install("2")
+        await device.agent.go_back("too hot", device.update())
+        return one, two
+
+    one, two = play(scene())
+    assert device.current == device.served == one
+    assert "too hot" in device.progress().why_bad(two)
+    with pytest.raises(InputError, match="no earlier bundle"):
+        play(device.agent.go_back("again", device.update()))
+
+
+def test_going_back_needs_no_fleet_and_skips_a_damaged_slot(device: Any, play: Any) -> None:
+    async def scene() -> list[str]:
+        return [await device.install(version) for version in ("1", "2", "3")]
+
+    one, two, _ = play(scene())
+    next((device.home.slots / MODEL / two / "blobs").iterdir()).write_bytes(b"flipped")
+    play(device.agent.go_back("it drifts", device.update()))
+    assert device.current == device.served == one
+
+
+@pytest.mark.parametrize(
+    "state", ["download", "verify", "stage", "probe", "shadow", "activate", "probation"]
+)
+def test_an_update_can_be_cancelled_in_every_state(device: Any, play: Any, state: str) -> None:
+    async def scene() -> str:
+        good = await device.install("1")
+        update = device.update()
+        write = device.agent.tools.write
+
+        def cancel_there(progress: Any) -> None:
+            write(progress)
+            if progress.state == state:
+                update.cancel("changed my mind")
+
+        update._tools = replaced(device.agent.tools, write=cancel_there)
+        release = await device.agent.release_of(device.bundle("2"))
+        with pytest.raises(DeviceError, match="changed my mind"):
+            await device.agent.take(release, update)
+        return good
+
+    good = play(scene())
+    assert device.current == device.served == good
+    assert (device.progress().state, device.progress().bad) == (State.IDLE, ())
+
+
+def replaced(value: Any, **fields: Any) -> Any:
+    return type(value)(**{f: getattr(value, f) for f in value.__struct_fields__} | fields)
+
+
+def test_a_state_that_hangs_ends_at_its_deadline(device: Any, play: Any) -> None:
+    class Hanging:
+        async def run(self, folder: Path) -> ProbeReport:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    good = play(device.install("1"))
+    device.probe = Hanging()
+    device.deadlines_s = {State.PROBE: 0.02}
+    device.start()
+    with pytest.raises(EdgewrightError, match="longer than"):
+        play(device.install("2"))
+    assert (device.progress().event, device.current) == (Event.TIMED_OUT, good)
+
+
+def test_two_models_are_independent(device: Any, play: Any) -> None:
+    async def scene() -> str:
+        good = await device.install("1")
+        device.probe.report = ProbeReport(passed=False, reason="bad")
+        with pytest.raises(DeviceError):
+            await device.install("1", name="other")
+        return good
+
+    good = play(scene())
+    assert device.current == good
+    assert device.agent.tools.slots.current("other") == ""
+    assert not (device.home.slots / "other").exists()
+
+
+def test_a_lost_local_file_is_told(device: Any, play: Any) -> None:
+    path = device.bundle("1")
+    release = play(device.agent.release_of(path))
+    shutil.move(path, path.with_suffix(".moved"))
+    with pytest.raises(ResourceError, match="is gone"):
+        play(device.agent.take(release, device.update()))
+    with pytest.raises(InputError):
+        play(device.agent.release_of(path))
+
+
+def test_a_release_value_from_the_journal_is_readable(device: Any, play: Any) -> None:
+    play(device.install("1"))
+    release = device.progress().release
+    assert isinstance(release, Release)
+    assert (release.origin, release.version) == ("file", "1")
