@@ -20,6 +20,9 @@ from edgewright.workbench.data.recordings import Dataset, Recording
 
 Times = NDArray[np.float64]
 
+_EVEN_SHARE = 0.01
+"""Share of a period by which every sample may miss its time in a clock that is left as it is."""
+
 
 def stretches(time_s: Times, *, max_gap_s: float) -> list[slice]:
     """The unbroken parts of a recording's clock."""
@@ -61,6 +64,9 @@ def even_recordings(
 
 
 def _even(recording: Recording, time_s: Times) -> Recording:
+    on_time_s = time_s[0] + np.arange(len(time_s)) / recording.rate_hz
+    if np.abs(time_s - on_time_s).max() * recording.rate_hz < _EVEN_SHARE:
+        return recording
     (segment,) = resample_at(
         recording.samples, time_s, rate_hz=recording.rate_hz, max_gap_s=float("inf")
     )

@@ -46,11 +46,11 @@ def read_npz(path: Path, mapping: SourceMapping) -> Dataset:
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    with file_errors(path, doing="reading"):
+    with file_errors(path, doing="reading"), path.open("rb") as file:
         if path.stat().st_size > _LIMIT_BYTES:
             raise InputError(f"{path}: larger than {_LIMIT_BYTES} bytes", hint="split it")
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with np.load(file, allow_pickle=False) as archive:
                 if not isinstance(archive, np.lib.npyio.NpzFile):
                     raise InputError(f"{path}: one bare array, expected an .npz archive")
                 return {name: archive[name] for name in archive.files}
