@@ -1,0 +1,129 @@
+"""Wires the inference server: engines to open models with, an event loop, signals."""
+
+import asyncio
+import gc
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from edgewright._fs import file_errors
+from edgewright.bundle import Bundle, open_bundle, unpack
+from edgewright.bundle.golden import decode_golden
+from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
+from edgewright.clock import SystemClock
+from edgewright.device.serve import InferenceServer, Servable, ServeOptions
+
+_HASH_CHUNK_BYTES = 1 << 20
+_SWITCH_INTERVAL_S = 500e-6
+_BARE_VERSION = "1"
+_PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
+
+OnReady = Callable[[InferenceServer], None]
+
+
+def open_servable(path: Path) -> Servable:
+    """A model to serve: from an `.ewb`, an unpacked bundle, or a bare engine file.
+
+    Raises:
+        InputError: no such file, or not a model.
+        TrustError: a bundle whose bytes are not what its manifest says.
+        UnavailableError: no engine for it is installed here.
+    """
+    if path.is_dir():
+        return _from_bundle(open_bundle(path))
+    if path.suffix == ".ewb":
+        with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
+            return _from_bundle(unpack(path, Path(folder) / "bundle"))
+    model = open_engine_file(path, None)
+    return Servable(
+        name=path.stem,
+        version=_BARE_VERSION,
+        platform=_platform(FORMAT_BY_SUFFIX[path.suffix]),
+        identity=_sha256(path),
+        model=model,
+    )
+
+
+def serve_until_stopped(
+    paths: Sequence[Path], options: ServeOptions, *, on_ready: OnReady, drain_s: float = 10.0
+) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was asked and return.
+
+    Raises:
+        EdgewrightError: an address cannot be taken, or a model cannot be served.
+        KeyboardInterrupt: SIGINT ended it.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ended_by = runner.run(_serve(paths, options, on_ready, drain_s))
+    if ended_by == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def default_threads() -> int:
+    """As many workers as this process may use cores."""
+    return len(os.sched_getaffinity(0))
+
+
+async def _serve(
+    paths: Sequence[Path], options: ServeOptions, on_ready: OnReady, drain_s: float
+) -> int:
+    stopped: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
+    # A thread that loads a model must give way to the one that answers within a fraction of a
+    # millisecond; what is loaded now lives as long as the process.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    server = InferenceServer(open_servable, options, clock=SystemClock(), timer=time.perf_counter)
+    starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))
+    await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        return int(stopped.result())
+    starting.result()
+    gc.freeze()
+    on_ready(server)
+    try:
+        return int(await stopped)
+    finally:
+        await server.close(drain_s)
+
+
+def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
+    if not stopped.done():
+        stopped.set_result(number)
+
+
+def _from_bundle(bundle: Bundle) -> Servable:
+    manifest = bundle.manifest
+    golden = decode_golden(bundle.read(bundle.blob("golden"))) if bundle.has("golden") else None
+    return Servable(
+        name=manifest.name,
+        version=manifest.version,
+        platform=_platform(manifest.format),
+        identity=bundle.id,
+        model=open_model_of(bundle),
+        golden=golden,
+        evidence=manifest.evidence,
+        is_signed=bool(bundle.signatures),
+    )
+
+
+def _platform(format_word: str) -> str:
+    return _PLATFORM_BY_FORMAT.get(format_word, format_word)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with file_errors(path, doing="reading"), path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,129 @@
+"""Requests to actions: the server's table of routes at work."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+import orjson
+
+from edgewright.device.serve import descriptions
+from edgewright.device.serve.compat import Compat
+from edgewright.device.serve.metrics import render_metrics
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.ports import Timer
+from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.routes import Route, find_route
+from edgewright.device.serve.serving import refuse_as_v2
+from edgewright.errors import InputError
+from edgewright.transports.http1 import Exchange, Head, Server, preamble
+from edgewright.wire.v2 import HEADER_LENGTH, parse_header_length
+
+logger = logging.getLogger(__name__)
+
+_OK = preamble(200)
+_METRICS = preamble(200, "text/plain; version=0.0.4; charset=utf-8")
+_KEPT_ROUTES = 256
+
+_Action = Callable[[Exchange, Route], None]
+
+
+class InferenceApplication:
+    """Answers requests of clients; loading and unloading are another socket's business."""
+
+    def __init__(self, models: Models, servers: list[Server], timer: Timer) -> None:
+        self._models = models
+        self._servers = servers
+        self._compat = Compat(models, timer)
+        self._routes: dict[str, Route] = {}
+        self._actions: Mapping[str, _Action] = {
+            "server_metadata": lambda exchange, _: _send(exchange, descriptions.server_metadata()),
+            "live": lambda exchange, _: exchange.reply(_OK, b'{"live":true}'),
+            "ready": self._ready,
+            "metrics": self._metrics,
+            "index": lambda exchange, _: _send(exchange, descriptions.repository_index(models)),
+            "all_statistics": self._all_statistics,
+            "model_metadata": self._model_metadata,
+            "model_ready": self._model_ready,
+            "model_config": self._model_config,
+            "model_statistics": self._model_statistics,
+            "compat_health": lambda exchange, _: self._compat.health(exchange),
+        }
+
+    def __call__(self, exchange: Exchange, head: Head, body: bytes) -> None:
+        try:
+            route = self._routes.get(head.target) or self._find(head)
+            if head.method not in route.methods:
+                raise RefusalError(
+                    405, f"{head.method} {head.path}: use {route.methods[0]}", reason="method"
+                )
+            if route.action == "infer":
+                self._infer(exchange, head, body, route)
+            elif route.action == "compat_infer":
+                self._compat.infer(exchange, body)
+            elif route.action == "compat_encode":
+                self._compat.encode(exchange, body)
+            else:
+                self._actions[route.action](exchange, route)
+        except RefusalError as refusal:
+            refuse_as_v2(exchange, refusal)
+        except Exception:  # the top of a task: one request's fault must not end the server
+            logger.exception("request failed: method=%s path=%s", head.method, head.path)
+            refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+
+    def _infer(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        model = self._models.find(route.model, route.version)
+        header_bytes = None
+        if HEADER_LENGTH in head.headers:
+            try:
+                header_bytes = parse_header_length(head.headers[HEADER_LENGTH])
+            except InputError as error:
+                raise refusal_of(error) from error
+        if head.headers.get("content-encoding", "identity") != "identity":
+            raise RefusalError(415, "compressed bodies are not taken", reason="encoding")
+        model.infer(exchange, body, header_bytes)
+
+    def _find(self, head: Head) -> Route:
+        route = find_route(head.path)
+        if route is None:
+            raise RefusalError(404, f"there is nothing at {head.path[:200]}", reason="path")
+        if len(self._routes) < _KEPT_ROUTES:
+            self._routes[head.target] = route
+        return route
+
+    def _ready(self, exchange: Exchange, _: Route) -> None:
+        ready = self._models.is_ready
+        body = orjson.dumps({"ready": ready, "faults": self._models.faults})
+        exchange.reply(preamble(200 if ready else 503), body)
+
+    def _metrics(self, exchange: Exchange, _: Route) -> None:
+        refusals: dict[int, int] = {}
+        for server in self._servers:
+            for status, count in server.refusals.items():
+                refusals[status] = refusals.get(status, 0) + count
+        connections = sum(server.connections for server in self._servers)
+        page = render_metrics(self._models, connections=connections, http_refusals=refusals)
+        exchange.reply(_METRICS, page)
+
+    def _all_statistics(self, exchange: Exchange, _: Route) -> None:
+        every = [descriptions.model_statistics(model) for model in self._models]
+        _send(exchange, {"model_stats": every})
+
+    def _model_metadata(self, exchange: Exchange, route: Route) -> None:
+        model = self._models.find(route.model, route.version)
+        versions = self._models.versions(route.model)
+        _send(exchange, descriptions.model_metadata(model, versions))
+
+    def _model_ready(self, exchange: Exchange, route: Route) -> None:
+        model = self._models.find(route.model, route.version)
+        _send(exchange, {"name": model.name, "ready": True})
+
+    def _model_config(self, exchange: Exchange, route: Route) -> None:
+        _send(exchange, descriptions.model_config(self._models.find(route.model, route.version)))
+
+    def _model_statistics(self, exchange: Exchange, route: Route) -> None:
+        model = self._models.find(route.model, route.version)
+        _send(exchange, {"model_stats": [descriptions.model_statistics(model)]})
+
+
+def _send(exchange: Exchange, document: object) -> None:
+    exchange.reply(_OK, msgspec.json.encode(document))

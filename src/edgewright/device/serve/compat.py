@@ -1,0 +1,149 @@
+"""The routes of the sidecar that the first users run today, answered by the real model.
+
+`POST /infer {"x": window}` gives the model's outputs by name, `POST /encode {"imu_window": window}`
+its embedding. Whatever is out of contract is a 422, and without a model everything is a 503.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+
+from edgewright import __version__
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.passes import Job
+from edgewright.device.serve.ports import Array, Arrays, Timer
+from edgewright.device.serve.reading import Feed
+from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.serving import ServedModel
+from edgewright.errors import InputError
+from edgewright.transports.http1 import Exchange, preamble
+
+_OK = preamble(200)
+_WINDOW_KEYS = ("x", "imu_window")
+_EMBEDDINGS = ("latent_embedding", "latent", "embedding")
+
+_Shape = Callable[[ServedModel, Arrays], dict[str, object]]
+
+_body_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class Compat:
+    """Answers for whichever model was loaded first."""
+
+    def __init__(self, models: Models, timer: Timer) -> None:
+        self._models = models
+        self._timer = timer
+        self._started_s = timer()
+
+    def infer(self, exchange: Exchange, body: bytes) -> None:
+        """`POST /infer`."""
+        self._run(exchange, body, _outputs_by_name)
+
+    def encode(self, exchange: Exchange, body: bytes) -> None:
+        """`POST /encode`."""
+        self._run(exchange, body, _embedding)
+
+    def health(self, exchange: Exchange) -> None:
+        """`GET /healthz`."""
+        model = self._models.only() if self._models.is_ready else None
+        document: dict[str, object] = {
+            "ok": model is not None,
+            "model": model.name if model else None,
+            "uptime_s": round(self._timer() - self._started_s, 3),
+            "config_version": model.version if model else None,
+            "hef_sha256": model.servable.identity if model and _is_hef(model) else None,
+            "model_identity": model.servable.identity if model else None,
+            "version": __version__,
+            "device": model.servable.platform if model else None,
+            "latency_ms": model.queue.tally.quantiles_ms().get("p50") if model else None,
+        }
+        exchange.reply(preamble(200 if model else 503), orjson.dumps(document))
+
+    def _run(self, exchange: Exchange, body: bytes, shape: _Shape) -> None:
+        arrived_s = self._timer()
+        model = self._models.only()
+        try:
+            feed = _feed(model, body)
+        except InputError as error:
+            _refuse(exchange, refusal_of(error))
+            return
+        answer = partial(_answer, model, shape)
+        model.submit(Job(exchange, feed, answer=answer, refuse=_refuse, arrived_s=arrived_s))
+
+
+def _feed(model: ServedModel, body: bytes) -> Feed:
+    """A window without the batch dimension, or with it, as a request."""
+    try:
+        document = _body_decoder.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(f"not a valid body: {error}") from error
+    forms = model.reader.forms
+    if len(forms) != 1 or forms[0].is_string:
+        raise InputError(
+            f"model {model.name!r} takes {[form.name for form in forms]}",
+            hint="use /v2/models/NAME/infer",
+        )
+    form = forms[0]
+    keys = [key for key in (form.name, *_WINDOW_KEYS) if key in document]
+    if not keys:
+        raise InputError(f"{form.name!r} is missing", hint='send {"x": window}')
+    array = _array(keys[0], document[keys[0]], form.dtype)
+    if array.ndim == len(form.tensor.shape) - 1 and form.tensor.has_batch:
+        array = array[np.newaxis]
+    form.check_declared(form.datatype, array.shape)
+    return Feed(contents=(array.tobytes(),), shapes=(array.shape,))
+
+
+def _array(key: str, values: object, dtype: "np.dtype[Any]") -> Array:
+    try:
+        array = np.array(values)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"{key!r} does not hold numbers only")
+        with np.errstate(over="ignore"):
+            return array.astype(dtype, casting="same_kind" if dtype.kind == "f" else "safe")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{key!r} is not an array of {dtype}: {error}") from error
+
+
+def _answer(model: ServedModel, shape: _Shape, job: Job, outputs: Arrays) -> None:
+    job.exchange.reply(_OK, orjson.dumps(shape(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _outputs_by_name(_: ServedModel, outputs: Arrays) -> dict[str, object]:
+    return {name: _plain(array) for name, array in outputs.items()}
+
+
+def _embedding(model: ServedModel, outputs: Arrays) -> dict[str, object]:
+    name = next((name for name in _EMBEDDINGS if name in outputs), None)
+    if name is None and len(outputs) > 1:
+        raise InputError(
+            f"model {model.name!r} gives no embedding, it gives {sorted(outputs)}",
+            hint="use /infer",
+        )
+    accuracy = [item.value for item in model.servable.evidence if item.name == "accuracy"]
+    return {
+        "latent_embedding": _plain(outputs[name or next(iter(outputs))]),
+        "model_version": model.version,
+        "accuracy": accuracy[0] if accuracy else None,
+    }
+
+
+def _plain(array: Array) -> object:
+    """What JSON can say of it, without a first dimension of one row."""
+    rows = array[0] if array.ndim > 1 and array.shape[0] == 1 else array
+    return rows.tolist() if rows.dtype.kind in "OSU" else np.ascontiguousarray(rows)
+
+
+def _refuse(exchange: Exchange, refusal: RefusalError) -> None:
+    status = 422 if refusal.status == 400 else refusal.status
+    fields = {} if refusal.retry_after_s is None else {"retry_after": str(refusal.retry_after_s)}
+    body = orjson.dumps({"error": str(refusal), "detail": str(refusal)})
+    exchange.reply(preamble(status, **fields), body)
+
+
+def _is_hef(model: ServedModel) -> bool:
+    return model.servable.platform.startswith("hailo")

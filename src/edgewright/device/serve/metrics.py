@@ -1,0 +1,78 @@
+"""The Prometheus page of a server."""
+
+from collections.abc import Mapping
+
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.serving import ServedModel
+from edgewright.device.serve.tally import LATENCY_BOUNDS_S, Exposition
+
+
+def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[int, int]) -> bytes:
+    """All metrics as text."""
+    page = Exposition()
+    served = list(models)
+    page.head("edgewright_ready", "gauge", "Whether every model answers.")
+    page.sample("edgewright_ready", models.is_ready)
+    page.head("edgewright_connections", "gauge", "Connected peers.")
+    page.sample("edgewright_connections", connections)
+    page.head("edgewright_http_refusals_total", "counter", "Requests that were not HTTP we take.")
+    for status, count in sorted(http_refusals.items()):
+        page.sample("edgewright_http_refusals_total", count, status=str(status))
+    page.head("edgewright_model_swaps_total", "counter", "Models replaced while serving.")
+    page.sample("edgewright_model_swaps_total", models.swaps)
+    page.head("edgewright_model_info", "gauge", "Which models are served; always 1.")
+    for model in served:
+        page.sample(
+            "edgewright_model_info",
+            1,
+            **_labels(model),
+            platform=model.servable.platform,
+            identity=model.servable.identity,
+            signed=str(model.servable.is_signed).lower(),
+        )
+    _render_requests(page, served)
+    _render_passes(page, served)
+    return page.text()
+
+
+def _render_requests(page: Exposition, served: list[ServedModel]) -> None:
+    page.head("edgewright_requests_total", "counter", "Answered requests.")
+    for model in served:
+        page.sample("edgewright_requests_total", model.queue.tally.answered, **_labels(model))
+    page.head("edgewright_errors_total", "counter", "Requests without a result, by reason.")
+    for model in served:
+        for reason, count in sorted(model.queue.tally.failed.items()):
+            page.sample("edgewright_errors_total", count, **_labels(model), reason=reason)
+    page.head("edgewright_request_seconds", "histogram", "From last byte read to answer written.")
+    for model in served:
+        tally = model.queue.tally
+        page.histogram(
+            "edgewright_request_seconds",
+            LATENCY_BOUNDS_S,
+            tally.buckets,
+            total=tally.total_s,
+            **_labels(model),
+        )
+    page.head("edgewright_stage_seconds_total", "counter", "Time of requests, by stage.")
+    for model in served:
+        for stage, spent_s in model.queue.tally.stage_s.items():
+            page.sample("edgewright_stage_seconds_total", spent_s, **_labels(model), stage=stage)
+
+
+def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
+    page.head("edgewright_passes_total", "counter", "Passes of the model.")
+    for model in served:
+        page.sample("edgewright_passes_total", model.queue.tally.passes, **_labels(model))
+    page.head("edgewright_rows_total", "counter", "Rows in these passes.")
+    for model in served:
+        page.sample("edgewright_rows_total", model.queue.tally.rows, **_labels(model))
+    page.head("edgewright_waiting", "gauge", "Requests that wait for a pass.")
+    for model in served:
+        page.sample("edgewright_waiting", model.queue.waiting, **_labels(model))
+    page.head("edgewright_in_flight", "gauge", "Requests that wait or run.")
+    for model in served:
+        page.sample("edgewright_in_flight", model.queue.in_flight, **_labels(model))
+
+
+def _labels(model: ServedModel) -> dict[str, str]:
+    return {"model": model.name, "version": model.version}

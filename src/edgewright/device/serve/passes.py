@@ -1,0 +1,296 @@
+"""The queue of one model: requests that wait, joined into passes, run here or by workers.
+
+Batching is greedy and has no window: whatever arrived in one turn of the event loop, or while the
+workers were busy, runs together, and a lone request waits for nobody.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from edgewright.device.serve.plan import Plan
+from edgewright.device.serve.ports import Array, Arrays, Servable, Tap, Timer
+from edgewright.device.serve.reading import Feed
+from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.tally import Tally
+from edgewright.device.serve.tensors import InputForm
+from edgewright.device.serve.trial import joins_rows
+from edgewright.device.serve.workers import Workers
+from edgewright.errors import EdgewrightError, InputError
+from edgewright.steps import compile_checks
+from edgewright.transports.http1 import Exchange
+
+logger = logging.getLogger(__name__)
+
+Refuse = Callable[[Exchange, RefusalError], None]
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What all models of a server share. `call_soon` runs something in the event loop's next
+    turn.
+    """
+
+    workers: Workers
+    timer: Timer
+    wall_s: Timer
+    call_soon: Callable[[Callable[[], None]], object]
+    tap: Tap | None = None
+
+
+class Job:
+    """A request that waits for its result. `answer` may refuse by raising an `InputError`."""
+
+    __slots__ = ("answer", "arrived_s", "deadline_s", "exchange", "feed", "read_s", "refuse")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        feed: Feed,
+        *,
+        answer: Callable[["Job", Arrays], None],
+        refuse: Refuse,
+        arrived_s: float,
+    ) -> None:
+        self.exchange = exchange
+        self.feed = feed
+        self.answer = answer
+        self.refuse = refuse
+        self.arrived_s = arrived_s
+        self.read_s = arrived_s
+        self.deadline_s: float | None = None
+
+
+class PassQueue:
+    """Runs the requests for one model."""
+
+    def __init__(
+        self, servable: Servable, plan: Plan, forms: tuple[InputForm, ...], resources: Resources
+    ) -> None:
+        contract = servable.model.contract
+        self.tally = Tally()
+        self.plan = plan
+        self.joins = plan.max_rows > 1 and joins_rows(contract)
+        self._name = servable.name
+        self._predict = servable.model.predict_checked
+        self._check = compile_checks(contract)
+        self._forms = forms
+        self._resources = resources
+        self._timer = resources.timer
+        self._waiting: deque[Job] = deque()
+        self._passes = 0
+        self._running = 0
+        self._is_scheduled = False
+        self._on_idle: Callable[[], None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait or run."""
+        return len(self._waiting) + self._running
+
+    def expected_wait_s(self) -> float:
+        """How long a newcomer would wait for its pass."""
+        if not self._waiting and self._passes < self._resources.workers.count:
+            return 0.0
+        workers = 1 if self.plan.is_inline else self._resources.workers.count
+        return self.in_flight * (self.plan.row_s if self.joins else self.plan.single_s) / workers
+
+    def add(self, job: Job) -> None:
+        """Let a request wait for its pass."""
+        job.read_s = self._timer()
+        self._waiting.append(job)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._resources.call_soon(self._run_waiting)
+
+    def fail(self, job: Job, refusal: RefusalError) -> None:
+        """Answer without a result, and count why."""
+        self.tally.failed[refusal.reason] += 1
+        job.refuse(job.exchange, refusal)
+
+    def when_idle(self, act: Callable[[], None]) -> None:
+        """Act once, when no request waits or runs any more."""
+        self._on_idle = act
+        self._notify_idle()
+
+    def _run_waiting(self) -> None:
+        """Run what waits: here, or as far as workers are free."""
+        self._is_scheduled = False
+        while self._waiting:
+            is_inline = self.plan.runs_inline(self._waiting[0].feed.rows)
+            if not is_inline and self._passes >= self._resources.workers.count:
+                return
+            jobs = self._take()
+            if jobs:
+                self._start(jobs, is_inline=is_inline)
+        self._notify_idle()
+
+    def _take(self) -> list[Job]:
+        """The next request and those that can share its pass."""
+        waiting = self._waiting
+        jobs = [waiting.popleft()]
+        if self.joins:
+            shapes = jobs[0].feed.shapes
+            rows = jobs[0].feed.rows
+            while waiting:
+                feed = waiting[0].feed
+                rows += feed.rows
+                if rows > self.plan.max_rows or not _same_rows(feed.shapes, shapes):
+                    break
+                jobs.append(waiting.popleft())
+        return [job for job in jobs if self._is_wanted(job)]
+
+    def _is_wanted(self, job: Job) -> bool:
+        if job.exchange.is_closed:
+            self.tally.failed["peer_left"] += 1
+            return False
+        if job.deadline_s is not None and self._timer() > job.deadline_s:
+            self.fail(job, RefusalError(504, "the request's timeout is over", reason="timeout"))
+            return False
+        return True
+
+    def _start(self, jobs: list[Job], *, is_inline: bool) -> None:
+        jobs, arrays = self._checked(jobs)
+        if not jobs:
+            return
+        started_s = self._timer()
+        if is_inline:
+            self._finish(jobs, arrays, started_s, self._outcome(arrays))
+            return
+        self._passes += 1
+        self._running += len(jobs)
+        done = partial(self._finish_pooled, jobs, arrays, started_s)
+        self._resources.workers.submit(partial(self._outcome, arrays), done)
+
+    def _checked(self, jobs: list[Job]) -> tuple[list[Job], dict[str, Array]]:
+        """The requests whose values are in contract, as one pass; the others are refused."""
+        arrays = self._joined(jobs)
+        try:
+            self._check(arrays)
+        except InputError as error:
+            if len(jobs) == 1:
+                self.fail(jobs[0], refusal_of(error))
+                return [], {}
+        else:
+            return jobs, arrays
+        good = [job for job in jobs if self._checked([job])[0]]
+        return good, self._joined(good) if good else {}
+
+    def _joined(self, jobs: list[Job]) -> dict[str, Array]:
+        if len(jobs) == 1:
+            feed = jobs[0].feed
+            return {
+                form.name: form.array((content,), shape)
+                for form, content, shape in zip(
+                    self._forms, feed.contents, feed.shapes, strict=True
+                )
+            }
+        rows = sum([job.feed.shapes[0][0] for job in jobs])
+        shapes = jobs[0].feed.shapes
+        return {
+            form.name: form.array(
+                [job.feed.contents[place] for job in jobs], (rows, *shapes[place][1:])
+            )
+            for place, form in enumerate(self._forms)
+        }
+
+    def _outcome(self, arrays: dict[str, Array]) -> tuple[dict[str, Array] | Exception, float]:
+        """The model's answer or what it raised, and when."""
+        try:
+            outcome: dict[str, Array] | Exception = self._predict(arrays)
+        except Exception as error:  # noqa: BLE001 - the top of a task; the event loop judges it
+            outcome = error
+        return outcome, self._timer()
+
+    def _finish_pooled(
+        self,
+        jobs: list[Job],
+        arrays: dict[str, Array],
+        started_s: float,
+        outcome: tuple[dict[str, Array] | Exception, float],
+    ) -> None:
+        self._passes -= 1
+        self._running -= len(jobs)
+        self._finish(jobs, arrays, started_s, outcome)
+        self._run_waiting()
+
+    def _finish(
+        self,
+        jobs: list[Job],
+        arrays: dict[str, Array],
+        started_s: float,
+        outcome: tuple[dict[str, Array] | Exception, float],
+    ) -> None:
+        result, ended_s = outcome
+        if isinstance(result, Exception):
+            self._finish_failed(jobs, result)
+            return
+        self._answer(jobs, result)
+        self._count(jobs, started_s, ended_s)
+        if self._resources.tap is not None:
+            self._resources.tap(self._name, arrays, result)
+
+    def _finish_failed(self, jobs: list[Job], error: Exception) -> None:
+        if len(jobs) > 1:  # one of them may be at fault: the others get a pass of their own
+            for job in jobs:
+                self._start([job], is_inline=self.plan.runs_inline(job.feed.rows))
+            return
+        if isinstance(error, EdgewrightError):
+            refusal = refusal_of(error)
+        else:
+            refusal = RefusalError(500, "the model failed", reason="internal")
+        if refusal.status >= 500:
+            logger.error("pass failed: model=%s", self._name, exc_info=error)
+        self.fail(jobs[0], refusal)
+
+    def _answer(self, jobs: list[Job], outputs: dict[str, Array]) -> None:
+        if len(jobs) == 1:
+            self._answer_one(jobs[0], outputs)
+            return
+        first = 0
+        for job in jobs:
+            last = first + job.feed.shapes[0][0]
+            self._answer_one(job, {name: array[first:last] for name, array in outputs.items()})
+            first = last
+
+    def _answer_one(self, job: Job, outputs: dict[str, Array]) -> None:
+        try:
+            job.answer(job, outputs)
+        except InputError as error:
+            self.fail(job, refusal_of(error))
+
+    def _count(self, jobs: list[Job], started_s: float, ended_s: float) -> None:
+        tally, now_s = self.tally, self._timer()
+        read_s = queue_s = 0.0
+        for job in jobs:
+            tally.add(now_s - job.arrived_s)
+            read_s += job.read_s - job.arrived_s
+            queue_s += started_s - job.read_s
+        count = len(jobs)
+        tally.passes += 1
+        tally.rows += sum([job.feed.rows for job in jobs])
+        tally.stage_s["read"] += read_s
+        tally.stage_s["queue"] += queue_s
+        tally.stage_s["run"] += (ended_s - started_s) * count
+        tally.stage_s["write"] += (now_s - ended_s) * count
+        tally.last_wall_s = self._resources.wall_s()
+
+    def _notify_idle(self) -> None:
+        if self._on_idle is not None and not self.in_flight:
+            act, self._on_idle = self._on_idle, None
+            act()
+
+
+def _same_rows(shapes: tuple[tuple[int, ...], ...], others: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether two requests differ in their number of rows only."""
+    return shapes == others or all(
+        shape[1:] == other[1:] and shape[0] == shapes[0][0]
+        for shape, other in zip(shapes, others, strict=True)
+    )

@@ -1,0 +1,66 @@
+"""How a model is run, chosen from its measured run times; pure.
+
+A pass that takes less than `INLINE_S` runs inside the event loop: handing it to a thread would cost
+more than the pass. Longer ones go to worker threads. Requests that wait together are joined into
+one pass when that gives the same answers and saves time.
+"""
+
+import msgspec
+
+INLINE_S = 500e-6
+JOINED_INLINE_S = 2e-3
+JOINED_POOLED_S = 50e-3
+MAX_ROWS = 256
+WORTHWHILE = 0.8
+"""Joining must bring a row's time below this share of a pass of its own."""
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """Run times of one request alone and of `rows` joined ones; `agrees` when the joined pass gave
+    each the same answer.
+    """
+
+    single_s: float
+    joined_s: float = 0.0
+    rows: int = 1
+    agrees: bool = False
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`max_rows` above 1 means that requests are joined; `row_s` is what one more row costs."""
+
+    is_inline: bool
+    max_rows: int
+    single_s: float
+    row_s: float
+
+    def runs_inline(self, rows: int) -> bool:
+        """Whether a request of this many rows is quick enough for the event loop."""
+        return self.is_inline and (rows == 1 or self.expected_s(rows) <= JOINED_INLINE_S)
+
+    def expected_s(self, rows: int) -> float:
+        """How long a pass over this many rows will take."""
+        return self.single_s + self.row_s * (rows - 1)
+
+
+def choose_plan(measured: Measurement) -> Plan:
+    """The way to run a model that was measured like this.
+
+    >>> choose_plan(Measurement(single_s=20e-6, joined_s=40e-6, rows=8, agrees=True)).max_rows
+    256
+    >>> heavy = choose_plan(Measurement(single_s=4e-3, joined_s=31e-3, rows=8, agrees=True))
+    >>> heavy.is_inline, heavy.max_rows
+    (False, 1)
+    """
+    is_inline = measured.single_s <= INLINE_S
+    if measured.rows < 2:
+        return Plan(
+            is_inline=is_inline, max_rows=1, single_s=measured.single_s, row_s=measured.single_s
+        )
+    row_s = max(0.0, measured.joined_s - measured.single_s) / (measured.rows - 1)
+    max_rows = 1
+    if measured.agrees and measured.joined_s / measured.rows <= WORTHWHILE * measured.single_s:
+        budget_s = JOINED_INLINE_S if is_inline else max(JOINED_POOLED_S, 2 * measured.single_s)
+        room = (budget_s - measured.single_s) / row_s if row_s > 0 else float(MAX_ROWS)
+        max_rows = max(1, min(MAX_ROWS, 1 + int(room)))
+    return Plan(is_inline=is_inline, max_rows=max_rows, single_s=measured.single_s, row_s=row_s)

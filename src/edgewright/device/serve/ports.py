@@ -1,0 +1,56 @@
+"""What the server needs of others, handed in by `chain`: models, and a way to open them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from numpy.typing import NDArray
+
+from edgewright.bundle.golden import Golden
+from edgewright.contract import Contract, Evidence
+
+Array = NDArray[Any]
+Arrays = Mapping[str, Array]
+
+
+class Model(Protocol):
+    """A contract and an engine together; called from one thread at a time or from several."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it takes and gives."""
+
+    def predict_checked(self, arrays: Arrays) -> dict[str, Array]:
+        """The contract's outputs for inputs that were checked at the door.
+
+        Raises:
+            InputError: the contract's own steps refuse the request.
+            DeviceError: the engine failed, or its answer is not finite.
+        """
+
+    def close(self) -> None:
+        """Let go of its memory."""
+
+
+class Servable(msgspec.Struct, frozen=True, kw_only=True):
+    """An opened model and who it is. `identity` is the bundle's id or the file's sha256."""
+
+    name: str
+    version: str
+    platform: str
+    identity: str
+    model: Model
+    golden: Golden | None = None
+    evidence: tuple[Evidence, ...] = ()
+    is_signed: bool = False
+
+
+OpenModel = Callable[[Path], Servable]
+"""Opens a bundle or a bare engine file, in a worker thread. Raises the errors of `errors.py`."""
+
+Timer = Callable[[], float]
+"""Seconds that never fall; only differences mean something."""
+
+Tap = Callable[[str, Arrays, Arrays], None]
+"""Sees every answered batch: the model's name, its inputs and its outputs."""

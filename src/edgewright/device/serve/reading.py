@@ -1,0 +1,208 @@
+"""Bodies of infer requests to feeds of one model."""
+
+from typing import Any
+
+import msgspec
+
+from edgewright.contract import Contract
+from edgewright.device.serve.tensors import Content, InputForm
+from edgewright.errors import InputError
+from edgewright.wire.v2 import InferInput, InferRequest, Parameters, split_request
+
+_US = 1e-6
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An output that a client asked for: `classes` above 0 means its best classes instead."""
+
+    name: str
+    is_binary: bool
+    classes: int = 0
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that fits the contract's types and shapes; its values are not checked yet."""
+
+    contents: tuple[Content, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    id: str | None = None
+    wanted: tuple[Wanted, ...] | None = None
+    timeout_s: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """The size of the first dimension."""
+        shape = self.shapes[0]
+        return shape[0] if shape else 1
+
+
+class Reader:
+    """Reads requests for one contract: plain JSON in one step, everything else with care."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.forms = tuple(InputForm(tensor) for tensor in contract.inputs)
+        self._outputs = tuple(tensor.name for tensor in contract.outputs)
+        self._plain = _plain_decoder(self.forms)
+        self._known: dict[tuple[int, ...], int] = {}
+
+    def read(self, body: bytes, header_bytes: int | None) -> Feed:
+        """A request's feed.
+
+        Raises:
+            InputError: not a request for this model; the message names the field.
+        """
+        if header_bytes is None and self._plain is not None:
+            try:
+                request = self._plain.decode(body)
+            except (msgspec.DecodeError, RecursionError):
+                pass  # nested, mixed or wrong data: read with care, and with exact errors
+            else:
+                return self._plain_feed(request)
+        return self._careful_feed(*split_request(body, header_bytes))
+
+    def _plain_feed(self, request: Any) -> Feed:
+        tensors = request.inputs
+        forms = self.forms
+        if len(forms) == 1 and len(tensors) == 1 and tensors[0].name == forms[0].name:
+            tensor, form = tensors[0], forms[0]
+            count = self._known.get(tensor.shape)
+            if count is None or tensor.datatype != form.datatype:
+                count = form.check_declared(tensor.datatype, tensor.shape)
+                if len(self._known) < 64:
+                    self._known[tensor.shape] = count
+            contents: tuple[Content, ...] = (form.pack(tensor.data, count),)
+            shapes = (tensor.shape,)
+        else:
+            ordered = self._ordered(tensors)
+            contents = tuple(
+                form.pack(tensor.data, form.check_declared(tensor.datatype, tensor.shape))
+                for form, tensor in zip(forms, ordered, strict=True)
+            )
+            shapes = tuple(tensor.shape for tensor in ordered)
+        if request.outputs is None and request.parameters is None:
+            return Feed(contents=contents, shapes=shapes, id=request.id)
+        return self._with_options(request, contents, shapes)
+
+    def _careful_feed(self, request: InferRequest, binary: dict[str, memoryview]) -> Feed:
+        contents: list[Content] = []
+        shapes: list[tuple[int, ...]] = []
+        for form, tensor in zip(self.forms, self._ordered(request.inputs), strict=True):
+            count = form.check_declared(tensor.datatype, tensor.shape)
+            contents.append(_content(form, tensor, binary, count))
+            shapes.append(tensor.shape)
+        return self._with_options(request, tuple(contents), tuple(shapes))
+
+    def _with_options(
+        self,
+        request: InferRequest,
+        contents: tuple[Content, ...],
+        shapes: tuple[tuple[int, ...], ...],
+    ) -> Feed:
+        parameters = request.parameters or {}
+        is_binary = _flag(parameters, "binary_data_output")
+        if request.outputs is not None:
+            wanted = tuple(
+                self._wanted(output.name, output.parameters or {}, is_binary=is_binary)
+                for output in request.outputs
+            )
+        elif is_binary:
+            wanted = tuple(Wanted(name=name, is_binary=True) for name in self._outputs)
+        else:
+            wanted = None
+        return Feed(
+            contents=contents,
+            shapes=shapes,
+            id=request.id,
+            wanted=wanted or None,
+            timeout_s=_timeout_s(parameters),
+        )
+
+    def _wanted(self, name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
+        if name not in self._outputs:
+            raise InputError(
+                f"output {name!r} is unknown", hint=f"the model gives {list(self._outputs)}"
+            )
+        if any(key.startswith("shared_memory") for key in parameters):
+            raise InputError("shared memory is not supported", hint="send the data")
+        if "binary_data" in parameters:
+            is_binary = _flag(parameters, "binary_data")
+        classes = parameters.get("classification", 0)
+        if isinstance(classes, bool) or not isinstance(classes, int) or classes < 0:
+            raise InputError(f"parameter classification is {classes!r}, expected a number")
+        return Wanted(name=name, is_binary=is_binary, classes=classes)
+
+    def _ordered(self, tensors: tuple[InferInput, ...]) -> list[Any]:
+        """The tensors in the contract's order."""
+        by_name = {tensor.name: tensor for tensor in tensors}
+        names = [form.name for form in self.forms]
+        if len(by_name) != len(tensors):
+            raise InputError("an input is given twice", hint=f"the model takes {names}")
+        for name in names:
+            if name not in by_name:
+                raise InputError(f"input {name!r} is missing", hint=f"the model takes {names}")
+        for name in by_name:
+            if name not in names:
+                raise InputError(f"input {name!r} is unknown", hint=f"the model takes {names}")
+        return [by_name[name] for name in names]
+
+
+def _content(
+    form: InputForm, tensor: InferInput, binary: dict[str, memoryview], count: int
+) -> Content:
+    if any(key.startswith("shared_memory") for key in tensor.parameters or {}):
+        raise InputError("shared memory is not supported", hint="send the data")
+    raw = binary.get(form.name)
+    if raw is not None:
+        if tensor.data is not msgspec.UNSET:
+            raise InputError(f"input {form.name!r} has JSON data and binary data")
+        return form.take(raw, count)
+    if isinstance(tensor.data, msgspec.UnsetType):
+        raise InputError(f"input {form.name!r} has no data")
+    return form.parse(tensor.data, count)
+
+
+def _plain_decoder(forms: tuple[InputForm, ...]) -> "msgspec.json.Decoder[Any] | None":
+    """A decoder of flat JSON data in one pass; None when the inputs are of several kinds."""
+    kinds = {form.element for form in forms}
+    if len(kinds) != 1:
+        return None
+    tensor = msgspec.defstruct(
+        "PlainInput",
+        [
+            ("name", str),
+            ("shape", tuple[int, ...]),
+            ("datatype", str),
+            ("data", list[kinds.pop()]),  # type: ignore[misc]  # chosen at run time
+        ],
+        frozen=True,
+    )
+    request = msgspec.defstruct(
+        "PlainRequest",
+        [
+            ("inputs", tuple[tensor, ...]),  # type: ignore[valid-type]  # as above
+            ("id", str | None, None),
+            ("parameters", Parameters | None, None),
+            ("outputs", InferRequest.__annotations__["outputs"], None),
+        ],
+        frozen=True,
+    )
+    return msgspec.json.Decoder(request)
+
+
+def _flag(parameters: Parameters, name: str) -> bool:
+    value = parameters.get(name, False)
+    if not isinstance(value, bool):
+        raise InputError(f"parameter {name} is {value!r}, expected true or false")
+    return value
+
+
+def _timeout_s(parameters: Parameters) -> float | None:
+    """The request's own deadline; the protocol counts it in microseconds."""
+    value = parameters.get("timeout")
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:18])
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"parameter timeout is {value!r}, expected microseconds")
+    return value * _US if value else None

@@ -1,0 +1,119 @@
+"""Everything together: listens, loads, serves, drains."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.device.serve.admin import Admin
+from edgewright.device.serve.application import InferenceApplication
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.passes import Resources
+from edgewright.device.serve.ports import OpenModel, Tap, Timer
+from edgewright.device.serve.serving import Admission
+from edgewright.device.serve.workers import Workers
+from edgewright.errors import InputError
+from edgewright.transports.http1 import Limits, Server, start_application, start_server
+
+
+class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where to listen and how much to take on."""
+
+    host: str | None = None
+    port: int | None = None
+    uds: Path | None = None
+    admin: Path | None = None
+    threads: int = 1
+    limits: Limits = Limits()
+    admission: Admission = Admission()
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads is {self.threads}, expected 1 or more")
+
+
+class InferenceServer:
+    """A server of models. Start it, load models, close it."""
+
+    def __init__(
+        self,
+        open_model: OpenModel,
+        options: ServeOptions,
+        *,
+        clock: Clock,
+        timer: Timer,
+        tap: Tap | None = None,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._workers = Workers(options.threads)
+        resources = Resources(
+            workers=self._workers,
+            timer=timer,
+            wall_s=clock.wall_s,
+            call_soon=asyncio.get_running_loop().call_soon,
+            tap=tap,
+        )
+        self.models = Models(open_model, admission=options.admission, resources=resources)
+        self._servers: list[Server] = []
+        self._admin: Server | None = None
+        self._application = InferenceApplication(self.models, self._servers, timer)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where clients reach it."""
+        return tuple(server.address for server in self._servers)
+
+    async def start(self, paths: Sequence[Path]) -> None:
+        """Listen, then load: until a model is ready its requests get a 503.
+
+        Raises:
+            ResourceError: an address cannot be taken.
+            EdgewrightError: a model cannot be opened, or failed its trial.
+        """
+        try:
+            await self._listen()
+            loaded: set[str] = set()
+            for path in paths:
+                model = await self.models.load(path, keep=True)
+                if f"{model.name} {model.version}" in loaded:
+                    raise InputError(
+                        f"{path}: model {model.name!r} version {model.version!r} is given twice",
+                        hint="give each model once",
+                    )
+                loaded.add(f"{model.name} {model.version}")
+        except BaseException:
+            await self.close(drain_s=0)
+            raise
+
+    async def close(self, drain_s: float = 10.0) -> None:
+        """Answer what was asked, refuse newcomers, unload."""
+        servers = [*self._servers, *([self._admin] if self._admin else [])]
+        await asyncio.gather(*(server.close(drain_s) for server in servers))
+        await self.models.close()
+        self._workers.close()
+
+    async def _listen(self) -> None:
+        options = self._options
+        if options.uds is None or options.port is not None or options.host is not None:
+            self._servers.append(
+                await start_application(
+                    self._application,
+                    host=options.host,
+                    port=options.port,
+                    limits=options.limits,
+                    clock=self._clock,
+                )
+            )
+        if options.uds is not None:
+            self._servers.append(
+                await start_application(
+                    self._application, uds=options.uds, limits=options.limits, clock=self._clock
+                )
+            )
+        if options.admin is not None:
+            self._admin = await start_server(
+                Admin(self.models), uds=options.admin, limits=options.limits, clock=self._clock
+            )

@@ -1,0 +1,103 @@
+"""One model at work: reads V2 requests, admits them, hands them to its queue, writes answers."""
+
+import msgspec
+import orjson
+
+from edgewright.device.serve.passes import Job, PassQueue, Resources
+from edgewright.device.serve.plan import Plan
+from edgewright.device.serve.ports import Arrays, Servable
+from edgewright.device.serve.reading import Reader
+from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.writing import Writer
+from edgewright.errors import InputError
+from edgewright.transports.http1 import Exchange, preamble
+from edgewright.wire.v2 import BINARY_CONTENT, HEADER_LENGTH
+
+_OK = preamble(200)
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """How many requests may wait for a model, and for how long unless they say otherwise."""
+
+    max_waiting: int = 512
+    timeout_s: float | None = None
+
+
+class ServedModel:
+    """A model that passed its trial, under the name that clients use."""
+
+    def __init__(
+        self, servable: Servable, plan: Plan, *, admission: Admission, resources: Resources
+    ) -> None:
+        self.servable = servable
+        self.name = servable.name
+        self.version = servable.version
+        self.contract = servable.model.contract
+        self.reader = Reader(self.contract)
+        self.queue = PassQueue(servable, plan, self.reader.forms, resources)
+        self._writer = Writer(self.contract, name=self.name, version=self.version)
+        self._admission = admission
+        self._timer = resources.timer
+
+    def infer(self, exchange: Exchange, body: bytes, header_bytes: int | None) -> None:
+        """Take a V2 request."""
+        arrived_s = self._timer()
+        try:
+            feed = self.reader.read(body, header_bytes)
+        except InputError as error:
+            refusal = refusal_of(error)
+            self.queue.tally.failed[refusal.reason] += 1
+            refuse_as_v2(exchange, refusal)
+            return
+        self.submit(
+            Job(exchange, feed, answer=self._answer, refuse=refuse_as_v2, arrived_s=arrived_s)
+        )
+
+    def submit(self, job: Job) -> None:
+        """Let a request wait for its pass, unless there is no point."""
+        timeout_s = job.feed.timeout_s or self._admission.timeout_s
+        if timeout_s is not None or self.queue.waiting >= self._admission.max_waiting:
+            refusal = self._admit(job, timeout_s)
+            if refusal is not None:
+                self.queue.fail(job, refusal)
+                return
+        self.queue.add(job)
+
+    def _admit(self, job: Job, timeout_s: float | None) -> RefusalError | None:
+        """Sets the job's deadline, or says why it may not wait."""
+        expected_s = self.queue.expected_wait_s()
+        retry_after_s = max(1, round(expected_s))
+        if self.queue.waiting >= self._admission.max_waiting:
+            return RefusalError(
+                429,
+                f"{self.queue.waiting} requests wait for model {self.name!r} already",
+                reason="queue_full",
+                retry_after_s=retry_after_s,
+            )
+        if timeout_s is None:
+            return None
+        needed_s = expected_s + self.queue.plan.expected_s(job.feed.rows)
+        if needed_s > timeout_s:
+            return RefusalError(
+                503,
+                f"an answer would take about {needed_s * 1e3:.3g} ms, "
+                f"the request's timeout is {timeout_s * 1e3:.3g} ms",
+                reason="deadline",
+                retry_after_s=retry_after_s,
+            )
+        job.deadline_s = job.arrived_s + timeout_s
+        return None
+
+    def _answer(self, job: Job, outputs: Arrays) -> None:
+        body, header_bytes = self._writer.write(job.feed, outputs)
+        if header_bytes is None:
+            job.exchange.reply(_OK, body)
+        else:
+            fields = {HEADER_LENGTH: str(header_bytes)}
+            job.exchange.reply(preamble(200, BINARY_CONTENT, **fields), body)
+
+
+def refuse_as_v2(exchange: Exchange, refusal: RefusalError) -> None:
+    """The error body of the V2 protocol."""
+    fields = {} if refusal.retry_after_s is None else {"retry_after": str(refusal.retry_after_s)}
+    exchange.reply(preamble(refusal.status, **fields), orjson.dumps({"error": str(refusal)}))

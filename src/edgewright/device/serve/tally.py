@@ -1,0 +1,129 @@
+"""What a served model counts, and how it is told: statistics, quantiles, Prometheus text."""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable
+
+LATENCY_BOUNDS_S = (
+    50e-6,
+    100e-6,
+    250e-6,
+    500e-6,
+    1e-3,
+    2.5e-3,
+    5e-3,
+    10e-3,
+    25e-3,
+    50e-3,
+    100e-3,
+    250e-3,
+    500e-3,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+)
+_RECENT = 2048
+STAGES = ("read", "queue", "run", "write")
+
+
+class Tally:
+    """Counts of one model. A request's time runs from its last byte read to its answer written."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.rows = 0
+        self.passes = 0
+        self.total_s = 0.0
+        self.stage_s = dict.fromkeys(STAGES, 0.0)
+        self.failed = Counter[str]()
+        self.buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
+        self.recent_s: deque[float] = deque(maxlen=_RECENT)
+        self.last_wall_s = 0.0
+
+    def add(self, latency_s: float) -> None:
+        """A request was answered."""
+        self.answered += 1
+        self.total_s += latency_s
+        self.buckets[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
+        self.recent_s.append(latency_s)
+
+    def quantiles_ms(self, qs: Iterable[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
+        """Quantiles of the latest requests, by name ("p95"); empty before the first one.
+
+        >>> tally = Tally()
+        >>> for ms in range(1, 101):
+        ...     tally.add(ms / 1000)
+        >>> tally.quantiles_ms([0.95])
+        {'p95': 95.0}
+        """
+        ordered = sorted(self.recent_s)
+        if not ordered:
+            return {}
+        return {
+            f"p{q * 100:g}": round(ordered[max(0, _rank(q, len(ordered)))] * 1e3, 4) for q in qs
+        }
+
+    @property
+    def failures(self) -> int:
+        """Requests that got no result, for any reason."""
+        return sum(self.failed.values())
+
+
+def _rank(q: float, count: int) -> int:
+    """Position of the smallest value that at least a share q of all does not exceed."""
+    exact = q * count
+    whole = int(exact)
+    return whole - 1 if exact == whole else whole
+
+
+class Exposition:
+    """Prometheus text, metric by metric."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def head(self, name: str, kind: str, text: str) -> None:
+        """A metric begins."""
+        self._lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+
+    def sample(self, name: str, value: float, **labels: str) -> None:
+        r"""One value.
+
+        >>> exposition = Exposition()
+        >>> exposition.sample("x_total", 3, model='a"b')
+        >>> exposition.text()
+        b'x_total{model="a\\"b"} 3\n'
+        """
+        self._lines.append(f"{name}{_labels(labels)} {value + 0}")
+
+    def histogram(
+        self,
+        name: str,
+        bounds: Iterable[float],
+        buckets: Iterable[int],
+        *,
+        total: float,
+        **labels: str,
+    ) -> None:
+        """Cumulative buckets, sum and count."""
+        running = 0
+        for bound, count in zip([*map("{:g}".format, bounds), "+Inf"], buckets, strict=True):
+            running += count
+            self.sample(f"{name}_bucket", running, **labels, le=bound)
+        self.sample(f"{name}_sum", total, **labels)
+        self.sample(f"{name}_count", running, **labels)
+
+    def text(self) -> bytes:
+        """All of it."""
+        return ("\n".join(self._lines) + "\n").encode()
+
+
+def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    escaped = {
+        name: value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        for name, value in labels.items()
+    }
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}"

@@ -1,0 +1,78 @@
+"""Threads that run long passes; engines let go of the interpreter's lock meanwhile."""
+
+import asyncio
+import logging
+import os
+import queue
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Done = Callable[[T | BaseException], None]
+
+_Task = tuple[Callable[[], object], Callable[[object], None]]
+
+logger = logging.getLogger(__name__)
+
+_LOADER_NICENESS = 10
+
+
+class Workers:
+    """A fixed number of threads with one queue between them and the event loop."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._loop = asyncio.get_running_loop()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"serve-worker-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
+        """Run `work` in a thread, then `done` in the event loop with its result or exception."""
+        self._tasks.put((work, done))
+
+    def close(self) -> None:
+        """Finish what was submitted, then end the threads."""
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            work, done = task
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - the top of a task; the event loop judges it
+                result = error
+            self._loop.call_soon_threadsafe(done, result)
+
+
+class Loader:
+    """One thread of low priority for loading models beside those that serve."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(
+            1, thread_name_prefix="serve-loader", initializer=_lower_priority
+        )
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def close(self) -> None:
+        """Wait for the work at hand."""
+        self._executor.shutdown()
+
+
+def _lower_priority() -> None:
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
+    except OSError as error:
+        logger.info("loader runs at normal priority: reason=%s", error.strerror)
