@@ -72,12 +72,12 @@ def enroll(url: str, *, token: str, home: Path, device: str, labels: dict[str, s
         InputError: the token is not good, or the home belongs to an enrolled agent already.
         TransportError: the fleet did not answer.
     """
-    _require_new(Home(home))
+    _require_new(_home(home))
     request = EnrollRequest(token=token, device=device, labels=labels)
     reply = asyncio.run(_enrolled(url, request))
     keys = _keys_from(reply)
     identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
-    Home(home).save_enrolment(identity, keys)
+    _home(home).save_enrolment(identity, keys)
     return _enrolment(identity, keys)
 
 
@@ -89,13 +89,13 @@ def enroll_offline(
     Raises:
         InputError: a file is no public key, or the home belongs to an enrolled agent already.
     """
-    _require_new(Home(home))
+    _require_new(_home(home))
     try:
         pinned = TrustedKeys(threshold=threshold, keys=tuple(read_public_key(key) for key in keys))
     except ValueError as error:
         raise InputError(str(error), hint="give each key once, as many as the threshold") from error
     identity = Identity(device=device)
-    Home(home).save_enrolment(identity, pinned)
+    _home(home).save_enrolment(identity, pinned)
     return _enrolment(identity, pinned)
 
 
@@ -105,14 +105,14 @@ def run(home: Path) -> None:
     Raises:
         ResourceError: another agent works on this home, or no server can be started.
     """
-    with _locked(Home(home)):
-        asyncio.run(_run(Home(home)))
+    with _locked(_home(home)):
+        asyncio.run(_run(_home(home)))
 
 
 def run_once(home: Path) -> list[Progress]:
     """Ask the fleet once, do what it wants, tell it what came of it."""
-    with _locked(Home(home)):
-        return asyncio.run(_run_once(Home(home)))
+    with _locked(_home(home)):
+        return asyncio.run(_run_once(_home(home)))
 
 
 def apply(path: Path, *, home: Path) -> Progress:
@@ -121,7 +121,7 @@ def apply(path: Path, *, home: Path) -> Progress:
     Raises:
         EdgewrightError: it was not activated; the error says why, the old model stays.
     """
-    place = Home(home)
+    place = _home(home)
     place.require_enrolled()
     if place.is_locked:
         return _ordered(place, "apply", Order(path=str(path.absolute())))
@@ -131,10 +131,13 @@ def apply(path: Path, *, home: Path) -> Progress:
 
 def apply_stream(stream: IO[bytes], *, home: Path) -> Progress:
     """The same for a bundle that arrives on a stream."""
-    place = Home(home)
+    place = _home(home)
     place.require_enrolled()
-    with _spooled(stream, place) as path:
-        return apply(path, home=home)
+    if place.is_locked:
+        with _spooled(stream, place.root / f".tmp-{_stdin_name()}") as path:
+            return _ordered(place, "apply", Order(path=str(path)))
+    with _locked(place):
+        return asyncio.run(_apply_stream(place, stream))
 
 
 def rollback(home: Path, *, model: str, reason: str) -> Progress:
@@ -144,7 +147,7 @@ def rollback(home: Path, *, model: str, reason: str) -> Progress:
         InputError: there is no such model, or nothing to return to.
         DeviceError: no earlier bundle verifies and serves.
     """
-    place = Home(home)
+    place = _home(home)
     place.require_enrolled()
     if place.is_locked:
         return _ordered(place, "rollback", Order(model=model, reason=reason))
@@ -154,7 +157,7 @@ def rollback(home: Path, *, model: str, reason: str) -> Progress:
 
 def status(home: Path) -> AgentStatus:
     """What the home says, whether an agent runs or not."""
-    place = Home(home)
+    place = _home(home)
     return read_status(place, _slots(place, place.settings()))
 
 
@@ -222,6 +225,13 @@ async def _apply(home: Home, path: Path) -> Progress:
     agent = build_agent(home, server=NoServer(), offload=_inline)
     await agent.settle()
     return await agent.apply(path)
+
+
+async def _apply_stream(home: Home, stream: IO[bytes]) -> Progress:
+    agent = build_agent(home, server=NoServer(), offload=_inline)
+    await agent.settle()
+    with _spooled(stream, home.downloads / _stdin_name()) as path:
+        return await agent.apply(path)
 
 
 async def _rollback(home: Home, model: str, reason: str) -> Progress:
@@ -297,15 +307,12 @@ def _locked(home: Home) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _spooled(stream: IO[bytes], home: Home) -> Iterator[Path]:
+def _spooled(stream: IO[bytes], path: Path) -> Iterator[Path]:
     """A stream as a file of the home; a leftover of a cut goes at the next start.
 
     Raises:
         InputError: it is longer than any bundle.
     """
-    prefix = ".tmp-" if home.is_locked else ""
-    folder = home.root if home.is_locked else home.downloads
-    path = folder / f"{prefix}stdin-{secrets.token_hex(8)}.ewb"
     try:
         with _fs.atomic_file(path) as file:
             left = STDIN_LIMIT_BYTES
@@ -317,6 +324,15 @@ def _spooled(stream: IO[bytes], home: Home) -> Iterator[Path]:
         yield path
     finally:
         _fs.remove_tree(path)
+
+
+def _stdin_name() -> str:
+    return f"stdin-{secrets.token_hex(8)}.ewb"
+
+
+def _home(path: Path) -> Home:
+    """The home by its full path: other processes are told of files in it."""
+    return Home(path.absolute())
 
 
 def _require_new(home: Home) -> None:

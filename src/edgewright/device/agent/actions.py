@@ -198,6 +198,8 @@ class Actions:
         )
 
     async def _commit(self, progress: Progress, release: Release) -> Outcome:
+        """After a cut the server shows the old bundle: what is committed is what is served."""
+        await self._tools.server.show(release.model, await self._verified(release))
         return Outcome(event=Event.DONE, reason="committed")
 
     async def _rollback(self, progress: Progress, release: Release) -> Outcome:

@@ -35,7 +35,7 @@ def tidy_downloads(folder: Path, models: Iterable[Progress]) -> None:
 
 def _needed_names(progress: Progress) -> tuple[str, ...]:
     release = progress.release
-    if release is None:
+    if release is None or progress.why_bad(release.bundle_id):
         return ()
     if progress.state is State.IDLE and progress.event not in RESUMABLE:
         return ()

@@ -110,14 +110,12 @@ class ServerProcess:
     async def sample(self, model: str) -> ServingSample:
         """How the model does; a server that does not answer is not ready."""
         try:
-            ready = await self._client.request("GET", f"/v2/models/{model}/ready")
-            stats = await self._client.request("GET", f"/v2/models/{model}/stats")
+            answer = await self._client.request("GET", f"/v2/models/{model}/stats")
         except TransportError as error:
             return ServingSample(is_ready=False, reason=self._last_death or str(error))
-        if ready.status != 200 or stats.status != 200:
-            refused = ready if ready.status != 200 else stats
-            return ServingSample(is_ready=False, reason=_problem(refused))
-        return _sample_from(stats.body)
+        if answer.status != 200:
+            return ServingSample(is_ready=False, reason=_problem(answer))
+        return _sample_from(answer.body)
 
     async def stop(self) -> None:
         """End the server: a polite signal first, so that it answers what it has taken."""
@@ -190,7 +188,8 @@ class ServerProcess:
             async with asyncio.timeout(START_S):
                 while not ended.done():
                     with contextlib.suppress(TransportError):
-                        if (await self._client.request("GET", "/v2/health/live")).status == 200:
+                        answer = await self._client.request("POST", "/v2/repository/index")
+                        if answer.status == 200:
                             return
                     await asyncio.wait({ended}, timeout=0.05)
         except TimeoutError:
