@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright.measure.clocks import usable_cores
-from edgewright.measure.procfs import PROC, read_tree
+from edgewright.measure.procfs import PROC, read_process, read_tree
 
 _SYS_CPU = Path("/sys/devices/system/cpu")
 _STAT_IDLE = (3, 4)
@@ -26,6 +26,7 @@ class NoiseReading(msgspec.Struct, frozen=True, kw_only=True):
     busy_s: float
     steal_s: float
     watched_s: float
+    waited_s: float | None = None
     frequencies_mhz: tuple[float, ...] = ()
     pressure_some_s: float | None = None
 
@@ -34,14 +35,16 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     """What happened between two readings.
 
     `steal_share` and `others_share` are shares of all cores: taken by the hypervisor, and used by
-    processes that belong to neither the server nor the generator. `clock_step_s` is how far the
-    wall clock moved against the monotonic one. `frequency_ratio` is the lowest over the highest
-    frequency seen, None where the kernel shows none.
+    processes that belong to neither the server nor the generator. `wait_share` is what that did to
+    ours: time spent ready to run without a core, over time running and waiting. `clock_step_s` is
+    how far the wall clock moved against the monotonic one. `frequency_ratio` is the lowest over the
+    highest frequency seen, None where the kernel shows none.
     """
 
     seconds: float
     steal_share: float
     others_share: float
+    wait_share: float | None
     pressure_share: float | None
     frequency_ratio: float | None
     clock_step_s: float
@@ -53,13 +56,15 @@ def read_noise(*pids: int, root: Path = PROC, sys_cpu: Path = _SYS_CPU) -> Noise
     fields = [int(field) for field in (root / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     tick = os.sysconf("SC_CLK_TCK")
     idle = sum(fields[index] for index in _STAT_IDLE)
-    own = time.process_time()
+    ours = [read_process(os.getpid(), root=root), *(read_tree(pid, root=root) for pid in pids)]
+    waits = [one.wait_s for one in ours if one.wait_s is not None]
     return NoiseReading(
         at_s=time.monotonic(),
         wall_at_s=time.time(),
         busy_s=(sum(fields) - idle - fields[_STAT_STEAL]) / tick,
         steal_s=fields[_STAT_STEAL] / tick,
-        watched_s=own + sum(read_tree(pid, root=root).cpu_s for pid in pids),
+        watched_s=sum(one.cpu_s for one in ours),
+        waited_s=sum(waits) if len(waits) == len(ours) else None,
         frequencies_mhz=read_frequencies(sys_cpu=sys_cpu),
         pressure_some_s=_pressure_s(root),
     )
@@ -85,6 +90,7 @@ def noise_between(first: NoiseReading, last: NoiseReading, *, cores: int | None 
         seconds=seconds,
         steal_share=(last.steal_s - first.steal_s) / capacity_s,
         others_share=max(others_s, 0.0) / capacity_s,
+        wait_share=_wait_share(first, last),
         pressure_share=pressure,
         frequency_ratio=min(frequencies) / max(frequencies) if frequencies else None,
         clock_step_s=(last.wall_at_s - first.wall_at_s) - (last.at_s - first.at_s),
@@ -96,6 +102,14 @@ def read_frequencies(*, sys_cpu: Path = _SYS_CPU) -> tuple[float, ...]:
     """The cores' current frequencies in MHz; empty where the kernel shows none."""
     paths = sorted(sys_cpu.glob("cpu[0-9]*/cpufreq/scaling_cur_freq"))
     return tuple(float(path.read_text()) / 1000 for path in paths)
+
+
+def _wait_share(first: NoiseReading, last: NoiseReading) -> float | None:
+    if first.waited_s is None or last.waited_s is None:
+        return None
+    waited_s = max(last.waited_s - first.waited_s, 0.0)
+    ran_s = max(last.watched_s - first.watched_s, 0.0)
+    return waited_s / (waited_s + ran_s) if waited_s + ran_s > 0 else 0.0
 
 
 def _pressure_s(root: Path) -> float | None:

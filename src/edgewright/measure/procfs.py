@@ -5,14 +5,17 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from edgewright.errors import InputError, UnavailableError
 
 PROC = Path("/proc")
+
+T = TypeVar("T", int, float)
 
 _KIB = 1024
 _STAT_UTIME = 11
@@ -24,7 +27,8 @@ class ProcessReading(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a process, or at a tree of them (`processes` says how many).
 
     `pss_bytes` shares common pages fairly between processes; it and `open_files` are None where the
-    process belongs to another user.
+    process belongs to another user. `wait_s` is how long its living threads were ready to run and
+    had no core, None where the kernel does not count it (CONFIG_SCHED_INFO).
     """
 
     pid: int
@@ -34,6 +38,7 @@ class ProcessReading(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     threads: int
     open_files: int | None
+    wait_s: float | None = None
     processes: int = 1
 
     @property
@@ -60,6 +65,7 @@ def read_process(pid: int, *, root: Path = PROC) -> ProcessReading:
             cpu_s=_cpu_s(_stat(folder)),
             threads=int(status["Threads"]),
             open_files=_open_files(folder),
+            wait_s=_wait_s(folder),
         )
 
 
@@ -78,6 +84,7 @@ def read_tree(pid: int, *, root: Path = PROC) -> ProcessReading:
         cpu_s=sum(one.cpu_s for one in readings),
         threads=sum(one.threads for one in readings),
         open_files=_sum_known([one.open_files for one in readings]),
+        wait_s=_sum_known([one.wait_s for one in readings]),
         processes=len(readings),
     )
 
@@ -164,8 +171,20 @@ def _open_files(folder: Path) -> int | None:
         return None
 
 
-def _sum_known(values: list[int | None]) -> int | None:
-    return None if any(value is None for value in values) else sum(value or 0 for value in values)
+def _wait_s(folder: Path) -> float | None:
+    total_ns = 0
+    try:
+        for task in (folder / "task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total_ns += int((task / "schedstat").read_text().split()[1])
+    except (OSError, IndexError):
+        return None
+    return total_ns / 1e9
+
+
+def _sum_known(values: Sequence[T | None]) -> T | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], start=known[0]) if len(known) == len(values) else None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,68 @@
+"""From starting a server's process to its first answer, again and again."""
+
+import numpy as np
+
+from edgewright.clock import Clock
+from edgewright.errors import TransportError
+from edgewright.evidence.interval import Interval
+from edgewright.evidence.intervals import quantile_interval
+from edgewright.measure.load import ClosedLoop, LoadLimits
+from edgewright.validate.observed import Observed
+from edgewright.validate.order import Order, Served, Spawn
+
+_LEAST_STARTS = 6
+_MOST_STARTS = 50
+_PATIENCE_S = 60.0
+_POLL_S = 0.002
+
+
+async def observe_cold_starts(
+    order: Order, spawn: Spawn, request: bytes, *, clock: Clock
+) -> Observed:
+    """At least six starts (so that the median has an interval), more while there is time."""
+    durations_ms: list[float] = []
+    answers: dict[bytes, int] = {}
+    end_s = clock.monotonic_s() + order.seconds
+    while len(durations_ms) < _LEAST_STARTS or (
+        clock.monotonic_s() < end_s and len(durations_ms) < _MOST_STARTS
+    ):
+        start_s = clock.monotonic_s()
+        with spawn() as served:
+            body = await _first_answer(served, request, clock=clock)
+            durations_ms.append((clock.monotonic_s() - start_s) * 1e3)
+        answers[body] = answers.get(body, 0) + 1
+    slowest = Interval(float(np.max(durations_ms)))
+    return Observed(
+        how=(
+            f"edgewright validate, scenario cold-start: {len(durations_ms)} starts of a new server "
+            "process, each timed from starting it to its first answer, asked every 2 ms; the files "
+            "were in the page cache"
+        ),
+        figures={
+            "start to first right answer": quantile_interval(durations_ms, 0.5),
+            "start to first right answer, slowest": slowest,
+        },
+        answers=(answers,),
+        requests=len(durations_ms),
+    )
+
+
+async def _first_answer(served: Served, request: bytes, *, clock: Clock) -> bytes:
+    """Ask until there is an answer; a refused connection or an error status is "not yet"."""
+    limits = LoadLimits(seconds=_PATIENCE_S, requests=1, timeout_s=_PATIENCE_S)
+    end_s = clock.monotonic_s() + _PATIENCE_S
+    said = "nothing"
+    while clock.monotonic_s() < end_s:
+        try:
+            result = await ClosedLoop(served.target, [request], limits, connections=1).run()
+        except TransportError as error:
+            said = error.message
+        else:
+            if result.answered:
+                return next(iter(result.answers[0]))
+            said = ", ".join(result.errors)
+        await clock.sleep(_POLL_S)
+    raise TransportError(
+        f"the server gave no answer within {_PATIENCE_S:g} s of its start: {said}",
+        hint="start it by hand and read what it says",
+    )

@@ -1,0 +1,30 @@
+"""Everything that one attempt at a scenario brought, before anybody judges it."""
+
+import msgspec
+
+from edgewright.evidence import Interval
+from edgewright.measure import Noise
+from edgewright.measure.load_result import LoadResult
+from edgewright.validate.resources import ResourceSample
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """`doubts` are about the measurement itself, `noise_doubts` about the machine, which the next
+    attempt may find quieter. `result` is the load that latencies come from.
+    """
+
+    how: str
+    figures: dict[str, Interval]
+    result: LoadResult | None = None
+    answers: tuple[dict[bytes, int], ...] = ()
+    unkept: int = 0
+    requests: int = 0
+    failed: int = 0
+    errors: dict[str, int] = {}
+    refusals: dict[str, bytes] = {}
+    doubts: tuple[str, ...] = ()
+    noise_doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    samples: tuple[ResourceSample, ...] = ()
+    noise: Noise | None = None
+    is_partial: bool = False

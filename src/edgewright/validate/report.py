@@ -1,0 +1,91 @@
+"""The record of one validation: what was asked, what was measured, what follows."""
+
+from pathlib import Path
+
+import msgspec
+
+from edgewright._fs import read_limited
+from edgewright.contract import Evidence, decode_json, encode_json
+from edgewright.errors import InputError
+from edgewright.evidence import Verdict
+from edgewright.measure import Machine, Noise
+from edgewright.validate.answers import AnswerCheck
+from edgewright.validate.figures import Histogram, Slice
+
+SCHEMA_VERSION = 1
+REPORT_LIMIT_BYTES = 16 << 20
+
+
+class MemorySample(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's memory at one moment of the run."""
+
+    at_s: float
+    mb: float
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that the machine spoilt, and how."""
+
+    attempt: int
+    doubts: tuple[str, ...]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One validation. Every figure is an `Evidence`: how, where, when and on what it was measured.
+
+    `is_partial` marks a run that was interrupted; its verdict is INVALID.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    kind: str = "validation"
+    scenario: str
+    model: str
+    subject: str
+    verdict: Verdict
+    started: str
+    seconds: float
+    machine: Machine
+    figures: tuple[Evidence, ...]
+    requests: int
+    answered: int
+    failed: int
+    errors: dict[str, int]
+    answers: AnswerCheck
+    notes: tuple[str, ...] = ()
+    noise: Noise | None = None
+    discarded: tuple[Discarded, ...] = ()
+    histogram: Histogram = Histogram(edges_ms=(), counts=())
+    timeline: tuple[Slice, ...] = ()
+    memory: tuple[MemorySample, ...] = ()
+    is_partial: bool = False
+
+    def figure(self, name: str) -> Evidence | None:
+        """The figure of that name, None when it was not measured."""
+        return next((one for one in self.figures if one.name == name), None)
+
+
+def encode_report(report: Report) -> bytes:
+    """The one JSON text of a report."""
+    return encode_json(report)
+
+
+def read_report(path: Path) -> Report:
+    """A report that was written before.
+
+    Raises:
+        InputError: no such file, not a report, or one of a newer schema.
+    """
+    content = read_limited(path, limit_bytes=REPORT_LIMIT_BYTES)
+    head = decode_json(content, _Head, source=str(path))
+    if head.kind != "validation" or head.schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: kind {head.kind!r} version {head.schema_version}, expected 'validation' "
+            f"version {SCHEMA_VERSION}",
+            hint="give a file that `edgewright validate --json` wrote",
+        )
+    return decode_json(content, Report, source=str(path))
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    schema_version: int = 0
