@@ -151,7 +151,7 @@ def _value_check(tensor: Tensor) -> _Accepts:
     lows, highs = _limits(tensor)
     if np.isinf(lows).all() and np.isinf(highs).all():
         return _accept_all
-    if np.ptp(lows) > 0 or np.ptp(highs) > 0:
+    if (lows != lows[0]).any() or (highs != highs[0]).any():
         return _channel_check(tensor, lows, highs)
     return _range_check(tensor, float(lows[0]), float(highs[0]))
 

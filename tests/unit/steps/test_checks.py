@@ -174,3 +174,12 @@ def test_only_the_contracts_outputs_are_given() -> None:
 def test_an_answer_out_of_contract_is_the_devices_error(outputs: dict[str, np.ndarray]) -> None:
     with pytest.raises(DeviceError, match="output 'p'"):
         select_outputs(contract_of(IMU, outputs=(SCORES,)), outputs)
+
+
+def test_channels_of_an_integer_tensor_with_one_sided_limits_are_checked() -> None:
+    channels = (Channel(name="a", low=1), Channel(name="b", low=1))
+    tensor = Tensor(name="x", dtype="uint8", shape=("batch", 2), channels=channels)
+    limited = Contract(inputs=(tensor,), outputs=(tensor,))
+    check_inputs(limited, {"x": np.array([[1, 255]], np.uint8)})
+    with pytest.raises(InputError, match=r"'x'\[0, 1\] \(b\) is 0"):
+        check_inputs(limited, {"x": np.array([[1, 0]], np.uint8)})
