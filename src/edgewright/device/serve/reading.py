@@ -173,6 +173,7 @@ def _plain_decoder(forms: tuple[InputForm, ...]) -> "msgspec.json.Decoder[Any] |
             ("shape", tuple[int, ...]),
             ("datatype", str),
             ("data", list[kinds.pop()]),  # type: ignore[misc]  # chosen at run time
+            ("parameters", None, None),
         ],
         frozen=True,
     )

@@ -1,0 +1,108 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from edgewright.contract import Contract, Tensor
+from edgewright.device.serve.passes import Resources
+from edgewright.device.serve.plan import Plan
+from edgewright.device.serve.ports import Servable
+from edgewright.device.serve.serving import Admission, ServedModel
+from edgewright.testing.models import FunctionSession, servable
+
+TINY = Plan(is_inline=True, max_rows=8, single_s=20e-6, row_s=1e-6)
+
+
+class FakeExchange:
+    """A peer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.peer = "test"
+        self.is_closed = False
+        self.preamble = b""
+        self.body = b""
+
+    def reply(self, preamble: bytes, body: bytes) -> None:
+        assert not self.preamble, "answered twice"
+        self.preamble, self.body = preamble, body
+
+    @property
+    def status(self) -> int:
+        return int(self.preamble.split()[1])
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+class HandWorkers:
+    """Workers that work when told to."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self.tasks: list[tuple[Callable[[], object], Callable[[object], None]]] = []
+
+    def submit(self, work: Callable[[], object], done: Callable[[object], None]) -> None:
+        self.tasks.append((work, done))
+
+    def run_one(self) -> None:
+        work, done = self.tasks.pop(0)
+        done(work())
+
+
+class Bench:
+    """A served model on a workbench: time, the event loop's turns and the workers go by hand."""
+
+    exchange = FakeExchange
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.turns: list[Callable[[], None]] = []
+        self.workers = HandWorkers()
+        self.tapped: list[tuple[str, Any, Any]] = []
+
+    def serve(
+        self, model: FunctionSession | Servable, plan: Plan = TINY, **admission: Any
+    ) -> ServedModel:
+        resources = Resources(
+            workers=self.workers,
+            timer=lambda: self.now_s,
+            wall_s=lambda: self.now_s,
+            call_soon=self.turns.append,
+            tap=lambda *seen: self.tapped.append(seen),
+        )
+        opened = servable(model) if isinstance(model, FunctionSession) else model
+        return ServedModel(opened, plan, admission=Admission(**admission), resources=resources)
+
+    def turn(self) -> None:
+        """One turn of the event loop."""
+        turns, self.turns = self.turns, []
+        for act in turns:
+            act()
+
+    def ask(self, model: ServedModel, *rows: list[float], **members: Any) -> FakeExchange:
+        """Send a request; its answer comes with a turn."""
+        exchange = FakeExchange()
+        tensor = {"name": "x", "shape": [len(rows), 2], "datatype": "FP32"}
+        tensor["data"] = [value for row in rows for value in row]
+        body = json.dumps({"inputs": [tensor], **members}).encode()
+        model.infer(exchange, body, None)
+        return exchange
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def two_inputs() -> Contract:
+    """A contract with inputs of several kinds."""
+    return Contract(
+        inputs=(
+            Tensor(name="a", dtype="int8", shape=("batch", 2)),
+            Tensor(name="b", dtype="string", shape=("batch",)),
+        ),
+        outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),
+    )

@@ -1,0 +1,194 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.device.serve.plan import Plan
+from edgewright.errors import DeviceError
+from edgewright.runtimes.base import Array
+from edgewright.testing.models import FunctionSession
+
+HEAVY = Plan(is_inline=False, max_rows=4, single_s=10e-3, row_s=1e-3)
+LONE = Plan(is_inline=True, max_rows=1, single_s=20e-6, row_s=20e-6)
+
+
+def double(x: Array) -> Array:
+    return np.float32(2) * x
+
+
+def test_requests_of_one_turn_share_a_pass_and_get_their_own_rows(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session)
+    answers = [bench.ask(model, [i, i + 1]) for i in range(3)] + [bench.ask(model, [7, 8], [9, 10])]
+    assert not any(answer.preamble for answer in answers)
+    bench.turn()
+    assert session.passes == [5]
+    data = [answer.document["outputs"][0] for answer in answers]
+    assert [one["data"] for one in data] == [[0, 2], [2, 4], [4, 6], [14, 16, 18, 20]]
+    assert [one["shape"] for one in data] == [[1, 2]] * 3 + [[2, 2]]
+
+
+def test_pass_never_grows_beyond_the_plan(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session)
+    for _ in range(20):
+        bench.ask(model, [1, 2])
+    bench.turn()
+    assert session.passes == [8, 8, 4]
+
+
+def test_requests_run_alone_when_joining_does_not_pay(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session, LONE)
+    for _ in range(3):
+        bench.ask(model, [1, 2])
+    bench.turn()
+    assert session.passes == [1, 1, 1]
+
+
+def test_out_of_range_request_is_refused_and_its_neighbours_are_answered(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double))
+    good, bad, also = (bench.ask(model, [value, 1]) for value in (1, 5000, 3))
+    bench.turn()
+    assert (good.status, bad.status, also.status) == (200, 400, 200)
+    assert bad.document["error"].startswith("input 'x'[0, 0] is 5000, expected -1000 to 1000")
+    assert also.document["outputs"][0]["data"] == [6, 2]
+    assert model.queue.tally.failed == {"input": 1}
+
+
+def test_failure_of_a_shared_pass_hits_only_the_request_at_fault(bench: Any) -> None:
+    def fails_on_seven(x: Array) -> Array:
+        return np.where(x == 7, np.float32(np.nan), x)
+
+    model = bench.serve(FunctionSession(fails_on_seven))
+    answers = [bench.ask(model, [value, 0]) for value in (1, 7, 3)]
+    bench.turn()
+    assert [answer.status for answer in answers] == [200, 500, 200]
+    assert "NaN or infinity" in answers[1].document["error"]
+    assert model.queue.tally.failed == {"device": 1}
+
+
+def test_fault_of_the_model_code_is_a_500_that_tells_nothing(bench: Any, caplog: Any) -> None:
+    def broken(x: Array) -> Array:
+        raise KeyError("secret")
+
+    model = bench.serve(FunctionSession(broken))
+    answer = bench.ask(model, [1, 2])
+    bench.turn()
+    assert (answer.status, answer.document) == (500, {"error": "the model failed"})
+    assert "secret" in caplog.text
+
+
+def test_heavy_passes_wait_for_a_free_worker_and_gather_meanwhile(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session, HEAVY)
+    answers = [bench.ask(model, [1, 2])]
+    bench.turn()
+    answers += [bench.ask(model, [3, 4]) for _ in range(6)]
+    bench.turn()
+    assert (len(bench.workers.tasks), model.queue.waiting, model.queue.in_flight) == (1, 6, 7)
+    while bench.workers.tasks:
+        bench.workers.run_one()
+    assert session.passes == [1, 4, 2]
+    assert all(answer.status == 200 for answer in answers)
+    assert model.queue.in_flight == 0
+
+
+def test_request_with_many_rows_leaves_the_event_loop(bench: Any) -> None:
+    slow_rows = Plan(is_inline=True, max_rows=8, single_s=100e-6, row_s=100e-6)
+    model = bench.serve(FunctionSession(double), slow_rows)
+    answer = bench.ask(model, *[[1, 2]] * 100)
+    bench.turn()
+    assert not answer.preamble
+    bench.workers.run_one()
+    assert answer.status == 200
+
+
+def test_request_of_a_peer_that_left_is_not_run(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session)
+    answer = bench.ask(model, [1, 2])
+    answer.is_closed = True
+    bench.turn()
+    assert session.passes == []
+    assert model.queue.tally.failed == {"peer_left": 1}
+
+
+def test_request_is_dropped_when_its_timeout_is_over_before_its_pass(bench: Any) -> None:
+    session = FunctionSession(double)
+    model = bench.serve(session, HEAVY)
+    bench.ask(model, [1, 2])
+    bench.turn()
+    late = bench.ask(model, [3, 4], parameters={"timeout": 50_000})
+    bench.now_s = 0.1
+    bench.workers.run_one()
+    assert (late.status, session.passes) == (504, [1])
+
+
+def test_request_is_refused_at_once_when_its_timeout_cannot_be_kept(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double), HEAVY)
+    answer = bench.ask(model, [1, 2], parameters={"timeout": 1000})
+    assert (answer.status, b"retry-after: 1" in answer.preamble) == (503, True)
+    assert "the request's timeout is 1 ms" in answer.document["error"]
+
+
+def test_request_is_refused_when_the_queue_is_full(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double), max_waiting=2)
+    answers = [bench.ask(model, [1, 2]) for _ in range(3)]
+    assert (answers[2].status, b"retry-after: " in answers[2].preamble) == (429, True)
+    bench.turn()
+    assert [answer.status for answer in answers[:2]] == [200, 200]
+    assert model.queue.tally.failed == {"queue_full": 1}
+
+
+def test_idle_is_told_once_after_the_last_answer(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double), HEAVY)
+    told: list[int] = []
+    answer = bench.ask(model, [1, 2])
+    model.queue.when_idle(lambda: told.append(1))
+    bench.turn()
+    assert told == []
+    bench.workers.run_one()
+    assert (told, answer.status) == ([1], 200)
+    model.queue.when_idle(lambda: told.append(2))
+    assert told == [1, 2]
+
+
+def test_tap_sees_inputs_and_outputs_of_every_answered_pass(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double))
+    bench.ask(model, [1, 2])
+    bench.turn()
+    ((name, inputs, outputs),) = bench.tapped
+    assert (name, inputs["x"].tolist(), outputs["y"].tolist()) == ("doubler", [[1, 2]], [[2, 4]])
+
+
+def test_tally_counts_requests_passes_rows_and_time(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double), HEAVY)
+    bench.ask(model, [1, 2], [3, 4])
+    bench.turn()
+    bench.now_s = 2.0
+    bench.workers.run_one()
+    tally = model.queue.tally
+    assert (tally.answered, tally.passes, tally.rows, tally.failures) == (1, 1, 2, 0)
+    assert (tally.total_s, tally.stage_s["run"], tally.stage_s["queue"]) == (2.0, 2.0, 0.0)
+
+
+def test_device_error_is_not_retried_for_a_lone_request(bench: Any) -> None:
+    calls: list[int] = []
+
+    def failing(x: Array) -> Array:
+        calls.append(1)
+        raise DeviceError("engine lost")
+
+    model = bench.serve(FunctionSession(failing))
+    answer = bench.ask(model, [1, 2])
+    bench.turn()
+    assert (answer.status, len(calls)) == (500, 1)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_request_id_comes_back(bench: Any, count: int) -> None:
+    model = bench.serve(FunctionSession(double))
+    answers = [bench.ask(model, [1, 2], id=f'"{number}"') for number in range(count)]
+    bench.turn()
+    assert [answer.document["id"] for answer in answers] == [f'"{n}"' for n in range(count)]

@@ -1,0 +1,127 @@
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgewright.bundle.golden import Golden
+from edgewright.contract import Channel, Contract, Normalise, Tensor, Window
+from edgewright.device.serve.ports import Servable
+from edgewright.device.serve.trial import joins_rows, sample_inputs, try_model
+from edgewright.errors import DeviceError, InputError
+from edgewright.runtimes.base import Array
+from edgewright.steps import check_inputs
+from edgewright.testing.models import DOUBLER_CONTRACT, FunctionSession, servable
+
+X = np.array([[1, 2], [3, 4]], np.float32)
+
+
+def golden(model: Servable, outputs: Array) -> Servable:
+    import msgspec
+
+    return msgspec.structs.replace(model, golden=Golden(inputs={"x": X}, outputs={"y": outputs}))
+
+
+def timer() -> Any:
+    steps = count()
+    return lambda: next(steps) * 1e-5
+
+
+def test_model_that_gives_its_golden_answers_passes() -> None:
+    plan = try_model(golden(servable(FunctionSession(lambda x: x * 2)), X * 2), timer())
+    assert plan.is_inline
+
+
+def test_model_that_gives_other_answers_is_refused() -> None:
+    wrong = golden(servable(FunctionSession(lambda x: x * 3)), X * 2)
+    with pytest.raises(DeviceError, match="does not give its golden answers: output 'y'"):
+        try_model(wrong, timer())
+
+
+def test_golden_inputs_out_of_contract_are_refused() -> None:
+    model = golden(servable(FunctionSession(lambda x: x)), X)
+    strange = Golden(inputs={"x": X * 1e6}, outputs={"y": X})
+    import msgspec
+
+    with pytest.raises(InputError, match="expected -1000 to 1000"):
+        try_model(msgspec.structs.replace(model, golden=strange), timer())
+
+
+def test_bare_model_passes_when_its_answers_are_finite_and_repeatable() -> None:
+    assert try_model(servable(FunctionSession(lambda x: x * 2)), timer()).max_rows > 1
+
+
+def test_bare_model_is_refused_when_its_answers_are_random() -> None:
+    generator = np.random.default_rng(1)
+    noisy = FunctionSession(lambda x: x + generator.standard_normal(x.shape).astype(np.float32))
+    with pytest.raises(DeviceError, match="own first answers"):
+        try_model(servable(noisy), timer())
+
+
+def test_bare_model_is_refused_when_its_answer_is_not_finite() -> None:
+    with pytest.raises(DeviceError, match="NaN"):
+        try_model(servable(FunctionSession(lambda x: x * np.float32(np.nan))), timer())
+
+
+def test_model_whose_rows_influence_each_other_is_not_joined() -> None:
+    mixing = FunctionSession(lambda x: x - x.mean(axis=0))
+    assert try_model(servable(mixing), timer()).max_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("contract", "joins"),
+    [
+        (DOUBLER_CONTRACT, True),
+        (
+            Contract(
+                inputs=(Tensor(name="x", dtype="float32", shape=("time", 2)),),
+                outputs=(Tensor(name="y", dtype="float32", shape=("time", 2)),),
+            ),
+            False,
+        ),
+        (
+            Contract(
+                inputs=DOUBLER_CONTRACT.inputs,
+                outputs=DOUBLER_CONTRACT.outputs,
+                preprocess=(Window(tensor="x", length=2, hop=1),),
+            ),
+            False,
+        ),
+        (
+            Contract(
+                inputs=DOUBLER_CONTRACT.inputs,
+                outputs=DOUBLER_CONTRACT.outputs,
+                preprocess=(Normalise(tensor="x", mean=(0.0,), std=(1.0,)),),
+            ),
+            True,
+        ),
+    ],
+)
+def test_rows_are_joined_only_where_the_contract_says_batch(
+    contract: Contract, *, joins: bool
+) -> None:
+    assert joins_rows(contract) is joins
+
+
+@given(
+    dtype=st.sampled_from(["bool", "uint8", "int32", "float16", "float32", "float64", "string"]),
+    low=st.none() | st.integers(-50, 50),
+    high=st.none() | st.integers(60, 200),
+    channel_low=st.none() | st.integers(-40, 55),
+    seed=st.integers(0, 9),
+)
+def test_samples_are_in_contract(
+    dtype: Any, low: int | None, high: int | None, channel_low: int | None, seed: int
+) -> None:
+    if dtype == "uint8":
+        low = max(low or 0, 0)
+        channel_low = max(channel_low or 0, 0)
+    limits = {} if dtype in ("bool", "string") else {"low": low, "high": high}
+    channels = (Channel(name="a", low=None if dtype in ("bool", "string") else channel_low),) * 3
+    tensor = Tensor(name="x", dtype=dtype, shape=("batch", "time", 3), channels=channels, **limits)
+    contract = Contract(inputs=(tensor,), outputs=(tensor,))
+    sample = sample_inputs(contract, rows=4, seed=seed)
+    check_inputs(contract, sample)
+    assert sample["x"].shape == (4, 16, 3)
