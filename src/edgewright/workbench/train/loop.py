@@ -78,25 +78,26 @@ def train(
             state.seconds = before_s + clock.monotonic_s() - began_s
             checkpoints.save(out_dir, state.checkpoint(identity))
             meter.tell_epoch(state.epochs[-1])
+        kept = state.kept_module(recipe)
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
         weights=weights_hash(state.kept),
         recipe=recipe.name,
-        recipe_options=msgspec.to_builtins(recipe.options),
+        recipe_options=msgspec.json.decode(msgspec.json.encode(recipe.options)),
         facts=state.facts,
         options=options,
         origin=origin or RunOrigin(dataset=train.origin),
         versions=versions(),
         device=state.engine.name,
         precision=state.engine.precision,
-        parameters=sum(p.numel() for p in state.module.parameters()),
+        parameters=sum(p.numel() for p in kept.parameters()),
         train_windows=len(train),
         train_subjects=train.subjects,
         epochs=tuple(state.epochs),
         kept_epoch=state.kept_epoch,
         ending="all epochs" if len(state.epochs) == options.epochs else "no better epoch",
         seconds=state.seconds,
-        val=evaluate(state.kept_module(), val),
+        val=evaluate(kept, val),
     )
     checkpoints.save_tensors(out_dir / MODEL_FILE, state.kept)
     write_atomic(out_dir / RUN_FILE, encode_json(record))

@@ -61,11 +61,11 @@ class TrainingState:
         self._twin.eval()
         return self._twin
 
-    def kept_module(self) -> nn.Module:
-        """The module with the weights that were kept."""
-        self._twin.load_state_dict(self.kept)
-        self._twin.eval()
-        return self._twin
+    def kept_module(self, recipe: Recipe) -> nn.Module:
+        """A new module with the kept weights: the one that whoever loads the run will have."""
+        module = recipe.build(self.facts)
+        module.load_state_dict(self.kept)
+        return module.eval()
 
     def note(self, record: EpochRecord) -> None:
         """Take in a finished epoch, and keep its weights when they are the ones to keep."""
