@@ -137,6 +137,9 @@ class Client:
                 wire.abort()
                 if method not in _REPEATABLE:
                     raise
+            except BaseException:
+                wire.abort()
+                raise
         wire = await self._connect()
         try:
             return wire, await wire.ask(method, message, self._limits)

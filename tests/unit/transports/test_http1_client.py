@@ -85,6 +85,29 @@ def test_request_is_repeated_on_a_new_connection_when_the_kept_one_is_gone(run: 
     run(case())
 
 
+def test_kept_connection_is_cut_when_its_request_is_cancelled(run: Any) -> None:
+    left = asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        try:
+            await asyncio.sleep(3600 if request.path == "/slow" else 0)
+        finally:
+            if request.path == "/slow":
+                left.set()
+        return Response(status=200)
+
+    async def case() -> None:
+        server = await start_server(slow, clock=FakeClock())
+        async with Client(server.address) as client:
+            await client.request("GET", "/")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.request("GET", "/slow"), timeout=0.05)
+            await asyncio.wait_for(left.wait(), timeout=5)
+        await server.close(drain_s=0)
+
+    run(case())
+
+
 def test_silence_and_refusal_are_transport_errors(run: Any) -> None:
     async def silent(request: Request) -> Response:
         await asyncio.sleep(3600)
