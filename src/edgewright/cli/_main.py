@@ -16,6 +16,7 @@ from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
 # test
 # holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "agent": ("agent", "agent", "Enrol a device, follow its fleet, apply bundles, go back."),
     "bundle": ("bundle", "bundle", "Build, show, verify, compare and sign bundles."),
     "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
     "doctor": (
@@ -25,6 +26,25 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "init": ("project", "init", "Write a new project that a person can read."),
     "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
+    "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
+    "fleet": (
+        "fleet",
+        "fleet",
+        "Serve a fleet, say whose signatures it trusts, read its audit log.",
+    ),
+    "release": ("release", "release", "Publish bundles, list releases, show where one came from."),
+    "rollout": (
+        "rollout",
+        "rollout",
+        "Plan and start rollouts, follow them, pause, resume and abort them.",
+    ),
+    "serve": (
+        "serve",
+        "serve",
+        "Serve models: bundles (.ewb or unpacked) and bare engine files.",
+    ),
+    "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),
+    "validate": ("validate", "validate", "Decide whether a served model may go out."),
 }
 
 

@@ -1,73 +1,161 @@
-"""A fake of the fleet as an agent sees it: files to offer, a line that can be cut."""
+"""Devices without hardware: they speak the real device API and do what a script says.
+
+`release_file` makes small signed bundles for them to be given; nobody loads the model inside.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
-from edgewright import _fs
-from edgewright.bundle import open_bundle
-from edgewright.device.agent.progress import Release
-from edgewright.errors import EdgewrightError, TransportError
-from edgewright.telemetry import Record
-from edgewright.wire.device_api import Desired, DesiredModel, EnrollReply, EnrollRequest
+import msgspec
 
-FILE_LIMIT_BYTES = 64 << 20
+from edgewright.bundle import Draft, build_bundle
+from edgewright.contract import Contract, Provenance, Tensor
+from edgewright.errors import TransportError, TrustError
+from edgewright.telemetry import Record, UpdateRecord, encode_batch
+from edgewright.testing.keys import MemorySigner
+from edgewright.transports.http1 import Client
+from edgewright.trust import Signer
+from edgewright.wire import device_api as wire
+
+SIGNER = MemorySigner.from_seed(1)
+GOOD = (
+    "check",
+    "download",
+    "verify",
+    "stage",
+    "probe",
+    "shadow",
+    "activate",
+    "probation",
+    "commit",
+)
 
 
-class FakeFleet:
-    """Offers bundle files; `cut_after_bytes` breaks each download once that much arrived."""
+def release_file(
+    path: Path, *, version: str, model: str = "tiny", signers: Sequence[Signer] = (SIGNER,)
+) -> str:
+    """Write a small signed bundle; returns its id."""
+    contract = Contract(
+        inputs=(Tensor(name="x", dtype="float32", shape=("batch", 2)),),
+        outputs=(Tensor(name="y", dtype="float32", shape=("batch", 1)),),
+        provenance=Provenance(recipe="none", dataset="d" * 64, run="r" * 64, variant="v" * 64),
+    )
+    draft = Draft(
+        name=model, version=version, format="reference", precision="fp32", contract=contract
+    )
+    return build_bundle(path, draft, [("model", "m.npz", version.encode())], signers=signers)
 
-    def __init__(self) -> None:
-        self.wanted: dict[str, DesiredModel] = {}
-        self.files: dict[str, Path] = {}
-        self.records: list[Record] = []
-        self.cut_after_bytes: int | None = None
-        self.error: EdgewrightError | None = None
-        self.sent_bytes = 0
 
-    def offer(self, path: Path) -> DesiredModel:
-        """Want this file's bundle on the device."""
-        bundle = open_bundle(path)
-        content = _fs.read_limited(path, limit_bytes=FILE_LIMIT_BYTES)
-        model = DesiredModel(
-            model=bundle.manifest.name,
-            version=bundle.manifest.version,
-            bundle_id=bundle.id,
-            file_sha256=hashlib.sha256(content).hexdigest(),
-            file_size_bytes=len(content),
+class ScriptedDevice:
+    """One device on the real device API. `bad` are versions whose probe fails here; `silent` ones
+    are acknowledged and never heard of again.
+    """
+
+    def __init__(self, name: str, *, bad: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
+        self.name = name
+        self.running = ""
+        self.installed: list[str] = []
+        self.desired: tuple[wire.DesiredModel, ...] = ()
+        self._bad = frozenset(bad)
+        self._silent = frozenset(silent)
+        self._refused: set[str] = set()
+        self._secret = ""
+        self._etag = ""
+        self._sequence = 0
+        self._unsent: list[Record] = []
+
+    async def enrol(self, client: Client, token: str, **labels: str) -> wire.EnrollReply:
+        """Swap a token for a secret."""
+        request = wire.EnrollRequest(token=token, device=self.name, labels=labels)
+        answer = await client.request("POST", wire.ENROLL, body=msgspec.json.encode(request))
+        if answer.status != 201:
+            raise TrustError(answer.body.decode())
+        reply = msgspec.json.decode(answer.body, type=wire.EnrollReply)
+        self._secret = reply.secret
+        return reply
+
+    async def live(self, client: Client, *, wait_s: float = 20.0) -> None:
+        """Follow the fleet until cancelled, through cuts of the connection."""
+        while True:
+            try:
+                await self.flush(client)
+                await self.poll(client, wait_s=wait_s)
+                await self.obey(client)
+            except TransportError:
+                self._etag = ""
+
+    async def poll(self, client: Client, *, wait_s: float = 0.0) -> int:
+        """Ask what to run; returns the answer's status."""
+        answer = await client.request(
+            "GET",
+            f"{wire.DESIRED}?wait={wait_s:g}",
+            headers=self._headers | ({"if-none-match": self._etag} if self._etag else {}),
         )
-        self.wanted[model.model] = model
-        self.files[model.bundle_id] = path
-        return model
+        if answer.status == 200:
+            self._etag = answer.headers["etag"]
+            self.desired = msgspec.json.decode(answer.body, type=wire.Desired).models
+        return answer.status
 
-    async def enroll(self, request: EnrollRequest) -> EnrollReply:
-        return EnrollReply(device=request.device, secret="s3cret", keys=(), threshold=1)  # noqa: S106 - a fake's
+    async def obey(self, client: Client) -> None:
+        """Bring every model to what is desired, or fail at it as the script says."""
+        for order in self.desired:
+            if order.version in (self.running, *self._refused):
+                continue
+            if order.version in self._silent:
+                self._refused.add(order.version)
+                await self.report(client, order, "download")
+                continue
+            await self.report(client, order, "check", "download")
+            await self._download(client, order)
+            if order.version in self._bad:
+                self._refused.add(order.version)
+                await self.report(client, order, "verify", "stage", "probe")
+                await self.report(client, order, "idle", reason="refused: probe: wrong output")
+                continue
+            await self.report(client, order, *GOOD[2:])
+            self.running = order.version
+            self.installed.append(order.version)
 
-    async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
-        self._fail()
-        now = str(sorted((wanted.model, wanted.bundle_id) for wanted in self.wanted.values()))
-        return None if etag == now else (now, Desired(models=tuple(self.wanted.values())))
+    async def report(
+        self, client: Client, order: wire.DesiredModel, *states: str, reason: str = "done"
+    ) -> None:
+        """Tell of steps; what cannot be sent is kept for later."""
+        for state in states:
+            self._sequence += 1
+            record = UpdateRecord(
+                device=self.name,
+                sequence=self._sequence,
+                at_s=float(self._sequence),
+                bundle=order.bundle_id,
+                model=order.model,
+                version=order.version,
+                state=state,
+                reason=reason,
+            )
+            self._unsent.append(record)
+        await self.flush(client)
 
-    async def download(self, release: Release, part: Path) -> None:
-        self._fail()
-        content = _fs.read_limited(self.files[release.bundle_id], limit_bytes=FILE_LIMIT_BYTES)
-        have, arrived = _append(part, content, self.cut_after_bytes)
-        self.sent_bytes += arrived
-        if have + arrived < len(content):
-            raise TransportError(f"cut after {have + arrived} bytes")
+    async def flush(self, client: Client) -> None:
+        """Send what is unsent."""
+        if self._unsent:
+            body = encode_batch(self._unsent)
+            answer = await client.request("POST", wire.TELEMETRY, headers=self._headers, body=body)
+            if answer.status != 200:
+                raise TransportError(f"telemetry: {answer.status}")
+            self._unsent.clear()
 
-    async def send(self, records: tuple[Record, ...]) -> None:
-        self._fail()
-        self.records.extend(records)
+    async def _download(self, client: Client, order: wire.DesiredModel) -> None:
+        digest = hashlib.sha256()
+        async for chunk in client.download(
+            f"{wire.BUNDLES}/{order.bundle_id}",
+            headers=self._headers,
+            limit_bytes=order.file_size_bytes,
+        ):
+            digest.update(chunk)
+        if digest.hexdigest() != order.file_sha256:
+            raise TrustError(f"device {self.name}: the bundle is not the promised one")
 
-    def _fail(self) -> None:
-        if self.error:
-            raise self.error
-
-
-def _append(part: Path, content: bytes, most_bytes: int | None) -> tuple[int, int]:
-    """Add what is missing; how much was there, and how much came."""
-    have = part.stat().st_size if part.exists() else 0
-    chunk = content[have : len(content) if most_bytes is None else have + most_bytes]
-    with _fs.appended_file(part) as file:
-        file.write(chunk)
-    return have, len(chunk)
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._secret}"}

@@ -103,8 +103,10 @@ class DeviceApi:
             return _unauthorised()
         if poll.is_ordered and poll.etag == known:
             self._desk.presence.acknowledged(poll.device)
-        if poll.etag == known and wait_s > 0:
-            await self._desk.presence.wait(poll.device, timeout_s=wait_s)
+        clock = self._desk.clock
+        until_s = clock.monotonic_s() + wait_s
+        while poll.etag == known and (left_s := until_s - clock.monotonic_s()) > 0:
+            await self._desk.presence.wait(poll.device, timeout_s=left_s)
             poll = self._poll(request)
             if poll is None:
                 return _unauthorised()

@@ -1,0 +1,73 @@
+"""What the commands of a fleet share: its home, who gives the command, spans of time."""
+
+import getpass
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgewright.clock import iso
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from edgewright.fleet.office import Office
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd]?)")
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def home_option(function: F) -> F:
+    """The `--home` of every fleet command."""
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=default_home,
+        envvar="EDGEWRIGHT_FLEET_HOME",
+        show_default="~/.local/share/edgewright/fleet",
+        help="The fleet's folder.",
+    )(function)
+
+
+def default_home() -> Path:
+    """Where a fleet lives when nobody says."""
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "edgewright" / "fleet"
+
+
+def opened(home: Path) -> "AbstractContextManager[Office]":
+    """The fleet in a folder that has one."""
+    from edgewright.chain.fleet import open_fleet
+
+    return open_fleet(home)
+
+
+def operator() -> str:
+    """Who gives the command, for the audit log."""
+    return f"{getpass.getuser()}@command-line"
+
+
+class Span(click.ParamType[float]):
+    """A span of time like 90s, 15m, 12h, 7d; in seconds."""
+
+    name = "span"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = _SPAN.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r}: expected a span of time like 90s, 15m, 12h or 7d", param, ctx)
+        return float(found["number"]) * _UNIT_S[found["unit"]]
+
+
+def when(at_s: float | None) -> str:
+    """A time for a table."""
+    return iso(at_s) if at_s else ""

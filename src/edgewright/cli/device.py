@@ -1,0 +1,141 @@
+"""`edgewright device`: enrolment tokens and the devices of a fleet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from edgewright.fleet.devices import Device
+
+_PAGE = 1000
+
+
+@click.group()
+def device() -> None:
+    """Let devices in, list them, label them, revoke them."""
+
+
+@device.command()
+@click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--expires", type=Span(), default=86_400.0, show_default="24h", help="Span, like 15m or 7d."
+)
+@click.option("--label", "labels", multiple=True, help="KEY=VALUE that its devices get.")
+@home_option
+@json_option
+def token(*, uses: int, expires: float, labels: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Make a token that lets devices in. It is printed once and kept as a hash only."""
+    from edgewright.errors import InputError
+    from edgewright.fleet.devices import TokenOrder
+    from edgewright.fleet.labels import parse_labels
+
+    try:
+        order = TokenOrder(uses=uses, lifetime_s=expires, labels=parse_labels(labels))
+    except ValueError as error:
+        raise InputError(str(error), hint="see --help") from error
+    with opened(home) as office:
+        made = office.devices.create_token(order, by=operator())
+    if as_json:
+        print_json("enrolment-token", made)
+        return
+    say(f"good for {made.uses} device(s) until {when(made.expires_at_s)}:")
+    click.echo(made.token)
+
+
+@device.command(name="list")
+@click.option("--query", default="", help="Labels, like site=berlin,tier!=prod,camera,!retired.")
+@home_option
+@json_option
+def list_devices(*, query: str, home: Path, as_json: bool) -> None:
+    """List devices by name."""
+    from edgewright.fleet.labels import parse_query
+
+    clauses, devices = parse_query(query), list["Device"]()
+    with opened(home) as office:
+        while page := office.devices.find(
+            clauses, limit=_PAGE, after=devices[-1].name if devices else ""
+        ):
+            devices += page
+    if as_json:
+        print_json("devices", {"devices": devices})
+        return
+    print_table(
+        "",
+        ("device", "seen", "runs", "desired", "last step", "labels"),
+        [
+            (
+                d.name + (" (revoked)" if d.is_revoked else ""),
+                when(d.last_seen_s) or "never",
+                ", ".join(f"{m.model}@{m.running_version or '?'}" for m in d.models),
+                ", ".join(f"{m.model}@{m.desired_version}" for m in d.models if m.desired_version),
+                ", ".join(m.state for m in d.models if m.state),
+                " ".join(f"{key}={value}" for key, value in d.labels.items()),
+            )
+            for d in devices
+        ],
+    )
+
+
+@device.command()
+@click.argument("name")
+@home_option
+@json_option
+def show(name: str, *, home: Path, as_json: bool) -> None:
+    """Show a device: what it is to run, what it runs, and why it last changed."""
+    with opened(home) as office:
+        found = office.devices.show(name)
+    _print_device(found, as_json=as_json)
+
+
+@device.command()
+@click.argument("name")
+@click.argument("changes", nargs=-1, required=True)
+@home_option
+@json_option
+def label(name: str, changes: tuple[str, ...], *, home: Path, as_json: bool) -> None:
+    """Set labels (KEY=VALUE) or take them away (KEY-)."""
+    from edgewright.fleet.labels import parse_labels
+
+    removed = [change[:-1] for change in changes if change.endswith("-") and "=" not in change]
+    wanted: dict[str, str | None] = dict.fromkeys(removed)
+    wanted |= parse_labels(c for c in changes if not c.endswith("-") or "=" in c)
+    with opened(home) as office:
+        office.devices.label(name, wanted, by=operator())
+        found = office.devices.show(name)
+    _print_device(found, as_json=as_json)
+
+
+@device.command()
+@click.argument("name")
+@home_option
+@json_option
+def revoke(name: str, *, home: Path, as_json: bool) -> None:
+    """Let a device in no more; it is refused at its next request."""
+    with opened(home) as office:
+        office.devices.revoke(name, by=operator())
+        found = office.devices.show(name)
+    _print_device(found, as_json=as_json)
+
+
+def _print_device(found: "Device", *, as_json: bool) -> None:
+    if as_json:
+        print_json("device", found)
+        return
+    rows = [
+        ("device", found.name + (" (revoked)" if found.is_revoked else "")),
+        ("labels", " ".join(f"{key}={value}" for key, value in found.labels.items())),
+        ("enrolled", when(found.enrolled_at_s)),
+        ("seen", when(found.last_seen_s) or "never"),
+    ]
+    for model in found.models:
+        rollout = f"rollout {model.rollout}" if model.rollout else "no rollout"
+        rows += [
+            (f"{model.model} desired", f"{model.desired_version or 'nothing'} ({rollout})"),
+            (f"{model.model} runs", model.running_version or "not known"),
+            (f"{model.model} last", f"{model.state or 'nothing reported'} {model.reason}".strip()),
+        ]
+    print_table("", ("what", "value"), rows)

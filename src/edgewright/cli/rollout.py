@@ -1,0 +1,248 @@
+"""`edgewright rollout`: a release to devices, wave by wave."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from edgewright.fleet.rollout_facts import RolloutFacts
+    from edgewright.fleet.rollouts import RolloutOrder, RolloutPlan
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting", "left")
+
+
+@click.group()
+def rollout() -> None:
+    """Plan and start rollouts, follow them, pause, resume and abort them."""
+
+
+def _order_options(function: F) -> F:
+    """What `plan` and `start` both take."""
+    percent = click.FloatRange(0, 100)
+    options = (
+        click.argument("release"),
+        click.option("--query", default="", help="Labels, like site=berlin; all when empty."),
+        click.option("--waves", default="1,10%,100%", show_default=True, help="How far each goes."),
+        click.option(
+            "--success",
+            type=percent,
+            default=95.0,
+            show_default=True,
+            help="Percent of a wave's reached devices that must succeed.",
+        ),
+        click.option(
+            "--errors",
+            type=percent,
+            default=10.0,
+            show_default=True,
+            help="Percent of finished devices whose failure aborts.",
+        ),
+        click.option(
+            "--min-errors",
+            type=click.IntRange(min=1),
+            default=2,
+            show_default=True,
+            help="Fewer failures never abort (a smaller wave: all of it).",
+        ),
+        click.option(
+            "--reached",
+            type=percent,
+            default=80.0,
+            show_default=True,
+            help="Percent of a wave that must have been reached.",
+        ),
+        click.option(
+            "--deadline",
+            type=Span(),
+            default=900.0,
+            show_default="15m",
+            help="Silence for so long after acknowledging is failure.",
+        ),
+        click.option(
+            "--soak",
+            type=Span(),
+            default=60.0,
+            show_default="1m",
+            help="How long a passed wave is watched.",
+        ),
+        click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),
+        home_option,
+        json_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@rollout.command()
+@_order_options
+def plan(home: Path, *, as_json: bool, **options: object) -> None:
+    """Show what starting a rollout of RELEASE (MODEL@VERSION) would do; changes nothing."""
+    with opened(home) as office:
+        found = office.rollouts.plan(_order(options))
+    _print_plan(found, as_json=as_json)
+
+
+@rollout.command()
+@_order_options
+@click.option("--dry-run", is_flag=True, help="The same as `rollout plan`.")
+def start(home: Path, *, as_json: bool, dry_run: bool, **options: object) -> None:
+    """Start a rollout of RELEASE (MODEL@VERSION); a running server carries it out."""
+    order = _order(options)
+    with opened(home) as office:
+        if dry_run:
+            _print_plan(office.rollouts.plan(order), as_json=as_json)
+            return
+        found = office.rollouts.start(order, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+@rollout.command()
+@click.argument("number", type=int, required=False)
+@home_option
+@json_option
+def status(number: int | None, *, home: Path, as_json: bool) -> None:
+    """Show rollout NUMBER with its waves, failures and history; without it, list all."""
+    with opened(home) as office:
+        if number is not None:
+            _print_rollout(office.rollouts.status(number), as_json=as_json)
+            return
+        found = office.rollouts.list()
+    if as_json:
+        print_json("rollouts", {"rollouts": found})
+        return
+    print_table(
+        "",
+        ("rollout", "release", "status", "devices", "succeeded", "failed", "started", "reason"),
+        [
+            (
+                r.number,
+                f"{r.model}@{r.version}",
+                r.status,
+                len(r.members),
+                sum(wave.standings.get("succeeded", 0) for wave in r.waves),
+                sum(wave.standings.get("failed", 0) for wave in r.waves),
+                when(r.created_at_s),
+                r.reason,
+            )
+            for r in found
+        ],
+    )
+
+
+@rollout.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Kept in the history.")
+@home_option
+@json_option
+def pause(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+    """Give no further orders; devices that are updating go on."""
+    with opened(home) as office:
+        found = office.rollouts.pause(number, reason=reason, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+@rollout.command()
+@click.argument("number", type=int)
+@home_option
+@json_option
+def resume(number: int, *, home: Path, as_json: bool) -> None:
+    """Let a paused rollout go on; its wave is judged again."""
+    with opened(home) as office:
+        found = office.rollouts.resume(number, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+@rollout.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Kept in the history.")
+@click.option(
+    "--return/--keep",
+    "returns",
+    default=None,
+    help="Whether devices return to what they ran before; as ordered at the start when absent.",
+)
+@home_option
+@json_option
+def abort(number: int, *, reason: str, returns: bool | None, home: Path, as_json: bool) -> None:
+    """End a rollout, a finished one too: with --return that is a rollback of its whole fleet."""
+    with opened(home) as office:
+        found = office.rollouts.abort(number, returns=returns, reason=reason, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+def _order(options: dict[str, object]) -> "RolloutOrder":
+    import msgspec
+
+    from edgewright.errors import InputError
+    from edgewright.fleet.rollouts import RolloutOrder
+
+    raw = {
+        "release": options["release"],
+        "query": options["query"],
+        "waves": options["waves"],
+        "limits": {
+            "success_percent": options["success"],
+            "error_percent": options["errors"],
+            "error_min_count": options["min_errors"],
+            "min_reached_percent": options["reached"],
+            "deadline_s": options["deadline"],
+            "soak_s": options["soak"],
+            "returns_on_abort": not options["keep"],
+        },
+    }
+    try:
+        return msgspec.convert(raw, RolloutOrder)
+    except msgspec.ValidationError as error:
+        raise InputError(f"rollout: {error}", hint="see --help") from error
+
+
+def _print_plan(plan: "RolloutPlan", *, as_json: bool) -> None:
+    if as_json:
+        print_json("rollout-plan", plan)
+        return
+    say(
+        f"{plan.release.text}: {plan.bytes_per_device} bytes a device, {plan.bytes_total} in all; "
+        f"{len(plan.running_it)} run it already, {len(plan.busy)} are in another rollout"
+    )
+    print_table(
+        "",
+        ("wave", "devices", "names"),
+        [
+            (number, len(wave), ", ".join(wave[:5]) + (", ..." if len(wave) > 5 else ""))
+            for number, wave in enumerate(plan.waves, start=1)
+        ],
+    )
+
+
+def _print_rollout(found: "RolloutFacts", *, as_json: bool) -> None:
+    if as_json:
+        print_json("rollout", found)
+        return
+    say(f"rollout {found.number} of {found.model}@{found.version}: {found.status} {found.reason}")
+    print_table(
+        "",
+        ("wave", "open", *_STANDINGS),
+        [
+            (
+                wave.number,
+                "yes" if wave.is_open else "no",
+                *(wave.standings.get(standing, 0) for standing in _STANDINGS),
+            )
+            for wave in found.waves
+        ],
+    )
+    failures = [m for m in found.members if m.standing == "failed"]
+    for member in failures[:20]:
+        say(f"failed: {member.device} (wave {member.wave}): {member.reason}")
+    if len(failures) > 20:
+        say(f"and {len(failures) - 20} more failed; --json shows all")
+    for entry in found.history:
+        say(f"{when(entry.at_s)} {entry.text}")

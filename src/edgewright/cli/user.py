@@ -1,0 +1,79 @@
+"""`edgewright user`: who may command the fleet through the people's API."""
+
+from pathlib import Path
+
+import click
+
+from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._output import json_option, print_json, print_table, say
+
+
+@click.group()
+def user() -> None:
+    """Add people, give them roles, make tokens for their programs.
+
+    Roles: viewer, data-scientist, releaser, device-admin, security-admin, qa.
+    """
+
+
+@user.command()
+@click.argument("name")
+@click.option("--role", default="viewer", show_default=True)
+@home_option
+@json_option
+def add(name: str, *, role: str, home: Path, as_json: bool) -> None:
+    """Add a user."""
+    with opened(home) as office:
+        made = office.users.add(name, role, by=operator())
+    if as_json:
+        print_json("user", made)
+    else:
+        click.echo(f"{made.name} is {made.role}")
+
+
+@user.command()
+@click.argument("name")
+@click.argument("new_role", metavar="ROLE")
+@home_option
+@json_option
+def role(name: str, new_role: str, *, home: Path, as_json: bool) -> None:
+    """Give a user another role; it holds at once for the user's tokens."""
+    with opened(home) as office:
+        changed = office.users.set_role(name, new_role, by=operator())
+    if as_json:
+        print_json("user", changed)
+    else:
+        click.echo(f"{changed.name} is {changed.role}")
+
+
+@user.command()
+@click.argument("name")
+@click.option(
+    "--expires", type=Span(), default=30 * 86_400.0, show_default="30d", help="Span, like 12h."
+)
+@home_option
+@json_option
+def token(name: str, *, expires: float, home: Path, as_json: bool) -> None:
+    """Make a token for a user's programs. It is printed once and kept as a hash only."""
+    with opened(home) as office:
+        made = office.users.create_token(name, lifetime_s=expires, by=operator())
+    if as_json:
+        print_json("user-token", made)
+        return
+    say(f"for {made.user} until {when(made.expires_at_s)}:")
+    click.echo(made.token)
+
+
+@user.command(name="list")
+@home_option
+@json_option
+def list_users(*, home: Path, as_json: bool) -> None:
+    """List users."""
+    with opened(home) as office:
+        users = office.users.list()
+    if as_json:
+        print_json("users", {"users": users})
+    else:
+        print_table(
+            "", ("user", "role", "since"), [(u.name, u.role, when(u.created_at_s)) for u in users]
+        )

@@ -1,0 +1,60 @@
+"""The application: its routes and what errors look like."""
+
+from typing import Any
+
+from litestar import Litestar, Request, Response, Router
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from edgewright import __version__
+from edgewright.errors import (
+    EdgewrightError,
+    GateError,
+    InputError,
+    ResourceError,
+    TransportError,
+    TrustError,
+    UnavailableError,
+)
+from edgewright.fleet.office import Office
+from edgewright.fleet.people_api.access import check_access
+from edgewright.fleet.people_api.commands import COMMANDS
+from edgewright.fleet.people_api.pages import PAGES
+from edgewright.fleet.people_api.reading import READING
+from edgewright.wire.device_api import Problem
+
+BODY_LIMIT_BYTES = 1 << 20
+
+_STATUS: dict[type[EdgewrightError], int] = {
+    InputError: 400,
+    TrustError: 403,
+    GateError: 409,
+    ResourceError: 503,
+    TransportError: 503,
+    UnavailableError: 501,
+}
+
+
+def build_app(office: Office) -> Litestar:
+    """The people's API and page over a fleet's services."""
+    api = Router("/api/v1", route_handlers=[*READING, *COMMANDS], guards=[check_access])
+    pages = Router("/", route_handlers=PAGES, guards=[check_access])
+    return Litestar(
+        route_handlers=[api, pages],
+        state=State({"office": office}),
+        exception_handlers={EdgewrightError: _refuse},
+        logging_config=None,
+        request_max_body_size=BODY_LIMIT_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="edgewright fleet",
+            version=__version__,
+            path="/api/v1/schema",
+            render_plugins=[JsonRenderPlugin()],
+        ),
+    )
+
+
+def _refuse(_: Request[Any, Any, Any], error: EdgewrightError) -> Response[Problem]:
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+    return Response(Problem(error=error.message, hint=error.hint), status_code=status)

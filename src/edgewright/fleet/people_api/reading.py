@@ -1,0 +1,99 @@
+"""Routes that only look."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import get
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+
+from edgewright import __version__
+from edgewright.fleet.alerts import Alert
+from edgewright.fleet.audit import Entry, read_audit
+from edgewright.fleet.devices import Device
+from edgewright.fleet.labels import parse_query
+from edgewright.fleet.registry import Release
+from edgewright.fleet.rollout_facts import RolloutFacts
+
+DEVICE_LIMIT = 1000
+
+_READ = {"permission": "read"}
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """That the fleet answers, and how much it keeps."""
+
+    ok: bool
+    version: str
+    counts: dict[str, int]
+
+
+@get("/health", opt=_READ, sync_to_thread=True)
+def health(state: State) -> Health:
+    """Whether the fleet answers; reads its database to know."""
+    return Health(ok=True, version=__version__, counts=state.office.watch.counts())
+
+
+@get("/releases", opt=_READ, sync_to_thread=True)
+def releases(state: State) -> tuple[Release, ...]:
+    """Every release with where it came from, newest first."""
+    found: tuple[Release, ...] = state.office.registry.releases()
+    return found
+
+
+@get("/releases/{reference:str}", opt=_READ, sync_to_thread=True)
+def release(state: State, reference: str) -> Release:
+    """One release by MODEL@VERSION or the beginning of its bundle id."""
+    found: Release = state.office.registry.release(reference)
+    return found
+
+
+@get("/devices", opt=_READ, sync_to_thread=True)
+def devices(
+    state: State,
+    query: str = "",
+    after: str = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=DEVICE_LIMIT)] = 100,
+) -> tuple[Device, ...]:
+    """Devices by name that match a label query; `after` turns the page."""
+    found: tuple[Device, ...] = state.office.devices.find(
+        parse_query(query), limit=limit, after=after
+    )
+    return found
+
+
+@get("/devices/{name:str}", opt=_READ, sync_to_thread=True)
+def device(state: State, name: str) -> Device:
+    """One device: labels, what it is to run, what it runs, what it said last."""
+    found: Device = state.office.devices.show(name)
+    return found
+
+
+@get("/rollouts", opt=_READ, sync_to_thread=True)
+def rollouts(state: State) -> tuple[RolloutFacts, ...]:
+    """The newest rollouts first."""
+    found: tuple[RolloutFacts, ...] = state.office.rollouts.list()
+    return found
+
+
+@get("/rollouts/{number:int}", opt=_READ, sync_to_thread=True)
+def rollout(state: State, number: int) -> RolloutFacts:
+    """One rollout with its waves, devices and history."""
+    found: RolloutFacts = state.office.rollouts.status(number)
+    return found
+
+
+@get("/alerts", opt=_READ, sync_to_thread=True)
+def alerts(state: State) -> tuple[Alert, ...]:
+    """What a person should look at now."""
+    found: tuple[Alert, ...] = state.office.watch.alerts()
+    return found
+
+
+@get("/audit", opt={"permission": "audit"}, sync_to_thread=True)
+def audit(state: State) -> tuple[Entry, ...]:
+    """Who did what, newest first."""
+    return read_audit(state.office.state)
+
+
+READING = (health, releases, release, devices, device, rollouts, rollout, alerts, audit)

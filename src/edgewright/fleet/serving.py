@@ -1,0 +1,145 @@
+"""A fleet that runs: the listener for devices, the one for people, and the heartbeat."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import uvicorn
+
+from edgewright.errors import ResourceError
+from edgewright.fleet.device_api import DeviceApi
+from edgewright.fleet.device_api.handler import Desk
+from edgewright.fleet.listening import Address
+from edgewright.fleet.office import Office
+from edgewright.fleet.people_api import build_app
+from edgewright.fleet.presence import Presence
+from edgewright.fleet.pulse import Pulse
+from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
+from edgewright.transports.http1 import Limits, Server, start_server
+
+DEVICE_CONNECTIONS = 20_000
+DRAIN_S = 2.0
+
+_BACKLOG = 512
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a running fleet listens."""
+
+    people: str
+    devices: str
+
+
+async def serve(
+    office: Office,
+    *,
+    people: Address,
+    devices: Address,
+    ready: Callable[[Ready], None],
+    stop: asyncio.Event,
+) -> None:
+    """Serve until `stop` is set; `ready` is called once both listeners answer.
+
+    Raises:
+        ResourceError: an address is in use, or not this process's to take.
+    """
+    presence = Presence()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-writer") as writer:
+        desk = Desk(
+            state=office.state,
+            registry=office.registry,
+            devices=office.devices,
+            presence=presence,
+            clock=office.clock,
+            trusted=office.trusted,
+            writer=writer,
+        )
+        pulse = Pulse(office, presence, writer)
+        async with (
+            _device_server(DeviceApi(desk), devices, office) as device_server,
+            _people_server(office, people) as people_url,
+        ):
+            beat = asyncio.create_task(pulse.run(), name="fleet-pulse")
+            stopped = asyncio.create_task(stop.wait(), name="fleet-stop")
+            ready(Ready(people=people_url, devices=device_server.address))
+            try:
+                await asyncio.wait({beat, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if beat.done():
+                    beat.result()
+            finally:
+                presence.wake_all()
+                await _cancelled(beat, stopped)
+
+
+@contextlib.asynccontextmanager
+async def _device_server(
+    handler: DeviceApi, address: Address, office: Office
+) -> AsyncIterator[Server]:
+    limits = Limits(body_bytes=BATCH_LIMIT_BYTES, connections=DEVICE_CONNECTIONS)
+    server = await start_server(
+        handler, host=address.host, port=address.port, limits=limits, clock=office.clock
+    )
+    try:
+        yield server
+    finally:
+        await server.close(drain_s=DRAIN_S)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals belong to whoever runs the fleet."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _people_server(office: Office, address: Address) -> AsyncIterator[str]:
+    with _bound(address) as listener:
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        config = uvicorn.Config(
+            build_app(office),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(DRAIN_S),
+            lifespan="on",
+        )
+        server = _Uvicorn(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="fleet-people")
+        while not server.started and not task.done():
+            await office.clock.sleep(0.01)
+        if task.done():
+            task.result()
+        try:
+            yield f"http://{shown}:{port}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+def _bound(address: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ResourceError(
+            f"listening on {address.host}:{address.port}: {error.strerror}",
+            hint="stop the other server, or choose another port (0 takes any free one)",
+        ) from error
+    return listener
+
+
+async def _cancelled(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

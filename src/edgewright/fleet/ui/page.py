@@ -1,0 +1,68 @@
+"""The page's values and its template."""
+
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from edgewright.clock import iso
+from edgewright.fleet.office import Office
+
+SHOWN = 200
+
+_STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting", "left")
+
+
+def render_fleet(office: Office) -> str:
+    """The page as HTML."""
+    now_s = office.clock.wall_s()
+    return _ENVIRONMENT.get_template("fleet.html").render(
+        now=iso(now_s),
+        shown=SHOWN,
+        standings=_STANDINGS,
+        device_count=office.devices.count(),
+        devices=[
+            (device, _ago(device.last_seen_s, now_s)) for device in office.devices.find(limit=SHOWN)
+        ],
+        releases=office.registry.releases()[:SHOWN],
+        rollouts=office.rollouts.list(newest=20),
+        alerts=office.watch.alerts()[:SHOWN],
+    )
+
+
+def style_sheet() -> bytes:
+    """The page's CSS."""
+    return resources.files("edgewright.fleet.ui").joinpath("style.css").read_bytes()
+
+
+def _ago(at_s: float | None, now_s: float) -> str:
+    """How long ago, in words.
+
+    >>> _ago(None, 100.0), _ago(98.0, 100.0), _ago(0.0, 7300.0)
+    ('never', '2 s ago', '2 h ago')
+    """
+    if at_s is None:
+        return "never"
+    passed_s = max(0.0, now_s - at_s)
+    for size_s, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if passed_s >= size_s:
+            return f"{passed_s // size_s:.0f} {unit} ago"
+    return f"{passed_s:.0f} s ago"
+
+
+def _bytes_text(size_bytes: int) -> str:
+    """A size for people.
+
+    >>> _bytes_text(1_250_000)
+    '1.2 MB'
+    """
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:.1f} kB"
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("edgewright.fleet.ui"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(iso=iso, size=_bytes_text)
