@@ -1,0 +1,134 @@
+"""Faults at single system calls of one process, by strace: kill it there, or let the call fail.
+
+First `record` lists every call that changes a file under a folder, in order; then `run_with_fault`
+repeats the command with a fault at one of them. Only the main thread of the command's own process
+is counted; its children run untouched.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgewright.errors import UnavailableError
+
+CALLS = (
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "mkdirat",
+    "ftruncate",
+    "link",
+    "linkat",
+)
+
+_LINE = re.compile(r"^(?P<call>[a-z0-9_]+)\((?P<rest>.*)$")
+_STATE = re.compile(r'\\"state\\":\\"(?P<state>[a-z]+)\\"')
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One system call: the `number`-th of its kind, what it touched, and the update's state."""
+
+    call: str
+    number: int
+    path: str
+    state: str
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended (negative: by a signal) and what it said."""
+
+    code: int
+    stderr: str
+
+
+def require_strace() -> str:
+    """Where strace is.
+
+    Raises:
+        UnavailableError: it is not installed.
+    """
+    found = shutil.which("strace")
+    if found is None:
+        raise UnavailableError("strace is not installed", hint="apt-get install strace")
+    return found
+
+
+def record(command: Sequence[str], *, below: Path, trace: Path) -> list[Point]:
+    """Run the command to its end; the calls of it that change something below a folder."""
+    options = ["-y", "-s", "400", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none"]
+    ending = _strace([*options, "-o", str(trace)], command)
+    if ending.code != 0:
+        raise UnavailableError(f"the recorded command ended with {ending.code}: {ending.stderr}")
+    return list(_points(trace.read_text(errors="replace"), below))
+
+
+def run_with_fault(command: Sequence[str], point: Point, fault: str) -> Ending:
+    """Run the command with a fault ("signal=SIGKILL", "error=ENOSPC") at one of its calls."""
+    inject = f"inject={point.call}:{fault}:when={point.number}"
+    options = ["-e", f"trace={point.call}", "-e", inject, "-o", os.devnull]
+    return _strace(options, command)
+
+
+def run(command: Sequence[str], *, timeout_s: float = 120.0) -> Ending:
+    """Run a command without any fault."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=timeout_s, env=_environment()
+    )
+    return Ending(code=done.returncode, stderr=done.stderr)
+
+
+def _strace(options: Sequence[str], command: Sequence[str]) -> Ending:
+    return run([require_strace(), *options, *command])
+
+
+def _environment() -> Mapping[str, str]:
+    """No compiled files are written, so that every run makes the same calls."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+
+
+def _points(trace: str, below: Path) -> list[Point]:
+    counts: Counter[str] = Counter()
+    state = "idle"
+    points = []
+    for line in trace.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        counts[match["call"]] += 1
+        if str(below) not in match["rest"]:
+            continue
+        points.append(
+            Point(
+                call=match["call"],
+                number=counts[match["call"]],
+                path=_path(match["rest"], below),
+                state=state,
+            )
+        )
+        entered = _STATE.search(match["rest"]) if "journal.log" in match["rest"] else None
+        state = entered["state"] if entered else state
+    return points
+
+
+def _path(rest: str, below: Path) -> str:
+    """The changed path relative to the folder, with random parts and hashes made short."""
+    start = rest.index(str(below)) + len(str(below)) + 1
+    found = re.split(r'[">,]', rest[start:], maxsplit=1)[0]
+    short = re.sub(r"[0-9a-f]{64}", lambda hashed: hashed[0][:8], found)
+    return re.sub(r"\.tmp-[A-Za-z0-9_]+", ".tmp-", short)

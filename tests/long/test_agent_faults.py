@@ -1,0 +1,44 @@
+"""A slice of `make prove SUITE=agent_faults`."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="session")
+def faults(project_root: Path) -> ModuleType:
+    name = "_agent_faults"
+    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("fault", "count"), [("signal=SIGKILL", 12), ("error=ENOSPC", 4), ("error=EIO", 4)]
+)
+def test_one_verified_model_stays_when_a_call_fails(
+    faults: ModuleType, tmp_path: Path, long_slice: Any, fault: str, count: int
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("absent: strace (Debian package strace)")
+    rig = faults.make_rig(tmp_path)
+    points = faults.list_points(rig)
+    assert {point.state for point in points} >= {"download", "stage", "activate", "commit"}
+    wrong = [
+        line
+        for point in long_slice.pick(points, count)
+        for line in faults.check_point(rig, point, fault)
+    ]
+    assert wrong == []
