@@ -21,6 +21,8 @@ named by the hash of their content.
 
 from edgewright.contract import Channel
 from edgewright.workbench.data.checks import check_dataset, triads
+from edgewright.workbench.data.comparison import DatasetDiff, compare_datasets
+from edgewright.workbench.data.imports import ImportOrder, import_source, read_mapping
 from edgewright.workbench.data.leaks import check_leaks, check_windows
 from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
@@ -52,9 +54,11 @@ __all__ = [
     "ChannelSummary",
     "DataReport",
     "Dataset",
+    "DatasetDiff",
     "DatasetManifest",
     "DatasetStore",
     "Finding",
+    "ImportOrder",
     "Lineage",
     "Recording",
     "SourceMapping",
@@ -64,10 +68,13 @@ __all__ = [
     "check_dataset",
     "check_leaks",
     "check_windows",
+    "compare_datasets",
     "cut_windows",
+    "import_source",
     "k_folds",
     "leave_one_out",
     "read_csv",
+    "read_mapping",
     "read_npz",
     "read_parquet",
     "read_seglearn",

@@ -27,14 +27,17 @@ _UNITS: dict[str, tuple[str, float]] = {
 }
 
 
-def canonical(unit: str) -> tuple[str, float]:
+def canonical(unit: str, *, of: str = "") -> tuple[str, float]:
     """The unit that datasets hold for this kind of sensor, and the factor that leads there.
+
+    `of` names the channel in the error.
 
     Raises:
         InputError: the unit is not known.
     """
     if unit not in _UNITS:
         raise InputError(
-            f"unit {unit!r} is not known", hint=suggestion(unit, [u for u in _UNITS if u])
+            f"{of}: unit {unit!r} is not known".removeprefix(": "),
+            hint=suggestion(unit, [u for u in _UNITS if u]),
         )
     return _UNITS[unit]

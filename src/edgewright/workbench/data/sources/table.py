@@ -89,7 +89,7 @@ def _channels(table: Table, mapping: SourceMapping) -> tuple[tuple[Channel, ...]
         )
     channels, columns = [], []
     for each in mapping.channels:
-        unit, factor = canonical(each.unit)
+        unit, factor = canonical(each.unit, of=f"{table.source}, channel {each.column!r}")
         column = _floats(table.column(each.column, role="channel"), each.column, table.source)
         columns.append((column * (factor * each.sign)).astype(np.float32))
         channels.append(Channel(name=each.name or each.column, unit=unit))

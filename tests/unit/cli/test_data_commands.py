@@ -1,0 +1,119 @@
+"""`edgewright data`, from the outside: files in, JSON out, errors by branch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from edgewright.cli.data import data
+from edgewright.errors import InputError
+
+MAPPING = """
+label = "what"
+subject = "who"
+recording = "take"
+time = "t"
+channels = [
+    {column = "ax", name = "acc_x", unit = "UNIT"},
+    {column = "ay", name = "acc_y", unit = "UNIT"},
+    {column = "az", name = "acc_z", unit = "UNIT"},
+]
+"""
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    """Four people, two activities, in m/s2."""
+    rng = np.random.default_rng(1)
+    lines = ["t,ax,ay,az,what,who,take"]
+    for who in ("ann", "bob", "eve", "joe"):
+        for label, hertz in (("walk", 2.0), ("run", 3.0)):
+            for at in range(200):
+                swing = np.sin(2 * np.pi * hertz * at / 50) * 0.3
+                x, y, z = rng.normal(0, 0.05, 3) + np.array([swing, 0.0, 9.80665])
+                lines.append(f"{at / 50:.2f},{x:.5f},{y:.5f},{z:.5f},{label},{who},{who}-{label}")
+    path = tmp_path / "walk.csv"
+    path.write_text("\n".join(lines) + "\n")
+    (tmp_path / "good.toml").write_text(MAPPING.replace("UNIT", "m/s2"))
+    (tmp_path / "wrong.toml").write_text(MAPPING.replace("UNIT", "g"))
+    return path
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(data, [str(argument) for argument in arguments])
+
+
+def read_json(result: Result) -> dict[str, object]:
+    assert result.exit_code == 0, result.output
+    parsed: dict[str, object] = json.loads(result.stdout)
+    return parsed
+
+
+def test_an_import_is_stored_and_shown(walk: Path) -> None:
+    folder = walk.parent
+    good = folder / "good.toml"
+    report = read_json(invoke("import", walk, "--project", folder, "--mapping", good, "--json"))
+    assert report["kind"] == "data-report"
+    assert report["findings"] == []
+    name = report["content_hash"]
+    listed = read_json(invoke("show", "--project", folder, "--json"))
+    assert listed["datasets"] == [name]
+    shown = read_json(invoke("show", str(name)[:8], "--project", folder, "--json"))
+    assert shown["label_names"] == ["run", "walk"]
+    assert shown["lineage"]["when"].endswith("Z")  # type: ignore[index]  # a nested table
+
+
+def test_the_tables_are_for_people(walk: Path) -> None:
+    folder = walk.parent
+    done = invoke("import", walk, "--project", folder, "--mapping", folder / "good.toml")
+    assert done.exit_code == 0
+    assert "8 recordings" in done.stdout
+    assert "no findings" in done.stderr
+    assert "walk.csv" in invoke("show", "--project", folder).stdout
+
+
+def test_a_wrong_unit_fails_the_check_with_the_next_thing_to_try(walk: Path) -> None:
+    folder = walk.parent
+    done = invoke("check", walk, "--project", folder, "--mapping", folder / "wrong.toml")
+    assert isinstance(done.exception, InputError)
+    assert "the file is in m/s2, map the unit" in done.stderr
+
+
+def test_two_versions_are_compared(walk: Path) -> None:
+    folder = walk.parent
+    names = []
+    for mapping in ("good.toml", "wrong.toml"):
+        found = invoke("import", walk, "--project", folder, "--mapping", folder / mapping, "--json")
+        names.append(read_json(found)["content_hash"])
+    shown = invoke("show", names[1], "--diff", names[0], "--project", folder, "--json")
+    diff = read_json(shown)
+    assert len(diff["changed"]) == 8  # type: ignore[arg-type]  # a list
+    assert diff["added"] == diff["removed"] == []
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ("chanels = []", "unknown key 'chanels'; did you mean 'channels'"),
+        ("label = [", "not valid TOML"),
+        (
+            'channels = [{column = "a", unit = "m/s3"}]',
+            "channel 'a': unit 'm/s3' is not known; did you mean 'm/s2'",
+        ),
+    ],
+)
+def test_a_wrong_mapping_is_named(walk: Path, mapping: str, message: str) -> None:
+    path = walk.parent / "m.toml"
+    path.write_text(mapping)
+    done = invoke("import", walk, "--project", walk.parent, "--mapping", path)
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
+    assert not (walk.parent / ".edgewright").exists()
+
+
+def test_an_unknown_dataset_is_named(tmp_path: Path) -> None:
+    done = invoke("show", "abcd", "--project", tmp_path)
+    assert isinstance(done.exception, InputError)
+    assert "is not in the store" in str(done.exception)
