@@ -30,7 +30,7 @@ VANISHING = 1e-6
 
 class OutputComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of one output. `cosine` and `norm_ratio` are the worst over the whole output and
-    each of its rows that is not within `max_abs` of zero; `severity` is the worst number over its
+    each row larger than the tolerated error; `severity` is the worst number over its
     tolerance (above 1 is a miss). `mismatches` counts differing values of exact types.
     """
 
@@ -160,7 +160,8 @@ def _compare_floats(
     max_rel = 0.0 if vanishes else max_abs / scale
     cosine, norm_ratio = (1.0, 1.0)
     if not vanishes:
-        cosine, norm_ratio = _directions(reference, candidate, tolerances.max_abs)
+        noise = max(VANISHING, min(tolerances.max_abs, tolerances.max_rel * scale))
+        cosine, norm_ratio = _directions(reference, candidate, noise)
     checks = (
         ("largest absolute difference", max_abs, tolerances.max_abs, max_abs),
         ("largest difference relative to the output's scale", max_rel, tolerances.max_rel, max_rel),
@@ -196,7 +197,7 @@ def _tolerated(what: str, tolerances: Tolerances, limit: float) -> str:
 
 
 def _directions(
-    reference: NDArray[np.float64], candidate: NDArray[np.float64], max_abs: float
+    reference: NDArray[np.float64], candidate: NDArray[np.float64], noise: float
 ) -> tuple[float, float]:
     """The worst cosine and the worst norm ratio, of the whole and of each row that can have one."""
     wholes = [(reference.ravel(), candidate.ravel())]
@@ -204,7 +205,7 @@ def _directions(
     if reference.ndim > 1 and reference[0].size > 1:
         flat = reference.reshape(len(reference), -1)
         other = candidate.reshape(len(candidate), -1)
-        kept = np.max(np.abs(flat), axis=1) > max(VANISHING, max_abs)
+        kept = np.max(np.abs(flat), axis=1) > noise
         rows = list(zip(flat[kept], other[kept], strict=True))
     pairs = wholes + rows
     ratios = [_norm_ratio(left, right) for left, right in pairs]

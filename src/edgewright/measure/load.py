@@ -212,6 +212,7 @@ class _Loop:
             raise
         finally:
             self._close()
+            await asyncio.sleep(0)
         return self.result()
 
     def result(self) -> LoadResult:
