@@ -1,0 +1,116 @@
+"""The probe's parent side against processes that misbehave, and the real child on real bundles."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edgewright.bundle import unpack
+from edgewright.chain.probe_child import probe
+from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe
+from edgewright.testing.bundles import build_tiny, no_model, not_finite, wrong_output
+
+VERDICT = 'print(\'{"passed": true, "reason": "fine"}\')'
+
+
+def run(code: str, folder: Path, **limits: float) -> ProbeReport:
+    command = (sys.executable, "-c", code)
+    return asyncio.run(ProcessProbe(command, ProbeLimits(**limits)).run(folder))
+
+
+def test_a_verdict_on_the_last_line_counts(tmp_path: Path) -> None:
+    report = run(f"print('an engine that chatters'); {VERDICT}", tmp_path)
+    assert (report.passed, report.reason) == (True, "fine")
+
+
+MISBEHAVIOUR = {
+    "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": "died by SIGSEGV",
+    "import os; os.abort()": "died by SIGABRT",
+    f"{VERDICT}; import sys; sys.exit(3)": "ended with code 3",
+    "print('I am fine')": "without a verdict",
+    "": "without a verdict",
+    "raise RuntimeError('no such kernel')": "no such kernel",
+    f"{VERDICT}; print('more')": "without a verdict",
+}
+
+
+@pytest.mark.parametrize("code", sorted(MISBEHAVIOUR))
+def test_a_child_that_misbehaves_is_a_refusal_with_the_reason(tmp_path: Path, code: str) -> None:
+    report = run(code, tmp_path)
+    assert not report.passed
+    assert MISBEHAVIOUR[code] in report.reason
+
+
+def test_a_child_that_hangs_is_killed_in_time(tmp_path: Path) -> None:
+    started_s = time.monotonic()
+    report = run("import time; time.sleep(60)", tmp_path, timeout_s=0.5)
+    assert "no verdict within 0.5 s" in report.reason
+    assert time.monotonic() - started_s < 10
+
+
+def test_a_child_that_leaks_is_killed(tmp_path: Path) -> None:
+    code = "x = []\nwhile True: x.append(bytearray(4 << 20))"
+    report = run(code, tmp_path, memory_mb=200)
+    assert not report.passed
+    assert "limit is 200 MB" in report.reason or "MemoryError" in report.reason
+
+
+def test_a_child_that_talks_without_end_does_not_fill_the_agent(tmp_path: Path) -> None:
+    report = run(f"[print('x' * 1000) for _ in range(20000)]; {VERDICT}", tmp_path)
+    assert report.passed
+
+
+def test_grandchildren_do_not_stay(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, pathlib\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"pathlib.Path(sys.argv[1], 'pid').write_text(str(p.pid))\n{VERDICT}"
+    )
+    assert run(code, tmp_path).passed
+    pid = int((tmp_path / "pid").read_text())
+    deadline_s = time.monotonic() + 5
+    while time.monotonic() < deadline_s and _runs(pid):
+        time.sleep(0.02)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().split(")")[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(wrong_output, "golden vectors"), (not_finite, "NaN"), (no_model, "not an npz")],
+)
+def test_the_real_probe_refuses_a_bad_bundle(tmp_path: Path, change: object, reason: str) -> None:
+    build_tiny(tmp_path / "a.ewb", change=change)
+    unpack(tmp_path / "a.ewb", tmp_path / "slot")
+    report = probe(tmp_path / "slot")
+    assert not report.passed
+    assert reason in report.reason
+
+
+def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
+    build_tiny(tmp_path / "a.ewb")
+    unpack(tmp_path / "a.ewb", tmp_path / "slot")
+    command = (sys.executable, "-m", "edgewright.chain.probe_child")
+    report = asyncio.run(ProcessProbe(command, ProbeLimits()).run(tmp_path / "slot"))
+    assert report.passed, report.reason
+    assert report.cases == 4
+    assert report.max_abs_error is not None
+    assert report.max_abs_error < 1e-5
+    assert 0 < report.latency_p50_ms <= report.latency_p95_ms
+    assert 10 < report.memory_mb < 400
+
+
+def test_no_process_is_left(tmp_path: Path) -> None:
+    run("import time; time.sleep(60)", tmp_path, timeout_s=0.2)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
