@@ -16,6 +16,7 @@ from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.golden import Golden, decode_golden
+from edgewright.chain.engines import FORMAT_BY_SUFFIX
 from edgewright.chain.processes import Child, running
 from edgewright.clock import SystemClock
 from edgewright.contract import Budgets
@@ -34,7 +35,6 @@ GOLDEN_LIMIT_BYTES = 256 << 20
 _READY_TIMEOUT_S = 60.0
 _READY = 200
 _ELSEWHERE = ("ssh://", "device:")
-_URL_SCHEMES = ("http://", "https://", "unix:")
 
 
 class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +75,27 @@ def run_validation(asked: ValidationOrder) -> Report:
             f"{asked.target} cannot be reached by validate",
             hint="run edgewright validate on that machine, or give its server's URL",
         )
-    if asked.target.startswith(_URL_SCHEMES):
+    if "://" in asked.target or asked.target.startswith("unix:"):
         return _validated(asked, _served_at(asked.target), bundle=None)
     path = Path(asked.target)
-    bundle = open_bundle(path) if path.suffix == ".ewb" or path.is_dir() else None
+    bundle = _bundle_at(path)
     with tempfile.TemporaryDirectory(prefix="edgewright-validate-") as folder:
         logs = Path(folder)
         with _serving(path, logs / "server.log") as (served, child):
             child.wait_for(lambda: _is_ready(served.target), timeout_s=_READY_TIMEOUT_S)
             return _validated(asked, served, bundle=bundle, launch=(path, logs))
+
+
+def _bundle_at(path: Path) -> Bundle | None:
+    """The bundle, verified; None for a bare model file, which has no contract of its own."""
+    if path.suffix == ".ewb" or path.is_dir():
+        return open_bundle(path)
+    if path.suffix not in FORMAT_BY_SUFFIX or not path.is_file():
+        raise InputError(
+            f"{path} is no bundle and no model file",
+            hint=f"give an http:// URL, an .ewb, or one of {', '.join(sorted(FORMAT_BY_SUFFIX))}",
+        )
+    return None
 
 
 def _validated(

@@ -52,18 +52,19 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_noise(*pids: int, root: Path = PROC, sys_cpu: Path = _SYS_CPU) -> NoiseReading:
-    """A reading that counts this process and the trees of `pids` as ours."""
+    """A reading that counts this process, its ended children and the trees of `pids` as ours."""
     fields = [int(field) for field in (root / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     tick = os.sysconf("SC_CLK_TCK")
     idle = sum(fields[index] for index in _STAT_IDLE)
     ours = [read_process(os.getpid(), root=root), *(read_tree(pid, root=root) for pid in pids)]
+    spent = os.times()
     waits = [one.wait_s for one in ours if one.wait_s is not None]
     return NoiseReading(
         at_s=time.monotonic(),
         wall_at_s=time.time(),
         busy_s=(sum(fields) - idle - fields[_STAT_STEAL]) / tick,
         steal_s=fields[_STAT_STEAL] / tick,
-        watched_s=sum(one.cpu_s for one in ours),
+        watched_s=sum(one.cpu_s for one in ours) + spent.children_user + spent.children_system,
         waited_s=sum(waits) if len(waits) == len(ours) else None,
         frequencies_mhz=read_frequencies(sys_cpu=sys_cpu),
         pressure_some_s=_pressure_s(root),

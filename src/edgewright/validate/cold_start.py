@@ -1,14 +1,17 @@
 """From starting a server's process to its first answer, again and again."""
 
+import msgspec
 import numpy as np
 
 from edgewright.clock import Clock
 from edgewright.errors import TransportError
 from edgewright.evidence.interval import Interval
 from edgewright.evidence.intervals import quantile_interval
+from edgewright.measure import Noise, NoiseReading, noise_between, read_noise
 from edgewright.measure.load import ClosedLoop, LoadLimits
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served, Spawn
+from edgewright.validate.soundness import noise_doubts
 
 _LEAST_STARTS = 6
 _MOST_STARTS = 50
@@ -23,6 +26,7 @@ async def observe_cold_starts(
     durations_ms: list[float] = []
     answers: dict[bytes, int] = {}
     end_s = clock.monotonic_s() + order.seconds
+    before = read_noise()
     while len(durations_ms) < _LEAST_STARTS or (
         clock.monotonic_s() < end_s and len(durations_ms) < _MOST_STARTS
     ):
@@ -31,6 +35,7 @@ async def observe_cold_starts(
             body = await _first_answer(served, request, clock=clock)
             durations_ms.append((clock.monotonic_s() - start_s) * 1e3)
         answers[body] = answers.get(body, 0) + 1
+    noise = _noise(before)
     slowest = Interval(float(np.max(durations_ms)))
     return Observed(
         how=(
@@ -44,7 +49,15 @@ async def observe_cold_starts(
         },
         answers=(answers,),
         requests=len(durations_ms),
+        noise=noise,
+        noise_doubts=noise_doubts(noise, knows_server=True, limits=order.limits),
     )
+
+
+def _noise(before: NoiseReading) -> Noise:
+    """How long the servers waited for a core ended with them, so that share is unknown."""
+    noise = noise_between(before, read_noise())
+    return msgspec.structs.replace(noise, wait_share=None)
 
 
 async def _first_answer(served: Served, request: bytes, *, clock: Clock) -> bytes:

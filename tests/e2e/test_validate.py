@@ -1,0 +1,286 @@
+"""Validation of real server processes: foreign ones with planted faults, and our own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from edgewright.chain.validation import ValidationOrder, run_validation
+from edgewright.contract import Budgets
+from edgewright.errors import InputError, TransportError, UnavailableError
+from edgewright.testing.bundles import build_tiny, wrong_output
+from edgewright.validate import Report, read_report
+from edgewright.validate.soundness import SoundnessLimits
+
+# Test machines are busy with other tests; what is tried here is not whether they are quiet.
+BUSY = SoundnessLimits(
+    steal_share=1.0, others_share=1.0, wait_share=1.0, frequency_ratio=0.0, lag_p95_s=1.0
+)
+SERVER = Path(__file__).with_name("planted_server.py")
+
+
+@contextmanager
+def planted(*faults: str) -> Iterator[str]:
+    """A foreign V2 server; gives its URL."""
+    process = subprocess.Popen(
+        [sys.executable, SERVER, *faults], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    x = np.random.default_rng(0).random((20, 4)).astype(np.float32)
+    path = tmp_path_factory.mktemp("golden") / "golden.npz"
+    np.savez(path, x=x, y=2 * x, s=x.sum(axis=1, keepdims=True))
+    return path
+
+
+def ask(target: str, golden: Path | None, **changes: object) -> Report:
+    values = {
+        "target": target,
+        "scenario": "single-stream",
+        "seconds": 1.5,
+        "attempts": 1,
+        "limits": BUSY,
+        "golden": golden,
+    }
+    return run_validation(ValidationOrder(**{**values, **changes}))  # type: ignore[arg-type]
+
+
+def figure(report: Report, name: str) -> float:
+    found = report.figure(name)
+    assert found is not None
+    return found.value
+
+
+def test_a_sound_server_passes_with_every_figure_explained(golden: Path) -> None:
+    with planted() as url:
+        report = ask(url, golden, scenario="server", rate_rps=100.0, p95_ms=500.0, memory_mb=512.0)
+    assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
+    assert {gate.name for gate in report.verdict.gates} == {
+        "wrong answers",
+        "failed requests",
+        "latency p95",
+        "kept up",
+        "server memory peak",
+    }
+    assert (report.requests, report.answers.checked, report.answers.wrong) == (150, 150, 0)
+    for one in report.figures:
+        assert one.how
+        assert one.where
+        assert one.when
+        assert one.on
+    assert report.timeline
+    assert sum(report.histogram.counts) == 150
+
+
+@pytest.mark.parametrize(
+    ("faults", "reason"),
+    [
+        (("--gain", "1.01"), "largest absolute difference"),
+        (("--garbage",), "not a valid V2 message"),
+        (("--nan-every", "200"), "wrong answers"),
+    ],
+)
+def test_wrong_answers_fail_the_validation(
+    golden: Path, faults: tuple[str, ...], reason: str
+) -> None:
+    with planted(*faults) as url:
+        report = ask(url, golden)
+    assert report.verdict.outcome == "VALID-FAIL"
+    assert reason in " ".join((*report.verdict.reasons, *report.answers.reasons))
+
+
+def test_a_slow_server_misses_its_limit(golden: Path) -> None:
+    with planted("--slow-ms", "30") as url:
+        report = ask(url, golden, p95_ms=10.0)
+    assert report.verdict.outcome == "VALID-FAIL"
+    assert "latency p95" in report.verdict.reasons[0]
+    assert figure(report, "latency p50") >= 29
+
+
+def test_a_stall_of_the_server_shows_in_an_open_loop(golden: Path) -> None:
+    with planted("--stall-every", "50", "--stall-s", "0.3") as url:
+        report = ask(url, golden, scenario="server", rate_rps=100.0, p95_ms=50.0, connections=1)
+    assert report.verdict.outcome == "VALID-FAIL"
+    assert figure(report, "latency p95") > 150
+
+
+def test_refusals_are_failed_requests_with_their_text(golden: Path) -> None:
+    with planted("--refuse-every", "10") as url:
+        report = ask(url, golden)
+    assert report.verdict.outcome == "VALID-FAIL"
+    assert report.errors["status 503"] == report.failed > 5
+    assert any("busy" in note for note in report.notes)
+
+
+def test_a_server_that_refuses_everything_gives_no_sample_and_so_no_verdict(golden: Path) -> None:
+    with planted("--refuse-every", "1") as url:
+        report = ask(url, golden, p95_ms=50.0)
+    assert report.verdict.outcome == "INVALID"
+    assert "no request was answered" in report.verdict.reasons[0]
+
+
+def test_without_golden_vectors_form_is_checked_and_the_report_says_so() -> None:
+    with planted() as url:
+        report = ask(url, None, scenario="multi-stream")
+    assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
+    assert any("no golden vectors" in note for note in report.notes)
+
+
+def test_find_peak_brackets_a_known_capacity(golden: Path) -> None:
+    with planted("--slow-ms", "20") as url:
+        report = ask(
+            url,
+            golden,
+            scenario="find-peak",
+            p95_ms=60.0,
+            seconds=5.0,
+            connections=4,
+            rate_rps=40.0,
+        )
+    assert 60 < figure(report, "peak rate") < 260
+
+
+def test_offline_counts_throughput_and_stream_keeps_its_beat(golden: Path) -> None:
+    with planted() as url:
+        offline = ask(url, golden, scenario="offline", rate_rps=20.0)
+        stream = ask(url, golden, scenario="stream", rate_rps=50.0, p95_ms=500.0)
+    assert offline.verdict.outcome == "VALID-PASS", offline.verdict.reasons
+    assert {gate.name for gate in offline.verdict.gates} >= {"throughput", "wrong answers"}
+    assert stream.requests == 75
+
+
+def test_bad_requests_for_a_validation_are_refused(golden: Path, tmp_path: Path) -> None:
+    with planted() as url:
+        with pytest.raises(InputError, match="it serves: double"):
+            ask(url, golden, model="halve")
+        with pytest.raises(InputError, match="needs a rate"):
+            ask(url, golden, scenario="server")
+        with pytest.raises(InputError, match="--p95-ms"):
+            ask(url, golden, scenario="find-peak")
+        with pytest.raises(UnavailableError, match="give the bundle"):
+            ask(url, golden, scenario="cold-start")
+        with pytest.raises(InputError, match="no such file"):
+            ask(url, tmp_path / "absent.npz")
+    with pytest.raises(TransportError):
+        ask(url, golden)
+    with pytest.raises(InputError, match="no such file"):
+        ask(str(tmp_path / "absent.ewb"), None)
+    with pytest.raises(InputError, match="that machine"):
+        ask("ssh://pi@host", None)
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("bundles")
+    budgets = Budgets(latency_p95_ms=500.0, throughput_rps=50.0, memory_mb=512.0)
+    build_tiny(folder / "good.ewb", budgets=budgets)
+    build_tiny(folder / "wrong.ewb", budgets=budgets, change=wrong_output)
+    return lambda name: folder / name
+
+
+def test_a_bundle_is_held_to_its_own_budgets_and_golden_vectors(
+    bundles: Callable[[str], Path],
+) -> None:
+    report = ask(str(bundles("good.ewb")), None, scenario="server")
+    assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
+    assert report.subject.startswith("bundle ")
+    assert report.answers.is_compared
+    assert {"latency p95", "kept up", "server memory peak"} <= {
+        gate.name for gate in report.verdict.gates
+    }
+    assert figure(report, "server memory peak") > 10
+
+
+def test_cold_starts_are_timed_with_their_answers_checked(bundles: Callable[[str], Path]) -> None:
+    report = ask(str(bundles("good.ewb")), None, scenario="cold-start", seconds=1.0)
+    assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
+    assert report.answers.checked == report.requests >= 6
+    assert figure(report, "start to first right answer") > 50
+
+
+def run_cli(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgewright", "validate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_the_command_line_writes_all_reports_and_exits_with_the_verdict(
+    golden: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("a.json", "a.html", "a.xml")]
+    with planted("--gain", "1.5") as url:
+        options = ["--golden", golden, "--seconds", "1", "--attempts", "1", "--json"]
+        done = run_cli(url, *options, "--out", files[0], "--html", files[1], "--junit", files[2])
+    assert done.returncode == 7, done.stderr
+    shown = json.loads(done.stdout)
+    assert (shown["kind"], shown["schema_version"]) == ("validation", 1)
+    assert shown["verdict"]["outcome"] == "VALID-FAIL"
+    assert read_report(files[0]).verdict.outcome == "VALID-FAIL"
+    assert b"VALID-FAIL" in files[1].read_bytes()
+    assert ET.parse(files[2]).getroot().get("failures") == "1"
+    same = run_cli("--diff", files[0], files[0])
+    assert same.returncode in (0, 9)
+    assert "latency p95" in same.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "word"),
+    [
+        (["--scenario", "ofline", "http://127.0.0.1:9"], 2, "did you mean 'offline'"),
+        (["http://127.0.0.1:9"], 4, "127.0.0.1:9"),
+        (["ftp://host"], 2, "http://HOST:PORT"),
+        (["model.pkl"], 2, "no bundle and no model file"),
+        ([], 2, "TARGET"),
+        (["--diff", "/nowhere/a.json", "/nowhere/b.json"], 2, "no such file"),
+    ],
+)
+def test_bad_command_lines_end_with_one_line_and_their_code(
+    arguments: list[str], code: int, word: str
+) -> None:
+    done = run_cli(*arguments)
+    assert done.returncode == code, done.stderr
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_leaves_a_partial_report_and_no_process(golden: Path, tmp_path: Path) -> None:
+    out = tmp_path / "part.json"
+    with planted() as url:
+        options = ["--golden", golden, "--seconds", "60", "--out", out]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgewright", "validate", url, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        time.sleep(6)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 130, said
+    report = read_report(out)
+    assert report.is_partial
+    assert report.verdict.outcome == "INVALID"
+    assert "interrupted" in report.verdict.reasons[0]
+    assert report.answers.checked > 10

@@ -1,0 +1,87 @@
+"""What makes a measurement unsound, and what does not."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from edgewright.measure import Noise
+from edgewright.measure.load_result import LoadResult
+from edgewright.validate.soundness import (
+    load_doubts,
+    never_settled,
+    noise_doubts,
+    settled_at,
+)
+
+Make = Callable[..., LoadResult]
+
+
+def test_a_quiet_machine_raises_no_doubt(quiet: Noise) -> None:
+    assert noise_doubts(quiet, knows_server=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steal_share": 0.2}, "steal"),
+        ({"others_share": 0.5, "wait_share": 0.4}, "other processes used 50%"),
+        ({"others_share": 0.5, "wait_share": None}, "not known"),
+        ({"frequency_ratio": 0.5}, "frequency"),
+    ],
+)
+def test_each_disturbance_is_a_doubt(quiet: Noise, changes: dict[str, float], word: str) -> None:
+    (doubt,) = noise_doubts(msgspec.structs.replace(quiet, **changes), knows_server=True)
+    assert word in doubt
+
+
+def test_strangers_who_took_no_core_from_us_are_no_doubt(quiet: Noise) -> None:
+    beside = msgspec.structs.replace(quiet, others_share=0.5, wait_share=0.01)
+    assert noise_doubts(beside, knows_server=True) == ()
+
+
+def test_our_own_crowding_is_no_noise(quiet: Noise) -> None:
+    crowded = msgspec.structs.replace(quiet, others_share=0.0, wait_share=0.6)
+    assert noise_doubts(crowded, knows_server=True) == ()
+
+
+def test_a_server_of_unknown_process_is_not_taken_for_a_stranger(quiet: Noise) -> None:
+    busy = msgspec.structs.replace(quiet, others_share=0.5, wait_share=0.4)
+    assert noise_doubts(busy, knows_server=False) == ()
+
+
+def test_a_clock_step_is_no_doubt(quiet: Noise) -> None:
+    stepped = msgspec.structs.replace(quiet, clock_step_s=3600.0)
+    assert noise_doubts(stepped, knows_server=True) == ()
+
+
+def test_no_answers_are_a_doubt_that_says_why(recording: Make) -> None:
+    result = recording(np.zeros(0), errors={"status 503": 7})
+    (doubt,) = load_doubts(result, is_open=False)
+    assert doubt == "no request was answered (7 times status 503)"
+    (doubt,) = load_doubts(recording(np.zeros(0)), is_open=False)
+    assert "none was sent" in doubt
+
+
+def test_a_saturated_or_late_generator_is_a_doubt_of_open_loops(recording: Make) -> None:
+    busy = recording(np.full(100, 0.01), client_cpu_s=9.9)
+    assert "measured itself" in load_doubts(busy, is_open=True)[0]
+    assert load_doubts(busy, is_open=False) == ()
+    late = recording(np.full(100, 0.01), lag_s=np.full(100, 0.01))
+    assert "10.0 ms late" in load_doubts(late, is_open=True)[0]
+
+
+def test_warm_up_is_found_and_steadiness_is_left_alone() -> None:
+    rng = np.random.default_rng(1)
+    steady = rng.lognormal(0, 0.3, 20_000) * 1e-3
+    warming = steady.copy()
+    warming[:2000] *= 5
+    assert settled_at(steady) < 5000
+    assert 1800 <= settled_at(warming) <= 3000
+    assert never_settled(warming, settled_at(warming)) == ""
+
+
+def test_latency_that_never_settles_is_a_doubt() -> None:
+    growing = np.linspace(1e-3, 50e-3, 10_000)
+    assert "still changing" in never_settled(growing, settled_at(growing))
