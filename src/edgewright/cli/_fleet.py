@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -52,20 +52,12 @@ def operator() -> str:
     return f"{getpass.getuser()}@command-line"
 
 
-class Span(click.ParamType[float]):
-    """A span of time like 90s, 15m, 12h, 7d; in seconds."""
-
-    name = "span"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        found = _SPAN.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{value!r}: expected a span of time like 90s, 15m, 12h or 7d", param, ctx)
-        return float(found["number"]) * _UNIT_S[found["unit"]]
+def seconds(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+    """An option's span of time like 90s, 15m, 12h, 7d."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r}: expected a span of time like 90s, 15m, 12h or 7d")
+    return float(found["number"]) * _UNIT_S[found["unit"]]
 
 
 def when(at_s: float | None) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._fleet import home_option, opened, operator, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def device() -> None:
 @device.command()
 @click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
-    "--expires", type=Span(), default=86_400.0, show_default="24h", help="Span, like 15m or 7d."
+    "--expires", callback=seconds, default="24h", show_default=True, help="Span, like 15m or 7d."
 )
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE that its devices get.")
 @home_option

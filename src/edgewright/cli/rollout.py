@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._fleet import home_option, opened, operator, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -60,16 +60,16 @@ def _order_options(function: F) -> F:
         ),
         click.option(
             "--deadline",
-            type=Span(),
-            default=900.0,
-            show_default="15m",
+            callback=seconds,
+            default="15m",
+            show_default=True,
             help="Silence for so long after acknowledging is failure.",
         ),
         click.option(
             "--soak",
-            type=Span(),
-            default=60.0,
-            show_default="1m",
+            callback=seconds,
+            default="1m",
+            show_default=True,
             help="How long a passed wave is watched.",
         ),
         click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),

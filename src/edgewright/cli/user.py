@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._fleet import Span, home_option, opened, operator, when
+from edgewright.cli._fleet import home_option, opened, operator, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 
@@ -49,7 +49,7 @@ def role(name: str, new_role: str, *, home: Path, as_json: bool) -> None:
 @user.command()
 @click.argument("name")
 @click.option(
-    "--expires", type=Span(), default=30 * 86_400.0, show_default="30d", help="Span, like 12h."
+    "--expires", callback=seconds, default="30d", show_default=True, help="Span, like 12h."
 )
 @home_option
 @json_option

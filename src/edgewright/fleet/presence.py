@@ -71,7 +71,7 @@ class Presence:
         self._acknowledged.clear()
         return here, acknowledged
 
-    def take_seen(self) -> dict[str, float]:
-        """When devices were seen since the last call."""
+    def take_seen(self, *, now_s: float) -> dict[str, float]:
+        """When devices were seen since the last call; who holds a poll open is seen now."""
         seen, self._seen_s = self._seen_s, {}
-        return seen
+        return seen | dict.fromkeys(self._waiting, now_s)

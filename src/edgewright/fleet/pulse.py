@@ -55,7 +55,7 @@ class Pulse:
             await self._tick()
         if now_s - self._noted_s >= SEEN_EVERY_S:
             self._noted_s = now_s
-            seen = self._presence.take_seen()
+            seen = self._presence.take_seen(now_s=self._office.clock.wall_s())
             await self._written(lambda: self._office.devices.note_seen(seen))
 
     async def _tick(self) -> None:

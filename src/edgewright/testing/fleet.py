@@ -4,18 +4,30 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from edgewright.bundle import Draft, build_bundle
+from edgewright.clock import Clock
 from edgewright.contract import Contract, Provenance, Tensor
 from edgewright.errors import TransportError, TrustError
+from edgewright.fleet.alerts import AlertLimits
+from edgewright.fleet.devices import Devices
+from edgewright.fleet.office import Office
+from edgewright.fleet.registry import Registry
+from edgewright.fleet.rollouts import Rollouts
+from edgewright.fleet.state import SqliteState
+from edgewright.fleet.users import Users
+from edgewright.fleet.watch import Watch
+from edgewright.stores import FolderBlobs
 from edgewright.telemetry import Record, UpdateRecord, encode_batch
 from edgewright.testing.keys import MemorySigner
 from edgewright.transports.http1 import Client
-from edgewright.trust import Signer
+from edgewright.trust import Signer, TrustedKeys
 from edgewright.wire import device_api as wire
 
 SIGNER = MemorySigner.from_seed(1)
@@ -45,6 +57,33 @@ def release_file(
         name=model, version=version, format="reference", precision="fp32", contract=contract
     )
     return build_bundle(path, draft, [("model", "m.npz", version.encode())], signers=signers)
+
+
+@contextmanager
+def fleet_office(home: Path, clock: Clock) -> Iterator[Office]:
+    """A fleet in a folder that trusts `SIGNER`; its secrets are numbered instead of drawn."""
+    state = SqliteState(home / "fleet.db")
+    numbers = itertools.count(1)
+    trusted = TrustedKeys(threshold=1, keys=(SIGNER.public,))
+
+    def draw(prefix: str) -> str:
+        return f"{prefix}{next(numbers)}"
+
+    try:
+        yield Office(
+            state=state,
+            registry=Registry(
+                state, blobs=FolderBlobs(home / "releases"), clock=clock, trusted=lambda: trusted
+            ),
+            devices=Devices(state, clock=clock, draw=draw),
+            rollouts=Rollouts(state, clock=clock),
+            users=Users(state, clock=clock, draw=draw),
+            watch=Watch(state, clock=clock, limits=AlertLimits()),
+            clock=clock,
+            trusted=lambda: trusted,
+        )
+    finally:
+        state.close()
 
 
 class ScriptedDevice:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, post
 from litestar.datastructures import State
+from litestar.params import FromPath, JSONBody
 
 from edgewright.fleet.devices import Device, NewToken, TokenOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
@@ -37,21 +38,23 @@ class LabelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @post("/rollouts/plan", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def plan(state: State, data: RolloutOrder) -> RolloutPlan:
+def plan(state: State, data: JSONBody[RolloutOrder]) -> RolloutPlan:
     """What an order would do now; changes nothing."""
     found: RolloutPlan = state.office.rollouts.plan(data)
     return found
 
 
 @post("/rollouts", opt=_ROLLOUT, sync_to_thread=True)
-def start(state: State, request: _Asked, data: RolloutOrder) -> RolloutFacts:
+def start(state: State, request: _Asked, data: JSONBody[RolloutOrder]) -> RolloutFacts:
     """Start a rollout."""
     done: RolloutFacts = state.office.rollouts.start(data, by=request.user.name)
     return done
 
 
 @post("/rollouts/{number:int}/pause", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def pause(state: State, request: _Asked, number: int, data: Reason) -> RolloutFacts:
+def pause(
+    state: State, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
+) -> RolloutFacts:
     """Give no further orders."""
     done: RolloutFacts = state.office.rollouts.pause(
         number, reason=data.reason, by=request.user.name
@@ -60,14 +63,16 @@ def pause(state: State, request: _Asked, number: int, data: Reason) -> RolloutFa
 
 
 @post("/rollouts/{number:int}/resume", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def resume(state: State, request: _Asked, number: int) -> RolloutFacts:
+def resume(state: State, request: _Asked, number: FromPath[int]) -> RolloutFacts:
     """Let a paused rollout go on."""
     done: RolloutFacts = state.office.rollouts.resume(number, by=request.user.name)
     return done
 
 
 @post("/rollouts/{number:int}/abort", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def abort(state: State, request: _Asked, number: int, data: AbortOrder) -> RolloutFacts:
+def abort(
+    state: State, request: _Asked, number: FromPath[int], data: JSONBody[AbortOrder]
+) -> RolloutFacts:
     """End a rollout; its devices return to what they ran before unless told otherwise."""
     done: RolloutFacts = state.office.rollouts.abort(
         number, returns=data.returns, reason=data.reason, by=request.user.name
@@ -76,14 +81,14 @@ def abort(state: State, request: _Asked, number: int, data: AbortOrder) -> Rollo
 
 
 @post("/enrolment-tokens", opt=_DEVICE, sync_to_thread=True)
-def create_token(state: State, request: _Asked, data: TokenOrder) -> NewToken:
+def create_token(state: State, request: _Asked, data: JSONBody[TokenOrder]) -> NewToken:
     """Make a token that lets devices in; it is shown once."""
     done: NewToken = state.office.devices.create_token(data, by=request.user.name)
     return done
 
 
 @post("/devices/{name:str}/labels", opt=_DEVICE, sync_to_thread=True, status_code=200)
-def label(state: State, request: _Asked, name: str, data: LabelOrder) -> Device:
+def label(state: State, request: _Asked, name: FromPath[str], data: JSONBody[LabelOrder]) -> Device:
     """Set labels or take them away."""
     state.office.devices.label(name, data.labels, by=request.user.name)
     done: Device = state.office.devices.show(name)
@@ -91,7 +96,7 @@ def label(state: State, request: _Asked, name: str, data: LabelOrder) -> Device:
 
 
 @post("/devices/{name:str}/revoke", opt=_DEVICE, sync_to_thread=True, status_code=200)
-def revoke(state: State, request: _Asked, name: str) -> Device:
+def revoke(state: State, request: _Asked, name: FromPath[str]) -> Device:
     """Let a device in no more."""
     state.office.devices.revoke(name, by=request.user.name)
     done: Device = state.office.devices.show(name)

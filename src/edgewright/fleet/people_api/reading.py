@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import get
 from litestar.datastructures import State
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from edgewright import __version__
 from edgewright.fleet.alerts import Alert
@@ -42,7 +42,7 @@ def releases(state: State) -> tuple[Release, ...]:
 
 
 @get("/releases/{reference:str}", opt=_READ, sync_to_thread=True)
-def release(state: State, reference: str) -> Release:
+def release(state: State, reference: FromPath[str]) -> Release:
     """One release by MODEL@VERSION or the beginning of its bundle id."""
     found: Release = state.office.registry.release(reference)
     return found
@@ -51,19 +51,19 @@ def release(state: State, reference: str) -> Release:
 @get("/devices", opt=_READ, sync_to_thread=True)
 def devices(
     state: State,
-    query: str = "",
-    after: str = "",
+    matching: FromQuery[str] = "",
+    after: FromQuery[str] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=DEVICE_LIMIT)] = 100,
 ) -> tuple[Device, ...]:
-    """Devices by name that match a label query; `after` turns the page."""
+    """Devices by name, those `matching` a label query; `after` turns the page."""
     found: tuple[Device, ...] = state.office.devices.find(
-        parse_query(query), limit=limit, after=after
+        parse_query(matching), limit=limit, after=after
     )
     return found
 
 
 @get("/devices/{name:str}", opt=_READ, sync_to_thread=True)
-def device(state: State, name: str) -> Device:
+def device(state: State, name: FromPath[str]) -> Device:
     """One device: labels, what it is to run, what it runs, what it said last."""
     found: Device = state.office.devices.show(name)
     return found
@@ -77,7 +77,7 @@ def rollouts(state: State) -> tuple[RolloutFacts, ...]:
 
 
 @get("/rollouts/{number:int}", opt=_READ, sync_to_thread=True)
-def rollout(state: State, number: int) -> RolloutFacts:
+def rollout(state: State, number: FromPath[int]) -> RolloutFacts:
     """One rollout with its waves, devices and history."""
     found: RolloutFacts = state.office.rollouts.status(number)
     return found

@@ -1,0 +1,142 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from litestar.testing import TestClient
+
+from edgewright.fleet.devices import TokenOrder
+from edgewright.fleet.office import Office
+from edgewright.fleet.people_api import build_app
+from edgewright.fleet.roles import ROLES, Permission, may
+from edgewright.testing.fleet import release_file
+
+Command = tuple[str, str, Any, Permission]
+
+COMMANDS: list[Command] = [
+    ("POST", "/api/v1/rollouts/plan", {"release": "tiny@1"}, "rollout"),
+    ("POST", "/api/v1/rollouts", {"release": "tiny@1"}, "rollout"),
+    ("POST", "/api/v1/rollouts/1/pause", {}, "rollout"),
+    ("POST", "/api/v1/rollouts/1/resume", {}, "rollout"),
+    ("POST", "/api/v1/rollouts/1/abort", {}, "rollout"),
+    ("POST", "/api/v1/enrolment-tokens", {}, "device"),
+    ("POST", "/api/v1/devices/d1/labels", {"labels": {"a": "b"}}, "device"),
+    ("POST", "/api/v1/devices/d1/revoke", {}, "device"),
+    ("GET", "/api/v1/audit", None, "audit"),
+]
+READING = [
+    "/", "/style.css", "/api/v1/health", "/api/v1/releases", "/api/v1/releases/tiny@1",
+    "/api/v1/devices", "/api/v1/devices/d1", "/api/v1/rollouts", "/api/v1/alerts",
+    "/api/v1/schema/openapi.json",
+]  # fmt: skip
+
+
+@pytest.fixture
+def fleet(office: Office, tmp_path: Path) -> Office:
+    release_file(tmp_path / "1.ewb", version="1")
+    office.registry.publish(tmp_path / "1.ewb", by="ada")
+    token = office.devices.create_token(TokenOrder(), by="ada").token
+    office.devices.enrol(token, "d1", {"site": "berlin"})
+    return office
+
+
+@pytest.fixture
+def client(fleet: Office) -> Iterator[TestClient[Any]]:
+    with TestClient(build_app(fleet), base_url="http://127.0.0.1:8700") as made:
+        yield made
+
+
+def bearer(office: Office, role: str) -> dict[str, str]:
+    office.users.add(role, role, by="root")
+    token = office.users.create_token(role, lifetime_s=60, by="root").token
+    return {"authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("path", READING)
+def test_reading_is_open_on_loopback(client: TestClient[Any], path: str) -> None:
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[1])
+def test_a_command_needs_a_token_that_holds_its_permission(
+    fleet: Office, client: TestClient[Any], command: Command
+) -> None:
+    method, path, body, permission = command
+    assert client.request(method, path, json=body).status_code == 401
+    wrong = {"authorization": "Bearer ewu_guess"}
+    assert client.request(method, path, json=body, headers=wrong).status_code == 403
+    for role in ROLES:
+        status = client.request(method, path, json=body, headers=bearer(fleet, role)).status_code
+        assert (status in (200, 201, 400)) == may(role, permission), (role, status)
+        assert status != 500
+
+
+def test_no_route_is_forgotten(client: TestClient[Any]) -> None:
+    paths = client.get("/api/v1/schema/openapi.json").json()["paths"]
+    described = {(m.upper(), path) for path, methods in paths.items() for m in methods}
+    commands = {path for method, path in described if method == "POST"}
+    tested = {
+        path.replace("/1/", "/{number}/").replace("/d1/", "/{name}/")
+        for method, path, _, _ in COMMANDS
+        if method == "POST"
+    }
+    assert commands == tested
+
+
+def test_a_rollout_is_commanded_and_read(fleet: Office, client: TestClient[Any]) -> None:
+    headers = bearer(fleet, "releaser")
+    order = {"release": "tiny@1", "query": "site=berlin", "waves": "100%"}
+    plan = client.post("/api/v1/rollouts/plan", json=order, headers=headers).json()
+    assert plan["waves"] == [["d1"]]
+    started = client.post("/api/v1/rollouts", json=order, headers=headers)
+    assert (started.status_code, started.json()["number"]) == (201, 1)
+    paused = client.post(
+        "/api/v1/rollouts/1/pause", json={"reason": "lunch"}, headers=headers
+    ).json()
+    assert (paused["status"], paused["reason"]) == ("paused", "releaser: lunch")
+    assert client.get("/api/v1/rollouts/1").json() == paused
+    assert "lunch" in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/rollouts", {"release": "tiny@9"}),
+        ("/api/v1/rollouts", {"release": "tiny@1", "wave": "1"}),
+        ("/api/v1/rollouts", {"release": "tiny@1", "limits": {"deadline_s": -1}}),
+        ("/api/v1/rollouts", {"release": 7}),
+        ("/api/v1/rollouts/9/abort", {}),
+    ],
+)
+def test_a_wrong_command_is_told_what_is_wrong(
+    fleet: Office, client: TestClient[Any], path: str, body: Any
+) -> None:
+    answer = client.post(path, json=body, headers=bearer(fleet, "releaser"))
+    assert answer.status_code == 400
+    assert len(json.dumps(answer.json())) > 20
+
+
+def test_another_host_name_is_refused(fleet: Office) -> None:
+    with TestClient(build_app(fleet), base_url="http://evil.example:8700") as client:
+        assert client.get("/").status_code == 403
+        assert client.get("/api/v1/devices").status_code == 403
+
+
+def test_the_page_runs_no_script_and_escapes_what_devices_say(
+    fleet: Office, client: TestClient[Any]
+) -> None:
+    from edgewright.fleet.telemetry import hear, keep
+    from edgewright.telemetry import UpdateRecord
+
+    record = UpdateRecord(
+        device="d1", sequence=1, at_s=0, bundle="b" * 64, model="tiny", state="idle",
+        reason="<script>alert(1)</script>",
+    )  # fmt: skip
+    keep(fleet.state, "d1", 1, [record], now_s=0.0)
+    with fleet.state.write() as connection:
+        hear(connection)
+    page = client.get("/")
+    assert "<script" not in page.text
+    assert "&lt;script&gt;" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]

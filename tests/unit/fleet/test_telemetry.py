@@ -1,0 +1,92 @@
+import pytest
+
+from edgewright.errors import InputError, TrustError
+from edgewright.fleet.devices import TokenOrder
+from edgewright.fleet.office import Office
+from edgewright.fleet.telemetry import Kept, has_unheard, hear, keep
+from edgewright.telemetry import HealthRecord, Record, UpdateRecord
+
+
+@pytest.fixture
+def enrolled(office: Office) -> Office:
+    token = office.devices.create_token(TokenOrder(uses=9), by="ada").token
+    office.devices.enrol(token, "d1", {})
+    return office
+
+
+def step(sequence: int, state: str, *, version: str = "1", device: str = "d1") -> UpdateRecord:
+    return UpdateRecord(
+        device=device,
+        sequence=sequence,
+        at_s=float(sequence),
+        bundle=version * 64,
+        model="tiny",
+        version=version,
+        state=state,
+    )
+
+
+def send(office: Office, *records: Record, enrolment: int = 1) -> Kept:
+    return keep(office.state, "d1", enrolment, records, now_s=1.0)
+
+
+def heard(office: Office) -> list[tuple[int, str]]:
+    with office.state.write() as connection:
+        return [(item.record.sequence, item.record.state) for item in hear(connection)]
+
+
+def test_a_record_is_kept_once(enrolled: Office) -> None:
+    assert send(enrolled, step(1, "check"), step(2, "download")) == Kept(stored=2, known=0)
+    assert send(enrolled, step(2, "download"), step(3, "verify")) == Kept(stored=1, known=1)
+    assert heard(enrolled) == [(1, "check"), (2, "download"), (3, "verify")]
+    assert heard(enrolled) == []
+
+
+def test_a_number_means_its_first_record(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"))
+    assert send(enrolled, step(1, "commit")) == Kept(stored=0, known=1)
+    assert heard(enrolled) == [(1, "check")]
+
+
+def test_a_batch_with_a_number_twice_is_kept_once(enrolled: Office) -> None:
+    assert send(enrolled, step(1, "check"), step(1, "check")) == Kept(stored=1, known=1)
+
+
+def test_numbers_begin_again_after_a_new_enrolment(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"))
+    assert send(enrolled, step(1, "check"), enrolment=2) == Kept(stored=1, known=0)
+
+
+def test_nobody_speaks_for_another_device(enrolled: Office) -> None:
+    with pytest.raises(TrustError, match="sent a record of device 'd2'"):
+        send(enrolled, step(1, "check"), step(2, "commit", device="d2"))
+    assert heard(enrolled) == []
+
+
+@pytest.mark.parametrize("sequence", [-1, 2**63])
+def test_a_number_that_is_none_is_refused(enrolled: Office, sequence: int) -> None:
+    with pytest.raises(InputError, match="record number"):
+        send(enrolled, step(sequence, "check"))
+
+
+def test_other_kinds_are_kept_but_not_heard(enrolled: Office) -> None:
+    health = HealthRecord(device="d1", sequence=1, at_s=0, memory_free_mb=1, disk_free_mb=1)
+    assert send(enrolled, health).stored == 1
+    with enrolled.state.read() as connection:
+        assert not has_unheard(connection)
+    assert len(enrolled.watch.alerts()) == 0
+
+
+def test_a_commit_is_what_a_device_runs(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"), step(2, "commit"), step(3, "idle"))
+    heard(enrolled)
+    (model,) = enrolled.devices.show("d1").models
+    assert (model.running_version, model.state) == ("1", "idle")
+
+
+def test_an_older_record_that_comes_late_changes_nothing(enrolled: Office) -> None:
+    send(enrolled, step(5, "commit", version="2"))
+    heard(enrolled)
+    send(enrolled, step(2, "commit", version="1"))
+    heard(enrolled)
+    assert enrolled.devices.show("d1").models[0].running_version == "2"
