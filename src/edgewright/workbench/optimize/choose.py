@@ -1,0 +1,100 @@
+"""The rules of the search: who is out, who goes first. Values in, values out.
+
+>>> from edgewright.evidence.interval import Interval
+>>> rejected_for_speed(Interval(1.4, 1.3, 1.5))
+'slower than fp32: 1.40 times its p50 (1.30 to 1.50)'
+>>> rejected_for_speed(Interval(0.5, 0.4, 0.6))
+''
+"""
+
+from collections.abc import Sequence
+
+from edgewright.evidence.interval import Interval
+from edgewright.workbench.optimize.bound import Drop
+from edgewright.workbench.optimize.options import Objective
+from edgewright.workbench.optimize.trial import Trial
+
+TIE = 0.03
+"""Closer than this, two latencies are the same and the smaller drop wins."""
+
+GAIN_FOR_RESCUE = 0.95
+"""A structure that misses the accuracy budget is worth more work only if it would win clearly."""
+
+
+def rejected_for_speed(ratio: Interval) -> str:
+    """Why a variant is slower than fp32 beyond doubt; empty when it may not be."""
+    if ratio.low is None or ratio.low <= 1.0:
+        return ""
+    return f"slower than fp32: {_times(ratio)}"
+
+
+def not_faster(ratio: Interval, objective: Objective) -> str:
+    """Why a finalist cannot be chosen for its speed; empty when it can."""
+    if objective == "latency" and (ratio.high is None or ratio.high >= 1.0):
+        return f"not shown to be faster than fp32: {_times(ratio)}"
+    if ratio.value > 1.0:
+        return f"slower than fp32: {_times(ratio)}"
+    return ""
+
+
+def rejected_for_drop(drop: Drop, max_drop: float, *, rows: int, where: str) -> str:
+    """Why a variant's point estimate on the select set is out of budget; empty when it is not."""
+    if drop.value <= max_drop:
+        return ""
+    return (
+        f"the metric falls by {drop.value:.2f} points on {rows} {where} samples, "
+        f"{max_drop:g} are allowed"
+    )
+
+
+def rejected_for_bound(drop: Drop, max_drop: float, *, rows: int, least: float | None) -> str:
+    """Why the confirm set does not prove that the budget holds; empty when it does."""
+    if drop.upper <= max_drop:
+        return ""
+    reason = (
+        f"a drop above the budget is not excluded: {drop.value:.2f} points on {rows} confirm "
+        f"samples, 95 % bound {drop.upper:.2f}, {max_drop:g} are allowed"
+    )
+    if least is not None and least > max_drop:
+        reason += f"; {rows} samples cannot prove less than {least:.2f}, give more of them"
+    return reason
+
+
+def by_objective(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+    """Best first. Within `TIE` of each other, the one whose metric fell less goes first."""
+    ordered = sorted(trials, key=lambda trial: (_cost(trial, objective), trial.name))
+    result: list[Trial] = []
+    while ordered:
+        limit = _cost(ordered[0], objective) * (1 + (TIE if objective != "size" else 0.0))
+        tied = [trial for trial in ordered if _cost(trial, objective) <= limit]
+        first = min(tied, key=lambda trial: (_drop(trial), _cost(trial, objective)))
+        result.append(first)
+        ordered.remove(first)
+    return result
+
+
+def loses_to(trial: Trial, winner: Trial, objective: Objective) -> str:
+    """Why a variant that fits was not chosen."""
+    ours, theirs = _cost(trial, objective), _cost(winner, objective)
+    what = {"latency": "p50 over fp32", "size": "bytes", "energy": "energy over fp32"}[objective]
+    if ours <= theirs * (1 + TIE):
+        return f"as good as the chosen one ({what} {ours:.4g} against {theirs:.4g}), not better"
+    return f"{what} is {ours:.4g}, the chosen one has {theirs:.4g}"
+
+
+def _cost(trial: Trial, objective: Objective) -> float:
+    if objective == "size":
+        return float(trial.size_bytes)
+    if objective == "energy" and trial.energy_ratio is not None:
+        return trial.energy_ratio
+    return trial.ratio.value if trial.ratio else 1.0
+
+
+def _drop(trial: Trial) -> float:
+    return trial.drop.value if trial.drop else 0.0
+
+
+def _times(ratio: Interval) -> str:
+    low = "?" if ratio.low is None else f"{ratio.low:.2f}"
+    high = "?" if ratio.high is None else f"{ratio.high:.2f}"
+    return f"{ratio.value:.2f} times its p50 ({low} to {high})"

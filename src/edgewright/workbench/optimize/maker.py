@@ -1,0 +1,111 @@
+"""From a recipe to an engine file's bytes. One maker per engine format; the search knows only the
+port.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import onnx
+
+from edgewright.errors import UnavailableError
+from edgewright.runtimes.base import Array, Session
+from edgewright.workbench.convert import cleaned, onnx_bytes
+from edgewright.workbench.optimize.quantise import dynamic_int8, quantisable_nodes, static_int8
+from edgewright.workbench.optimize.ranges import Calibrator, Observation, Ranges, observe, ranges_by
+from edgewright.workbench.optimize.rewrite import (
+    prepared,
+    with_conv2d,
+    with_fp16_weights,
+    with_int8_weights,
+)
+from edgewright.workbench.optimize.variants import (
+    BASELINE,
+    DynamicInt8,
+    Plain,
+    StaticInt8,
+    VariantRecipe,
+    structures,
+)
+
+OpenFile = Callable[[Path], Session]
+
+
+class Maker(Protocol):
+    """Makes variants of one model in one engine format."""
+
+    format: str
+    suffix: str
+
+    def recipes(self) -> Iterable[VariantRecipe]:
+        """What it can try, in the order of hope."""
+
+    def make(self, recipe: VariantRecipe) -> bytes:
+        """The engine file.
+
+        Raises:
+            UnavailableError: this recipe cannot be applied to this model.
+        """
+
+
+class OnnxMaker:
+    """Variants for ONNX Runtime."""
+
+    format = "onnx"
+    suffix = ".onnx"
+
+    def __init__(
+        self, model: onnx.ModelProto, calibration: Mapping[str, Array], open_file: OpenFile
+    ) -> None:
+        self._model = prepared(model)
+        self._calibration = calibration
+        self._open_file = open_file
+        self._observations: dict[str, Observation] | None = None
+        self._ranges: dict[Calibrator, Ranges] = {}
+
+    def recipes(self) -> Iterable[VariantRecipe]:
+        """The whole space of structures."""
+        return structures()
+
+    def make(self, recipe: VariantRecipe) -> bytes:
+        """The ONNX file of a recipe; see `Maker.make`."""
+        return onnx_bytes(cleaned(self._made(recipe)))
+
+    def make_only(self, node: str, recipe: StaticInt8) -> bytes:
+        """A variant with one node in integers, to see how much that node suffers."""
+        ranges = self._ranges_of(recipe.calibrator)
+        return onnx_bytes(cleaned(static_int8(self._model, ranges, recipe, only=(node,))))
+
+    def nodes(self) -> tuple[str, ...]:
+        """Nodes that can be kept in float."""
+        return quantisable_nodes(self._model)
+
+    def _made(self, recipe: VariantRecipe) -> onnx.ModelProto:
+        match recipe:
+            case Plain():
+                return self._plain(recipe)
+            case DynamicInt8():
+                return dynamic_int8(self._model, recipe)
+            case StaticInt8():
+                return static_int8(self._model, self._ranges_of(recipe.calibrator), recipe)
+
+    def _plain(self, recipe: Plain) -> onnx.ModelProto:
+        if recipe == BASELINE:
+            return self._model
+        rewrites = {
+            "fp32 conv1d-as-conv2d": (with_conv2d, "the model has no Conv1d"),
+            "fp16 weights": (with_fp16_weights, "the model has no weights worth it"),
+            "int8 weights": (with_int8_weights, "the model has no weights worth it"),
+        }
+        rewrite, reason = rewrites[recipe.kind]
+        made = rewrite(self._model)
+        if made is None:
+            raise UnavailableError(reason)
+        return made
+
+    def _ranges_of(self, calibrator: Calibrator) -> Ranges:
+        if self._observations is None:
+            self._observations = observe(self._model, self._calibration, self._open_file)
+        if calibrator not in self._ranges:
+            self._ranges[calibrator] = ranges_by(calibrator, self._observations)
+        return self._ranges[calibrator]

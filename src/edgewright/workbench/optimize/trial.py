@@ -1,0 +1,132 @@
+"""One variant under test: its file, its session, and what was measured of it so far."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgewright.errors import DeviceError, InputError
+from edgewright.evidence.interval import Interval
+from edgewright.runtimes.base import Array, Session
+from edgewright.workbench.optimize.bound import Drop
+from edgewright.workbench.optimize.labelled import Labelled
+from edgewright.workbench.optimize.report import Candidate, Verdict
+from edgewright.workbench.optimize.variants import VariantRecipe
+from edgewright.workbench.verify import TaskMetric, edge_inputs, run_rows
+from edgewright.workbench.verify.metric import Scores
+
+
+class Judge(msgspec.Struct, frozen=True, kw_only=True):
+    """How answers become scores: the metric, and the output it reads."""
+
+    metric: TaskMetric
+    output: str
+
+    def scores(self, session: Session, data: Labelled) -> Scores:
+        """One row per sample.
+
+        Raises:
+            DeviceError: the engine failed, or answered NaN or infinity.
+        """
+        answers = self.answers(session, data)
+        if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+            finite = np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
+            row = int(np.argmin(finite))
+            raise DeviceError(
+                f"output {self.output!r} holds NaN or infinity (first in row {row} of "
+                f"{len(answers)})"
+            )
+        return self.metric.sample_scores(answers, data.labels)
+
+    def answers(self, session: Session, data: Labelled) -> Array:
+        """What the judged output holds, one row per sample."""
+        return run_rows(session, data.inputs)[self.output]
+
+
+class Trial:
+    """A variant and its measurements; once it has a verdict it keeps it."""
+
+    def __init__(self, recipe: VariantRecipe, path: Path, session: Session, size: int) -> None:
+        self.recipe = recipe
+        self.path = path
+        self.session = session
+        self.size_bytes = size
+        self.ratio: Interval | None = None
+        self.latency_ms: float | None = None
+        self.rounds = 0
+        self.energy_ratio: float | None = None
+        self.drop: Drop | None = None
+        self.split = ""
+        self.rows = 0
+        self.verdict: Verdict | None = None
+        self.reason = ""
+        self._is_closed = False
+
+    @property
+    def name(self) -> str:
+        return self.recipe.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be chosen."""
+        return self.verdict is None
+
+    def settle(self, verdict: Verdict, reason: str) -> None:
+        """The last word on this variant; lets go of its engine."""
+        if self.verdict is None:
+            self.verdict, self.reason = verdict, reason
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the engine, once."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.session.close()
+
+    def candidate(self, format_name: str) -> Candidate:
+        """The row of the report."""
+        ratio, drop = self.ratio, self.drop
+        return Candidate(
+            format=format_name,
+            recipe=self.name,
+            size_bytes=self.size_bytes,
+            metric=drop.metric if drop else None,
+            metric_drop=drop.value if drop else None,
+            metric_drop_upper=drop.upper if drop else None,
+            latency_ratio=ratio.value if ratio else None,
+            latency_ratio_low=ratio.low if ratio else None,
+            latency_ratio_high=ratio.high if ratio else None,
+            latency_ms=self.latency_ms,
+            latency_rounds=self.rounds,
+            energy_ratio=self.energy_ratio,
+            verdict=self.verdict or "rejected",
+            reason=self.reason,
+            split="confirm" if self.split == "confirm" else "select" if self.split else "",
+            rows=self.rows,
+        )
+
+
+def first_rows(data: Labelled, count: int) -> Labelled:
+    """The first rows of shuffled data."""
+    return data if data.rows <= count else data.take(np.arange(count))
+
+
+def edge_fault(session: Session, inputs: dict[str, Array], seed: int) -> str:
+    """What is wrong with the answers to edge inputs; empty when they are finite."""
+    for name, arrays in edge_inputs(inputs, np.random.default_rng(seed)).items():
+        try:
+            answers = run_rows(session, arrays)
+        except (DeviceError, InputError) as error:
+            return f"no answer to the edge input {name!r}: {error}"
+        for output, array in answers.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return f"output {output!r} is NaN or infinite for the edge input {name!r}"
+    return ""
+
+
+def caller(session: Session, inputs: dict[str, Array]) -> Callable[[], object]:
+    """A single-sample call, the way a device makes it."""
+    fixed = next((t.shape[0] for t in session.inputs if t.shape and t.shape[0]), 1)
+    feeds = {name: np.ascontiguousarray(array[:fixed]) for name, array in inputs.items()}
+    return lambda: session.run(feeds)

@@ -1,0 +1,150 @@
+"""The space that is searched: every way to make a variant, as values with names.
+
+>>> StaticInt8(activations="u8", weights="s8", reduce_range=True).name
+'int8 static u8s8 per-tensor 7-bit-weights minmax'
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from edgewright.workbench.optimize.ranges import Calibrator
+
+Eight = Literal["u8", "s8"]
+
+CORE_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""Where the arithmetic is."""
+
+WIDE_OPERATORS = (
+    *CORE_OPERATORS,
+    "Add",
+    "AveragePool",
+    "Clip",
+    "Concat",
+    "Flatten",
+    "GlobalAveragePool",
+    "MaxPool",
+    "Mul",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "Sigmoid",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+)
+"""What may stay in integers between two of them, so that nothing is converted back and forth."""
+
+
+class Plain(msgspec.Struct, frozen=True, kw_only=True, tag="plain"):
+    """Float arithmetic: as it came, in another layout, or with weights stored smaller."""
+
+    kind: Literal["fp32", "fp32 conv1d-as-conv2d", "fp16 weights", "int8 weights"]
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+
+class DynamicInt8(msgspec.Struct, frozen=True, kw_only=True, tag="dynamic"):
+    """Integer MatMul and Gemm, activations measured at every call. Never convolutions: they become
+    several times slower than fp32.
+    """
+
+    weights: Eight
+    per_channel: bool = False
+    reduce_range: bool = False
+
+    @property
+    def name(self) -> str:
+        parts = [f"int8 dynamic matmul {self.weights}", _granularity(per_channel=self.per_channel)]
+        return " ".join(parts + ["7-bit-weights"] * self.reduce_range)
+
+
+class StaticInt8(msgspec.Struct, frozen=True, kw_only=True, tag="static"):
+    """Integer arithmetic with fixed activation ranges, as QuantizeLinear/DequantizeLinear pairs.
+
+    `reduce_range` keeps weights within 7 bits: without VNNI instructions the products of u8 and s8
+    overflow their 16-bit sums otherwise, silently. `floats` are nodes that stay in float.
+    """
+
+    activations: Eight
+    weights: Eight
+    per_channel: bool = False
+    reduce_range: bool = False
+    calibrator: Calibrator = "minmax"
+    wide: bool = True
+    floats: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        parts = [
+            f"int8 static {self.activations}{self.weights}",
+            _granularity(per_channel=self.per_channel),
+        ]
+        parts += ["7-bit-weights"] * self.reduce_range
+        parts += [self.calibrator]
+        parts += [] if self.wide else ["core-operators"]
+        parts += [f"{len(self.floats)}-nodes-in-float"] if self.floats else []
+        return " ".join(parts)
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return WIDE_OPERATORS if self.wide else CORE_OPERATORS
+
+    @property
+    def structure(self) -> "StaticInt8":
+        """The same without what does not change speed."""
+        return msgspec.structs.replace(self, calibrator="minmax")
+
+
+VariantRecipe = Plain | DynamicInt8 | StaticInt8
+
+BASELINE = Plain(kind="fp32")
+
+CALIBRATORS: tuple[Calibrator, ...] = ("minmax", "percentile", "entropy", "mse")
+
+
+def structures() -> Iterator[VariantRecipe]:
+    """Every recipe that differs in speed or size, with the simplest calibrator."""
+    yield Plain(kind="fp32 conv1d-as-conv2d")
+    yield Plain(kind="fp16 weights")
+    yield Plain(kind="int8 weights")
+    for per_channel in (False, True):
+        yield DynamicInt8(weights="s8", per_channel=per_channel, reduce_range=True)
+        yield DynamicInt8(weights="s8", per_channel=per_channel)
+    yield DynamicInt8(weights="u8")
+    for wide in (True, False):
+        for per_channel in (True, False):
+            for activations, weights, reduce_range in (
+                ("u8", "s8", False),
+                ("u8", "s8", True),
+                ("u8", "u8", False),
+                ("s8", "s8", False),
+                ("s8", "s8", True),
+            ):
+                yield StaticInt8(
+                    activations="u8" if activations == "u8" else "s8",
+                    weights="u8" if weights == "u8" else "s8",
+                    per_channel=per_channel,
+                    reduce_range=reduce_range,
+                    wide=wide,
+                )
+
+
+def everything() -> Iterator[VariantRecipe]:
+    """The whole space without mixed precision, for an exhaustive search."""
+    for recipe in structures():
+        if isinstance(recipe, StaticInt8):
+            for calibrator in CALIBRATORS:
+                yield msgspec.structs.replace(recipe, calibrator=calibrator)
+        else:
+            yield recipe
+
+
+def _granularity(*, per_channel: bool) -> str:
+    return "per-channel" if per_channel else "per-tensor"
