@@ -48,6 +48,7 @@ class Device:
         self.clock = FakeClock()
         self.deadlines_s: dict[State, float] = {}
         self.disk_budget_mb = 64.0
+        self.probation_s = 10.0
         keys = TrustedKeys(threshold=1, keys=(SIGNER.public,))
         self.home.save_enrolment(Identity(device="d1"), keys)
         self.agent = self.start()
@@ -66,7 +67,7 @@ class Device:
             clock=self.clock,
             offload=inline,
             downloads=self.home.downloads,
-            policy=Policy(probation_s=10, deadlines_s=self.deadlines_s),
+            policy=Policy(probation_s=self.probation_s, deadlines_s=self.deadlines_s),
             fleet=self.fleet,
         )
         self.agent = Agent(self.home, recorder, tools)

@@ -322,3 +322,32 @@ def test_a_release_value_from_the_journal_is_readable(device: Any, play: Any) ->
     release = device.progress().release
     assert isinstance(release, Release)
     assert (release.origin, release.version) == ("file", "1")
+
+
+@pytest.mark.parametrize("hops", range(8))
+def test_a_stop_is_heard_in_whatever_turn_of_the_loop_it_comes(
+    device: Any, play: Any, hops: int
+) -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        release = await device.agent.release_of(device.bundle("1"))
+        task = asyncio.create_task(device.agent.take(release, device.update()))
+
+        def cancel_later(hops: int) -> None:
+            loop.call_soon(cancel_later, hops - 1) if hops else task.cancel()
+
+        async def run(folder: Path) -> ProbeReport:
+            cancel_later(hops)
+            return ProbeReport(passed=True)
+
+        device.probe.run = run
+        device.server.sample = _never
+        await asyncio.wait({task}, timeout=5)
+        assert task.cancelled()
+
+    play(scene())
+    assert device.progress().event == "stopped"
+
+
+async def _never(model: str) -> Any:
+    await asyncio.Event().wait()

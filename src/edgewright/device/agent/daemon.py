@@ -15,7 +15,6 @@ from edgewright.device.agent.machine import State
 from edgewright.device.agent.ports import Fleet, ServingSample
 from edgewright.device.agent.progress import Progress, Release
 from edgewright.device.agent.reporter import Reporter, ServingSpan
-from edgewright.device.agent.update import Update
 from edgewright.device.agent.worker import Worker
 from edgewright.errors import EdgewrightError, TrustError
 from edgewright.wire.device_api import Desired
@@ -96,10 +95,16 @@ class Daemon:
         self._worker(self._agent.only_model(model)).interrupt(reason)
 
     def server_broke(self, reason: str) -> None:
-        """The server keeps dying: every idle model returns to the bundle before, if it has one."""
-        for model, progress in self._agent.recorder.journal.models().items():
-            if progress.state is State.IDLE and len(progress.committed) > 1:
-                self._worker(model).submit(partial(_repaired, reason))
+        """The server keeps dying: the model that changed last is the likely cause and returns to
+        the bundle before; if the server goes on dying, the next one follows.
+        """
+        models = self._agent.recorder.journal.models().values()
+        suspects = [p for p in models if p.state is State.IDLE and len(p.committed) > 1]
+        if not suspects:
+            _log.error("%s; no model has an earlier bundle to return to", reason)
+            return
+        model = max(suspects, key=lambda progress: progress.at_s).model
+        self._worker(model).submit(partial(self._agent.go_back, reason))
 
     def follow(self, desired: Desired) -> None:
         """Start what the fleet wants and no model is doing; end what it wants no more."""
@@ -198,7 +203,3 @@ def _end_other(worker: Worker, wanted: Release) -> None:
     is_offered = release is not None and release.origin == "fleet"
     if is_offered and release is not None and release.bundle_id != wanted.bundle_id:
         worker.interrupt(f"the fleet wants {wanted.version or wanted.bundle_id[:12]} now")
-
-
-async def _repaired(reason: str, update: Update) -> Progress:
-    return await update.repair(reason)

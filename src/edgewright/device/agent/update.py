@@ -6,7 +6,6 @@ ends the update as a cut would: the error leaves, and the next start resumes.
 """
 
 import asyncio
-import contextlib
 import logging
 
 from edgewright.device.agent.actions import Actions, Tools
@@ -148,7 +147,7 @@ class Update:
 
 
 async def _ended(*tasks: asyncio.Task[Outcome] | asyncio.Task[bool]) -> None:
+    """Cancel and wait; a cancellation of the waiting task itself is not swallowed."""
     for task in tasks:
         task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.wait(tasks)
