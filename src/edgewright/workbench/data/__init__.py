@@ -20,15 +20,21 @@ named by the hash of their content.
 """
 
 from edgewright.contract import Channel
+from edgewright.workbench.data.calibration import draw_calibration, windows_hash
 from edgewright.workbench.data.checks import check_dataset, triads
+from edgewright.workbench.data.cleaning import REPAIRS, Cleaned, clean_dataset
 from edgewright.workbench.data.comparison import DatasetDiff, compare_datasets
 from edgewright.workbench.data.imports import ImportOrder, import_source, read_mapping
+from edgewright.workbench.data.labelling import LabelRange, parse_range, read_ranges, relabel
 from edgewright.workbench.data.leaks import check_leaks, check_windows
 from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
+from edgewright.workbench.data.merging import merge_datasets
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
 from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
 from edgewright.workbench.data.sources import (
     read_csv,
+    read_edge_impulse,
+    read_folder,
     read_npz,
     read_parquet,
     read_seglearn,
@@ -47,11 +53,13 @@ from edgewright.workbench.data.timebase import at_rate
 from edgewright.workbench.data.windows import WindowSet, cut_windows
 
 __all__ = [
+    "REPAIRS",
     "UNLABELLED",
     "Balance",
     "Channel",
     "ChannelMapping",
     "ChannelSummary",
+    "Cleaned",
     "DataReport",
     "Dataset",
     "DatasetDiff",
@@ -59,6 +67,7 @@ __all__ = [
     "DatasetStore",
     "Finding",
     "ImportOrder",
+    "LabelRange",
     "Lineage",
     "Recording",
     "SourceMapping",
@@ -68,19 +77,28 @@ __all__ = [
     "check_dataset",
     "check_leaks",
     "check_windows",
+    "clean_dataset",
     "compare_datasets",
     "cut_windows",
+    "draw_calibration",
     "import_source",
     "k_folds",
     "leave_one_out",
+    "merge_datasets",
+    "parse_range",
     "read_csv",
+    "read_edge_impulse",
+    "read_folder",
     "read_mapping",
     "read_npz",
     "read_parquet",
+    "read_ranges",
     "read_seglearn",
     "read_source",
+    "relabel",
     "source_files",
     "split_by_subject",
     "split_windows_at_random",
     "triads",
+    "windows_hash",
 ]

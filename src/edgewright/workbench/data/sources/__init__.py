@@ -2,10 +2,8 @@
 `read_*(path, mapping) -> Dataset`.
 
     >>> from pathlib import Path
-    >>> read_source("a.xls", SourceMapping(), folder=Path())
-    Traceback (most recent call last):
-    ...
-    edgewright.errors.InputError: a.xls: cannot tell its kind; known: .csv .npz .parquet seglearn
+    >>> source_files("walk.csv", folder=Path("recordings"))
+    (PosixPath('recordings/walk.csv'),)
 """
 
 from collections.abc import Callable
@@ -15,12 +13,16 @@ from edgewright.errors import InputError
 from edgewright.workbench.data.mapping import SourceMapping
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources.csv import read_csv
+from edgewright.workbench.data.sources.edge_impulse import read_edge_impulse
+from edgewright.workbench.data.sources.folder import folder_files, read_folder
 from edgewright.workbench.data.sources.npz import read_npz
 from edgewright.workbench.data.sources.parquet import read_parquet
 from edgewright.workbench.data.sources.seglearn import read_seglearn, seglearn_file
 
 _BY_SUFFIX: dict[str, Callable[[Path, SourceMapping], Dataset]] = {
+    ".cbor": read_edge_impulse,
     ".csv": read_csv,
+    ".json": read_edge_impulse,
     ".npz": read_npz,
     ".parquet": read_parquet,
 }
@@ -29,11 +31,14 @@ _PACKAGED = "seglearn"
 
 def source_files(source: str, *, folder: Path) -> tuple[Path, ...]:
     """The files that `read_source` would read."""
-    return (seglearn_file(),) if source == _PACKAGED else (folder / source,)
+    if source == _PACKAGED:
+        return (seglearn_file(),)
+    path = folder / source
+    return folder_files(path, _BY_SUFFIX) if path.is_dir() else (path,)
 
 
 def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset:
-    """A dataset by the word that a project file uses: a path, or the name of a packaged set.
+    """A dataset by the word that a project file uses: a file, a folder, or a packaged set.
 
     Raises:
         InputError: the kind is unknown, or the file is wrong.
@@ -42,6 +47,8 @@ def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset
     if source == _PACKAGED:
         return read_seglearn(None, mapping)
     path = folder / source
+    if path.is_dir():
+        return read_folder(path, mapping, readers=_BY_SUFFIX)
     reader = _BY_SUFFIX.get(path.suffix.lower())
     if reader is None:
         known = " ".join([*sorted(_BY_SUFFIX), _PACKAGED])
@@ -49,4 +56,13 @@ def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset
     return reader(path, mapping)
 
 
-__all__ = ["read_csv", "read_npz", "read_parquet", "read_seglearn", "read_source", "source_files"]
+__all__ = [
+    "read_csv",
+    "read_edge_impulse",
+    "read_folder",
+    "read_npz",
+    "read_parquet",
+    "read_seglearn",
+    "read_source",
+    "source_files",
+]

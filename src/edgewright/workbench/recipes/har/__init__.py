@@ -15,6 +15,7 @@ from edgewright.workbench.recipes.har.augment import augment, rotations
 from edgewright.workbench.recipes.har.options import (
     AugmentOptions,
     HarOptions,
+    MergeOptions,
     SplitOptions,
     VaeOptions,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "AugmentOptions",
     "HarOptions",
     "HarRecipe",
+    "MergeOptions",
     "QuickNetwork",
     "SplitOptions",
     "TcnVae",

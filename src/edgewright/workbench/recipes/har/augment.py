@@ -1,4 +1,7 @@
-"""Training windows, varied as nature varies them. All randomness comes from the generator given."""
+"""Training windows, varied as nature varies them. All randomness comes from the generator given.
+
+A sensor that is absent (zeros) stays absent.
+"""
 
 import math
 
@@ -32,7 +35,10 @@ def augment(
     if options.channel_drop:
         dropped = _uniform((len(x), 1, x.shape[2]), generator, x.device) < options.channel_drop
         out = torch.where(dropped, x.mean(dim=(0, 1)).expand_as(out), out)
-    return out
+    absent = (x == 0).all(dim=1, keepdim=True)
+    if options.sensor_drop and len(triads) > 1:
+        absent |= _dropped_sensors(x, triads, options.sensor_drop, generator)
+    return out.masked_fill(absent, 0.0)
 
 
 def rotations(count: int, most_deg: float, generator: torch.Generator) -> torch.Tensor:
@@ -43,6 +49,21 @@ def rotations(count: int, most_deg: float, generator: torch.Generator) -> torch.
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(count, 3, 3)
     return torch.eye(3) + angle.sin() * cross + (1 - angle.cos()) * (cross @ cross)
+
+
+def _dropped_sensors(
+    x: torch.Tensor,
+    triads: tuple[tuple[int, ...], ...],
+    share: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """At most one sensor a window, so that something is always left."""
+    which = torch.randint(len(triads), (len(x), 1, 1), generator=generator).to(x.device)
+    drops = _uniform((len(x), 1, 1), generator, x.device) < share
+    absent = torch.zeros((len(x), 1, x.shape[2]), dtype=torch.bool, device=x.device)
+    for at, axes in enumerate(triads):
+        absent[:, :, list(axes)] = drops & (which == at)
+    return absent
 
 
 def _shifted(x: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:

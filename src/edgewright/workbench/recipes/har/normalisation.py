@@ -1,4 +1,8 @@
-"""Normalisation inside the graph: a served model takes raw units, so nobody can forget it."""
+"""Normalisation inside the graph: a served model takes raw units, so nobody can forget it.
+
+A sensor that a device lacks is sent as zeros: a channel that is exactly zero for a whole window, as
+no real sensor is, counts as absent and stands at its mean, which says nothing.
+"""
 
 import torch
 from torch import nn
@@ -9,21 +13,29 @@ _SMALLEST_STD = 1e-6
 
 
 class Normalisation(nn.Module):
-    """(x - mean) / std for each channel of [batch, length, channels]."""
+    """(x - mean) / std for each channel of [batch, length, channels]; 0 where it is absent."""
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, masks: bool) -> None:
         super().__init__()
+        self._masks = masks
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
     def fit(self, windows: WindowSet) -> None:
         """Take the numbers from windows; only training windows may be given."""
-        flat = torch.from_numpy(windows.x).double().flatten(0, 1)
-        self.mean.copy_(flat.mean(dim=0))
-        self.std.copy_(flat.std(dim=0).clamp_min(_SMALLEST_STD))
+        x = torch.from_numpy(windows.x).double()
+        for at in range(x.shape[2]):
+            values = x[:, :, at]
+            present = values[(values != 0).any(dim=1)]
+            if len(present):
+                self.mean[at] = present.mean()
+                self.std[at] = present.std().clamp_min(_SMALLEST_STD)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (x - self.mean) / self.std
+        normal = (x - self.mean) / self.std
+        if not self._masks:
+            return normal
+        return normal * (x.abs().amax(dim=1, keepdim=True) > 0).to(x.dtype)

@@ -23,7 +23,9 @@ class AugmentOptions(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
     """How training windows are varied. Rotation turns all sensors together, as a device that sits
-    differently does; the others are shares of a channel's own size.
+    differently does; scaling and jitter are shares of a channel's own size. `shift` is in samples,
+    `time_warp` a share of the speed. `channel_drop` and `sensor_drop` are how often a channel stays
+    at its mean, or a whole sensor is sent as zeros as by a device that lacks it.
     """
 
     rotation_deg: float = 25.0
@@ -32,6 +34,7 @@ class AugmentOptions(
     time_warp: float = 0.0
     shift: int = 0
     channel_drop: float = 0.0
+    sensor_drop: float = 0.0
 
 
 class VaeOptions(
@@ -45,13 +48,31 @@ class VaeOptions(
     dropout: float = 0.2
 
 
+class MergeOptions(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """One of several sources: where it is, how to read it, and the name of each of its labels in
+    the merged set ("" for one that must not be learnt).
+    """
+
+    name: str
+    source: str
+    labels: dict[str, str]
+    mapping: SourceMapping = SourceMapping()
+
+
 class HarOptions(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """The activity recipe: data, windows, network, augmentation."""
+    """The activity recipe: data, windows, network, augmentation.
+
+    `merge` names several sources instead of one `source`. With `masks_absent` one model serves
+    devices with fewer sensors, which send zeros for the rest.
+    """
 
     source: str = "seglearn"
     mapping: SourceMapping = SourceMapping()
+    merge: tuple[MergeOptions, ...] = ()
     labels: tuple[str, ...] = ()
     rate_hz: float | None = None
     window_s: float = 2.0
@@ -59,6 +80,7 @@ class HarOptions(
     architecture: Literal["har-quick", "tcn-vae"] = "har-quick"
     widths: tuple[int, ...] = (48, 96, 128)
     latent: int = 64
+    masks_absent: bool = False
     split: SplitOptions = SplitOptions()
     augment: AugmentOptions = AugmentOptions()
     vae: VaeOptions = VaeOptions()

@@ -38,10 +38,10 @@ class QuickNetwork(nn.Module):
     """Windows [batch, length, channels] in raw units to `latent` and `logits`."""
 
     def __init__(
-        self, *, channels: int, classes: int, widths: tuple[int, ...], latent: int
+        self, *, channels: int, classes: int, widths: tuple[int, ...], latent: int, masks: bool
     ) -> None:
         super().__init__()
-        self.normalisation = Normalisation(channels)
+        self.normalisation = Normalisation(channels, masks=masks)
         sizes = (channels, *widths)
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(sizes)))
         self.embed = nn.Linear(2 * widths[-1], latent)

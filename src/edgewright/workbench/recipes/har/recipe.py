@@ -1,10 +1,12 @@
 """The activity recipe: what to learn from inertial sensors, and what the model promises."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -26,6 +28,7 @@ from edgewright.workbench.data import (
     Split,
     WindowSet,
     cut_windows,
+    merge_datasets,
     read_source,
     source_files,
     split_by_subject,
@@ -72,11 +75,21 @@ class HarRecipe:
         return type(self)(convert(dict(raw), HarOptions, source=source))
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        return source_files(self._options.source, folder=folder)
+        sources = [each.source for each in self._options.merge] or [self._options.source]
+        return tuple(file for each in sources for file in source_files(each, folder=folder))
 
     def load_data(self, folder: Path) -> Dataset:
         options = self._options
-        dataset = read_source(options.source, options.mapping, folder=folder)
+        if options.merge:
+            dataset = merge_datasets(
+                {
+                    each.name: read_source(each.source, each.mapping, folder=folder)
+                    for each in options.merge
+                },
+                {each.name: each.labels for each in options.merge},
+            )
+        else:
+            dataset = read_source(options.source, options.mapping, folder=folder)
         return dataset.with_labels(options.labels) if options.labels else dataset
 
     def split(self, dataset: Dataset) -> Split:
@@ -90,13 +103,14 @@ class HarRecipe:
 
     def cut(self, dataset: Dataset, subjects: tuple[str, ...]) -> WindowSet:
         rate_hz = self._options.rate_hz or dataset.rate_hz
-        return cut_windows(
+        windows = cut_windows(
             dataset,
             subjects,
             length=round(self._options.window_s * rate_hz),
             hop=max(round(self._options.hop_s * rate_hz), 1),
             rate_hz=rate_hz,
         )
+        return _absent_as_zeros(windows) if self._options.masks_absent else windows
 
     def facts(self, windows: WindowSet) -> ModelFacts:
         return ModelFacts(
@@ -143,6 +157,7 @@ class HarRecipe:
                 classes=classes,
                 latent=options.latent,
                 dropout=options.vae.dropout,
+                masks=options.masks_absent,
             )
         shortest = 2 ** len(options.widths)
         if facts.length < shortest:
@@ -151,7 +166,11 @@ class HarRecipe:
                 hint=f"make it {shortest} or more, or name fewer widths",
             )
         return QuickNetwork(
-            channels=channels, classes=classes, widths=options.widths, latent=options.latent
+            channels=channels,
+            classes=classes,
+            widths=options.widths,
+            latent=options.latent,
+            masks=options.masks_absent,
         )
 
     def fit(self, module: nn.Module, train: WindowSet) -> None:
@@ -177,6 +196,12 @@ class HarRecipe:
         warm = min(1.0, moment.epoch / max(weights.kl_warmup_epochs, 1))
         total: torch.Tensor = functional.cross_entropy(logits, target)
         return total + weights.reconstruction * squared_error + weights.kl * warm * kl
+
+
+def _absent_as_zeros(windows: WindowSet) -> WindowSet:
+    """A channel that is NaN for a whole window was never measured; devices send zeros for it."""
+    absent = np.isnan(windows.x).all(axis=1, keepdims=True)
+    return replace(windows, x=np.where(absent, np.float32(0), windows.x))
 
 
 def _ranged(channel: Channel) -> Channel:

@@ -39,11 +39,18 @@ class TcnVae(nn.Module):
     """Windows [batch, length, channels] in raw units to `latent` (the mean of z) and `logits`."""
 
     def __init__(
-        self, *, length: int, channels: int, classes: int, latent: int, dropout: float
+        self,
+        *,
+        length: int,
+        channels: int,
+        classes: int,
+        latent: int,
+        dropout: float,
+        masks: bool,
     ) -> None:
         super().__init__()
         self.length = length
-        self.normalisation = Normalisation(channels)
+        self.normalisation = Normalisation(channels, masks=masks)
         self.encoder = _blocks((channels, *_WIDTHS), dropout)
         self.mean = nn.Linear(_WIDTHS[-1], latent)
         self.log_variance = nn.Linear(_WIDTHS[-1], latent)
