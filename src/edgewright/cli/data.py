@@ -9,7 +9,7 @@ import click
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from edgewright.workbench.data import DataReport, DatasetStore, SourceMapping
+    from edgewright.workbench.data import DataReport, Dataset, DatasetStore, Lineage, SourceMapping
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -26,7 +26,7 @@ _mapping_option = click.option(
 
 @click.group()
 def data() -> None:
-    """Import recordings, check them, show what a project has."""
+    """Import, check, clean, label and show recordings."""
 
 
 @data.command("import")
@@ -35,18 +35,17 @@ def data() -> None:
 @_mapping_option
 @json_option
 def import_command(source: str, *, folder: Path, mapping_path: Path | None, as_json: bool) -> None:
-    """Store SOURCE as a dataset: a .csv, .npz or .parquet file, or the packaged set `seglearn`.
+    """Store SOURCE as a dataset: a file, a folder of files, or the packaged set `seglearn`.
+
+    Files are .csv, .npz, .parquet, or Edge Impulse acquisitions (.json, .cbor).
 
     Without --mapping the project's own [recipe.mapping] holds. What is wrong with the data is
     reported; nothing is repaired in silence.
     """
-    from edgewright.clock import SystemClock, iso
-    from edgewright.workbench.data import ImportOrder, Lineage, import_source
+    from edgewright.workbench.data import ImportOrder, import_source
 
-    lineage = Lineage(
-        command=" ".join(["edgewright", *sys.argv[1:]]), when=iso(SystemClock().wall_s())
-    )
-    order = ImportOrder(source=source, mapping=_mapping(folder, mapping_path), lineage=lineage)
+    mapping = _mapping(folder, mapping_path)
+    order = ImportOrder(source=source, mapping=mapping, lineage=_lineage())
     _print_report(import_source(order, _store(folder)), as_json=as_json)
 
 
@@ -64,7 +63,7 @@ def check(dataset: str, *, folder: Path, mapping_path: Path | None, as_json: boo
     from edgewright.errors import InputError
     from edgewright.workbench.data import check_dataset, read_source
 
-    if Path(dataset).suffix or dataset == "seglearn":
+    if Path(dataset).suffix or Path(dataset).is_dir() or dataset == "seglearn":
         found = read_source(dataset, _mapping(folder, mapping_path), folder=Path())
     else:
         found = _store(folder).open(dataset)
@@ -91,6 +90,77 @@ def show(dataset: str | None, *, diff: str | None, folder: Path, as_json: bool) 
         _print_one(store, dataset, as_json=as_json)
     else:
         _print_diff(store, diff, dataset, as_json=as_json)
+
+
+@data.command()
+@click.argument("dataset")
+@click.option(
+    "--range", "texts", multiple=True, metavar="RECORDING:START:STOP:LABEL", help="Seconds."
+)
+@click.option("--file", "path", type=_FILE, help="One range a line; # begins a comment.")
+@_project_option
+@json_option
+def label(
+    dataset: str, *, texts: tuple[str, ...], path: Path | None, folder: Path, as_json: bool
+) -> None:
+    """Write labels over stretches of time; the result is a new version, the old one stays.
+
+    An empty LABEL takes the label away. Later ranges win; --range comes after --file.
+    """
+    from edgewright.errors import InputError
+    from edgewright.workbench.data import parse_range, read_ranges, relabel
+
+    ranges = (*(read_ranges(path) if path else ()), *map(parse_range, texts))
+    if not ranges:
+        raise InputError("no ranges are given", hint="use --range or --file")
+    store = _store(folder)
+    done = [f"{len(ranges)} ranges written over the labels"]
+    _store_version(store, dataset, relabel(store.open(dataset), ranges), done, as_json=as_json)
+
+
+@data.command()
+@click.argument("dataset")
+@click.option("--repair", "repairs", multiple=True, metavar="NAME", help="In the order given.")
+@_project_option
+@json_option
+def clean(dataset: str, *, repairs: tuple[str, ...], folder: Path, as_json: bool) -> None:
+    """Apply named repairs; the result is a new version, the old one stays.
+
+    fill-short-holes: NaN up to 0.1 s becomes the line between its neighbours.
+    unlabel-bad-samples: what is not finite, or huge, is not learnt from.
+    drop-copies: recordings that are there twice.
+    """
+    from edgewright.errors import InputError
+    from edgewright.workbench.data import REPAIRS, clean_dataset
+
+    if not repairs:
+        raise InputError("no repair is named", hint=f"there are {' '.join(REPAIRS)}")
+    store = _store(folder)
+    cleaned = clean_dataset(store.open(dataset), repairs)
+    _store_version(store, dataset, cleaned.dataset, list(cleaned.done), as_json=as_json)
+
+
+def _store_version(
+    store: "DatasetStore", parent: str, version: "Dataset", done: list[str], *, as_json: bool
+) -> None:
+    name = store.add(version, lineage=_lineage(store.resolve(parent)))
+    if as_json:
+        print_json("dataset-version", {"dataset": name, "done": done})
+        return
+    for line in done or ["nothing to do"]:
+        say(line)
+    click.echo(name)
+
+
+def _lineage(*parents: str) -> "Lineage":
+    from edgewright.clock import SystemClock, iso
+    from edgewright.workbench.data import Lineage
+
+    return Lineage(
+        command=" ".join(["edgewright", *sys.argv[1:]]),
+        when=iso(SystemClock().wall_s()),
+        parents=parents,
+    )
 
 
 def _store(folder: Path) -> "DatasetStore":

@@ -117,3 +117,70 @@ def test_an_unknown_dataset_is_named(tmp_path: Path) -> None:
     done = invoke("show", "abcd", "--project", tmp_path)
     assert isinstance(done.exception, InputError)
     assert "is not in the store" in str(done.exception)
+
+
+@pytest.fixture
+def stored(walk: Path) -> tuple[Path, str]:
+    folder = walk.parent
+    good = folder / "good.toml"
+    report = read_json(invoke("import", walk, "--project", folder, "--mapping", good, "--json"))
+    return folder, str(report["content_hash"])
+
+
+def test_labels_make_a_new_version_that_knows_its_parent(stored: tuple[Path, str]) -> None:
+    folder, name = stored
+    (folder / "ranges.txt").write_text("ann-walk:0:1:stand\n")
+    done = read_json(
+        invoke(
+            "label",
+            name[:8],
+            "--file",
+            folder / "ranges.txt",
+            "--range",
+            "bob-walk:1:2:",
+            "--project",
+            folder,
+            "--json",
+        )
+    )
+    shown = read_json(invoke("show", done["dataset"], "--project", folder, "--json"))
+    assert shown["lineage"]["parents"] == [name]  # type: ignore[index]  # a nested table
+    assert shown["label_names"] == ["run", "walk", "stand"]
+    diff = read_json(invoke("show", done["dataset"], "--diff", name, "--project", folder, "--json"))
+    assert diff["changed"] == ["ann-walk", "bob-walk"]
+
+
+def test_repairs_of_good_data_keep_the_version(stored: tuple[Path, str]) -> None:
+    folder, name = stored
+    arguments = ("clean", name, "--repair", "drop-copies", "--project", folder)
+    done = invoke(*arguments)
+    assert done.stdout.strip() == name
+    assert "nothing to do" in done.stderr
+    assert read_json(invoke(*arguments, "--json"))["done"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("label",), "no ranges are given"),
+        (("label", "--range", "ann-walk:2:1:x"), "START must be 0 or more and before STOP"),
+        (("clean",), "no repair is named; there are fill-short-holes"),
+        (("clean", "--repair", "magic"), "repair 'magic' is not known"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    stored: tuple[Path, str], arguments: tuple[str, ...], message: str
+) -> None:
+    folder, name = stored
+    done = invoke(arguments[0], name, *arguments[1:], "--project", folder)
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
+
+
+def test_a_folder_is_checked_like_a_file(walk: Path) -> None:
+    recordings = walk.parent / "recordings"
+    recordings.mkdir()
+    walk.rename(recordings / "walk.csv")
+    good = walk.parent / "good.toml"
+    done = invoke("check", recordings, "--project", walk.parent, "--mapping", good)
+    assert done.exit_code == 0, done.output
