@@ -85,7 +85,19 @@ def _check_recording(recording: Recording, dataset: Dataset) -> Iterator[Finding
             recording=recording.name,
             count=len(recording),
         )
+    absent = ~np.isfinite(recording.samples).any(axis=0)
+    is_partial = 0 < absent.sum() < len(absent)
     for position, channel in enumerate(dataset.channels):
+        if is_partial and absent[position]:
+            yield Finding(
+                code="absent",
+                severity="info",
+                message=f"recording {recording.name} was made without {channel.name}",
+                recording=recording.name,
+                channel=channel.name,
+                count=len(recording),
+            )
+            continue
         for finding in _check_channel(recording.samples[:, position], recording.rate_hz):
             yield Finding(
                 code=finding.code,

@@ -160,3 +160,10 @@ def test_notes_of_the_import_are_in_the_report(dataset: Dataset) -> None:
 def test_a_report_is_json(dataset: Dataset) -> None:
     report = check_dataset(dataset)
     assert msgspec.json.decode(msgspec.json.encode(report), type=DataReport) == report
+
+
+def test_a_channel_that_was_never_measured_is_absent_and_no_error(dataset: Dataset) -> None:
+    report = check_dataset(changed(dataset, put(slice(None), slice(3, 6), np.nan)))
+    assert [(f.code, f.severity, f.channel) for f in report.findings] == [
+        ("absent", "info", f"gyro_{axis}") for axis in "xyz"
+    ]
