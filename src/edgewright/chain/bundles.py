@@ -8,7 +8,7 @@ import msgspec
 from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
 from edgewright.bundle import Bundle, Draft, build_bundle, open_bundle, verify_signatures
-from edgewright.bundle.golden import Golden, check_golden, decode_golden, encode_golden
+from edgewright.bundle.golden import decode_golden, encode_golden
 from edgewright.bundle.manifest import Role
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
 from edgewright.contract import Contract, decode_toml
@@ -16,7 +16,7 @@ from edgewright.errors import InputError
 from edgewright.keys import FileSigner
 from edgewright.keys.file import read_public_key
 from edgewright.runtimes.base import Array
-from edgewright.runtimes.model import LoadedModel
+from edgewright.runtimes.model import answer_golden
 from edgewright.trust import TrustedKeys
 
 CONTRACT_LIMIT_BYTES = 1 << 20
@@ -68,7 +68,7 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
     try:
         contents: list[tuple[Role, str, bytes | Path]] = [("model", order.model.name, order.model)]
         if order.golden:
-            golden = make_golden(model, _requests(order.golden, model.contract))
+            golden = answer_golden(model, _requests(order.golden, model.contract))
             contents.append(("golden", "golden.npz", encode_golden(golden)))
         draft = Draft(
             name=order.name,
@@ -81,13 +81,6 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
         model.close()
     build_bundle(out, draft, contents, signers=signers)
     return open_bundle(out)
-
-
-def make_golden(model: LoadedModel, requests: dict[str, Array]) -> Golden:
-    """Golden vectors: the requests and what this model answers to them."""
-    golden = Golden(inputs=requests, outputs=model.predict(requests))
-    check_golden(golden, model.contract)
-    return golden
 
 
 def verify_file(path: Path, keys: Sequence[Path], threshold: int) -> Verification:

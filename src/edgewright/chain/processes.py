@@ -32,8 +32,10 @@ class Child:
         """The end of what it said."""
         return self.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
 
-    def wait_for(self, is_ready: Callable[[], bool], *, timeout_s: float) -> None:
-        """Wait until it is ready.
+    def wait_for(
+        self, is_ready: Callable[[], object], *, timeout_s: float, what: str = "ready"
+    ) -> None:
+        """Wait until it is ready, or whatever else `what` names.
 
         Raises:
             DeviceError: it ended instead.
@@ -48,7 +50,7 @@ class Child:
                 )
             if time.monotonic() > deadline_s:
                 raise TransportError(
-                    f"{self.name} was not ready within {timeout_s:g} s: {self.tail()}",
+                    f"{self.name} was not {what} within {timeout_s:g} s: {self.tail()}",
                     hint=f"see {self.log}",
                 )
             time.sleep(0.05)

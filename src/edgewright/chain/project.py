@@ -84,6 +84,7 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
         engine=engine_for_format,
         signer=signing_key,
         command=order.command,
+        clock=clock,
     )
     walk = Walk(store=plan.store, clock=clock, watch=watch, start=order.start, stop=order.stop)
     finished = walk_stages(plan_stages(plan), walk)

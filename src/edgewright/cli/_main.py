@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "serve",
         "Serve models: bundles (.ewb or unpacked) and bare engine files.",
     ),
+    "trust": ("trust", "trust", "Follow a TUF repository."),
     "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),
     "validate": ("validate", "validate", "Decide whether a served model may go out."),
 }
@@ -91,10 +92,11 @@ def root(*, verbose: bool) -> None:
     disk, permission or a port, 130 interrupted.
     """
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
+        level=logging.WARNING if verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         stream=sys.stderr,
     )
+    logging.getLogger("edgewright").setLevel(logging.INFO if verbose else logging.WARNING)
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgewright.bundle.golden import Golden, check_golden
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array, EngineTensor, Session
-from edgewright.steps import check_inputs, postprocess, preprocess
+from edgewright.steps import compile_checks, compile_postprocess, compile_preprocess
 
 
 class LoadedModel:
@@ -20,6 +21,9 @@ class LoadedModel:
     def __init__(self, contract: Contract, session: Session) -> None:
         self.contract = contract
         self.session = session
+        self._check = compile_checks(contract)
+        self._preprocess = compile_preprocess(contract)
+        self._postprocess = compile_postprocess(contract)
 
     def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The contract's outputs for one request.
@@ -28,23 +32,30 @@ class LoadedModel:
             InputError: the request is out of contract; the message names the field.
             DeviceError: the engine failed or answered something that is not finite.
         """
-        check_inputs(self.contract, arrays)
+        self._check(arrays)
         return self.predict_checked(arrays)
 
     def predict_checked(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The same for a request whose inputs were checked at the door already."""
-        answers = self.session.run(preprocess(self.contract, arrays))
+        answers = self.session.run(self._preprocess(arrays))
         for name, answer in answers.items():
             if answer.dtype.kind == "f" and not np.isfinite(answer).all():
                 raise DeviceError(
                     f"the engine's output {name!r} holds NaN or infinity",
                     hint="verify the model against its golden vectors",
                 )
-        return postprocess(self.contract, answers)
+        return self._postprocess(answers)
 
     def close(self) -> None:
         """Let go of the engine."""
         self.session.close()
+
+
+def answer_golden(model: LoadedModel, requests: Mapping[str, Array]) -> Golden:
+    """Golden vectors: the requests and what this model answers to them."""
+    golden = Golden(inputs=dict(requests), outputs=model.predict(requests))
+    check_golden(golden, model.contract)
+    return golden
 
 
 def infer_contract(session: Session) -> Contract:

@@ -125,23 +125,26 @@ def choose_metric(labels: Array, name: str | None = None) -> TaskMetric:
 
 
 def pick_answer(outputs: Mapping[str, Array], metric: TaskMetric, labels: Array) -> str:
-    """The first output that the labels can judge.
+    """The output that the labels speak of: of those they can judge, the one that is most right.
+
+    The shape alone does not tell: an embedding of 64 numbers looks like the scores of 64 classes,
+    and judging it would find every variant as good as the original, at zero percent.
 
     Raises:
-        InputError: none can.
+        InputError: the labels can judge none.
     """
-    reasons = []
+    reasons, values = [], dict[str, float]()
     for name, answers in outputs.items():
         try:
-            metric.sample_scores(answers[:1], labels[:1])
+            values[name] = metric.value(metric.sample_scores(answers, labels))
         except InputError as error:
             reasons.append(f"{name}: {error}")
-        else:
-            return name
-    raise InputError(
-        f"metric {metric.name!r} fits no output ({'; '.join(reasons)})",
-        hint="check the shape of `y` against the model's outputs",
-    )
+    if not values:
+        raise InputError(
+            f"metric {metric.name!r} fits no output ({'; '.join(reasons)})",
+            hint="check the shape of `y` against the model's outputs",
+        )
+    return max(values, key=lambda name: values[name])
 
 
 def _rmse_of(labels: Array) -> RelativeRmse:

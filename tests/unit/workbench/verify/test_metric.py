@@ -72,10 +72,10 @@ def test_labels_that_a_metric_cannot_use_are_refused(
         choose_metric(labels, name)
 
 
-def test_the_first_output_that_fits_is_judged() -> None:
-    labels = np.array([0, 1])
-    outputs = {"embedding": np.zeros((1, 2)), "logits": np.zeros((2, 3))}
-    assert pick_answer(outputs, choose_metric(labels), labels) == "embedding"
+def test_the_output_that_is_most_right_is_judged() -> None:
+    labels = np.array([0, 1, 2])
+    outputs = {"embedding": np.eye(3, 64)[::-1], "logits": np.eye(3)}
+    assert pick_answer(outputs, choose_metric(labels), labels) == "logits"
     values = np.array([[0.5, 1.0], [0.1, 0.7]])
     outputs = {"embedding": np.zeros((2, 9)), "values": np.zeros((2, 2))}
     assert pick_answer(outputs, choose_metric(values), values) == "values"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright._fs import read_limited
+from edgewright.clock import Clock, iso
 from edgewright.contract import decode_json
 from edgewright.runtimes import Runtime
 from edgewright.trust import Signer
@@ -29,6 +30,7 @@ class Plan:
     engine: Callable[[str], Runtime]
     signer: Callable[[Path], Signer]
     command: str
+    clock: Clock
 
     @property
     def store(self) -> Path:
@@ -39,6 +41,10 @@ class Plan:
     def datasets(self) -> DatasetStore:
         """The project's datasets."""
         return DatasetStore(self.store / "datasets")
+
+    def now(self) -> str:
+        """The time that evidence carries."""
+        return iso(self.clock.wall_s())
 
     def dataset(self, workshop: Workshop) -> Dataset:
         """The dataset that the data stage stored."""

@@ -1,0 +1,121 @@
+"""The fleet and the device of the demo: real processes on loopback, each with a home of its own."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgewright._fs import write_atomic
+from edgewright.chain import agent as agent_chain
+from edgewright.chain import fleet as fleet_chain
+from edgewright.chain.processes import Child, running
+from edgewright.device.agent import AgentStatus
+from edgewright.fleet.devices import TokenOrder
+from edgewright.fleet.rollout import Limits
+from edgewright.fleet.rollouts import RolloutOrder
+
+OPERATOR = "demo"
+READY_TIMEOUT_S = 60.0
+UPDATE_TIMEOUT_S = 120.0
+DEVICE = "bench-1"
+
+# A device that polls every second and watches a new model for three: a demo has no night to wait.
+AGENT_TOML = """\
+serve_http = "127.0.0.1:{port}"
+poll_s = 1.0
+probation_s = 3.0
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """A running fleet."""
+
+    home: Path
+    devices_url: str
+
+    def publish(self, bundle: Path) -> str:
+        """Offer a bundle; returns the release's name, MODEL@VERSION."""
+        with fleet_chain.open_fleet(self.home) as office:
+            return office.registry.publish(bundle, by=OPERATOR).text
+
+    def token(self) -> str:
+        """A token that lets one device in."""
+        with fleet_chain.open_fleet(self.home) as office:
+            return office.devices.create_token(TokenOrder(uses=1), by=OPERATOR).token
+
+    def roll_out(self, release: str) -> int:
+        """Order a release for every device; returns the rollout's number."""
+        with fleet_chain.open_fleet(self.home) as office:
+            order = RolloutOrder(release=release, waves="100%", limits=Limits(soak_s=0.0))
+            return office.rollouts.start(order, by=OPERATOR).number
+
+    def is_over(self, rollout: int) -> bool:
+        """Whether a rollout reached its end, good or bad."""
+        with fleet_chain.open_fleet(self.home) as office:
+            return office.rollouts.status(rollout).status in {"done", "aborted"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """A running device."""
+
+    home: Path
+    address: str
+
+    def status(self) -> AgentStatus:
+        """What its home says."""
+        return agent_chain.status(self.home)
+
+    def committed(self, model: str) -> tuple[str, str]:
+        """The bundle that it holds for good, and where its agent stands."""
+        for one in self.status().models:
+            if one.model == model:
+                return one.version, one.state
+        return "", ""
+
+    def refusal_of(self, model: str, version: str) -> str:
+        """Why it will not run a release; empty while it has not decided."""
+        for one in self.status().models:
+            for bad in one.bad if one.model == model else ():
+                if bad.version == version:
+                    return bad.reason
+        return ""
+
+
+@contextlib.contextmanager
+def running_fleet(home: Path, trusted: Path) -> Iterator[Fleet]:
+    """A fleet that trusts one key, for as long as the block lasts."""
+    fleet_chain.trust(home, [trusted], threshold=1, by=OPERATOR)
+    people, devices = free_port(), free_port()
+    arguments = ["fleet", "serve", "--home", str(home)]
+    arguments += ["--listen", f"127.0.0.1:{people}", "--devices", f"127.0.0.1:{devices}"]
+    with running("the fleet", arguments, log=home / "fleet.log") as child:
+        child.wait_for(lambda: listens(devices), timeout_s=READY_TIMEOUT_S)
+        yield Fleet(home=home, devices_url=f"http://127.0.0.1:{devices}")
+
+
+@contextlib.contextmanager
+def running_device(home: Path, fleet: Fleet) -> Iterator[tuple[Device, Child]]:
+    """A device that enrolled with the fleet, for as long as the block lasts."""
+    port = free_port()
+    write_atomic(home / "agent.toml", AGENT_TOML.format(port=port).encode())
+    agent_chain.enroll(fleet.devices_url, token=fleet.token(), home=home, device=DEVICE, labels={})
+    arguments = ["agent", "run", "--home", str(home)]
+    with running("the agent", arguments, log=home / "agent.log") as child:
+        yield Device(home=home, address=f"127.0.0.1:{port}"), child
+
+
+def listens(port: int) -> bool:
+    """Whether somebody answers on a port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

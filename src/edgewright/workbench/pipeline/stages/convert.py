@@ -1,0 +1,28 @@
+"""convert: further files of the same model, for engines that want another format."""
+
+from edgewright._fs import write_atomic
+from edgewright.contract import encode_json
+from edgewright.workbench.convert import convert
+from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
+from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT
+from edgewright.workbench.pipeline.stages.plan import Plan
+
+
+def convert_stage(plan: Plan) -> Stage:
+    """The stage, bound to a project."""
+    formats = plan.project.convert.formats
+
+    def run(workshop: Workshop) -> Facts:
+        workshop.tell(0.0, f"to {', '.join(formats)}")
+        records = convert(workshop.output("optimize", FP32_OUTPUT), formats, workshop.folder)
+        write_atomic(workshop.folder / "convert.json", encode_json({"files": records}))
+        return {f"{record.format}_bytes": record.size_bytes for record in records}
+
+    return Stage(
+        name="convert",
+        follows=("optimize",),
+        rooms=("workbench/convert", "workbench/pipeline/stages/convert.py"),
+        libraries=("onnx", "torch"),
+        options=plan.project.convert,
+        run=run,
+    )
