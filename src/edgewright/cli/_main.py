@@ -13,35 +13,35 @@ from edgewright import __version__
 from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
 
 # Command: (module, attribute, help). The help stands here too, so that --help imports nothing; a
-# test
-# holds it equal to the command's own.
+# test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "agent": ("agent", "agent", "Enrol a device, follow its fleet, apply bundles, go back."),
     "bundle": ("bundle", "bundle", "Build, show, verify, compare and sign bundles."),
     "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
+    "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
     "doctor": (
         "doctor",
         "doctor",
         "Say what is installed, what can run here, and what is missing.",
     ),
-    "init": ("project", "init", "Write a new project that a person can read."),
-    "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
-    "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
     "fleet": (
         "fleet",
         "fleet",
         "Serve a fleet, say whose signatures it trusts, read its audit log.",
     ),
+    "init": ("project", "init", "Write a new project that a person can read."),
     "release": ("release", "release", "Publish bundles, list releases, show where one came from."),
     "rollout": (
         "rollout",
         "rollout",
         "Plan and start rollouts, follow them, pause, resume and abort them.",
     ),
-    "serve": (
-        "serve",
-        "serve",
-        "Serve models: bundles (.ewb or unpacked) and bare engine files.",
+    "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
+    "serve": ("serve", "serve", "Serve models: bundles (.ewb or unpacked) and bare engine files."),
+    "train": (
+        "train",
+        "train",
+        "Train the project's model, and test it on people that it never saw.",
     ),
     "trust": ("trust", "trust", "Follow a TUF repository."),
     "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),

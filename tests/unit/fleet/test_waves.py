@@ -36,9 +36,8 @@ def test_a_wave_that_falls_back_is_refused() -> None:
 @given(
     total=st.integers(0, 300),
     percents=st.lists(st.integers(1, 99), max_size=6).map(sorted),
-    canary=st.integers(0, 3),
 )
-def test_every_device_is_in_exactly_one_wave(total: int, percents: list[int], canary: int) -> None:
+def test_every_device_is_in_exactly_one_wave(total: int, percents: list[int]) -> None:
     waves = [Wave(reach=percent, is_percent=True) for percent in percents]
     devices = [str(number) for number in range(total)]
     parts = split(devices, [*waves, Wave(reach=100, is_percent=True)])

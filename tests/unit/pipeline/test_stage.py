@@ -99,6 +99,25 @@ def test_start_forces_from_a_stage_on_and_stop_ends_after_one(kitchen: Kitchen) 
     assert kitchen.go() == []
 
 
+def test_a_stage_that_failed_goes_on_at_its_desk_unless_it_is_forced(
+    kitchen: Kitchen, tmp_path: Path
+) -> None:
+    kitchen.fails = True
+    with pytest.raises(RuntimeError):
+        kitchen.go()
+    (desk,) = (tmp_path / ".edgewright" / "desks").glob("serve-*")
+    (desk / "half").write_text("done")
+    with pytest.raises(RuntimeError):
+        kitchen.go()
+    assert (desk / "half").exists()
+    with pytest.raises(RuntimeError):
+        kitchen.go(start="serve")
+    assert not (desk / "half").exists()
+    kitchen.fails = False
+    kitchen.go()
+    assert not desk.exists()
+
+
 def test_an_output_changed_by_hand_is_made_again(kitchen: Kitchen) -> None:
     kitchen.go()
     kitchen.finished["boil"].output("deep/pot").write_text("7")

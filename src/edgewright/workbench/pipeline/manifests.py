@@ -99,7 +99,7 @@ class StageStore:
         remove_tree(folder)
         fresh.rename(folder)
         fsync_dir(folder.parent)
-        remove_tree(self._desk(stage, key))
+        self.clear_desk(stage, key)
 
     def finished(self, stage: str, key: str) -> FinishedStage:
         """The stage that was just kept; its manifest also joins the store of all manifests."""
@@ -125,6 +125,10 @@ class StageStore:
     def desk(self, stage: str, key: str) -> Path:
         """Where a stage may leave what a stopped run can go on from."""
         return make_dirs(self._desk(stage, key))
+
+    def clear_desk(self, stage: str, key: str) -> None:
+        """Forget what a stopped run left."""
+        remove_tree(self._desk(stage, key))
 
     def _desk(self, stage: str, key: str) -> Path:
         return self._root / "desks" / f"{stage}-{key[:24]}"

@@ -123,7 +123,11 @@ def _one(
             "reads": dict(stage.reads()),
         },
     )
-    found = None if stage.name == walk.start else store.find(stage.name, key)
+    if stage.name == walk.start:
+        found = None
+        store.clear_desk(stage.name, key)
+    else:
+        found = store.find(stage.name, key)
     if found:
         walk.watch(StageEvent(stage=stage.name, state="unchanged", seconds=found.manifest.seconds))
         return found
