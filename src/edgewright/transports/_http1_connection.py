@@ -121,19 +121,26 @@ class Connection(asyncio.Protocol):
     # What the application calls
 
     def reply(self, preamble: bytes, body: bytes) -> None:
-        head = self.head
+        head, house = self.head, self._house
         if head is None or self.is_closed or self._transport.is_closing():
             return
+        if head.method == "HEAD" or not head.keeps_alive or house.is_closing:
+            self._reply_with_care(head, preamble, body)
+            return
         self._transport.write(
-            b"%bdate: %b\r\ncontent-length: %d\r\n%b\r\n%b"
-            % (
-                preamble,
-                self._house.date,
-                len(body),
-                b"" if head.keeps_alive and not self._house.is_closing else _CLOSE,
-                body if head.method != "HEAD" else b"",
-            )
+            b"%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (preamble, house.date, len(body), body)
         )
+        self.head = None
+        self.served += 1
+        self.deadline_s = house.now_s + self._limits.idle_timeout_s
+        if self._buffer or self._is_paused:
+            self._next()
+
+    def _reply_with_care(self, head: Head, preamble: bytes, body: bytes) -> None:
+        """An answer without a body, or the connection's last one."""
+        headers = b"%bdate: %b\r\ncontent-length: %d\r\n" % (preamble, self._house.date, len(body))
+        end = _CLOSE if self.ends_after_answer else b""
+        self.write(headers + end + b"\r\n" + (b"" if head.method == "HEAD" else body))
         self.finish()
 
     def respond(self, response: Response) -> None:
@@ -171,7 +178,7 @@ class Connection(asyncio.Protocol):
     def finish(self, *, ends: bool = False) -> None:
         """The answer is written; go on with the next request, or close."""
         ends = ends or self.ends_after_answer
-        self.head = self._task = None
+        self.head = None
         self.served += 1
         if ends:
             self._close()

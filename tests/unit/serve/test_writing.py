@@ -25,7 +25,7 @@ OUTPUTS = {
 
 
 def feed(*wanted: Wanted, request_id: str | None = None) -> Feed:
-    return Feed(contents=(b"",), shapes=((2, 2),), id=request_id, wanted=wanted or None)
+    return Feed((b"",), ((2, 2),), 2, request_id, wanted or None)
 
 
 @pytest.fixture
@@ -98,3 +98,31 @@ def test_classification_of_unsigned_scores_and_of_more_classes_than_there_are() 
 def test_classification_of_texts_is_refused(writer: Writer) -> None:
     with pytest.raises(InputError, match="holds no scores"):
         writer.write(feed(Wanted(name="label", is_binary=False, classes=1)), OUTPUTS)
+
+
+def test_rows_written_together_are_what_they_are_alone() -> None:
+    outputs = (
+        Tensor(name='a"%', dtype="float32", shape=("batch", 3)),
+        Tensor(name="b", dtype="int8", shape=("batch",)),
+        Tensor(name="c", dtype="bool", shape=("batch", 2, 2)),
+    )
+    generator = np.random.default_rng(0)
+    writer = Writer(Contract(inputs=CONTRACT.inputs, outputs=outputs), name="m%b", version="%")
+    for count in (1, 2, 5):
+        arrays = {
+            'a"%': generator.standard_normal((count, 3)).astype(np.float32),
+            "b": generator.integers(-9, 9, count).astype(np.int8),
+            "c": generator.random((count, 2, 2)) > 0.5,
+        }
+        feeds = [Feed((b"",), ((1, 2),), 1, "%d" if row else None) for row in range(count)]
+        together = writer.write_rows(feeds, arrays)
+        alone = [
+            writer.write(feed, {name: array[row : row + 1] for name, array in arrays.items()})[0]
+            for row, feed in enumerate(feeds)
+        ]
+        assert together == alone
+        assert json.loads(alone[0])["outputs"][0]["name"] == 'a"%'
+
+
+def test_rows_with_texts_are_not_written_together(writer: Writer) -> None:
+    assert writer.write_rows([feed(), feed()], OUTPUTS) is None

@@ -71,8 +71,7 @@ class Compat:
         except InputError as error:
             _refuse(exchange, refusal_of(error))
             return
-        answer = partial(_answer, model, shape)
-        model.submit(Job(exchange, feed, answer=answer, refuse=_refuse, arrived_s=arrived_s))
+        model.submit(Job(exchange, feed, arrived_s, _refuse, partial(_answer, model, shape)))
 
 
 def _feed(model: ServedModel, body: bytes) -> Feed:
@@ -95,7 +94,7 @@ def _feed(model: ServedModel, body: bytes) -> Feed:
     if array.ndim == len(form.tensor.shape) - 1 and form.tensor.has_batch:
         array = array[np.newaxis]
     form.check_declared(form.datatype, array.shape)
-    return Feed(contents=(array.tobytes(),), shapes=(array.shape,))
+    return Feed((array.tobytes(),), (array.shape,), len(array) if array.ndim else 1)
 
 
 def _array(key: str, values: object, dtype: "np.dtype[Any]") -> Array:
@@ -109,8 +108,8 @@ def _array(key: str, values: object, dtype: "np.dtype[Any]") -> Array:
         raise InputError(f"{key!r} is not an array of {dtype}: {error}") from error
 
 
-def _answer(model: ServedModel, shape: _Shape, job: Job, outputs: Arrays) -> None:
-    job.exchange.reply(_OK, orjson.dumps(shape(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
+def _answer(model: ServedModel, shape: _Shape, exchange: Exchange, outputs: Arrays) -> None:
+    exchange.reply(_OK, orjson.dumps(shape(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _outputs_by_name(_: ServedModel, outputs: Arrays) -> dict[str, object]:

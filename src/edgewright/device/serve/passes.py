@@ -40,34 +40,35 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     tap: Tap | None = None
 
 
-class Job:
-    """A request that waits for its result. `answer` may refuse by raising an `InputError`."""
+class Job(msgspec.Struct, gc=False):
+    """A request that waits for its result. Without an `answer` of its own it gets a V2 answer;
+    one may refuse by raising an `InputError`.
+    """
 
-    __slots__ = ("answer", "arrived_s", "deadline_s", "exchange", "feed", "read_s", "refuse")
+    exchange: Exchange
+    feed: Feed
+    arrived_s: float
+    refuse: Refuse
+    answer: Callable[[Exchange, Arrays], None] | None = None
+    read_s: float = 0.0
+    deadline_s: float | None = None
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        feed: Feed,
-        *,
-        answer: Callable[["Job", Arrays], None],
-        refuse: Refuse,
-        arrived_s: float,
-    ) -> None:
-        self.exchange = exchange
-        self.feed = feed
-        self.answer = answer
-        self.refuse = refuse
-        self.arrived_s = arrived_s
-        self.read_s = arrived_s
-        self.deadline_s: float | None = None
+
+AnswerAll = Callable[[list[Job], Arrays], None]
+"""Answers the requests of a pass, given the rows of all of them, in their order."""
 
 
 class PassQueue:
     """Runs the requests for one model."""
 
     def __init__(
-        self, servable: Servable, plan: Plan, forms: tuple[InputForm, ...], resources: Resources
+        self,
+        servable: Servable,
+        plan: Plan,
+        *,
+        forms: tuple[InputForm, ...],
+        answer: AnswerAll,
+        resources: Resources,
     ) -> None:
         contract = servable.model.contract
         self.tally = Tally()
@@ -77,6 +78,7 @@ class PassQueue:
         self._predict = servable.model.predict_checked
         self._check = compile_checks(contract)
         self._forms = forms
+        self._answer = answer
         self._resources = resources
         self._timer = resources.timer
         self._waiting: deque[Job] = deque()
@@ -145,7 +147,10 @@ class PassQueue:
                 if rows > self.plan.max_rows or not _same_rows(feed.shapes, shapes):
                     break
                 jobs.append(waiting.popleft())
-        return [job for job in jobs if self._is_wanted(job)]
+        for job in jobs:
+            if job.exchange.is_closed or job.deadline_s is not None:
+                return [job for job in jobs if self._is_wanted(job)]
+        return jobs
 
     def _is_wanted(self, job: Job) -> bool:
         if job.exchange.is_closed:
@@ -192,7 +197,7 @@ class PassQueue:
                     self._forms, feed.contents, feed.shapes, strict=True
                 )
             }
-        rows = sum([job.feed.shapes[0][0] for job in jobs])
+        rows = sum([job.feed.rows for job in jobs])
         shapes = jobs[0].feed.shapes
         return {
             form.name: form.array(
@@ -250,34 +255,15 @@ class PassQueue:
             logger.error("pass failed: model=%s", self._name, exc_info=error)
         self.fail(jobs[0], refusal)
 
-    def _answer(self, jobs: list[Job], outputs: dict[str, Array]) -> None:
-        if len(jobs) == 1:
-            self._answer_one(jobs[0], outputs)
-            return
-        first = 0
-        for job in jobs:
-            last = first + job.feed.shapes[0][0]
-            self._answer_one(job, {name: array[first:last] for name, array in outputs.items()})
-            first = last
-
-    def _answer_one(self, job: Job, outputs: dict[str, Array]) -> None:
-        try:
-            job.answer(job, outputs)
-        except InputError as error:
-            self.fail(job, refusal_of(error))
-
     def _count(self, jobs: list[Job], started_s: float, ended_s: float) -> None:
-        tally, now_s = self.tally, self._timer()
-        read_s = queue_s = 0.0
-        for job in jobs:
-            tally.add(now_s - job.arrived_s)
-            read_s += job.read_s - job.arrived_s
-            queue_s += started_s - job.read_s
-        count = len(jobs)
+        tally, now_s, count = self.tally, self._timer(), len(jobs)
+        arrived_s = [job.arrived_s for job in jobs]
+        read_s = sum([job.read_s for job in jobs])
+        tally.add([now_s - moment_s for moment_s in arrived_s])
         tally.passes += 1
         tally.rows += sum([job.feed.rows for job in jobs])
-        tally.stage_s["read"] += read_s
-        tally.stage_s["queue"] += queue_s
+        tally.stage_s["read"] += read_s - sum(arrived_s)
+        tally.stage_s["queue"] += started_s * count - read_s
         tally.stage_s["run"] += (ended_s - started_s) * count
         tally.stage_s["write"] += (now_s - ended_s) * count
         tally.last_wall_s = self._resources.wall_s()

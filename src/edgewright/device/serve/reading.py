@@ -1,15 +1,18 @@
 """Bodies of infer requests to feeds of one model."""
 
+import types
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from edgewright.contract import Contract
-from edgewright.device.serve.tensors import Content, InputForm
+from edgewright.device.serve.tensors import PACK_ERRORS, Content, InputForm, Pack
 from edgewright.errors import InputError
 from edgewright.wire.v2 import InferInput, InferRequest, Parameters, split_request
 
 _US = 1e-6
+_KEPT_SHAPES = 64
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,20 +23,18 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     classes: int = 0
 
 
-class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that fits the contract's types and shapes; its values are not checked yet."""
+class Feed(msgspec.Struct, frozen=True):
+    """A request that fits the contract's types and shapes; its values are not checked yet.
+
+    `rows` is the size of the first input's first dimension.
+    """
 
     contents: tuple[Content, ...]
     shapes: tuple[tuple[int, ...], ...]
+    rows: int
     id: str | None = None
     wanted: tuple[Wanted, ...] | None = None
     timeout_s: float | None = None
-
-    @property
-    def rows(self) -> int:
-        """The size of the first dimension."""
-        shape = self.shapes[0]
-        return shape[0] if shape else 1
 
 
 class Reader:
@@ -42,8 +43,8 @@ class Reader:
     def __init__(self, contract: Contract) -> None:
         self.forms = tuple(InputForm(tensor) for tensor in contract.inputs)
         self._outputs = tuple(tensor.name for tensor in contract.outputs)
-        self._plain = _plain_decoder(self.forms)
-        self._known: dict[tuple[int, ...], int] = {}
+        self._decode_plain = _plain_decoder(self.forms[0]) if len(self.forms) == 1 else None
+        self._packers: dict[tuple[int, ...], Pack] = {}
 
     def read(self, body: bytes, header_bytes: int | None) -> Feed:
         """A request's feed.
@@ -51,37 +52,35 @@ class Reader:
         Raises:
             InputError: not a request for this model; the message names the field.
         """
-        if header_bytes is None and self._plain is not None:
-            try:
-                request = self._plain.decode(body)
-            except (msgspec.DecodeError, RecursionError):
-                pass  # nested, mixed or wrong data: read with care, and with exact errors
-            else:
-                return self._plain_feed(request)
+        if header_bytes is None and self._decode_plain is not None:
+            feed = self._plain_feed(body, self._decode_plain)
+            if feed is not None:
+                return feed
         return self._careful_feed(*split_request(body, header_bytes))
 
-    def _plain_feed(self, request: Any) -> Feed:
-        tensors = request.inputs
-        forms = self.forms
-        if len(forms) == 1 and len(tensors) == 1 and tensors[0].name == forms[0].name:
-            tensor, form = tensors[0], forms[0]
-            count = self._known.get(tensor.shape)
-            if count is None or tensor.datatype != form.datatype:
-                count = form.check_declared(tensor.datatype, tensor.shape)
-                if len(self._known) < 64:
-                    self._known[tensor.shape] = count
-            contents: tuple[Content, ...] = (form.pack(tensor.data, count),)
-            shapes = (tensor.shape,)
-        else:
-            ordered = self._ordered(tensors)
-            contents = tuple(
-                form.pack(tensor.data, form.check_declared(tensor.datatype, tensor.shape))
-                for form, tensor in zip(forms, ordered, strict=True)
-            )
-            shapes = tuple(tensor.shape for tensor in ordered)
-        if request.outputs is None and request.parameters is None:
-            return Feed(contents=contents, shapes=shapes, id=request.id)
-        return self._with_options(request, contents, shapes)
+    def _plain_feed(self, body: bytes, decode: Callable[[bytes], Any]) -> Feed | None:
+        """The feed of a request with flat data and no options; None leaves it, and every fault, to
+        the careful way.
+        """
+        try:
+            request = decode(body)
+            (tensor,) = request.inputs
+            shape = tensor.shape
+            pack = self._packers.get(shape) or self._packer(tensor)
+            content = pack(*tensor.data)
+        except (msgspec.DecodeError, RecursionError, ValueError, InputError, *PACK_ERRORS):
+            return None
+        form = self.forms[0]
+        if tensor.name != form.name or tensor.datatype != form.datatype:
+            return None
+        return Feed((content,), (shape,), shape[0] if shape else 1, request.id)
+
+    def _packer(self, tensor: Any) -> Pack:
+        form = self.forms[0]
+        pack = form.packer(form.check_declared(tensor.datatype, tensor.shape))
+        if len(self._packers) < _KEPT_SHAPES:
+            self._packers[tensor.shape] = pack
+        return pack
 
     def _careful_feed(self, request: InferRequest, binary: dict[str, memoryview]) -> Feed:
         contents: list[Content] = []
@@ -109,13 +108,8 @@ class Reader:
             wanted = tuple(Wanted(name=name, is_binary=True) for name in self._outputs)
         else:
             wanted = None
-        return Feed(
-            contents=contents,
-            shapes=shapes,
-            id=request.id,
-            wanted=wanted or None,
-            timeout_s=_timeout_s(parameters),
-        )
+        rows = shapes[0][0] if shapes[0] else 1
+        return Feed(contents, shapes, rows, request.id, wanted or None, _timeout_s(parameters))
 
     def _wanted(self, name: str, parameters: Parameters, *, is_binary: bool) -> Wanted:
         if name not in self._outputs:
@@ -161,18 +155,18 @@ def _content(
     return form.parse(tensor.data, count)
 
 
-def _plain_decoder(forms: tuple[InputForm, ...]) -> "msgspec.json.Decoder[Any] | None":
-    """A decoder of flat JSON data in one pass; None when the inputs are of several kinds."""
-    kinds = {form.element for form in forms}
-    if len(kinds) != 1:
+def _plain_decoder(form: InputForm) -> Callable[[bytes], Any] | None:
+    """Decodes requests for a single input of numbers that have flat data and no options."""
+    if form.is_string:
         return None
-    tensor = msgspec.defstruct(
+    data: Any = types.GenericAlias(list, (form.element,))
+    tensor: Any = msgspec.defstruct(
         "PlainInput",
         [
             ("name", str),
             ("shape", tuple[int, ...]),
             ("datatype", str),
-            ("data", list[kinds.pop()]),  # type: ignore[misc]  # chosen at run time
+            ("data", data),
             ("parameters", None, None),
         ],
         frozen=True,
@@ -180,14 +174,14 @@ def _plain_decoder(forms: tuple[InputForm, ...]) -> "msgspec.json.Decoder[Any] |
     request = msgspec.defstruct(
         "PlainRequest",
         [
-            ("inputs", tuple[tensor, ...]),  # type: ignore[valid-type]  # as above
+            ("inputs", tuple[tensor]),
             ("id", str | None, None),
-            ("parameters", Parameters | None, None),
-            ("outputs", InferRequest.__annotations__["outputs"], None),
+            ("parameters", None, None),
+            ("outputs", None, None),
         ],
         frozen=True,
     )
-    return msgspec.json.Decoder(request)
+    return msgspec.json.Decoder(request).decode
 
 
 def _flag(parameters: Parameters, name: str) -> bool:

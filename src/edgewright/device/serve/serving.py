@@ -34,7 +34,13 @@ class ServedModel:
         self.version = servable.version
         self.contract = servable.model.contract
         self.reader = Reader(self.contract)
-        self.queue = PassQueue(servable, plan, self.reader.forms, resources)
+        self.queue = PassQueue(
+            servable,
+            plan,
+            forms=self.reader.forms,
+            answer=self._answer_all,
+            resources=resources,
+        )
         self._writer = Writer(self.contract, name=self.name, version=self.version)
         self._admission = admission
         self._timer = resources.timer
@@ -49,9 +55,7 @@ class ServedModel:
             self.queue.tally.failed[refusal.reason] += 1
             refuse_as_v2(exchange, refusal)
             return
-        self.submit(
-            Job(exchange, feed, answer=self._answer, refuse=refuse_as_v2, arrived_s=arrived_s)
-        )
+        self.submit(Job(exchange, feed, arrived_s, refuse_as_v2))
 
     def submit(self, job: Job) -> None:
         """Let a request wait for its pass, unless there is no point."""
@@ -88,13 +92,45 @@ class ServedModel:
         job.deadline_s = job.arrived_s + timeout_s
         return None
 
+    def _answer_all(self, jobs: list[Job], outputs: Arrays) -> None:
+        bodies = None
+        if _are_plain(jobs):
+            bodies = self._writer.write_rows([job.feed for job in jobs], outputs)
+        if bodies is not None:
+            for job, body in zip(jobs, bodies, strict=True):
+                job.exchange.reply(_OK, body)
+        elif len(jobs) == 1:
+            self._answer(jobs[0], outputs)
+        else:
+            first = 0
+            for job in jobs:
+                last = first + job.feed.rows
+                self._answer(job, {name: array[first:last] for name, array in outputs.items()})
+                first = last
+
     def _answer(self, job: Job, outputs: Arrays) -> None:
-        body, header_bytes = self._writer.write(job.feed, outputs)
+        try:
+            if job.answer is not None:
+                job.answer(job.exchange, outputs)
+                return
+            body, header_bytes = self._writer.write(job.feed, outputs)
+        except InputError as error:
+            self.queue.fail(job, refusal_of(error))
+            return
         if header_bytes is None:
             job.exchange.reply(_OK, body)
         else:
             fields = {HEADER_LENGTH: str(header_bytes)}
             job.exchange.reply(preamble(200, BINARY_CONTENT, **fields), body)
+
+
+def _are_plain(jobs: list[Job]) -> bool:
+    """Whether all are of one row and want every output as JSON."""
+    for job in jobs:
+        feed = job.feed
+        if feed.rows != 1 or feed.wanted is not None or job.answer is not None:
+            return False
+    return True
 
 
 def refuse_as_v2(exchange: Exchange, refusal: RefusalError) -> None:

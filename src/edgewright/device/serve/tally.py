@@ -1,8 +1,9 @@
 """What a served model counts, and how it is told: statistics, quantiles, Prometheus text."""
 
-from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable
+
+import numpy as np
 
 LATENCY_BOUNDS_S = (
     50e-6,
@@ -34,30 +35,52 @@ class Tally:
         self.answered = 0
         self.rows = 0
         self.passes = 0
-        self.total_s = 0.0
         self.stage_s = dict.fromkeys(STAGES, 0.0)
         self.failed = Counter[str]()
-        self.buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self.recent_s: deque[float] = deque(maxlen=_RECENT)
         self.last_wall_s = 0.0
+        self._total_s = 0.0
+        self._buckets = np.zeros(len(LATENCY_BOUNDS_S) + 1, np.int64)
+        self._recent_s: deque[float] = deque(maxlen=_RECENT)
+        self._new_s: list[float] = []
 
-    def add(self, latency_s: float) -> None:
-        """A request was answered."""
-        self.answered += 1
-        self.total_s += latency_s
-        self.buckets[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
-        self.recent_s.append(latency_s)
+    def add(self, latencies_s: list[float]) -> None:
+        """Requests were answered."""
+        self.answered += len(latencies_s)
+        self._new_s += latencies_s
+        if len(self._new_s) >= _RECENT:
+            self._settle()
+
+    @property
+    def total_s(self) -> float:
+        """Time of all answered requests together."""
+        self._settle()
+        return self._total_s
+
+    @property
+    def buckets(self) -> list[int]:
+        """How many latencies fell between two bounds."""
+        self._settle()
+        return [int(count) for count in self._buckets]
+
+    def _settle(self) -> None:
+        """Sort new latencies into buckets, many at once."""
+        if self._new_s:
+            places = np.searchsorted(LATENCY_BOUNDS_S, self._new_s)
+            self._buckets += np.bincount(places, minlength=len(self._buckets))
+            self._total_s += sum(self._new_s)
+            self._recent_s.extend(self._new_s)
+            self._new_s.clear()
 
     def quantiles_ms(self, qs: Iterable[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
         """Quantiles of the latest requests, by name ("p95"); empty before the first one.
 
         >>> tally = Tally()
-        >>> for ms in range(1, 101):
-        ...     tally.add(ms / 1000)
+        >>> tally.add([ms / 1000 for ms in range(1, 101)])
         >>> tally.quantiles_ms([0.95])
         {'p95': 95.0}
         """
-        ordered = sorted(self.recent_s)
+        self._settle()
+        ordered = sorted(self._recent_s)
         if not ordered:
             return {}
         return {

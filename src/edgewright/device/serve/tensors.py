@@ -21,6 +21,11 @@ from edgewright.wire.v2 import DATATYPES, pack_strings, unpack_strings
 Content = bytes | memoryview | list[Any]
 """Raw little-endian elements; for strings their list."""
 
+Pack = Callable[..., bytes]
+"""Elements as arguments to raw bytes; raises one of `PACK_ERRORS`."""
+
+PACK_ERRORS = (struct.error, OverflowError)
+
 _ELEMENT: dict[str, type] = {"FP": float, "UI": int, "IN": int, "BO": bool, "BY": str}
 _STRUCT_CODE = {
     "BOOL": "?",
@@ -34,7 +39,7 @@ _STRUCT_CODE = {
     "FP64": "d",
 }
 _MAX_NESTING = 8
-_KEPT_SHAPES = 64
+_MAX_PACKED = 1 << 28
 
 
 class InputForm:
@@ -47,7 +52,6 @@ class InputForm:
         self.element = _ELEMENT[self.datatype[:2]]
         self.is_string = tensor.dtype == "string"
         self.dtype = np.dtype(object if self.is_string else tensor.dtype)
-        self._packers: dict[int, Callable[..., bytes]] = {}
         self._decoders = [msgspec.json.Decoder(kind) for kind in _nested_kinds(self.element)]
 
     def check_declared(self, datatype: str, shape: tuple[int, ...]) -> int:
@@ -81,18 +85,19 @@ class InputForm:
             )
         if self.is_string:
             return list(values)
-        pack = self._packers.get(count)
-        if pack is None:
-            pack = struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}").pack
-            if len(self._packers) < _KEPT_SHAPES:
-                self._packers[count] = pack
         try:
-            return pack(*values)
-        except (struct.error, OverflowError) as error:
+            return self.packer(count)(*values)
+        except PACK_ERRORS as error:
             raise InputError(
                 f"input {self.name!r} holds a value that {self.datatype} cannot: {error}",
                 hint="check sensor and unit",
             ) from error
+
+    def packer(self, count: int) -> Pack:
+        """Packs so many elements at once."""
+        if self.is_string or count > _MAX_PACKED:
+            raise InputError(f"input {self.name!r} has {count} elements")
+        return struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}").pack
 
     def parse(self, text: msgspec.Raw, count: int) -> Content:
         """JSON data, flat or nested.
@@ -156,6 +161,12 @@ class OutputForm:
         if self.is_string:
             return orjson.dumps([_text(item) for item in array.ravel().tolist()])
         return orjson.dumps(np.ascontiguousarray(array).ravel(), option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def rows_to_json(self, array: Array) -> list[bytes]:
+        """Each row of numbers as a flat JSON list, all by one call."""
+        flat = np.ascontiguousarray(array).reshape(len(array), -1)
+        text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+        return [b"[%b]" % row for row in text[2:-2].split(b"],[")]
 
     def to_binary(self, array: Array) -> bytes:
         """The data as raw little-endian bytes."""

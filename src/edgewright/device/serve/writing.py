@@ -10,38 +10,54 @@ from edgewright.device.serve.tensors import OutputForm
 from edgewright.errors import InputError
 from edgewright.wire.v2 import BINARY_SIZE, pack_strings
 
+_KEPT_TEMPLATES = 64
+
 
 class Writer:
     """Writes answers of one model and version."""
 
     def __init__(self, contract: Contract, *, name: str, version: str) -> None:
         self._forms = {tensor.name: OutputForm(tensor) for tensor in contract.outputs}
-        self._all = tuple(self._forms.values())
         self._labels = contract.labels
-        known = orjson.dumps({"model_name": name, "model_version": version})
-        self._head = known[:-1]
-        self._plain = [
-            (form, form.name, (b"," if place else b"") + form.head + b',"shape":[%b],"data":%b}')
-            for place, form in enumerate(self._all)
-        ]
-        self._plain_head = self._head + b',"outputs":['
+        self._head = orjson.dumps({"model_name": name, "model_version": version})[:-1]
+        self._has_strings = any(form.is_string for form in self._forms.values())
+        self._templates: dict[tuple[tuple[int, ...], ...], bytes] = {}
 
     def write(self, feed: Feed, outputs: Arrays) -> tuple[bytes, int | None]:
         """The body, and its JSON part's length when tensors follow it in binary."""
         if feed.wanted is not None:
             return self._write_wanted(feed, feed.wanted, outputs)
-        head = self._plain_head
-        if feed.id is not None:
-            head = b'%b,"id":%b,"outputs":[' % (self._head, orjson.dumps(feed.id))
-        return head + self._plain_outputs(outputs) + b"]}", None
+        template = self._template(tuple(outputs[name].shape for name in self._forms))
+        texts = [form.to_json(outputs[name]) for name, form in self._forms.items()]
+        return template % (_id_member(feed.id), *texts), None
 
-    def _plain_outputs(self, outputs: Arrays) -> bytes:
-        return b"".join(
-            [
-                text % (_shape_text(outputs[name].shape), form.to_json(outputs[name]))
-                for form, name, text in self._plain
-            ]
-        )
+    def write_rows(self, feeds: list[Feed], outputs: Arrays) -> list[bytes] | None:
+        """The bodies of requests that are one row each and want everything as JSON: all rows become
+        text at once. None where that cannot be done.
+        """
+        if self._has_strings:
+            return None
+        arrays = [outputs[name] for name in self._forms]
+        template = self._template(tuple((1, *array.shape[1:]) for array in arrays))
+        columns = [form.rows_to_json(outputs[name]) for name, form in self._forms.items()]
+        return [
+            template % (_id_member(feed.id), *texts)
+            for feed, *texts in zip(feeds, *columns, strict=True)
+        ]
+
+    def _template(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
+        """An answer with places for the id's member and for each output's data."""
+        template = self._templates.get(shapes)
+        if template is None:
+            outputs = b",".join(
+                b'%b,"shape":[%b],"data":%%b}'
+                % (form.head.replace(b"%", b"%%"), b",".join(b"%d" % size for size in shape))
+                for form, shape in zip(self._forms.values(), shapes, strict=True)
+            )
+            template = b'%b%%b,"outputs":[%b]}' % (self._head.replace(b"%", b"%%"), outputs)
+            if len(self._templates) < _KEPT_TEMPLATES:
+                self._templates[shapes] = template
+        return template
 
     def _write_wanted(
         self, feed: Feed, wanted: tuple[Wanted, ...], outputs: Arrays
@@ -57,8 +73,7 @@ class Writer:
             texts.append(text)
             if content is not None:
                 contents.append(content)
-        id_text = b"" if feed.id is None else b',"id":%b' % orjson.dumps(feed.id)
-        header = b'%b%b,"outputs":[%b]}' % (self._head, id_text, b",".join(texts))
+        header = b'%b%b,"outputs":[%b]}' % (self._head, _id_member(feed.id), b",".join(texts))
         if not contents:
             return header, None
         return b"".join([header, *contents]), len(header)
@@ -116,5 +131,5 @@ def _output(
     return orjson.dumps(described)[:-1] + b',"data":%b}' % form.to_json(array), None
 
 
-def _shape_text(shape: tuple[int, ...]) -> bytes:
-    return b",".join(b"%d" % size for size in shape)
+def _id_member(request_id: str | None) -> bytes:
+    return b"" if request_id is None else b',"id":%b' % orjson.dumps(request_id)

@@ -1,0 +1,356 @@
+"""`edgewright serve` as its users meet it: processes, real sockets, signals, bad neighbours."""
+
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgewright.bundle import unpack
+from edgewright.measure.procfs import read_process
+from edgewright.testing.bundles import MODEL, build_tiny, no_model, not_finite, wrong_output
+from edgewright.transports.http1 import Client
+
+pytestmark = pytest.mark.timeout(180)
+
+SERVE = [sys.executable, "-m", "edgewright", "serve"]
+INFER = f"/v2/models/{MODEL}/infer"
+BODY = json.dumps(
+    {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}]}
+).encode()
+
+
+class Served:
+    """A running `edgewright serve --json`."""
+
+    def __init__(self, *words: str | Path) -> None:
+        self.process = subprocess.Popen(
+            [*SERVE, *map(str, words), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1].decode()
+        self.document = json.loads(line)
+        self.address = str(self.document["address"])
+        self.port = int(self.address.rpartition(":")[2]) if "http" in self.address else 0
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Its exit code and what it said on stderr."""
+        self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said.decode()
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers on free ports and ends them after the test."""
+    running: list[Served] = []
+
+    def start(*words: str | Path, http: str | None = "127.0.0.1:0") -> Served:
+        running.append(Served(*words, *(["--http", http] if http else [])))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    build_tiny(tmp_path / "tiny.ewb")
+    return tmp_path / "tiny.ewb"
+
+
+def double_onnx(path: Path) -> Path:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])],
+        "double",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
+        str(path),
+    )
+    return path
+
+
+async def post(client: Client, path: str, body: bytes = BODY) -> tuple[int, Any]:
+    answer = await client.request("POST", path, body=body)
+    return answer.status, json.loads(answer.body)
+
+
+async def one_answer(served: Served, path: str = INFER, body: bytes = BODY) -> tuple[int, Any]:
+    async with Client(served.address) as client:
+        return await post(client, path, body)
+
+
+def test_bundle_unpacked_bundle_and_bare_model_are_served_together(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    build_tiny(tmp_path / "other.ewb", name="other", seed=4)
+    unpack(tmp_path / "other.ewb", tmp_path / "folder")
+    served = serve(bundle, tmp_path / "folder", double_onnx(tmp_path / "double.onnx"))
+    assert served.document["models"] == ["tiny 1", "other 1", "double 1"]
+
+    async def case() -> None:
+        async with Client(served.address) as client:
+            assert (await client.request("GET", "/readyz")).status == 200
+            assert (await post(client, INFER))[0] == 200
+            assert (await post(client, "/v2/models/other/infer"))[0] == 200
+            tensor = {"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, 2, 3, 4]}
+            body = json.dumps({"inputs": [tensor]}).encode()
+            status, document = await post(client, "/v2/models/double/infer", body)
+            assert (status, document["outputs"][0]["data"]) == (200, [2, 4, 6, 8])
+            config = await client.request("GET", "/v2/models/double/config")
+            assert json.loads(config.body)["parameters"]["signed"]["string_value"] == "false"
+
+    asyncio.run(case())
+    code, said = served.end()
+    assert code == 0
+    assert said.startswith("ready: tiny 1, other 1, double 1 on http://127.0.0.1:")
+
+
+def test_unix_socket_alone_is_enough_and_is_removed_at_the_end(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "serve.sock"
+    served = serve(bundle, "--uds", path, http=None)
+    assert served.document["addresses"] == [f"unix:{path}"]
+
+    async def case() -> None:
+        async with Client(uds=path) as client:
+            assert (await post(client, INFER))[0] == 200
+
+    asyncio.run(case())
+    assert served.end(signal.SIGINT)[0] == 130
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "complaint"),
+    [
+        (wrong_output, 6, "does not give its golden answers"),
+        (not_finite, 6, "NaN or infinity"),
+        (no_model, 2, "not an npz file"),
+    ],
+)
+def test_bad_model_is_never_served(tmp_path: Path, change: Any, code: int, complaint: str) -> None:
+    build_tiny(tmp_path / "bad.ewb", change=change)
+    assert_refused([str(tmp_path / "bad.ewb")], code, complaint)
+
+
+def test_wrong_command_lines_end_with_a_sentence_and_a_code(bundle: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.ewb"
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    (tmp_path / "model.txt").write_text("text")
+    assert_refused([], 2, "nothing to serve")
+    assert_refused([str(tmp_path / "absent.onnx")], 2, "no such file")
+    assert_refused([str(tmp_path / "model.txt")], 2, "unknown kind of model file")
+    assert_refused([str(damaged)], 5, "")
+    assert_refused([str(bundle), "--http", "nowhere"], 2, "HOST:PORT")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_refused([str(bundle), "--http", f"127.0.0.1:{port}"], 8, "in use")
+
+
+def assert_refused(words: list[str], code: int, complaint: str) -> None:
+    if "--http" not in words:
+        words = [*words, "--http", "127.0.0.1:0"]
+    done = subprocess.run([*SERVE, *words], capture_output=True, check=False, timeout=60)
+    said = done.stderr.decode()
+    assert done.returncode == code, said
+    assert said.startswith("error: ")
+    assert complaint in said
+    assert said.count("\n") == 1
+
+
+def test_swaps_under_load_lose_no_request_and_refuse_bad_bundles(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    admin = tmp_path / "admin"
+    build_tiny(tmp_path / "2.ewb", version="2")
+    build_tiny(tmp_path / "bad.ewb", version="3", change=wrong_output)
+    served = serve(bundle, "--admin", admin)
+    expected = {
+        version: asyncio.run(one_answer(serve(path)))[1]["outputs"][0]["data"]
+        for version, path in (("1", bundle), ("2", tmp_path / "2.ewb"))
+    }
+
+    async def swap() -> None:
+        load = f"/v2/repository/models/{MODEL}/load"
+        async with Client(uds=admin) as client:
+            for number in range(30):
+                path = str(tmp_path / "2.ewb" if number % 2 == 0 else bundle)
+                assert (await post(client, load, json.dumps({"path": path}).encode()))[0] == 200
+            bad = json.dumps({"path": str(tmp_path / "bad.ewb")}).encode()
+            status, document = await post(client, load, bad)
+            assert (status, "golden answers" in document["error"]) == (500, True)
+
+    async def ask(swapping: "asyncio.Task[None]") -> set[str]:
+        seen = set()
+        async with Client(served.address) as client:
+            while not swapping.done():
+                status, document = await post(client, INFER)
+                assert status == 200
+                data = document["outputs"][0]["data"]
+                assert data == pytest.approx(expected[document["model_version"]], abs=1e-5)
+                seen.add(document["model_version"])
+        return seen
+
+    async def case() -> None:
+        swapping = asyncio.create_task(swap())
+        seen = await asyncio.gather(*(ask(swapping) for _ in range(8)))
+        await swapping
+        assert set.union(*seen) == {"1", "2"}
+
+    asyncio.run(case())
+    assert served.end()[0] == 0
+
+
+def test_bad_neighbours_do_not_keep_others_from_their_answers(serve: Serve, bundle: Path) -> None:
+    served = serve(bundle)
+    chance = random.Random(5)
+    whole = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (
+        INFER.encode(),
+        len(BODY),
+        BODY,
+    )
+    assert asyncio.run(one_answer(served))[0] == 200
+    before = read_process(served.process.pid)
+
+    def misbehave(number: int) -> bytes:
+        kinds = (
+            chance.randbytes(200),
+            whole[: chance.randrange(1, len(whole))],
+            whole.replace(b"Content-Length: ", b"Content-Length: 9"),
+            whole.replace(b"Host: h\r\n", b"Host: h\r\nTransfer-Encoding: chunked\r\n"),
+            b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
+            whole * 20,
+            whole.replace(b'"FP32"', b'"\xff32"'),
+        )
+        return kinds[number % len(kinds)]
+
+    async def neighbour(number: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(misbehave(number))
+        with contextlib.suppress(OSError, TimeoutError):
+            await writer.drain()
+            async with asyncio.timeout(chance.random() * 0.02):
+                await reader.read(1)
+        writer.transport.abort()
+
+    async def case() -> None:
+        async with Client(served.address) as client:
+            for _ in range(10):
+                await asyncio.gather(*(neighbour(number) for number in range(50)))
+                assert (await post(client, INFER))[0] == 200
+            for _ in range(100):
+                page = (await client.request("GET", "/metrics")).body.decode()
+                if "edgewright_connections 1\n" in page:
+                    return
+                await asyncio.sleep(0.05)
+            pytest.fail(page)
+
+    asyncio.run(case())
+    after = read_process(served.process.pid)
+    assert (after.open_files or 0) <= (before.open_files or 0) + 1
+    assert after.memory_bytes - before.memory_bytes < 8 << 20
+    assert served.end() == (0, f"ready: tiny 1 on {served.address}\n")
+
+
+def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path) -> None:
+    served = serve(bundle)
+
+    async def case() -> list[int]:
+        async def ask() -> list[int]:
+            statuses = []
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            message = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (
+                INFER.encode(),
+                len(BODY),
+                BODY,
+            )
+            while True:
+                writer.write(message)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+                await reader.readexactly(length)
+                statuses.append(int(head.split()[1]))
+                if b"connection: close" in head:
+                    writer.close()
+                    return statuses
+
+        asking = [asyncio.create_task(ask()) for _ in range(8)]
+        await asyncio.sleep(0.3)
+        served.process.send_signal(signal.SIGTERM)
+        return [status for statuses in await asyncio.gather(*asking) for status in statuses]
+
+    statuses = asyncio.run(case())
+    assert len(statuses) > 8
+    assert set(statuses) == {200}
+    assert served.process.wait(30) == 0
+
+
+def test_server_starts_quickly_and_stays_small(serve: Serve, tmp_path: Path) -> None:
+    """The goals are 0.5 s and 65 MB on a quiet machine; this one may be shared."""
+    model = double_onnx(tmp_path / "double.onnx")
+    started_s = time.monotonic()
+    served = serve(model)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    status, _ = asyncio.run(one_answer(served, "/v2/models/double/infer", body))
+    assert status == 200
+    assert time.monotonic() - started_s < 5
+    assert read_process(served.process.pid).memory_bytes < 100e6
+
+
+def test_answers_are_exact_in_json_and_binary(serve: Serve, bundle: Path) -> None:
+    served = serve(bundle)
+
+    async def case() -> None:
+        generator = np.random.default_rng(3)
+        async with Client(served.address) as client:
+            rows = generator.uniform(-1, 1, (5, 4)).astype(np.float32)
+            shape = {"name": "x", "datatype": "FP32", "shape": [5, 4]}
+            in_json = json.dumps({"inputs": [{**shape, "data": rows.tolist()}]}).encode()
+            _, document = await post(client, INFER, in_json)
+            text = json.dumps(
+                {
+                    "inputs": [{**shape, "parameters": {"binary_data_size": rows.nbytes}}],
+                    "parameters": {"binary_data_output": True},
+                }
+            ).encode()
+            answer = await client.request(
+                "POST",
+                INFER,
+                headers={"inference-header-content-length": str(len(text))},
+                body=text + rows.tobytes(),
+            )
+            length = int(answer.headers["inference-header-content-length"])
+            binary = np.frombuffer(answer.body[length:], np.float32)
+            assert answer.headers["content-type"] == "application/octet-stream"
+            assert binary.tolist() == np.float32(document["outputs"][0]["data"]).tolist()
+
+    asyncio.run(case())
