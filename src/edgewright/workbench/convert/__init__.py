@@ -18,6 +18,8 @@ room's other files do not.
     True
 """
 
+from edgewright.workbench.convert.converting import convert
+from edgewright.workbench.convert.formats import FORMATS, Format, check_available, find_format
 from edgewright.workbench.convert.gates import check_file
 from edgewright.workbench.convert.onnx_file import (
     cleaned,
@@ -32,9 +34,14 @@ from edgewright.workbench.convert.onnx_file import (
 from edgewright.workbench.convert.record import ExportRecord
 
 __all__ = [
+    "FORMATS",
     "ExportRecord",
+    "Format",
+    "check_available",
     "check_file",
     "cleaned",
+    "convert",
+    "find_format",
     "input_names",
     "onnx_bytes",
     "opset_of",

@@ -6,7 +6,6 @@ before a byte reaches the disk.
 """
 
 import contextlib
-import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from edgewright.errors import InputError
 from edgewright.runtimes.base import Array
+from edgewright.workbench.convert._quiet import quiet
 from edgewright.workbench.convert.gates import check_file
 from edgewright.workbench.convert.onnx_file import (
     cleaned,
@@ -30,7 +30,7 @@ from edgewright.workbench.convert.record import ExportRecord, record_of
 
 OPSET = 20
 BATCH_AXIS = "batch"
-_EXPORTER_LOG = logging.getLogger("torch.onnx._internal.exporter._registration")
+_EXPORTER_LOG = "torch.onnx._internal.exporter._registration"
 
 
 def export_onnx(
@@ -109,7 +109,7 @@ def _in_evaluation(module: torch.nn.Module) -> Iterator[None]:
 @contextlib.contextmanager
 def _translated(module: torch.nn.Module) -> Iterator[None]:
     try:
-        with warnings.catch_warnings(), _quiet(_EXPORTER_LOG):
+        with warnings.catch_warnings(), quiet(_EXPORTER_LOG):
             warnings.simplefilter("ignore")
             yield
     except (torch.onnx.OnnxExporterError, RuntimeError, TypeError) as error:
@@ -118,17 +118,6 @@ def _translated(module: torch.nn.Module) -> Iterator[None]:
             f"torch cannot export {type(module).__name__} as ONNX: {reason}",
             hint="try torch.export.export(module, example) alone; it names the line at fault",
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """The exporter warns of every optional package that is not installed."""
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _name_batch_axis(model: onnx.ModelProto) -> None:
