@@ -14,7 +14,7 @@ import onnxruntime as ort
 
 from edgewright._fs import read_limited
 from edgewright.errors import DeviceError, InputError
-from edgewright.runtimes.base import Array, Availability, EngineTensor, checked_feeds
+from edgewright.runtimes.base import Array, Availability, EngineTensor, compile_feeds
 
 MODEL_LIMIT_BYTES = 2 << 30
 
@@ -63,17 +63,18 @@ class OnnxSession:
         self.inputs = tuple(_tensor(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor(node) for node in session.get_outputs())
         self._names = [tensor.name for tensor in self.outputs]
+        self._checked = compile_feeds(self.inputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One pass; see `Session.run`."""
-        checked = checked_feeds(feeds, self.inputs)
+        checked = self._checked(feeds)
         try:
             results = self._session.run(self._names, checked)
         except Exception as error:
             raise DeviceError(
                 f"onnxruntime failed: {_first_line(error)}", hint="verify the model on this device"
             ) from error
-        return dict(zip(self._names, (np.asarray(result) for result in results), strict=True))
+        return dict(zip(self._names, map(np.asarray, results), strict=True))
 
     def close(self) -> None:
         """Let go of the model's memory."""
