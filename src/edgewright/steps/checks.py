@@ -78,6 +78,28 @@ def select_outputs(contract: Contract, arrays: Mapping[str, Array]) -> dict[str,
     return outputs
 
 
+def compile_outputs(contract: Contract) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """`select_outputs` for one contract: arrays that are as promised pass with a look at each."""
+    promised = [
+        (tensor.name, None if tensor.dtype == "string" else np.dtype(tensor.dtype), tensor.shape)
+        for tensor in contract.outputs
+    ]
+
+    def select(arrays: Mapping[str, Array]) -> dict[str, Array]:
+        outputs: dict[str, Array] = {}
+        for name, dtype, shape in promised:
+            array = arrays.get(name)
+            if array is None or array.dtype is not dtype or len(array.shape) != len(shape):
+                return select_outputs(contract, arrays)
+            for declared, actual in zip(shape, array.shape, strict=True):
+                if actual != declared and not isinstance(declared, str):
+                    return select_outputs(contract, arrays)
+            outputs[name] = array
+        return outputs
+
+    return select
+
+
 def _wrong_names(names: list[str], arrays: Mapping[str, Array]) -> InputError:
     missing = [name for name in names if name not in arrays]
     superfluous = sorted(set(arrays) - set(names))

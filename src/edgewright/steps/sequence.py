@@ -23,7 +23,7 @@ from edgewright.contract import (
 )
 from edgewright.errors import DeviceError, InputError
 from edgewright.steps.arrays import Array
-from edgewright.steps.checks import select_outputs
+from edgewright.steps.checks import compile_outputs
 from edgewright.steps.image import channel_order, crop, resize
 from edgewright.steps.scores import argmax, label, mask, nms, softmax, threshold
 from edgewright.steps.timeseries import normalise, resample, window
@@ -84,13 +84,16 @@ def compile_preprocess(contract: Contract) -> Sequence:
 def compile_postprocess(contract: Contract) -> Sequence:
     """`postprocess` for one contract."""
     run = _sequence(contract.postprocess, contract.labels)
+    select = compile_outputs(contract)
+    if not contract.postprocess:
+        return select
 
     def run_and_select(outputs: Arrays) -> dict[str, Array]:
         try:
             results = run(outputs)
         except InputError as error:
             raise DeviceError(f"postprocessing failed: {error.message}", hint=error.hint) from error
-        return select_outputs(contract, results)
+        return select(results)
 
     return run_and_select
 
