@@ -81,18 +81,19 @@ def result(out: Path) -> dict[str, object]:
     return {key: value for key, value in record.items() if key != "seconds"}
 
 
+@pytest.mark.timeout(600)
 def test_a_run_that_is_killed_twice_ends_with_the_same_numbers(
     archive: Path, tmp_path: Path
 ) -> None:
     with start(archive, tmp_path / "whole", "new") as whole:
-        whole.communicate(timeout=100)
+        whole.communicate(timeout=250)
     assert whole.returncode == 0
     killed = tmp_path / "killed"
     kill_at_line(start(archive, killed, "new"), line=9, delay_s=0.003)
     assert not (killed / "run.json").exists()
     kill_at_line(start(archive, killed, "resume"), line=7, delay_s=0.0)
     with start(archive, killed, "resume") as last:
-        last.communicate(timeout=100)
+        last.communicate(timeout=250)
     assert last.returncode == 0
     assert result(killed) == result(tmp_path / "whole")
     assert (killed / "model.pt").read_bytes() == (tmp_path / "whole" / "model.pt").read_bytes()

@@ -85,7 +85,7 @@ def _check_recording(recording: Recording, dataset: Dataset) -> Iterator[Finding
             recording=recording.name,
             count=len(recording),
         )
-    absent: _Bools = ~np.isfinite(recording.samples).any(axis=0)
+    absent: _Bools = np.logical_not(np.isfinite(recording.samples).any(axis=0))
     is_partial = 0 < absent.sum() < len(absent)
     for position, channel in enumerate(dataset.channels):
         if is_partial and absent[position]:
