@@ -11,6 +11,7 @@ code.
     `-- ResourceError         8   the operator of this machine: disk, permission, port,
     memory
 
+Exit code 9 belongs to no error: `validate` ends with it when its measurement is not sound.
 A message says what, which one, expected and got, and the next thing to try. It never holds a
 secret.
 

@@ -1,4 +1,4 @@
-"""A project, walked: the library's entry points behind `edgewright init` and `edgewright run`."""
+"""A project, walked: the library's entry point behind `edgewright run` and `edgewright train`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,6 @@ from edgewright.errors import InputError
 from edgewright.workbench.pipeline.budgets import TimeBudget, keep_budgets
 from edgewright.workbench.pipeline.manifests import FinishedStage
 from edgewright.workbench.pipeline.project import read_project
-from edgewright.workbench.pipeline.scaffold import write_project
 from edgewright.workbench.pipeline.stage import Walk, Watcher, walk_stages
 from edgewright.workbench.pipeline.stages import STAGE_NAMES, Plan, plan_stages, publish_outputs
 from edgewright.workbench.recipes import find_recipe
@@ -46,21 +45,6 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageSummary, ...]
     budgets: tuple[TimeBudget, ...]
     bundle: str = ""
-
-
-def init_project(folder: Path, recipe: str, *, source: str = "", epochs: int = 30) -> list[Path]:
-    """Write a new project; returns the files written.
-
-    Raises:
-        InputError: no such recipe, or the folder holds something.
-    """
-    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in folder.resolve().name)
-    if not name or not name[0].isalnum():
-        raise InputError(
-            f"{folder.name!r} gives no project name", hint="begin with a letter or digit"
-        )
-    values = {"name": name, "source": source or "seglearn", "epochs": str(epochs)}
-    return list(write_project(folder, recipe, values))
 
 
 def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) -> RunSummary:

@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "train",
         "Train the project's model, and test it on people that it never saw.",
     ),
-    "trust": ("trust", "trust", "Follow a TUF repository."),
+    "trust": ("trust", "trust", "Keep an image repository with offline keys, or follow one."),
     "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),
     "validate": ("validate", "validate", "Decide whether a served model may go out."),
 }
@@ -89,7 +89,7 @@ def root(*, verbose: bool) -> None:
 
     Exit codes: 0 ok, 2 wrong input or usage, 3 something is not installed, 4 the other side did not
     answer, 5 not trusted, 6 the device failed, 7 a measured limit was missed, 8 this machine lacks
-    disk, permission or a port, 130 interrupted.
+    disk, permission or a port, 9 a measurement is not sound (validate), 130 interrupted.
     """
     logging.basicConfig(
         level=logging.WARNING if verbose else logging.ERROR,

@@ -22,7 +22,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--data", default="", help="Path of your recordings; the recipe's own set if absent.")
 def init(folder: Path, *, recipe: str, data: str) -> None:
     """Write a new project that a person can read."""
-    from edgewright.chain.project import init_project
+    from edgewright.chain.new_project import init_project
 
     for path in init_project(folder, recipe, source=str(Path(data).resolve()) if data else ""):
         click.echo(folder / path)

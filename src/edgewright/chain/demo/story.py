@@ -24,8 +24,9 @@ from edgewright.chain.demo.places import (
 from edgewright.chain.demo.report import write_page
 from edgewright.chain.demo.sabotage import damage, rebuild, scramble
 from edgewright.chain.demo.traffic import Traffic, Witness
+from edgewright.chain.new_project import init_project
 from edgewright.chain.processes import Child
-from edgewright.chain.project import RunOrder, RunSummary, init_project, run_project
+from edgewright.chain.project import RunOrder, RunSummary, run_project
 from edgewright.chain.validation import ValidationOrder, run_validation
 from edgewright.clock import Clock, SystemClock, iso
 from edgewright.errors import InputError, TrustError

@@ -3,6 +3,7 @@
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
 from edgewright.workbench.convert import convert
+from edgewright.workbench.convert.formats import find_format
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT
 from edgewright.workbench.pipeline.stages.plan import Plan
@@ -10,7 +11,7 @@ from edgewright.workbench.pipeline.stages.plan import Plan
 
 def convert_stage(plan: Plan) -> Stage:
     """The stage, bound to a project."""
-    formats = plan.project.convert.formats
+    formats = tuple(find_format(name).name for name in plan.project.convert.formats)
 
     def run(workshop: Workshop) -> Facts:
         workshop.tell(0.0, f"to {', '.join(formats)}")
