@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from edgewright.chain.fleet import open_fleet, trust
+from edgewright.testing.bundles import MODEL, build_tiny, wrong_output
 from edgewright.testing.fleet import SIGNER, ScriptedDevice, release_file
 from edgewright.transports.http1 import Client
 
-EDGEWRIGHT = [sys.executable, "-c", "from edgewright.cli import main; main()"]
+pytestmark = pytest.mark.timeout(240)
+
+EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
 QUICK = ["--soak", "0", "--deadline", "60", "--reached", "100"]
 
 
@@ -111,8 +114,10 @@ async def rollout_of(fleet: Fleet, number: int) -> dict[str, Any]:
     return json.loads(answer.body)
 
 
-async def ended(fleet: Fleet, number: int, *statuses: str) -> dict[str, Any]:
-    async with asyncio.timeout(40):
+async def ended(
+    fleet: Fleet, number: int, *statuses: str, within_s: float = 40.0
+) -> dict[str, Any]:
+    async with asyncio.timeout(within_s):
         while True:
             facts = await rollout_of(fleet, number)
             if facts["status"] in statuses:
@@ -188,7 +193,7 @@ def test_a_killed_fleet_goes_on_where_it_was(fleet: Fleet) -> None:
         await enrol(fleet, *devices)
         async with living(fleet, *devices):
             await command(fleet, "rollout", "start", "tiny@1", "--waves", "1,2,100%", *QUICK)
-            for _ in range(3):
+            for _ in range(2):
                 await asyncio.sleep(0.3)
                 await asyncio.to_thread(fleet.stop, signal.SIGKILL)
                 await asyncio.to_thread(fleet.start)
@@ -231,6 +236,58 @@ def test_a_person_aborts_through_the_api_and_devices_go_back(fleet: Fleet) -> No
         assert [device.installed for device in devices] == [["1", "2", "1"]] * 2
 
     asyncio.run(story())
+
+
+@contextlib.contextmanager
+def real_agents(fleet: Fleet, folder: Path, *names: str) -> Iterator[None]:
+    """Agents as a device runs them, enrolled and following the fleet."""
+    token = fleet.run("device", "token", "--uses", str(len(names)))["token"]
+    running = []
+    with (folder / "agents.log").open("wb") as log:
+        for name in names:
+            agent = [*EDGEWRIGHT, "agent"]
+            home = ["--home", str(folder / name)]
+            subprocess.run(
+                [*agent, "enroll", fleet.devices, "--token", token, "--device", name, *home],
+                check=True,
+                capture_output=True,
+            )
+            settings = 'serve_http = "127.0.0.1:0"\nprobation_s = 0.2\n'
+            (folder / name / "agent.toml").write_text(settings)
+            running.append(subprocess.Popen([*agent, "run", *home], stdout=log, stderr=log))
+        try:
+            yield
+        finally:
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.wait(timeout=30)
+
+
+def test_real_agents_take_a_good_release_and_refuse_a_wrong_one(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    for version, change in (("11", None), ("12", wrong_output)):
+        build_tiny(tmp_path / f"{version}.ewb", version=version, change=change)
+        fleet.run("release", "publish", str(tmp_path / f"{version}.ewb"))
+
+    async def story() -> None:
+        await command(fleet, "rollout", "start", f"{MODEL}@11", "--waves", "1,100%", *QUICK)
+        good = await ended(fleet, 1, "done", "aborted", "paused", within_s=100)
+        assert good["status"] == "done", good
+        await command(fleet, "rollout", "start", f"{MODEL}@12", "--waves", "1,100%", *QUICK)
+        bad = await ended(fleet, 2, "done", "aborted", "paused", within_s=100)
+        assert bad["status"] == "aborted", bad
+        by_name = {member["device"]: member for member in bad["members"]}
+        assert by_name["a1"]["standing"] == "failed"
+        assert "probe" in by_name["a1"]["reason"]
+        assert by_name["a2"]["standing"] == "waiting"
+
+    with real_agents(fleet, tmp_path, "a1", "a2"):
+        asyncio.run(story())
+        for name in ("a1", "a2"):
+            (model,) = fleet.run("device", "show", name)["models"]
+            assert (model["running_version"], model["desired_version"]) == ("11", "11")
 
 
 def test_a_revoked_device_is_refused_within_its_poll(fleet: Fleet) -> None:

@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
+
 from edgewright.chain.fleet import open_fleet
 from edgewright.fleet.listening import parse_loopback
 from edgewright.fleet.office import Office
@@ -32,5 +34,8 @@ def serve(home: Path, *, listen: str, devices: str, ready: Callable[[Ready], Non
             loop.add_signal_handler(number, stop.set)
         await serve_office(office, people=people_at, devices=devices_at, ready=ready, stop=stop)
 
-    with open_fleet(home, create=True) as office:
-        asyncio.run(run(office))
+    with (
+        open_fleet(home, create=True) as office,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run(office))

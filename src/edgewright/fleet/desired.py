@@ -77,14 +77,18 @@ def encoded(desired: Desired) -> tuple[bytes, str]:
     return body, f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def _awaits(*standings: str, statuses: tuple[str, ...] = ()) -> Exists:
+def _awaits(standing: str, *statuses: str) -> Exists:
+    """Whether a rollout in one of these statuses has the device in this standing.
+
+    Comparisons instead of IN, whose list would be expanded anew at every poll.
+    """
     members, rollouts = schema.members, schema.rollouts
     query = select(members.c.device).where(
-        members.c.device == schema.devices.c.name, members.c.standing.in_(standings)
+        members.c.device == schema.devices.c.name, members.c.standing == standing
     )
     if statuses:
         query = query.join(rollouts, rollouts.c.id == members.c.rollout)
-        query = query.where(rollouts.c.status.in_(statuses))
+        query = query.where(or_(*(rollouts.c.status == status for status in statuses)))
     return exists(query)
 
 
@@ -93,7 +97,7 @@ _QUERY = (
     select(
         schema.devices.c.name,
         schema.devices.c.enrolment,
-        _awaits("pending", statuses=("running", "trailing")).label("is_pending"),
+        _awaits("pending", "running", "trailing").label("is_pending"),
         _awaits("ordered").label("is_ordered"),
         schema.assignments.c.model,
         schema.assignments.c.bundle_id,
