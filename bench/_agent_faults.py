@@ -132,8 +132,9 @@ def _unsound(rig: Rig, home: Path, *, is_settled: bool) -> list[str]:
 
 def _leftovers(home: Home, slots: frozenset[str]) -> list[str]:
     root = home.root
-    allowed = {"identity.json", "trust.json", "lock", "journal.log", "outbox.log", "slots"}
-    found = [path.name for path in root.iterdir() if path.name not in {*allowed, "downloads"}]
+    logs = {"journal.log", "outbox.log", "numbers.log"}
+    allowed = {"identity.json", "trust.json", "lock", "slots", "downloads", *logs}
+    found = [path.name for path in root.iterdir() if path.name not in allowed]
     downloads = [str(p.relative_to(root)) for p in home.downloads.glob("*")]
     in_slots = [p.name for p in (home.slots / MODEL).iterdir() if p.name not in {*slots, "current"}]
     hidden = [str(path.relative_to(root)) for path in root.rglob(".tmp-*")]

@@ -44,6 +44,19 @@ def test_a_child_that_misbehaves_is_a_refusal_with_the_reason(tmp_path: Path, co
     assert MISBEHAVIOUR[code] in report.reason
 
 
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_child_that_somebody_else_kills_has_no_verdict(tmp_path: Path, name: str) -> None:
+    report = run(f"import os, signal; os.kill(os.getpid(), signal.{name})", tmp_path)
+    assert (report.passed, report.was_killed) == (False, True)
+
+
+def test_only_a_signal_from_outside_counts_as_killed(tmp_path: Path) -> None:
+    crashed = run("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", tmp_path)
+    hung = run("import time; time.sleep(60)", tmp_path, timeout_s=0.2)
+    assert not crashed.was_killed
+    assert not hung.was_killed
+
+
 def test_a_child_that_hangs_is_killed_in_time(tmp_path: Path) -> None:
     started_s = time.monotonic()
     report = run("import time; time.sleep(60)", tmp_path, timeout_s=0.5)

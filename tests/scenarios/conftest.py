@@ -14,6 +14,7 @@ from edgewright.device.agent import (
     Home,
     Identity,
     Journal,
+    Numbers,
     Outbox,
     PinnedKeys,
     Policy,
@@ -56,7 +57,9 @@ class Device:
     def start(self) -> Agent:
         """An agent that finds what the last one left on disk."""
         journal = Journal(Log(self.home.journal_path))
-        recorder = Recorder(journal, Outbox(Log(self.home.outbox_path), "d1"))
+        numbers = Numbers(Log(self.home.numbers_path))
+        outbox = Outbox(Log(self.home.outbox_path), numbers, device="d1")
+        recorder = Recorder(journal, outbox)
         trust = PinnedKeys(self.home.trusted_keys())
         tools = Tools(
             write=recorder.write,
@@ -104,7 +107,8 @@ class Device:
 
     def files(self) -> list[str]:
         """Every file and link of the home but the logs."""
-        kept = {"journal.log", "outbox.log", "identity.json", "trust.json", "lock"}
+        logs = {"journal.log", "outbox.log", "numbers.log"}
+        kept = {*logs, "identity.json", "trust.json", "lock"}
         found = (p for p in self.home.root.rglob("*") if p.is_symlink() or not p.is_dir())
         names = (str(path.relative_to(self.home.root)) for path in found)
         return sorted(name for name in names if name not in kept)

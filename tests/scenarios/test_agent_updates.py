@@ -98,6 +98,37 @@ def test_a_failed_probe_keeps_the_old_model_and_says_why(device: Any, play: Any)
     assert "activate" not in device.states()[9:]
 
 
+def killed_first(device: Any, times: int) -> None:
+    """Let the probe be killed that many times before it gives a verdict."""
+    killed = ProbeReport(passed=False, reason="died by SIGKILL", was_killed=True)
+
+    def look(_: Path) -> None:
+        is_killed = len(device.probe.folders) - first <= times
+        device.probe.report = killed if is_killed else ProbeReport(passed=True)
+
+    first = len(device.probe.folders)
+    device.probe.on_run = look
+
+
+def test_a_probe_that_was_killed_from_outside_runs_again(device: Any, play: Any) -> None:
+    play(device.install("1"))
+    killed_first(device, 2)
+    bundle = play(device.install("2"))
+    assert device.current == bundle
+    assert device.progress().bad == ()
+    assert device.states().count("probe") == 1 + 3
+
+
+def test_a_release_whose_probe_is_always_killed_is_given_up(device: Any, play: Any) -> None:
+    good = play(device.install("1"))
+    killed_first(device, 99)
+    with pytest.raises(DeviceError, match="SIGKILL"):
+        play(device.install("2"))
+    assert device.current == good
+    assert "SIGKILL" in device.progress().bad[0].reason
+    assert len(device.probe.folders) == 1 + 3
+
+
 def test_a_bundle_the_server_cannot_load_is_rolled_back(device: Any, play: Any) -> None:
     good = play(device.install("1"))
     path = device.bundle("2")

@@ -25,6 +25,7 @@ from edgewright.device.agent import (
     Identity,
     Journal,
     NoServer,
+    Numbers,
     Offload,
     Order,
     Outbox,
@@ -167,7 +168,9 @@ def build_agent(
     """An agent on a home whose lock is held."""
     settings, identity = home.settings(), home.identity()
     journal = Journal(Log(home.journal_path))
-    recorder = Recorder(journal, Outbox(Log(home.outbox_path), identity.device))
+    numbers = Numbers(Log(home.numbers_path))
+    outbox = Outbox(Log(home.outbox_path), numbers, device=identity.device)
+    recorder = Recorder(journal, outbox)
     limits = ProbeLimits(timeout_s=settings.probe_timeout_s, memory_mb=settings.probe_memory_mb)
     tools = Tools(
         write=recorder.write,

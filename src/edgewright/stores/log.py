@@ -119,6 +119,10 @@ class Log:
         self._entries.append(Entry(sequence, payload))
         return sequence
 
+    def skip_to(self, sequence: int) -> None:
+        """Leave numbers out: the next line carries at least this one."""
+        self._last_sequence = max(self._last_sequence, sequence - 1)
+
     def trim(self, *, before: int) -> None:
         """Forget the lines whose number is below `before`, as one step."""
         kept = [entry for entry in self._entries if entry.sequence >= before]

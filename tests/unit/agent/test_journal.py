@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.device.agent import Journal, Outbox, Progress, Recorder, State
+from edgewright.device.agent import Journal, Numbers, Outbox, Progress, Recorder, State
 from edgewright.device.agent.journal import KEEP, TRIM_AT
 from edgewright.device.agent.progress import Release
 from edgewright.errors import InputError
@@ -16,7 +16,9 @@ def step(number: int, *, model: str = "m", state: State = State.PROBE) -> Progre
 
 def recorder(folder: Path) -> Recorder:
     journal = Journal(Log(folder / "journal.log"))
-    return Recorder(journal, Outbox(Log(folder / "outbox.log"), "d1"))
+    return Recorder(
+        journal, Outbox(Log(folder / "outbox.log"), Numbers(Log(folder / "n")), device="d1")
+    )
 
 
 def test_the_newest_line_of_a_model_is_where_it_stands(tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_numbers_of_records_go_on_after_a_start(tmp_path: Path) -> None:
 
 
 def test_an_outbox_that_nobody_empties_stays_bounded(tmp_path: Path) -> None:
-    outbox = Outbox(Log(tmp_path / "o"), "d1")
+    outbox = Outbox(Log(tmp_path / "o"), Numbers(Log(tmp_path / "n")), device="d1")
     journal = Journal(Log(tmp_path / "j"))
     line = journal.write(step(1))
     for _ in range(2100):

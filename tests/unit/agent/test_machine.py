@@ -92,6 +92,11 @@ def test_a_cut_never_moves_an_update_forward(state: State) -> None:
     assert order.index(row.resumes_at) <= order.index(state)
 
 
+def test_a_probe_that_was_killed_can_only_run_again() -> None:
+    killed = [(state, after) for state, event, after in edges() if event is Event.KILLED]
+    assert killed == [(State.PROBE, State.PROBE)]
+
+
 def test_an_event_that_cannot_be_is_a_defect() -> None:
     with pytest.raises(KeyError):
         next_state(State.IDLE, Event.PASSED)

@@ -154,3 +154,12 @@ def test_an_append_starts_on_a_line_of_its_own_after_one_that_failed_half_way(pa
         os.fsync(file.fileno())
     log.append(b"next")
     assert payloads(path.read_bytes()) == [b"good", b"next"]
+
+
+def test_numbers_that_are_skipped_are_never_given_out(path: Path) -> None:
+    log = Log(path)
+    log.append(b"one")
+    log.skip_to(50)
+    log.skip_to(7)
+    assert (log.next_sequence, log.append(b"two")) == (50, 50)
+    assert [entry.sequence for entry in Log(path).entries] == [1, 50]

@@ -14,6 +14,7 @@ The home folder:
     lock              held by the one agent that may write here
     journal.log       every step of every update, one fsynced line each
     outbox.log        telemetry that the fleet has not taken yet
+    numbers.log       which record numbers were given out, should the outbox be lost
     downloads/        <sha256 of file>.part while it arrives, .ewb when it is whole
     slots/<model>/    <bundle_id>/ unpacked bundles, `current` -> the active one
     agent.sock        orders to the agent that runs;  admin.sock, server.log: the server's
@@ -35,6 +36,7 @@ from edgewright.device.agent.fleet_client import FleetClient
 from edgewright.device.agent.home import Home, Identity, Settings
 from edgewright.device.agent.journal import Journal
 from edgewright.device.agent.machine import TABLE, Event, State, next_state
+from edgewright.device.agent.numbers import Numbers
 from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import (
@@ -68,6 +70,7 @@ __all__ = [
     "Identity",
     "Journal",
     "NoServer",
+    "Numbers",
     "Offload",
     "Order",
     "Outbox",

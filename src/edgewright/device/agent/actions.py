@@ -13,7 +13,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import open_bundle
 from edgewright.clock import Clock
-from edgewright.device.agent.machine import TABLE, Event, State
+from edgewright.device.agent.machine import CRASH_LIMIT, TABLE, Event, State
 from edgewright.device.agent.ports import Fleet, Offload, Probe, Server, Trust
 from edgewright.device.agent.probation import ProbationLimits, judge
 from edgewright.device.agent.progress import Outcome, Progress, Release
@@ -21,6 +21,7 @@ from edgewright.device.agent.slots import Slots
 from edgewright.errors import DeviceError, ResourceError, TransportError, TrustError
 
 SAMPLES = 60
+KILLED_PAUSE_S = 10.0
 
 T = TypeVar("T")
 
@@ -156,7 +157,13 @@ class Actions:
         return Outcome(event=Event.DONE, reason="written and read back")
 
     async def _probe(self, progress: Progress, release: Release) -> Outcome:
+        killed = progress.tries.get(State.PROBE, 0)
+        if progress.event == Event.KILLED:
+            await self._tools.clock.sleep(KILLED_PAUSE_S * killed)
         report = await self._tools.probe.run(await self._verified(release))
+        if report.was_killed and killed + 1 < CRASH_LIMIT:
+            reason = f"{report.reason} ({killed + 1} of {CRASH_LIMIT}, it runs again)"
+            return Outcome(event=Event.KILLED, reason=reason)
         if not report.passed:
             raise DeviceError(f"probe: {report.reason}", hint="the old model stays")
         return Outcome(event=Event.PASSED, reason=report.reason)

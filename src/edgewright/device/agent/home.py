@@ -73,6 +73,10 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "outbox.log"
 
     @property
+    def numbers_path(self) -> Path:
+        return self.root / "numbers.log"
+
+    @property
     def slots(self) -> Path:
         return self.root / "slots"
 

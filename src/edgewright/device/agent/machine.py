@@ -2,7 +2,8 @@
 
 Pure. A row says how long a state may take, where each event leads, where a restarted agent resumes
 when it was cut off in that state, and where it goes after the third cut without progress (the
-release is marked bad then). Every state except `idle` takes CANCELLED and TIMED_OUT.
+release is marked bad then). Every state except `idle` takes CANCELLED and TIMED_OUT. A probe whose
+process was killed from outside (memory ran short, an operator) runs again: KILLED leads back to it.
 
       idle -> check -> download -> verify -> stage -> probe -> shadow -> activate -> probation
                                                                            |            |
@@ -41,7 +42,9 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What ended a state. REFUSED blames the release, FAILED blames the circumstances."""
+    """What ended a state. REFUSED blames the release, FAILED blames the circumstances, KILLED
+    cannot tell yet.
+    """
 
     DUE = "due"
     ORDERED_BACK = "ordered_back"
@@ -55,6 +58,7 @@ class Event(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+    KILLED = "killed"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +135,7 @@ TABLE: Mapping[State, Row] = MappingProxyType(
         _S.PROBE: _row(
             900,
             passed=_S.SHADOW,
+            killed=_S.PROBE,
             refused=_S.IDLE,
             failed=_S.IDLE,
             cancelled=_S.IDLE,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from edgewright.device.agent.journal import Line
+from edgewright.device.agent.numbers import Numbers
 from edgewright.errors import InputError
 from edgewright.stores import Log
 from edgewright.telemetry import Record, UpdateRecord
@@ -29,10 +30,14 @@ _decoder = msgspec.json.Decoder(_Kept)
 
 
 class Outbox:
-    """The records of one device, numbered without a gap."""
+    """The records of one device, numbered without a gap as long as the disk loses nothing; after a
+    loss the numbers go on above all that were ever used.
+    """
 
-    def __init__(self, log: Log, device: str) -> None:
+    def __init__(self, log: Log, numbers: Numbers, *, device: str) -> None:
         self._log = log
+        self._numbers = numbers
+        log.skip_to(numbers.first_free(log))
         self._device = device
         self._sent = 0
 
@@ -42,6 +47,7 @@ class Outbox:
 
     def add(self, make: Callable[[str, int], Record], *, journal: int = 0) -> None:
         """Keep one record, made with this device's name and the record's number."""
+        self._numbers.reserve(self._log.next_sequence)
         record = make(self._device, self._log.next_sequence)
         self._log.append(_encoder.encode(_Kept(record=record, journal=journal)))
         if len(self._log.entries) > KEEP:

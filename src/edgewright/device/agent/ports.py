@@ -33,7 +33,9 @@ class Trust(Protocol):
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the self-test of a bundle measured, and why it failed if it did."""
+    """What the self-test of a bundle measured, and why it failed if it did. `was_killed` says that
+    a signal from outside ended it, so that nothing was learnt.
+    """
 
     passed: bool
     reason: str = ""
@@ -42,6 +44,7 @@ class ProbeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
     memory_mb: float | None = None
+    was_killed: bool = False
     schema_version: int = 1
 
 

@@ -21,6 +21,7 @@ MIB = 1 << 20
 WATCH_S = 0.05
 OUTPUT_LIMIT_BYTES = 64 * 1024
 ADDRESS_SPACE_FACTOR = 8
+FOREIGN_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 _decoder = msgspec.json.Decoder(ProbeReport)
 
@@ -98,6 +99,7 @@ class ProcessProbe:
         return ProbeReport(
             passed=False,
             reason=f"the probe's process {how} without a verdict: {last_words or 'no message'}",
+            was_killed=-return_code in FOREIGN_SIGNALS,
         )
 
 

@@ -219,7 +219,7 @@ def _tries_after(progress: Progress, event: Event) -> Mapping[State, int]:
     others = {state: n for state, n in progress.tries.items() if state is not progress.state}
     count = progress.tries.get(progress.state, 0)
     match event:
-        case Event.TIMED_OUT:
+        case Event.TIMED_OUT | Event.KILLED:
             return others | {progress.state: count + 1}
         case Event.FAILED if count:
             return others | {progress.state: count}
