@@ -252,6 +252,10 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         signed = (self.root, self.timestamp, self.snapshot, self.targets.get(TOP))
         return {role.type: role.version for role in signed if role}
 
+    def listed(self) -> tuple[str, ...]:
+        """The names of the targets in all roles that were taken in, sorted."""
+        return tuple(sorted({name for role in self.targets.values() for name in role.targets}))
+
     def _snapshot_meta(self) -> MetaFile:
         _require_order(not self.targets, "snapshot", "targets")
         if self.timestamp is None:

@@ -111,12 +111,16 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         """One of its hashes, to name what belongs to this content."""
         return next(iter(self.hashes.values()))
 
-    def url_path(self, *, has_prefix: bool) -> str:
-        """Where a repository keeps it; with its hash before its name where snapshots are
+    def served_name(self, *, has_prefix: bool) -> str:
+        """Where a repository keeps it: with its hash before its name where snapshots are
         consistent (TUF specification 5.7.3).
         """
         folder, slash, base = self.name.rpartition("/")
-        return quote(f"{folder}{slash}{self.digest}.{base}" if has_prefix else self.name)
+        return f"{folder}{slash}{self.digest}.{base}" if has_prefix else self.name
+
+    def url_path(self, *, has_prefix: bool) -> str:
+        """The same, below a URL."""
+        return quote(self.served_name(has_prefix=has_prefix))
 
 
 class ContentCheck:
