@@ -9,9 +9,9 @@ _BODY = (
     b'{"model_name":"mlp-16","model_version":"1","outputs":[{"name":"y","datatype":"FP32",'
     b'"shape":[1,4],"data":[0.2042245,-0.20562582,-0.02156131,-0.1696931]}]}'
 )
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-    % (len(_BODY), _BODY)
+_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+    len(_BODY),
+    _BODY,
 )
 
 
