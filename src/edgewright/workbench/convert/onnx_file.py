@@ -46,7 +46,7 @@ def parse_onnx(content: bytes, *, source: str) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model, full_check=False)
     except (onnx.checker.ValidationError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise _not_onnx(source, f"the ONNX checker says: {reason}") from error
     return model
 
@@ -66,12 +66,14 @@ def write_onnx(model: onnx.ModelProto, path: Path) -> bytes:
 
 def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy without what the engine never reads: notes of the exporter (they hold source paths),
-    unused weights, stale intermediate shapes.
+    unused weights, stale intermediate shapes. Nodes stand in the order of execution, as the format
+    demands; quantisers append theirs at the end.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _strip_notes(copy)
     _drop_unused_initializers(copy.graph)
+    _sort_nodes(copy.graph)
     del copy.graph.value_info[:]
     return copy
 
@@ -152,6 +154,40 @@ def _strip_notes(model: onnx.ModelProto) -> None:
         for node in function.node:
             node.doc_string = ""
             del node.metadata_props[:]
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Every node after those it reads from; nodes that could stand anywhere keep their order."""
+    made = {name for node in graph.node for name in node.output}
+    waiting = list(graph.node)
+    ready: set[str] = set()
+    ordered: list[onnx.NodeProto] = []
+    while waiting:
+        later = []
+        for node in waiting:
+            if all(name in ready for name in _reads(node) if name in made):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                later.append(node)
+        if len(later) == len(waiting):
+            return
+        waiting = later
+    copies = [onnx.NodeProto() for _ in ordered]
+    for copy, node in zip(copies, ordered, strict=True):
+        copy.CopyFrom(node)
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """What a node reads, inside its control-flow graphs too."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for below in inner.node:
+                names |= _reads(below)
+    return names
 
 
 def _drop_unused_initializers(graph: onnx.GraphProto) -> None:

@@ -22,11 +22,14 @@ from edgewright.workbench.optimize.catalogue import (
 )
 from edgewright.workbench.optimize.optimizing import optimize
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
+from edgewright.workbench.optimize.recommending import Advice, Needs, recommend_targets
 from edgewright.workbench.optimize.report import Candidate, OptimizeReport, Split
 
 __all__ = [
+    "Advice",
     "Candidate",
     "CatalogueTarget",
+    "Needs",
     "OptimizeOptions",
     "OptimizeReport",
     "Progress",
@@ -35,4 +38,5 @@ __all__ = [
     "find_target",
     "optimize",
     "packaged_targets",
+    "recommend_targets",
 ]

@@ -37,10 +37,41 @@ class CatalogueTarget(Target, frozen=True, kw_only=True, forbid_unknown_fields=T
     cores: int = 1
     ghz: float = 0.0
     instructions: tuple[str, ...] = ()
+    accelerator_tops: float = 0.0
+    memory_kb: int = 0
+    flash_kb: int = 0
     power_w: tuple[float, float] | None = None
     connectivity: tuple[str, ...] = ()
     price_usd: PriceClass = ""
     notes: str = ""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Main memory; microcontrollers say it in kilobytes."""
+        return self.memory_mb * 2**20 or self.memory_kb * 2**10
+
+    @property
+    def memory_text(self) -> str:
+        """As people read it."""
+        return f"{self.memory_mb} MB" if self.memory_mb else f"{self.memory_kb} kB"
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Everything that is known, for a table."""
+        power = "" if self.power_w is None else f"{self.power_w[0]:g} to {self.power_w[1]:g} W"
+        return (
+            ("device", self.summary),
+            ("architecture", self.architecture),
+            ("cpu", self.cpu),
+            ("instructions", " ".join(self.instructions)),
+            ("memory", self.memory_text),
+            ("accelerator", self.accelerator),
+            ("power", power),
+            ("connectivity", ", ".join(self.connectivity)),
+            ("formats", ", ".join(self.formats)),
+            ("price, USD", self.price_usd),
+            ("source", self.source),
+            ("notes", self.notes),
+        )
 
 
 class _TargetsFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

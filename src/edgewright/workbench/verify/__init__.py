@@ -24,17 +24,28 @@ from edgewright.workbench.verify.metric import (
     choose_metric,
     pick_answer,
 )
-from edgewright.workbench.verify.parity import EXACT, LOSSY, STRICT, ParityOrder, verify
+from edgewright.workbench.verify.parity import (
+    EXACT,
+    LOSSY,
+    STRICT,
+    Answer,
+    Locate,
+    ParityOrder,
+    verify,
+)
 from edgewright.workbench.verify.report import Case, Divergence, MetricChange, ParityReport
 from edgewright.workbench.verify.rows import check_arrays, row_count, run_rows
+from edgewright.workbench.verify.stages import locate_in_stages
 
 __all__ = [
     "EXACT",
     "LOSSY",
     "STRICT",
     "Accuracy",
+    "Answer",
     "Case",
     "Divergence",
+    "Locate",
     "MeanIou",
     "MetricChange",
     "ParityOrder",
@@ -44,6 +55,7 @@ __all__ = [
     "check_arrays",
     "choose_metric",
     "edge_inputs",
+    "locate_in_stages",
     "pick_answer",
     "row_count",
     "run_rows",

@@ -111,12 +111,20 @@ def _missing(
     return tuple(node_name(other) for other in region if not paired & set(other.output))
 
 
+def is_lossy_file(path: Path) -> bool:
+    """Whether an ONNX file computes in integers somewhere, or stores rounded weights."""
+    return _is_lossy(_load(path))
+
+
 def _load(path: Path) -> onnx.ModelProto:
     return onnx.load_model_from_string(_fs.read_limited(path, limit_bytes=LIMIT_BYTES))
 
 
 def _is_lossy(model: onnx.ModelProto) -> bool:
-    return any(node.op_type in _LOSSY_OPERATORS for node in model.graph.node)
+    if any(node.op_type in _LOSSY_OPERATORS for node in model.graph.node):
+        return True
+    rounded = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16}
+    return any(tensor.data_type in rounded for tensor in model.graph.initializer)
 
 
 def _inner_values(

@@ -83,3 +83,14 @@ def test_cleaning_removes_notes_and_unused_weights_only() -> None:
     assert not clean.graph.initializer
     assert [node.op_type for node in clean.graph.node] == ["Relu"]
     assert model.doc_string, "the given model is left as it was"
+
+
+def test_cleaning_puts_nodes_into_the_order_of_execution() -> None:
+    model = relu_model()
+    second = helper.make_node("Neg", ["y"], ["z"], name="second")
+    model.graph.node.insert(0, second)
+    model.graph.output[0].name = "z"
+    with pytest.raises(InputError, match="topologically sorted"):
+        parse_onnx(onnx_bytes(model), source="m.onnx")
+    clean = parse_onnx(onnx_bytes(cleaned(model)), source="m.onnx")
+    assert [node.name for node in clean.graph.node] == ["only", "second"]

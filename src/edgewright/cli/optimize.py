@@ -1,0 +1,110 @@
+"""`edgewright optimize`: the best variant of a model, proven on held-out data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._progress import progress_bar
+
+if TYPE_CHECKING:
+    from edgewright.workbench.optimize import Candidate, OptimizeReport
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("model", type=_FILE)
+@click.option("--calib", type=_FILE, required=True, help="Typical inputs (.npz), for ranges.")
+@click.option("--eval", "evaluation", type=_FILE, required=True, help="Inputs, y, group (.npz).")
+@click.option("--max-drop", type=float, required=True, help="Points the metric may lose.")
+@click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
+@click.option("--target", help="A kind of device, see `edgewright targets list`.")
+@click.option(
+    "--objective",
+    type=click.Choice(["latency", "size", "energy"]),
+    default="latency",
+    show_default=True,
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and rounds.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--exhaustive", is_flag=True, help="Measure everything in full; slow.")
+@click.option("--out", type=_FILE, required=True, help="Folder for the best file and the report.")
+@json_option
+def optimize(  # one command line, one parameter for each flag
+    *,
+    model: Path,
+    calib: Path,
+    evaluation: Path,
+    max_drop: float,
+    metric: str | None,
+    target: str | None,
+    objective: Literal["latency", "size", "energy"],
+    seed: int,
+    threads: int,
+    exhaustive: bool,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Find the best variant of MODEL that keeps its accuracy budget.
+
+    Each npz holds one array per model input, rows are samples; --eval also holds `y` and, if known,
+    `group` (the person or site of each sample). The 95 % bound on the drop comes from samples that
+    selected nothing. A search that was stopped goes on when it is called again.
+    """
+    from edgewright.chain.engines import engine_for_format
+    from edgewright.workbench.optimize import OptimizeOptions
+    from edgewright.workbench.optimize import optimize as search
+
+    options = OptimizeOptions(
+        max_drop=max_drop,
+        metric=metric,
+        target=target,
+        objective=objective,
+        seed=seed,
+        threads=threads,
+        exhaustive=exhaustive,
+    )
+    with progress_bar() as bar:
+        bar.begin("optimize")
+        report = search(
+            model,
+            calib,
+            evaluation,
+            options,
+            out,
+            runtimes={"onnx": engine_for_format("onnx")},
+            on_progress=lambda at: bar.move(at.done / at.total, at.text),
+        )
+    if as_json:
+        print_json("optimize-report", report)
+        return
+    _show(report, out)
+
+
+def _show(report: "OptimizeReport", out: Path) -> None:
+    columns = ("variant", "kB", report.metric, "drop", "bound", "p50/fp32", "verdict", "why")
+    print_table("", columns, [_row(candidate) for candidate in report.candidates])
+    say(report.verdict)
+    for note in report.notes:
+        say(f"note: {note}")
+    say(f"{out / report.best_file}, {out / 'report.html'}, {out / 'report.json'}")
+
+
+def _row(candidate: "Candidate") -> tuple[str, ...]:
+    size = candidate.size_bytes
+    return (
+        candidate.recipe,
+        "" if size is None else f"{size / 1000:.1f}",
+        _number(candidate.metric, 2),
+        _number(candidate.metric_drop, 2),
+        _number(candidate.metric_drop_upper, 2),
+        _number(candidate.latency_ratio, 3),
+        candidate.verdict,
+        candidate.reason,
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from edgewright.errors import InputError
+from edgewright.workbench.optimize import all_targets, find_target, packaged_targets
+from edgewright.workbench.optimize.catalogue import parse_targets
+from edgewright.workbench.optimize.recommending import ModelSize, Needs, advise
+
+ASKED_FOR = {
+    "rpi4", "rpi5", "rpi5-hailo8", "rpi5-hailo8l", "jetson-nano", "jetson-orin-nano",
+    "jetson-orin-nx", "coral-dev-board", "coral-usb", "intel-ncs2", "intel-nuc", "x86-avx2",
+    "x86-avx512", "ethos-u55", "ethos-u85", "esp32-s3", "arduino-nano33", "arduino-portenta-h7",
+    "aurix-tc4x", "android-phone", "iphone", "aws-inf2", "kria-kv260",
+}  # fmt: skip
+
+
+def test_the_catalogue_knows_the_devices_people_ask_for() -> None:
+    names = [target.name for target in packaged_targets()]
+    assert set(names) >= ASKED_FOR
+    assert len(names) == len(set(names))
+
+
+def test_every_target_names_its_source_memory_and_formats() -> None:
+    for target in packaged_targets():
+        assert target.source, target.name
+        assert target.memory_bytes > 0, target.name
+        assert target.formats, target.name
+        assert dict(target.rows())["formats"], target.name
+
+
+def test_an_unknown_target_suggests_a_known_one() -> None:
+    with pytest.raises(InputError, match="did you mean 'rpi5'"):
+        find_target("rpi6", packaged_targets())
+
+
+MINE = b"""
+[[targets]]
+name = "%s"
+summary = "Our board"
+architecture = "aarch64"
+cpu = "2x Cortex-A35"
+memory_mb = 512
+formats = ["onnx"]
+source = "our own data sheet"
+"""
+
+
+def test_files_add_targets_and_replace_packaged_ones(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(MINE % b"our-board" + MINE % b"rpi4")
+    known = all_targets([path])
+    assert find_target("our-board", known).memory_mb == 512
+    assert find_target("rpi4", known).summary == "Our board"
+    assert len(known) == len(packaged_targets()) + 1
+
+
+def test_an_unknown_key_in_a_file_is_named() -> None:
+    with pytest.raises(InputError, match="did you mean 'memory_mb'"):
+        parse_targets((MINE % b"a").replace(b"memory_mb", b"memory_md"), source="mine.toml")
+
+
+TCN = ModelSize(macs=42_000_000, parameters=442_000, largest_activation=25_600)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "word"),
+    [
+        ("arduino-nano33", Needs(), "the device has 256 kB"),
+        ("esp32-s3", Needs(p95_ms=20), "20 ms are allowed"),
+        ("intel-nuc", Needs(power_w=10), "10 W are allowed"),
+        ("jetson-orin-nx", Needs(max_price_usd=100), "100 USD are allowed"),
+        ("rpi5", Needs(memory_mb=10), "10 MB are allowed"),
+    ],
+)
+def test_a_target_that_does_not_suit_says_which_limit_it_breaks(
+    name: str, needs: Needs, word: str
+) -> None:
+    advice = advise(find_target(name, packaged_targets()), TCN, needs)
+    assert not advice.suits
+    assert any(word in reason for reason in advice.reasons)
+
+
+def test_a_target_that_suits_says_how_fast_it_may_be() -> None:
+    advice = advise(find_target("rpi5", packaged_targets()), TCN, Needs(p95_ms=50, power_w=15))
+    assert advice.suits
+    assert advice.latency_ms
+    assert advice.latency_ms.low
+    assert advice.latency_ms.high
+    assert advice.latency_ms.low < advice.latency_ms.value < advice.latency_ms.high < 50
+    assert "measure there" in advice.reasons[0]

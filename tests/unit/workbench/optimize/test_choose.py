@@ -1,0 +1,86 @@
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from edgewright.evidence import Interval
+from edgewright.workbench.optimize.bound import Drop
+from edgewright.workbench.optimize.choose import (
+    by_objective,
+    loses_to,
+    not_faster,
+    rejected_for_bound,
+    rejected_for_drop,
+    rejected_for_speed,
+)
+from edgewright.workbench.optimize.options import Objective
+from edgewright.workbench.optimize.trial import Trial
+
+
+def trial(name: str, ratio: float, drop: float, size: int = 100, energy: float = 1.0) -> Trial:
+    value = SimpleNamespace(
+        name=name,
+        ratio=Interval(ratio, ratio, ratio),
+        drop=Drop(90.0, drop, drop),
+        size_bytes=size,
+        energy_ratio=energy,
+    )
+    return cast("Trial", value)
+
+
+TRIALS = [
+    trial("fast", 0.40, 0.3, size=300, energy=0.9),
+    trial("nearly as fast", 0.41, 0.1, size=301, energy=0.3),
+    trial("small", 0.90, 0.0, size=100, energy=0.8),
+]
+
+
+@pytest.mark.parametrize(
+    ("objective", "order"),
+    [
+        ("latency", ["nearly as fast", "fast", "small"]),
+        ("size", ["small", "fast", "nearly as fast"]),
+        ("energy", ["nearly as fast", "small", "fast"]),
+    ],
+)
+def test_the_objective_orders_and_near_ties_go_to_the_better_runner_up(
+    objective: Objective, order: list[str]
+) -> None:
+    assert [one.name for one in by_objective(TRIALS, objective)] == order
+
+
+@pytest.mark.parametrize(
+    ("ratio", "is_out"),
+    [
+        (Interval(1.4, 1.3, 1.5), True),
+        (Interval(1.1, 0.9, 1.3), False),
+        (Interval(0.5, 0.4, 0.6), False),
+        (Interval(1.4, None, None), False),
+    ],
+)
+def test_only_what_is_slower_beyond_doubt_leaves_early(ratio: Interval, *, is_out: bool) -> None:
+    assert bool(rejected_for_speed(ratio)) == is_out
+
+
+def test_a_finalist_must_be_faster_beyond_doubt() -> None:
+    assert not not_faster(Interval(0.9, 0.85, 0.95), "latency")
+    assert "not shown to be faster" in not_faster(Interval(0.99, 0.9, 1.05), "latency")
+    assert "slower" in not_faster(Interval(1.01, 0.9, 1.1), "size")
+    assert not not_faster(Interval(0.99, 0.9, 1.05), "size")
+
+
+def test_drops_are_judged_with_their_numbers() -> None:
+    assert not rejected_for_drop(Drop(90, 0.5, 0.9), 0.5, rows=300, where="select")
+    assert "0.60 points on 300 select samples" in rejected_for_drop(
+        Drop(90, 0.6, 0.9), 0.5, rows=300, where="select"
+    )
+    assert not rejected_for_bound(Drop(90, 0.1, 0.5), 0.5, rows=300, least=0.2)
+    reason = rejected_for_bound(Drop(90, 0.0, 0.9), 0.5, rows=100, least=0.9)
+    assert "100 samples cannot prove less than 0.90" in reason
+
+
+def test_a_loser_is_told_by_how_much() -> None:
+    assert (
+        loses_to(TRIALS[2], TRIALS[0], "latency") == "p50 over fp32 is 0.9, the chosen one has 0.4"
+    )
+    assert "not better" in loses_to(TRIALS[1], TRIALS[0], "latency")
