@@ -17,6 +17,11 @@ from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "agent": ("agent", "agent", "Enrol a device, follow its fleet, apply bundles, go back."),
     "bundle": ("bundle", "bundle", "Build, show, verify, compare and sign bundles."),
+    "convert": (
+        "convert",
+        "convert",
+        "Write MODEL in other engine formats, each file checked and compared to it.",
+    ),
     "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
     "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
     "doctor": (
@@ -29,7 +34,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "fleet",
         "Serve a fleet, say whose signatures it trusts, read its audit log.",
     ),
+    "improve": ("improve", "improve", "Pick samples that are worth a label."),
     "init": ("project", "init", "Write a new project that a person can read."),
+    "optimize": (
+        "optimize",
+        "optimize",
+        "Find the best variant of MODEL that keeps its accuracy budget.",
+    ),
     "release": ("release", "release", "Publish bundles, list releases, show where one came from."),
     "rollout": (
         "rollout",
@@ -38,6 +49,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
     "serve": ("serve", "serve", "Serve models: bundles (.ewb or unpacked) and bare engine files."),
+    "targets": (
+        "targets",
+        "targets",
+        "List kinds of devices, show one, recommend some for a model.",
+    ),
     "train": (
         "train",
         "train",
@@ -46,6 +62,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "trust": ("trust", "trust", "Keep an image repository with offline keys, or follow one."),
     "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),
     "validate": ("validate", "validate", "Decide whether a served model may go out."),
+    "verify": (
+        "verify",
+        "verify",
+        "Compare CANDIDATE to REFERENCE on golden data and on edge inputs.",
+    ),
 }
 
 
