@@ -28,7 +28,7 @@ from edgewright.device.agent import (
 from edgewright.stores import Log
 from edgewright.testing import FakeClock, MemorySigner
 from edgewright.testing.bundles import MODEL, build_tiny
-from edgewright.testing.device import FakeProbe, FakeServer, inline
+from edgewright.testing.device import FakeProbe, FakeReplay, FakeServer, inline
 from edgewright.testing.fleet_port import FakeFleet
 from edgewright.trust import TrustedKeys
 
@@ -46,6 +46,7 @@ class Device:
         self.probe = FakeProbe()
         self.server = FakeServer()
         self.fleet = FakeFleet()
+        self.replay: FakeReplay | None = None
         self.clock = FakeClock()
         self.deadlines_s: dict[State, float] = {}
         self.disk_budget_mb = 64.0
@@ -72,6 +73,7 @@ class Device:
             downloads=self.home.downloads,
             policy=Policy(probation_s=self.probation_s, deadlines_s=self.deadlines_s),
             fleet=self.fleet,
+            replay=self.replay,
         )
         self.agent = Agent(self.home, recorder, tools)
         return self.agent

@@ -33,6 +33,7 @@ from edgewright.device.agent import (
     Policy,
     ProbeLimits,
     ProcessProbe,
+    ProcessReplay,
     Progress,
     Recorder,
     Server,
@@ -51,6 +52,7 @@ from edgewright.trust import PublicKey, TrustedKeys
 from edgewright.wire.device_api import EnrollReply, EnrollRequest
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
+REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
 STDIN_LIMIT_BYTES = 2 << 30
 CHUNK_BYTES = 1 << 20
 
@@ -186,6 +188,7 @@ def build_agent(
             probation_error_rate=settings.probation_error_rate,
         ),
         fleet=fleet,
+        replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
     )
     return Agent(home, recorder, tools)
 
@@ -280,7 +283,7 @@ async def _fleet(home: Home) -> AsyncIterator[FleetClient | None]:
 def _server_order(home: Home, settings: Settings) -> ServerOrder:
     command = [sys.executable, "-m", "edgewright", "serve", "--http", settings.serve_http]
     return ServerOrder(
-        command=(*command, "--admin", str(home.admin_socket)),
+        command=(*command, "--uds", str(home.serve_socket), "--admin", str(home.admin_socket)),
         admin=home.admin_socket,
         log=home.server_log,
     )

@@ -116,14 +116,14 @@ def _one_row(model: LoadedModel, golden: Golden) -> dict[str, Array]:
     return {name: a[:1] if name in batched else a for name, a in golden.inputs.items()}
 
 
-def _die_with_parent() -> None:
-    """Linux: a probe must not outlive an agent that was killed."""
+def die_with_parent() -> None:
+    """Linux: a child must not outlive an agent that was killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
     """Print the verdict on the folder that the command line names."""
-    _die_with_parent()
+    die_with_parent()
     report = probe(Path(sys.argv[1]))
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 

@@ -1,10 +1,13 @@
-"""Fakes of what the agent needs on a device: a probe with a set verdict, a server in memory."""
+"""Fakes of what the agent needs on a device: a probe with a set verdict, a server in memory, golden
+answers as told.
+"""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edgewright.device.agent.ports import ProbeReport, ServingSample
+from edgewright.device.agent.ports import Answer, ProbeReport, ServingSample
 from edgewright.errors import DeviceError
 
 T = TypeVar("T")
@@ -53,3 +56,25 @@ class FakeServer:
 
     async def sample(self, model: str) -> ServingSample:
         return self.samples.pop(0) if len(self.samples) > 1 else self.samples[0]
+
+
+class FakeReplay:
+    """Gives the answers of `told[bundle id]`, the last one again and again; a bundle that nothing
+    was told of answers in 10 ms. An error that was told is raised.
+    """
+
+    def __init__(self) -> None:
+        self.told: dict[str, Sequence[Answer | Exception]] = {}
+        self.asked: list[str] = []
+
+    async def answers(
+        self, model: str, folder: Path, *, pace_s: float
+    ) -> AsyncGenerator[Answer, None]:
+        self.asked.append(folder.name)
+        told = list(self.told.get(folder.name, [Answer(latency_ms=10.0)]))
+        while True:
+            answer = told.pop(0) if len(told) > 1 else told[0]
+            await asyncio.sleep(0)
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer

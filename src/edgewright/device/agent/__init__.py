@@ -17,7 +17,8 @@ The home folder:
     numbers.log       which record numbers were given out, should the outbox be lost
     downloads/        <sha256 of file>.part while it arrives, .ewb when it is whole
     slots/<model>/    <bundle_id>/ unpacked bundles, `current` -> the active one
-    agent.sock        orders to the agent that runs;  admin.sock, server.log: the server's
+    agent.sock        orders to the agent that runs
+    admin.sock, serve.sock, server.log    the server's: orders, requests on this device, words
 
 Invariants: `current` changes by rename only, to a slot that was verified just before; a bundle is
 committed only after its probe passed; the last good bundle is never marked bad and its slot never
@@ -40,17 +41,20 @@ from edgewright.device.agent.numbers import Numbers
 from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import (
+    Answer,
     Fleet,
     Offload,
     Probe,
     ProbeReport,
+    Replay,
     Server,
     ServingSample,
     Trust,
 )
 from edgewright.device.agent.probe import ProbeLimits, ProcessProbe
-from edgewright.device.agent.progress import Outcome, Progress, Release
+from edgewright.device.agent.progress import Baseline, Outcome, Progress, Release
 from edgewright.device.agent.recorder import Recorder
+from edgewright.device.agent.replay import ProcessReplay
 from edgewright.device.agent.reporter import Reporter
 from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
 from edgewright.device.agent.slots import Slots
@@ -61,6 +65,8 @@ __all__ = [
     "TABLE",
     "Agent",
     "AgentStatus",
+    "Answer",
+    "Baseline",
     "Control",
     "Daemon",
     "Event",
@@ -81,9 +87,11 @@ __all__ = [
     "ProbeLimits",
     "ProbeReport",
     "ProcessProbe",
+    "ProcessReplay",
     "Progress",
     "Recorder",
     "Release",
+    "Replay",
     "Reporter",
     "Server",
     "ServerOrder",

@@ -3,7 +3,9 @@
 Every action may be repeated: a cut can come at any point of it, and the next start does it again.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -14,14 +16,15 @@ from edgewright import _fs
 from edgewright.bundle import open_bundle
 from edgewright.clock import Clock
 from edgewright.device.agent.machine import CRASH_LIMIT, TABLE, Event, State
-from edgewright.device.agent.ports import Fleet, Offload, Probe, Server, Trust
-from edgewright.device.agent.probation import ProbationLimits, judge
+from edgewright.device.agent.ports import Answer, Fleet, Offload, Probe, Replay, Server, Trust
+from edgewright.device.agent.probation import ProbationLimits, Watch, baseline_of, judge
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
 from edgewright.errors import DeviceError, ResourceError, TransportError, TrustError
 
 SAMPLES = 60
 KILLED_PAUSE_S = 10.0
+BASELINE_ANSWERS = 60
 
 T = TypeVar("T")
 
@@ -39,7 +42,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything an update works with. `write` keeps a step for good before it returns."""
+    """Everything an update works with. `write` keeps a step for good before it returns. Without a
+    `replay` a probation sees the live traffic alone.
+    """
 
     write: Callable[[Progress], None]
     slots: Slots
@@ -51,6 +56,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     downloads: Path
     policy: Policy
     fleet: Fleet | None = None
+    replay: Replay | None = None
 
 
 Action = Callable[[Progress, Release], Awaitable[Outcome]]
@@ -169,7 +175,32 @@ class Actions:
         return Outcome(event=Event.PASSED, reason=report.reason)
 
     async def _shadow(self, progress: Progress, release: Release) -> Outcome:
-        return Outcome(event=Event.SKIPPED, reason="shadow is off on this device")
+        """Requests are not mirrored; the old model's figures are taken, for the probation."""
+        tools, reason = self._tools, "shadow is off on this device"
+        if not tools.server.is_on or tools.replay is None or not progress.good:
+            return Outcome(event=Event.SKIPPED, reason=reason)
+        answers = await self._old_answers(release.model, progress.good, tools.replay)
+        baseline = baseline_of(answers, await tools.server.sample(release.model))
+        return Outcome(
+            event=Event.SKIPPED,
+            reason=f"{reason}; {baseline.answers} golden answers of the old model were timed",
+            baseline=baseline,
+        )
+
+    async def _old_answers(self, model: str, bundle_id: str, replay: Replay) -> list[Answer]:
+        """Golden answers of the model that is served now; none when it cannot be asked."""
+        folder = self._tools.slots.folder(model, bundle_id)
+        pace_s = ProbationLimits(duration_s=self._tools.policy.probation_s).pace_s
+        answers: list[Answer] = []
+        try:
+            async with aclosing(replay.answers(model, folder, pace_s=pace_s)) as stream:
+                async for answer in stream:
+                    answers.append(answer)
+                    if len(answers) >= BASELINE_ANSWERS:
+                        break
+        except ResourceError:
+            return []
+        return answers
 
     async def _activate(self, progress: Progress, release: Release) -> Outcome:
         folder = await self._verified(release)
@@ -186,15 +217,37 @@ class Actions:
         await server.show(release.model, folder)
         limits = await self._blocking(lambda: self._limits(folder))
         first, start_s = await server.sample(release.model), clock.monotonic_s()
-        while True:
-            now = await server.sample(release.model)
-            elapsed_s = clock.monotonic_s() - start_s
-            judgement = judge(first, now, elapsed_s=elapsed_s, limits=limits)
-            if judgement.verdict == "pass":
-                return Outcome(event=Event.PASSED, reason=judgement.reason)
-            if judgement.verdict == "refuse":
-                raise DeviceError(f"probation: {judgement.reason}", hint="the old model is back")
-            await clock.sleep(min(1.0, max(limits.duration_s / SAMPLES, 0.05)))
+        watch = Watch(progress.baseline) if self._tools.replay else None
+        listener = asyncio.create_task(self._listen(watch, release.model, folder, limits.pace_s))
+        try:
+            while True:
+                now = await server.sample(release.model)
+                elapsed_s = clock.monotonic_s() - start_s
+                judgement = judge(first, now, elapsed_s=elapsed_s, limits=limits, watch=watch)
+                if judgement.verdict == "pass":
+                    return Outcome(event=Event.PASSED, reason=judgement.reason)
+                if judgement.verdict == "refuse":
+                    reason = f"probation: {judgement.reason}"
+                    raise DeviceError(reason, hint="the old model is back")
+                if listener.done():
+                    listener.result()
+                await clock.sleep(min(1.0, max(limits.duration_s / SAMPLES, 0.05)))
+        finally:
+            listener.cancel()
+            await asyncio.wait({listener})
+
+    async def _listen(self, watch: Watch | None, model: str, folder: Path, pace_s: float) -> None:
+        """Count the candidate's golden answers until cancelled.
+
+        Raises:
+            ResourceError: it cannot be asked, so its probation would be blind.
+        """
+        replay = self._tools.replay
+        if replay is None or watch is None:
+            return
+        async with aclosing(replay.answers(model, folder, pace_s=pace_s)) as stream:
+            async for answer in stream:
+                watch.add(answer)
 
     def _limits(self, folder: Path) -> ProbationLimits:
         policy = self._tools.policy

@@ -89,6 +89,10 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "admin.sock"
 
     @property
+    def serve_socket(self) -> Path:
+        return self.root / "serve.sock"
+
+    @property
     def control_socket(self) -> Path:
         return self.root / "agent.sock"
 

@@ -1,6 +1,6 @@
 """What the agent needs of others, handed in by `chain`: trust, a probe, a server, a fleet."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -89,6 +89,27 @@ class Server(Protocol):
 
     async def sample(self, model: str) -> ServingSample:
         """How the model does."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of one golden request through the server: right if there is no problem. `is_wrong`
+    tells an answer that contradicts the golden vectors from one that did not come.
+    """
+
+    latency_ms: float = 0.0
+    problem: str = ""
+    is_wrong: bool = False
+
+
+class Replay(Protocol):
+    """Sends a bundle's golden requests through the server, from a process of its own."""
+
+    def answers(self, model: str, folder: Path, *, pace_s: float) -> AsyncGenerator[Answer, None]:
+        """The answers as they come, one request every `pace_s`, without end.
+
+        Raises:
+            ResourceError: the requests cannot be sent; that says nothing of the model.
+        """
 
 
 class Fleet(Protocol):

@@ -57,12 +57,25 @@ class BadRelease(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
 
 
+class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the old model did just before it was replaced: its traffic as the server counted it, and
+    the times of its answers to golden requests.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    answers: int = 0
+    median_ms: float = 0.0
+    p95_ms: float = 0.0
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a state ended. `landed` is the bundle that a rollback returned to ("" is none)."""
 
     event: Event
     reason: str = ""
     landed: str = ""
+    baseline: Baseline | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +95,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tries: Mapping[State, int] = {}
     moved_bytes: int = 0
     bad: tuple[BadRelease, ...] = ()
+    baseline: Baseline | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -112,6 +126,7 @@ def begun(progress: Progress, release: Release, *, at_s: float) -> Progress:
         release=release,
         tries=progress.tries if is_same else {},
         moved_bytes=progress.moved_bytes if is_same else 0,
+        baseline=None,
     )
 
 
@@ -161,6 +176,7 @@ def advanced(progress: Progress, outcome: Outcome, *, at_s: float) -> Progress:
         reason=outcome.reason,
         at_s=at_s,
         tries=_tries_after(progress, outcome.event),
+        baseline=outcome.baseline or progress.baseline,
     )
     if outcome.event is Event.REFUSED:
         after = _marked_bad(after, outcome.reason)
