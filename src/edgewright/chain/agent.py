@@ -44,6 +44,7 @@ from edgewright.device.agent import (
     Tools,
     read_status,
     send_order,
+    write_support_bundle,
 )
 from edgewright.errors import InputError, TransportError
 from edgewright.keys.file import read_public_key
@@ -162,6 +163,17 @@ def status(home: Path) -> AgentStatus:
     """What the home says, whether an agent runs or not."""
     place = _home(home)
     return read_status(place, _slots(place, place.settings()))
+
+
+def support_bundle(home: Path, output: Path) -> tuple[str, ...]:
+    """Gather in one file what somebody needs who helps from afar; returns the names of its parts.
+
+    Raises:
+        InputError: there is no such home.
+        ResourceError: the disk is full or failed.
+    """
+    at_s = SystemClock().wall_s()
+    return write_support_bundle(output, _home(home), status=lambda: status(home), at_s=at_s)
 
 
 def build_agent(

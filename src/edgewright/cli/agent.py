@@ -125,6 +125,27 @@ def status(*, home: Path, as_json: bool) -> None:
         _print_status(result)
 
 
+@agent.command(name="support-bundle")
+@_HOME
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("edgewright-support.tar.gz"),
+    show_default=True,
+    help="The file to write.",
+)
+@json_option
+def support_bundle(*, home: Path, output: Path, as_json: bool) -> None:
+    """Gather status, journal, ends of logs and machine facts in one file, without secrets."""
+    from edgewright.chain import agent as chain
+
+    parts = chain.support_bundle(home, output)
+    if as_json:
+        print_json("agent-support-bundle", {"path": str(output), "parts": list(parts)})
+    else:
+        click.echo(f"{output}: {', '.join(parts)}")
+
+
 def _print_status(result: "AgentStatus") -> None:
     running = "running" if result.is_running else "not running"
     click.echo(f"{result.device}: agent {running}, fleet {result.fleet_url or 'none'}")

@@ -59,6 +59,7 @@ from edgewright.device.agent.reporter import Reporter
 from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
 from edgewright.device.agent.slots import Slots
 from edgewright.device.agent.status import AgentStatus, read_status
+from edgewright.device.agent.support import write_support_bundle
 from edgewright.device.agent.update import Update
 
 __all__ = [
@@ -106,4 +107,5 @@ __all__ = [
     "next_state",
     "read_status",
     "send_order",
+    "write_support_bundle",
 ]
