@@ -28,9 +28,7 @@ is not sound (`validate`), 130 interrupted.
 def page() -> str:
     """The whole page."""
     parts = [HEAD]
-    context = click.Context(
-        root, info_name="edgewright", terminal_width=WIDTH, **root.context_settings
-    )
+    context = click.Context(root, info_name="edgewright", terminal_width=WIDTH)
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         assert command is not None

@@ -25,36 +25,25 @@ from edgewright.errors import EdgewrightError, InputError, ResourceError
 _TEMP_PREFIX = ".tmp-"
 
 
+# Who must act on a failed file operation: branch, what is wrong, the next thing to try.
+_MEANINGS: dict[int, tuple[type[EdgewrightError], str, str]] = {
+    errno.ENOSPC: (ResourceError, "the disk is full", "free some space and run the command again"),
+    errno.EDQUOT: (ResourceError, "the quota is used up", "free some space, or ask for more"),
+    errno.EACCES: (ResourceError, "permission denied", "choose a folder that you may write to"),
+    errno.EPERM: (ResourceError, "permission denied", "choose a folder that you may write to"),
+    errno.EROFS: (ResourceError, "the file system is read-only", "choose another folder"),
+    errno.ENOENT: (InputError, "no such file or folder", "check the path"),
+    errno.EEXIST: (InputError, "something of that name is in the way", "move it"),
+    errno.EISDIR: (InputError, "it is a folder, a file was expected", "check the path"),
+    errno.ENOTDIR: (InputError, "a part of the path is a file, not a folder", "check the path"),
+}
+
+
 def translated(error: OSError, path: Path, *, doing: str) -> EdgewrightError:
     """The project's own error for a failed file operation."""
-    where = f"{doing} {path}"
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return ResourceError(
-                f"{where}: the disk is full", hint="free some space and run the command again"
-            )
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return ResourceError(
-                f"{where}: permission denied",
-                hint="choose a folder that you may write to, or fix its owner",
-            )
-        case errno.ENOENT:
-            return InputError(f"{where}: no such file or folder", hint="check the path")
-        case errno.EEXIST:
-            return InputError(f"{where}: something of that name is in the way", hint="move it")
-        case errno.EISDIR:
-            return InputError(
-                f"{where}: it is a folder, a file was expected", hint="check the path"
-            )
-        case errno.ENOTDIR:
-            return InputError(
-                f"{where}: a part of the path is a file, a folder was expected",
-                hint="check the path",
-            )
-        case _:
-            return ResourceError(
-                f"{where}: {error.strerror or error}", hint="check the disk (dmesg, smartctl)"
-            )
+    unknown = (ResourceError, error.strerror or str(error), "check the disk (dmesg, smartctl)")
+    branch, wrong, hint = _MEANINGS.get(error.errno or 0, unknown)
+    return branch(f"{doing} {path}: {wrong}", hint=hint)
 
 
 @contextlib.contextmanager

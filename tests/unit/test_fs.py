@@ -93,13 +93,13 @@ def test_read_limited_refuses_what_is_larger(tmp_path: Path) -> None:
     ("code", "branch", "words"),
     [
         (errno.ENOSPC, ResourceError, "disk is full"),
-        (errno.EDQUOT, ResourceError, "disk is full"),
+        (errno.EDQUOT, ResourceError, "quota is used up"),
         (errno.EACCES, ResourceError, "permission denied"),
-        (errno.EROFS, ResourceError, "permission denied"),
+        (errno.EROFS, ResourceError, "read-only"),
         (errno.ENOENT, InputError, "no such file"),
         (errno.EEXIST, InputError, "in the way"),
         (errno.EISDIR, InputError, "it is a folder"),
-        (errno.ENOTDIR, InputError, "is a file, a folder was expected"),
+        (errno.ENOTDIR, InputError, "is a file, not a folder"),
         (errno.EIO, ResourceError, "check the disk"),
     ],
 )

@@ -3,7 +3,6 @@ codes.
 """
 
 import importlib
-import logging
 import os
 import sys
 
@@ -22,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "convert",
         "Write MODEL in other engine formats, each file checked and compared to it.",
     ),
+    "data": ("data", "data", "Import, check, clean, label and show recordings."),
     "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
     "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
     "doctor": (
@@ -36,11 +36,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "improve": ("improve", "improve", "Pick samples that are worth a label."),
     "init": ("project", "init", "Write a new project that a person can read."),
+    "monitor": ("monitor", "monitor", "Watch streams for drift and name its cause."),
     "optimize": (
         "optimize",
         "optimize",
         "Find the best variant of MODEL that keeps its accuracy budget.",
     ),
+    "predict": ("predict", "predict", "Run every row of a file through a model."),
     "release": ("release", "release", "Publish bundles, list releases, show where one came from."),
     "rollout": (
         "rollout",
@@ -49,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
     "serve": ("serve", "serve", "Serve models: bundles (.ewb or unpacked) and bare engine files."),
+    "stream": ("stream", "stream", "Run samples of a sensor through a model, window by window."),
     "targets": (
         "targets",
         "targets",
@@ -102,7 +105,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup)
 @click.version_option(__version__, prog_name="edgewright")
 @click.option("--verbose", "-v", is_flag=True, help="Log what happens, to stderr.")
 def root(*, verbose: bool) -> None:
@@ -112,6 +115,8 @@ def root(*, verbose: bool) -> None:
     answer, 5 not trusted, 6 the device failed, 7 a measured limit was missed, 8 this machine lacks
     disk, permission or a port, 9 a measurement is not sound (validate), 130 interrupted.
     """
+    import logging
+
     logging.basicConfig(
         level=logging.WARNING if verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",

@@ -19,7 +19,7 @@ _PATH = click.Path(path_type=Path)
 class ClientOptions:
     """What stands before the client's command."""
 
-    metadata_dir: Path
+    metadata_dir: Path | None
     metadata_url: str | None
     names: tuple[str, ...]
     target_dir: Path | None
@@ -27,7 +27,7 @@ class ClientOptions:
 
 
 @click.group()
-@click.option("--metadata-dir", type=_PATH, required=True, help="Where trusted metadata is kept.")
+@click.option("--metadata-dir", type=_PATH, help="Where trusted metadata is kept.")
 @click.option("--metadata-url", help="Where the repository serves its metadata.")
 @click.option("--target-name", "names", multiple=True, help="A target to download; repeatable.")
 @click.option("--target-dir", type=_PATH, help="Where downloaded targets go.")
@@ -36,7 +36,7 @@ class ClientOptions:
 def client(
     context: click.Context,
     *,
-    metadata_dir: Path,
+    metadata_dir: Path | None,
     metadata_url: str | None,
     names: tuple[str, ...],
     target_dir: Path | None,
@@ -57,8 +57,9 @@ def init(options: ClientOptions, root: Path) -> None:
     """Begin to trust the repository whose root metadata is in the file ROOT."""
     from edgewright.chain.trust_client import plant_root
 
+    folder = _given(options.metadata_dir, "--metadata-dir")
     with _one_for_failure():
-        plant_root(options.metadata_dir, root)
+        plant_root(folder, root)
 
 
 @client.command()
@@ -67,9 +68,10 @@ def refresh(options: ClientOptions) -> None:
     """Bring the kept metadata up to date."""
     from edgewright.chain import trust_client
 
+    folder = _given(options.metadata_dir, "--metadata-dir")
     url = _given(options.metadata_url, "--metadata-url")
     with _one_for_failure():
-        versions = trust_client.refresh(options.metadata_dir, url)
+        versions = trust_client.refresh(folder, url)
         click.echo(", ".join(f"{role} v{version}" for role, version in versions.items()))
 
 
@@ -79,6 +81,7 @@ def download(options: ClientOptions) -> None:
     """Bring the kept metadata up to date, then download targets."""
     from edgewright.chain import trust_client
 
+    folder = _given(options.metadata_dir, "--metadata-dir")
     url = _given(options.metadata_url, "--metadata-url")
     order = trust_client.DownloadOrder(
         names=_given(options.names or None, "--target-name"),
@@ -86,7 +89,7 @@ def download(options: ClientOptions) -> None:
         folder=_given(options.target_dir, "--target-dir"),
     )
     with _one_for_failure():
-        for path in trust_client.download(options.metadata_dir, url, order):
+        for path in trust_client.download(folder, url, order):
             click.echo(path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._output import json_option, print_json, print_table
+from edgewright.cli._output import calm_threads, json_option, print_json, print_table
 from edgewright.cli._progress import progress_bar
 from edgewright.cli.project import show_stage
 
@@ -25,6 +25,7 @@ def demo(*, out: Path, epochs: int | None, as_json: bool) -> int:
     A public smartwatch data set (10 people, 7 exercises) becomes a signed bundle that a fleet rolls
     out to a device; then two bad releases follow. Exits with 7 when a claim did not hold.
     """
+    calm_threads()
     from edgewright.chain.demo import DemoOrder, run_demo
     from edgewright.errors import GateError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._output import calm_threads, json_option, print_json, print_table, say
 from edgewright.cli._progress import Bar, progress_bar
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def run(folder: Path, *, start: str, stop: str, overrides: tuple[str, ...], as_j
     Stages: data train optimize convert verify package. Reports go to reports/, the bundle to
     models/NAME/model_files/.
     """
+    calm_threads()
     from edgewright.chain.project import RunOrder, run_project
 
     order = RunOrder(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._output import json_option, print_json
+from edgewright.cli._output import calm_threads, json_option, print_json
 from edgewright.cli._progress import progress_bar
 from edgewright.cli.project import print_summary, show_stage
 
@@ -36,6 +36,7 @@ def train(
 
     Reads the recordings first if that was not done. Without --resume it begins anew.
     """
+    calm_threads()
     from edgewright.chain.project import RunOrder, run_project
     from edgewright.errors import UnavailableError
 

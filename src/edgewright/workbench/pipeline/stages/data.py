@@ -35,7 +35,11 @@ def data_stage(plan: Plan) -> Stage:
         check_leaks(
             dataset,
             split,
-            {part: plan.recipe.cut(dataset, getattr(split, part)) for part in ("train", "test")},
+            {
+                part: plan.recipe.cut(dataset, getattr(split, part))
+                for part in ("train", "val", "test")
+                if getattr(split, part)
+            },
         )
         name = plan.datasets.add(dataset, lineage=Lineage(command=plan.command))
         write_atomic(workshop.folder / DATASET_OUTPUT, name.encode() + b"\n")

@@ -23,8 +23,8 @@ def train_stage(plan: Plan) -> Stage:
 
     def run(workshop: Workshop) -> Facts:
         def tell(progress: Progress) -> None:
-            done = progress.epoch - 1 + progress.step / max(progress.steps, 1)
-            workshop.tell(done / progress.epochs, f"loss {progress.loss:.3f}")
+            text = f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}"
+            workshop.tell(progress.step / max(progress.steps, 1), text)
 
         dataset, split = plan.dataset(workshop), plan.split(workshop)
         record = train(
