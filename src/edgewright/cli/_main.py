@@ -135,6 +135,12 @@ def main() -> None:
     except EdgewrightError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        from edgewright.cli._extras import absence_of
+
+        absence = absence_of(error)
+        click.echo(f"error: {absence}", err=True)
+        sys.exit(absence.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED_EXIT_CODE)
