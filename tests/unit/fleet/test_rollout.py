@@ -268,12 +268,14 @@ def test_events_of_strangers_are_ignored() -> None:
     assert story.state.members == before
 
 
-def test_capacity_bounds_devices_in_flight_when_late_ones_return() -> None:
-    limits = Limits(soak_s=0, min_reached_percent=0, success_percent=0)
-    story = Story(3, 1, limits=limits)
+def test_no_more_devices_are_in_flight_than_the_largest_wave_has() -> None:
+    story = Story(2, 2, limits=Limits(soak_s=0, min_reached_percent=50))
     story.succeed("d01")
-    story.succeed("d04")
-    assert len(ordered(story.tell(Seen("d02"), Seen("d03")))) == 2
+    assert story.state.open_wave == 1
+    assert ordered(story.tell(Seen("d02"), Seen("d03"), Seen("d04"))) == ["d02", "d03"]
+    assert ordered(story.tell(Seen("d04"))) == []
+    story.tell(Acknowledged("d02"), Committed("d02"))
+    assert ordered(story.tell(Seen("d04"))) == ["d04"]
 
 
 def test_each_change_is_noted() -> None:

@@ -1,6 +1,7 @@
 """What holds after every step, over random fleets, clocks, failures and commands."""
 
 from collections import Counter
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,6 +165,14 @@ def check_return(before: RolloutState, outcome: Outcome) -> None:
         assert exposed <= returned
 
 
+def check_all(before: RolloutState, outcome: Outcome, sizes: list[int]) -> None:
+    check_orders(before, outcome)
+    check_blast_radius(before, outcome.state, sizes)
+    check_waves(before, outcome)
+    check_finals(before, outcome.state)
+    check_return(before, outcome)
+
+
 @settings(max_examples=150, deadline=None)
 @given(limits=limits, sizes=fleets, moves=moves)
 def test_a_rollout_keeps_its_promises(
@@ -179,11 +188,36 @@ def test_a_rollout_keeps_its_promises(
             if event is not None:
                 heard.setdefault(f"d{number:02}" if hasattr(event, "device") else kind, event)
         outcome = step(state, heard.values(), now_s=now_s)
-        check_orders(state, outcome)
-        check_blast_radius(state, outcome.state, sizes)
-        check_waves(state, outcome)
-        check_finals(state, outcome.state)
-        check_return(state, outcome)
+        check_all(state, outcome, sizes)
+        state = outcome.state
+
+
+def next_event(state: RolloutState, device: str, luck: float) -> Event:
+    """What a device that is here does next, one time in ten badly."""
+    match state.members[device].standing:
+        case "ordered":
+            return Acknowledged(device)
+        case "updating":
+            return Committed(device) if luck > 0.1 else Failed(device, "probe failed")
+        case "succeeded" if luck < 0.02:
+            return Failed(device, "errors rose")
+        case _:
+            return Seen(device)
+
+
+@settings(max_examples=100, deadline=None)
+@given(limits=limits, sizes=fleets, rng=st.randoms(use_true_random=False), here=st.floats(0.1, 1))
+def test_a_fleet_that_comes_and_goes_keeps_the_promises(
+    limits: Limits, sizes: list[int], rng: Random, here: float
+) -> None:
+    now_s = 0.0
+    state = begin(named(sizes), limits, now_s=now_s)
+    for _ in range(40):
+        now_s += rng.uniform(-1, 5)
+        present = [device for device in state.members if rng.random() < here]
+        events = [next_event(state, device, rng.random()) for device in present]
+        outcome = step(state, events, now_s=now_s)
+        check_all(state, outcome, sizes)
         state = outcome.state
 
 
