@@ -2,7 +2,8 @@
 
 An agent that starts and finds a server on the socket keeps it: clients do not notice that the agent
 crashed. A server that dies is started again with the same models; one that dies three times in five
-minutes is reported as broken, and the agent returns to earlier bundles.
+minutes is reported as broken, and the agent returns to earlier bundles. One that hangs is not ready
+and is killed before the next bundle is shown: a candidate that blocks it cannot block the way back.
 """
 
 import asyncio
@@ -33,11 +34,14 @@ _log = logging.getLogger(__name__)
 
 
 class ServerOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """How to start the server: its command line, its admin socket, where its messages go."""
+    """How to start the server: its command line, its admin socket, where its messages go. It hangs
+    when it does not answer the simplest question within `patience_s`.
+    """
 
     command: Sequence[str]
     admin: Path
     log: Path
+    patience_s: float = 10.0
 
 
 class NoServer:
@@ -109,8 +113,12 @@ class ServerProcess:
 
     async def sample(self, model: str) -> ServingSample:
         """How the model does; a server that does not answer is not ready."""
+        patience_s = self._order.patience_s
         try:
-            answer = await self._client.request("GET", f"/v2/models/{model}/stats")
+            async with asyncio.timeout(patience_s):
+                answer = await self._client.request("GET", f"/v2/models/{model}/stats")
+        except TimeoutError:
+            return ServingSample(is_ready=False, reason=f"no answer within {patience_s:g} s")
         except TransportError as error:
             return ServingSample(is_ready=False, reason=self._last_death or str(error))
         if answer.status != 200:
@@ -145,7 +153,11 @@ class ServerProcess:
     async def _ensure(self) -> None:
         """A process that answers on the admin socket, with all models that it is to serve."""
         if self._process and self._process.is_alive:
-            return
+            if await self._answers():
+                return
+            _log.warning("the server hangs and is killed")
+            self._process.send(signal.SIGKILL)
+            await self._process.wait()
         self._process = find_listener(self._order.admin) or await self._spawn()
         await self._answering(self._process)
         self._watch = asyncio.create_task(self._watched(self._process), name="server")
@@ -154,6 +166,15 @@ class ServerProcess:
                 await self._load(model, folder)
             except EdgewrightError as error:
                 _log.error("model=%s is not served: %s", model, error)
+
+    async def _answers(self) -> bool:
+        """Whether the server that runs answers the simplest question in time."""
+        try:
+            async with asyncio.timeout(self._order.patience_s):
+                await self._client.request("POST", "/v2/repository/index")
+        except (TimeoutError, TransportError):
+            return False
+        return True
 
     async def _why(self, error: EdgewrightError) -> str:
         """A load failed; when the process ended of it, that is the better reason."""
