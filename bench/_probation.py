@@ -1,8 +1,9 @@
 """Probations replayed by the real rule on series of latencies and errors, good and bad.
 
 A machine's own noise is part of every series: a heavy tail, single spikes, and bursts in which all
-takes longer, drawn anew before and after the update. `recorded` series are pieces of times that
-were taken on this machine, in the order in which they came.
+takes longer, drawn anew before and after the update. `recorded` series are what a real server of
+this machine took longer than its median, added to a model's own time, in short pieces in the order
+in which they came: a probation asks once a second, the recording far more often.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ Rng = np.random.Generator
 
 BASELINE_ANSWERS = 60
 DURATION_S = 300.0
-PIECE = 50
+PIECE = 5
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,14 +124,15 @@ MACHINES: Mapping[str, Callable[[Rng, int, float], Times]] = {
 
 
 def recorded(times_ms: Times) -> Callable[[Rng, int, float], Times]:
-    """A machine that is this one: pieces of what was recorded, scaled to a median."""
+    """A machine that is this one: its recorded delays on top of a median."""
+    delays_ms = times_ms - float(np.median(times_ms))
 
     def draw(rng: Rng, count: int, median_ms: float) -> Times:
         pieces = [
-            times_ms[start : start + PIECE]
-            for start in rng.integers(0, len(times_ms) - PIECE, count // PIECE + 1)
+            delays_ms[start : start + PIECE]
+            for start in rng.integers(0, len(delays_ms) - PIECE, count // PIECE + 1)
         ]
-        joined: Times = np.concatenate(pieces)[:count] * (median_ms / float(np.median(times_ms)))
+        joined: Times = median_ms + np.concatenate(pieces)[:count]
         return joined
 
     return draw

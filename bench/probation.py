@@ -25,7 +25,8 @@ from edgewright.device.agent import ProcessReplay
 from edgewright.testing.bundles import MODEL, build_tiny
 
 GOOD, BAD_COUNT = 1000, 200
-RECORDED = 3000
+RECORDED = 1500
+PACE_S = 0.02
 START_S = 60.0
 
 
@@ -75,7 +76,7 @@ def _record() -> Times:
 async def _answer_times(socket: Path, folder: Path) -> list[float]:
     replay = ProcessReplay((*REPLAY_COMMAND, str(socket)))
     times_ms: list[float] = []
-    async with aclosing(replay.answers(MODEL, folder, pace_s=0.005)) as stream:
+    async with aclosing(replay.answers(MODEL, folder, pace_s=PACE_S)) as stream:
         async for answer in stream:
             times_ms.append(answer.latency_ms)
             if len(times_ms) == RECORDED:
