@@ -24,7 +24,8 @@ demo: setup ## run the whole chain on this machine, in a few minutes
 	@$(BIN)/edgewright demo
 
 test: setup ## all default tests
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long and not alone"
+	@$(BIN)/python -m pytest -n 0 -m "alone and not long"
 
 check: format lint types layers dependencies dead-code spelling coverage ## all checks below
 

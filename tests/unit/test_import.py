@@ -76,6 +76,7 @@ def test_help_imports_only_what_parses_it() -> None:
     assert loaded.isdisjoint(heavy)
 
 
+@pytest.mark.alone
 def test_help_answers_at_once() -> None:
     """The median of some runs; other load only adds, so the quietest round counts."""
     medians = []
