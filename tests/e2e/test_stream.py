@@ -21,19 +21,10 @@ from edgewright.runtimes.base import EngineTensor
 from edgewright.runtimes.reference import Graph, Layer, write_reference
 from edgewright.transports.http1 import Client, Request, Response, start_server
 
-# Runs a command whether or not the root command lists it yet.
-DRIVER = """
-import sys
-from edgewright.cli import _main
-for name in ("stream", "predict"):
-    _main.COMMANDS.setdefault(name, (name, name, ""))
-_main.main()
-"""
-
 
 def edgewright(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", DRIVER, *map(str, arguments)],
+        [sys.executable, "-m", "edgewright", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=60,

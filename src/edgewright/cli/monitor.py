@@ -60,8 +60,9 @@ def reference(windows: Path, out: Path, *, length: int) -> None:
     built = load_reference(windows, length=length)
     save_reference(built, out)
     say(
-        f"{out}: {built.windows} windows of {built.groups} groups; a normal group raises an alarm "
-        f"with a chance of at most {built.limits.false_alarm:.0%}"
+        f"{out}: {built.windows} windows, {built.groups} groups or stretches; a normal "
+        f"{_whom(is_grouped=built.is_grouped)} raises an alarm with a chance of at most "
+        f"{built.limits.false_alarm:.0%}"
     )
 
 
@@ -89,6 +90,11 @@ def _print(report: "DriftReport") -> None:
     since = f", since window {report.since_window}" if report.since_window is not None else ""
     click.echo(f"{report.verdict}: {what}{size}{where}{since}; {report.evidence}")
     say(
-        f"{report.windows} windows judged, {report.windows_dropped} dropped (not finite); a normal "
-        f"group raises an alarm with a chance of at most {report.false_alarm_bound:.0%}"
+        f"{report.windows} windows judged, {report.windows_dropped} dropped (not finite); "
+        f"a normal {_whom(is_grouped=report.reference_is_grouped)} raises an alarm with a chance "
+        f"of at most {report.false_alarm_bound:.0%}"
     )
+
+
+def _whom(*, is_grouped: bool) -> str:
+    return "group" if is_grouped else "stretch like those of the reference (it names no groups)"

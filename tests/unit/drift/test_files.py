@@ -91,3 +91,11 @@ def test_too_few_groups_are_refused(person: People) -> None:
             groups=np.repeat([0, 1], 160),
             rng=np.random.default_rng(0),
         )
+
+
+def test_a_reference_without_groups_says_so_and_lets_small_faults_pass(person: People) -> None:
+    windows = np.concatenate([person(seed) for seed in range(4)])
+    options = {"channels": tuple("abcdef"), "rng": np.random.default_rng(0)}
+    reference = build_reference(windows, **options)
+    assert not reference.is_grouped
+    assert reference.limits.gain.min() >= 0.5

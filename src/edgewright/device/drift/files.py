@@ -77,7 +77,15 @@ def save_reference(reference: Reference, path: Path) -> None:
         "noise": reference.noise,
         "scale": reference.scale,
         "numbers": np.array([reference.odd_below, limits.false_alarm]),
-        "counts": np.array([reference.length, reference.windows, reference.groups, sketch.count]),
+        "counts": np.array(
+            [
+                reference.length,
+                reference.windows,
+                reference.groups,
+                reference.is_grouped,
+                sketch.count,
+            ]
+        ),
     }
     for name, value in (("mixture", mixture), ("limits", limits), ("sketch", sketch)):
         fields = msgspec.structs.asdict(value)
@@ -154,7 +162,7 @@ def _decode(arrays: dict[str, Array], path: Path) -> Reference:
             if field:
                 parts[part][field] = array
         odd_below, false_alarm = arrays["numbers"].tolist()
-        length, windows, groups, count = arrays["counts"].tolist()
+        length, windows, groups, is_grouped, count = arrays["counts"].tolist()
         return Reference(
             channels=tuple(str(name) for name in arrays["channels"]),
             length=length,
@@ -166,6 +174,7 @@ def _decode(arrays: dict[str, Array], path: Path) -> Reference:
             sketch=ChannelSketch(**parts["sketch"], count=count),
             windows=windows,
             groups=groups,
+            is_grouped=bool(is_grouped),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

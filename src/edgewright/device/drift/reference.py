@@ -37,6 +37,11 @@ _MOST_CHUNKS = 24
 _ODD_SHARE = 0.01
 _LEAST_GAIN = 0.2
 """Nats a window below which a fault is of no practical size."""
+_LEAST_GAIN_UNGROUPED = 0.5
+"""The same for the longest level where nobody said whom the windows are from, and more in
+proportion for shorter ones: people stray from each other by about that much, and a mixed order of
+windows does not show it.
+"""
 _LOOKS_LIKE = {"bias": "tilt", "axis swap": "tilt", "axis inverted": "tilt"}
 _LEAST_ODD = 0.05
 _USUAL_SHARE = 0.75
@@ -67,6 +72,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     sketch: ChannelSketch
     windows: int
     groups: int
+    is_grouped: bool
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -84,7 +90,9 @@ def build_reference(
 ) -> Reference:
     """The reference of training windows [rows, length, channels] in their order in time.
 
-    `groups` says whom each row is from; without it stretches of the order stand for groups.
+    `groups` says whom each row is from; without it stretches of the order stand for groups, the
+    promise on false alarms holds for streams that are like such stretches, and small faults are
+    let pass.
 
     Raises:
         InputError: too few windows or groups, or values that are not finite.
@@ -109,10 +117,17 @@ def build_reference(
         scale=scale,
         mixture=_fit(features, rng),
         odd_below=odd_below,
-        limits=_limits(np.array(largest), faults, _stuck_limits(windows, codes), false_alarm),
+        limits=_limits(
+            np.array(largest),
+            faults,
+            _stuck_limits(windows, codes),
+            false_alarm=false_alarm,
+            least=_least_gain(is_grouped=groups is not None),
+        ),
         sketch=ChannelSketch.empty(channel_edges(samples)).add(samples),
         windows=len(windows),
         groups=len(largest),
+        is_grouped=groups is not None,
     )
 
 
@@ -187,7 +202,9 @@ def _largest(alone: Array, undone: Array, faults: Sequence[Fault], odd_below: fl
     return largest
 
 
-def _limits(largest: Array, faults: Sequence[Fault], stuck: Array, false_alarm: float) -> Limits:
+def _limits(
+    largest: Array, faults: Sequence[Fault], stuck: Array, *, false_alarm: float, least: Array
+) -> Limits:
     """Limits from [groups, levels, faults + 1]; a level that no group reached has those of the
     level below.
     """
@@ -195,7 +212,11 @@ def _limits(largest: Array, faults: Sequence[Fault], stuck: Array, false_alarm: 
         is_short = np.isneginf(largest[:, level]).all(axis=1)
         largest[is_short, level] = largest[is_short, level - 1]
     unit = np.concatenate(
-        [_usual_gain(largest[:, :, :-1], faults), _usual(largest[:, :, -1:], _LEAST_ODD)], axis=1
+        [
+            _usual_gain(largest[:, :, :-1], faults, least),
+            _usual(largest[:, :, -1:], np.full(len(LEVELS), _LEAST_ODD)),
+        ],
+        axis=1,
     )
     scores = np.sort((largest / unit).max(axis=(1, 2)))
     groups = len(scores)
@@ -209,7 +230,7 @@ def _limits(largest: Array, faults: Sequence[Fault], stuck: Array, false_alarm: 
     )
 
 
-def _usual_gain(gains: Array, faults: Sequence[Fault]) -> Array:
+def _usual_gain(gains: Array, faults: Sequence[Fault], least: Array) -> Array:
     """What is usual among groups for each fault [levels, faults]. The axes of a sensor lend each
     other their spread, and so do the faults that a tilt can look like: which of them a person
     shows is chance.
@@ -221,12 +242,22 @@ def _usual_gain(gains: Array, faults: Sequence[Fault]) -> Array:
     unit = np.empty(gains.shape[1:])
     for family in set(families):
         members = [at for at, each in enumerate(families) if each == family]
-        unit[:, members] = _usual(gains[:, :, members], _LEAST_GAIN).max(axis=1, keepdims=True)
+        unit[:, members] = _usual(gains[:, :, members], least).max(axis=1, keepdims=True)
     return unit
 
 
-def _usual(seen: Array, least: float) -> Array:
-    return np.asarray(least + np.maximum(np.quantile(seen, _USUAL_SHARE, axis=0), 0))
+def _usual(seen: Array, least: Array) -> Array:
+    """What is usual [levels, scores] of [groups, levels, scores], above the least per level."""
+    usual = np.quantile(seen, _USUAL_SHARE, axis=0)
+    return np.asarray(least[:, None] + np.maximum(usual, 0))
+
+
+def _least_gain(*, is_grouped: bool) -> Array:
+    """Per level."""
+    levels = np.array(LEVELS)
+    if is_grouped:
+        return np.full(len(levels), _LEAST_GAIN)
+    return np.asarray(_LEAST_GAIN_UNGROUPED * levels[-1] / levels)
 
 
 def _stuck_limits(windows: Array, codes: Array) -> Array:

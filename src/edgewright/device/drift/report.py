@@ -48,6 +48,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     false_alarm_bound: float
     reference_windows: int
     reference_groups: int
+    reference_is_grouped: bool
     channels: tuple[ChannelReport, ...]
 
 
@@ -68,6 +69,7 @@ def report_of(monitor: DriftMonitor, reference: Reference, *, dropped: int = 0) 
         false_alarm_bound=reference.limits.false_alarm,
         reference_windows=reference.windows,
         reference_groups=reference.groups,
+        reference_is_grouped=reference.is_grouped,
         channels=_channel_reports(monitor, reference),
     )
 
