@@ -242,12 +242,14 @@ def _validate(bundle: Bundle, device: Device, folder: Path) -> list[Report]:
 def _claim_validated(reports: list[Report], notebook: Notebook) -> None:
     for report in reports:
         outcome = report.verdict.outcome
-        gates = "; ".join(gate.sentence() for gate in report.verdict.gates)
+        sentences = [gate.sentence() for gate in report.verdict.gates]
+        if outcome == "INVALID":
+            sentences = [*report.verdict.reasons, *sentences]
         words = {"VALID-PASS": held(True), "VALID-FAIL": held(False)}
         notebook.claims.append(
             Claim(
                 claim=f"the served model keeps its budgets ({report.scenario})",
-                measured=f"{outcome}: {gates or '; '.join(report.verdict.reasons)}",
+                measured=f"{outcome}: {'; '.join(sentences)}",
                 held=words.get(outcome, "unsound"),
             )
         )
