@@ -118,3 +118,45 @@ def test_missing_file_and_file_as_folder_are_input_errors(tmp_path: Path) -> Non
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises((InputError, ResourceError), match="in the way"):
         _fs.write_atomic(tmp_path / "file" / "below", b"")
+
+
+def test_an_appended_file_is_made_once_and_grows_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "log"
+    for piece in (b"one", b"two"):
+        with _fs.appended_file(path, mode=0o600) as file:
+            file.write(piece)
+    assert path.read_bytes() == b"onetwo"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cut_append_keeps_what_was_there_before(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    _fs.write_atomic(path, b"old")
+
+    def cut() -> None:
+        with _fs.appended_file(path) as file:
+            file.write(b"half")
+            raise _CutError
+
+    with pytest.raises(_CutError):
+        cut()
+    assert path.read_bytes() == b"oldhalf", "readers must tell the part that was cut"
+
+
+def test_truncate_cuts_the_end_off(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    _fs.write_atomic(path, b"wholehalf")
+    _fs.truncate(path, 5)
+    assert path.read_bytes() == b"whole"
+    with pytest.raises(InputError, match="no such file"):
+        _fs.truncate(tmp_path / "absent", 0)
+
+
+def test_move_replaces_what_had_the_name(tmp_path: Path) -> None:
+    _fs.write_atomic(tmp_path / "a", b"new")
+    _fs.write_atomic(tmp_path / "b", b"old")
+    _fs.move(tmp_path / "a", tmp_path / "b")
+    assert names(tmp_path) == ["b"]
+    assert (tmp_path / "b").read_bytes() == b"new"
+    with pytest.raises(InputError, match="no such file"):
+        _fs.move(tmp_path / "a", tmp_path / "b")
