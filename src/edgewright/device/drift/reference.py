@@ -6,7 +6,8 @@ against a density that never saw it, from its first window to its last, and its 
 kept. A group's score is the largest of all its faults and moments in units of what is usual, and
 the limit is above the scores of all but a share `false_alarm` of the groups (and, for each fault,
 above every group). So a new group that is like those of the reference raises an alarm with that
-chance at most, however often one looks: split conformal over groups, no distribution is assumed.
+chance at most (approximately: limits and units come from the same groups), however often one looks:
+split conformal over groups, no distribution is assumed.
 """
 
 import math

@@ -69,7 +69,7 @@ class CatalogueTarget(Target, frozen=True, kw_only=True, forbid_unknown_fields=T
             ("connectivity", ", ".join(self.connectivity)),
             ("formats", ", ".join(self.formats)),
             ("price, USD", self.price_usd),
-            ("source", self.source),
+            ("source", f"{self.source} (not compared line by line)"),
             ("notes", self.notes),
         )
 
