@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -75,3 +76,11 @@ class Slice:
 def long_slice(request: pytest.FixtureRequest) -> Slice:
     """What a `long` test takes its cases from; salted with the test's own name."""
     return Slice(f"{os.environ.get('EDGEWRIGHT_SLICE', '')}/{request.node.nodeid}")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the commands that tests start, also where a shell started us in the
+    background: there SIGINT is ignored, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

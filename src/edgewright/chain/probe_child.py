@@ -7,7 +7,7 @@ The bundle was verified by the agent just before; here only its behaviour is jud
 """
 
 import ctypes
-import resource
+import os
 import signal
 import sys
 import time
@@ -23,6 +23,7 @@ from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import DeviceError, EdgewrightError, GateError, UnavailableError
 from edgewright.evidence.intervals import quantile_interval
 from edgewright.evidence.parity import compare
+from edgewright.measure import read_process
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel
 
@@ -30,7 +31,7 @@ WARM_UP_RUNS = 5
 TIMED_RUNS_LEAST = 60
 TIMED_RUNS_MOST = 400
 TIMED_S = 2.0
-KIB_PER_MIB = 1024
+BYTES_PER_MIB = 1 << 20
 PR_SET_PDEATHSIG = 1
 
 
@@ -69,7 +70,7 @@ def _measured(
     budgets = bundle.manifest.contract.budgets
     samples_ms = _time_requests(model, _one_row(model, golden))
     p50, p95 = quantile_interval(samples_ms, 0.5), quantile_interval(samples_ms, 0.95)
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MIB
+    memory_mb = read_process(os.getpid()).peak_rss_bytes / BYTES_PER_MIB
     report = ProbeReport(
         passed=True,
         reason=f"golden answers agree, p95 {p95.value:.3g} ms of {len(samples_ms)} requests",

@@ -97,9 +97,11 @@ def settled_at(values: NDArray[np.float64], *, blocks: int = 100) -> int:
     return int(np.argmin(errors)) * size
 
 
-def never_settled(values: NDArray[np.float64], cut: int) -> str:
+def never_settled(
+    values: NDArray[np.float64], cut: int, *, limits: SoundnessLimits | None = None
+) -> str:
     """The doubt that a series was still changing when it ended; empty when it was not."""
-    if len(values) == 0 or cut <= SoundnessLimits().settled_share * len(values):
+    if len(values) == 0 or cut <= (limits or SoundnessLimits()).settled_share * len(values):
         return ""
     before = float(np.median(values[:cut]))
     after = float(np.median(values[cut:]))

@@ -121,7 +121,7 @@ def _figures(
 
 def _doubts(order: Order, result: LoadResult, cut: int) -> tuple[str, ...]:
     is_open = STEADY[order.scenario].is_open
-    settled = never_settled(result.latencies_s(), cut)
+    settled = never_settled(result.latencies_s(), cut, limits=order.limits)
     return load_doubts(result, is_open=is_open, limits=order.limits) + (
         (settled,) if settled else ()
     )
