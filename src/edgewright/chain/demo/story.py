@@ -274,8 +274,7 @@ def _tempt(scene: Scene, key: Path, notebook: Notebook) -> None:
         release = fleet.publish(wrong)
         what = "a release that is signed and whole but answers wrongly"
         notebook.claims.append(_refused_by_device(what, release, scene))
-        witness = traffic.witness()
-    notebook.claims.append(_unnoticed(witness, bundle.manifest.version))
+    notebook.claims.append(_unnoticed(traffic.witness(), bundle.manifest.version))
 
 
 def _refused_by_registry(path: Path, fleet: Fleet) -> Claim:

@@ -54,7 +54,9 @@ class Traffic:
         self._thread.join()
 
     def witness(self) -> Witness:
-        """What was seen so far."""
+        """What was seen; whole once the block has ended, while it lasts a request may be under
+        way.
+        """
         return Witness(
             asked=self._asked,
             answered=self._answered,
