@@ -5,6 +5,7 @@ left.
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,3 +90,10 @@ def running(name: str, arguments: Sequence[str], *, log: Path) -> Iterator[Child
         yield child
     finally:
         child.stop()
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

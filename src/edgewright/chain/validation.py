@@ -4,7 +4,6 @@ its own first.
 
 import asyncio
 import contextlib
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from edgewright._npz import decode_npz
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.golden import Golden, decode_golden
 from edgewright.chain.engines import FORMAT_BY_SUFFIX
-from edgewright.chain.processes import Child, running
+from edgewright.chain.processes import Child, free_port, running
 from edgewright.clock import SystemClock
 from edgewright.contract import Budgets
 from edgewright.errors import InputError, TransportError
@@ -180,7 +179,7 @@ def _served_at(url: str) -> Served:
 @contextlib.contextmanager
 def _serving(path: Path, log: Path) -> Iterator[tuple[Served, Child]]:
     """A server process for a bundle or model file, on loopback and a free port."""
-    port = _free_port()
+    port = free_port()
     arguments = ["serve", str(path), "--http", f"127.0.0.1:{port}"]
     with running("the server", arguments, log=log) as child:
         yield Served(LoadTarget(port=port), child.process.pid), child
@@ -201,9 +200,3 @@ def _is_ready(target: LoadTarget) -> bool:
         return asyncio.run(ask())
     except TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

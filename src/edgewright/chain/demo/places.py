@@ -9,7 +9,7 @@ from pathlib import Path
 from edgewright._fs import write_atomic
 from edgewright.chain import agent as agent_chain
 from edgewright.chain import fleet as fleet_chain
-from edgewright.chain.processes import Child, running
+from edgewright.chain.processes import Child, free_port, running
 from edgewright.device.agent import AgentStatus
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.rollout import Limits
@@ -112,10 +112,3 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
