@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self.is_closed = False
         self.deadline_s = _NEVER
         self.peer = ""
+        self.client_certificate = b""
 
     # What asyncio calls
 
@@ -79,6 +80,9 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         name = transport.get_extra_info("peername")
         self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self.client_certificate = tls.getpeercert(binary_form=True) or b""
         self.deadline_s = self._house.now_s + self._limits.header_timeout_s
         if not self._house.admit(self):
             self._answer_error(BadRequestError(503, "too many connections; try again later"))

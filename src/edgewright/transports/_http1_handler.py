@@ -28,6 +28,7 @@ def application_of(handler: Handler) -> Application:
             headers=head.headers,
             body=body,
             peer=connection.peer,
+            client_certificate=connection.client_certificate,
         )
         name = f"http {head.method} {head.path}"
         connection.run(asyncio.create_task(_serve(handler, request, connection), name=name))

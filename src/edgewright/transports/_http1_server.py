@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from email.utils import formatdate
 from pathlib import Path
 
@@ -103,7 +104,14 @@ class Server:
 
     # Starting
 
-    async def listen(self, *, host: str | None, port: int | None, uds: Path | None) -> None:
+    async def listen(
+        self,
+        *,
+        host: str | None,
+        port: int | None,
+        uds: Path | None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Take the address.
 
         Raises:
@@ -114,7 +122,7 @@ class Server:
             if uds is not None:
                 await self._listen_uds(uds)
             else:
-                await self._listen_tcp(host or "127.0.0.1", port or 0)
+                await self._listen_tcp(host or "127.0.0.1", port or 0, tls)
         except OSError as error:
             raise _listen_error(error, where) from error
         self._tick()
@@ -128,14 +136,20 @@ class Server:
         self._uds = path
         self.address = f"unix:{path}"
 
-    async def _listen_tcp(self, host: str, port: int) -> None:
+    async def _listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
+        handshake_s = self.limits.header_timeout_s if tls is not None else None
         self._listener = await loop.create_server(
-            lambda: Connection(self), host, port, backlog=_BACKLOG
+            lambda: Connection(self),
+            host,
+            port,
+            backlog=_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=handshake_s,
         )
         bound_host, bound_port = self._listener.sockets[0].getsockname()[:2]
         shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-        self.address = f"http://{shown}:{bound_port}"
+        self.address = f"http{'s' if tls is not None else ''}://{shown}:{bound_port}"
 
     def _tick(self) -> None:
         self.sweep()

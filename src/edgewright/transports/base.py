@@ -23,7 +23,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole request. Header names are lower case; path and query are percent-decoded."""
+    """A whole request. Header names are lower case; path and query are percent-decoded.
+
+    `client_certificate` is the DER of the certificate that the peer proved to own over TLS.
+    """
 
     method: str
     path: str
@@ -31,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     body: bytes = b""
     peer: str = ""
+    client_certificate: bytes = b""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@
 (200, b'hello Ada')
 """
 
+import ssl
 from pathlib import Path
 
 from edgewright.clock import Clock
@@ -57,16 +58,24 @@ async def start_server(
     uds: Path | None = None,
     limits: Limits | None = None,
     clock: Clock,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Serve with a handler that may wait, on loopback and a free port unless told otherwise.
 
-    A handler is cancelled when its peer leaves.
+    A handler is cancelled when its peer leaves. With `tls` the port speaks TLS only; what the peer
+    proved is in `Request.client_certificate`.
 
     Raises:
         ResourceError: the address is in use, or not this process's to take.
     """
     return await start_application(
-        application_of(handler), host=host, port=port, uds=uds, limits=limits, clock=clock
+        application_of(handler),
+        host=host,
+        port=port,
+        uds=uds,
+        limits=limits,
+        clock=clock,
+        tls=tls,
     )
 
 
@@ -78,6 +87,7 @@ async def start_application(
     uds: Path | None = None,
     limits: Limits | None = None,
     clock: Clock,
+    tls: ssl.SSLContext | None = None,
 ) -> Server:
     """Serve with an application that answers without tasks: the hot path of inference.
 
@@ -85,5 +95,5 @@ async def start_application(
         ResourceError: the address is in use, or not this process's to take.
     """
     server = Server(application, limits=limits or Limits(), clock=clock)
-    await server.listen(host=host, port=port, uds=uds)
+    await server.listen(host=host, port=port, uds=uds, tls=tls)
     return server
