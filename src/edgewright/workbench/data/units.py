@@ -17,11 +17,18 @@ _UNITS: dict[str, tuple[str, float]] = {
     "mg": ("g", 1e-3),
     "m/s2": ("g", 1.0 / STANDARD_GRAVITY),
     "m/s^2": ("g", 1.0 / STANDARD_GRAVITY),
+    "m/s\u00b2": ("g", 1.0 / STANDARD_GRAVITY),
     "rad/s": ("rad/s", 1.0),
     "deg/s": ("rad/s", math.pi / 180.0),
     "dps": ("rad/s", math.pi / 180.0),
+    "mdps": ("rad/s", math.pi / 180e3),
+    "\u00b0/s": ("rad/s", math.pi / 180.0),
     "uT": ("uT", 1.0),
+    "\u00b5T": ("uT", 1.0),
+    "nT": ("uT", 1e-3),
     "mT": ("uT", 1e3),
+    "T": ("uT", 1e6),
+    "mgauss": ("uT", 0.1),
     "gauss": ("uT", 100.0),
     "": ("", 1.0),
 }
@@ -38,6 +45,6 @@ def canonical(unit: str, *, of: str = "") -> tuple[str, float]:
     if unit not in _UNITS:
         raise InputError(
             f"{of}: unit {unit!r} is not known".removeprefix(": "),
-            hint=suggestion(unit, [u for u in _UNITS if u]),
+            hint=suggestion(unit, [u for u in _UNITS if u and u.isascii()]),
         )
     return _UNITS[unit]

@@ -1,4 +1,3 @@
-import importlib.util
 import io
 import pickle
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import InputError
 from edgewright.workbench.data import (
     ChannelMapping,
     Dataset,
@@ -16,7 +15,6 @@ from edgewright.workbench.data import (
     check_dataset,
     read_csv,
     read_npz,
-    read_parquet,
     read_seglearn,
     read_source,
 )
@@ -281,12 +279,3 @@ def test_a_relative_source_starts_at_the_folder(tmp_path: Path) -> None:
     dataset = read_source("a.npz", SourceMapping(), folder=tmp_path)
     assert isinstance(dataset, Dataset)
     assert dataset.source == "a.npz"
-
-
-def test_parquet_without_its_package_says_what_to_install(tmp_path: Path) -> None:
-    if importlib.util.find_spec("pyarrow"):
-        with pytest.raises(InputError, match="no such file"):
-            read_parquet(tmp_path / "a.parquet", SourceMapping())
-    else:
-        with pytest.raises(UnavailableError, match="pip install pyarrow"):
-            read_parquet(tmp_path / "a.parquet", SourceMapping())

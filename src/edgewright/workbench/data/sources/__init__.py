@@ -6,7 +6,6 @@
     (PosixPath('recordings/walk.csv'),)
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from edgewright.errors import InputError
@@ -14,15 +13,20 @@ from edgewright.workbench.data.mapping import SourceMapping
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources.csv import read_csv
 from edgewright.workbench.data.sources.edge_impulse import read_edge_impulse
-from edgewright.workbench.data.sources.folder import folder_files, read_folder
+from edgewright.workbench.data.sources.folder import Reader, folder_files, read_folder
+from edgewright.workbench.data.sources.json_file import read_json
+from edgewright.workbench.data.sources.label_studio import read_label_studio
+from edgewright.workbench.data.sources.lines import read_json_lines
 from edgewright.workbench.data.sources.npz import read_npz
 from edgewright.workbench.data.sources.parquet import read_parquet
 from edgewright.workbench.data.sources.seglearn import read_seglearn, seglearn_file
 
-_BY_SUFFIX: dict[str, Callable[[Path, SourceMapping], Dataset]] = {
+_BY_SUFFIX: dict[str, Reader] = {
     ".cbor": read_edge_impulse,
     ".csv": read_csv,
-    ".json": read_edge_impulse,
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
     ".npz": read_npz,
     ".parquet": read_parquet,
 }
@@ -60,6 +64,9 @@ __all__ = [
     "read_csv",
     "read_edge_impulse",
     "read_folder",
+    "read_json",
+    "read_json_lines",
+    "read_label_studio",
     "read_npz",
     "read_parquet",
     "read_seglearn",

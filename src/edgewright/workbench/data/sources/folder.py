@@ -1,22 +1,18 @@
-"""A folder of files of any known kind, as one dataset: the files must agree on channels and
-rate.
-"""
+"""A folder of files of any known kind, as one dataset, read file by file."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-
-import numpy as np
 
 from edgewright._fs import file_errors
 from edgewright.errors import InputError
 from edgewright.workbench.data.mapping import SourceMapping
-from edgewright.workbench.data.recordings import Dataset, Recording, natural_order
+from edgewright.workbench.data.recordings import Dataset
+from edgewright.workbench.data.sources.joined import join_datasets
 
-Readers = Mapping[str, Callable[[Path, SourceMapping], Dataset]]
+Reader = Callable[[Path, SourceMapping], Dataset]
 
 
-def read_folder(path: Path, mapping: SourceMapping, *, readers: Readers) -> Dataset:
+def read_folder(path: Path, mapping: SourceMapping, *, readers: Mapping[str, Reader]) -> Dataset:
     """Every file below the folder whose suffix is known, in the order of their names.
 
     A recording is named by its file where names would collide.
@@ -27,22 +23,7 @@ def read_folder(path: Path, mapping: SourceMapping, *, readers: Readers) -> Data
     files = folder_files(path, readers)
     if not files:
         raise InputError(f"{path}: no file in it is of a known kind", hint=" ".join(readers))
-    parts = {file: readers[file.suffix.lower()](file, mapping) for file in files}
-    first = parts[files[0]]
-    for file, part in parts.items():
-        if part.channels != first.channels or part.rate_hz != first.rate_hz:
-            raise InputError(
-                f"{file} and {files[0]} disagree on channels or rate",
-                hint="set rate_hz, or import them apart and merge them",
-            )
-    labels = mapping.label_names or natural_order(
-        {n for p in parts.values() for n in p.label_names}
-    )
-    recordings = [
-        each for file, part in parts.items() for each in _renamed(part, labels, file, path)
-    ]
-    notes = tuple(f"{file.name}: {note}" for file, part in parts.items() for note in part.notes)
-    return Dataset(tuple(recordings), first.channels, labels, first.rate_hz, path.name, notes=notes)
+    return join_datasets(_parts(files, path, mapping, readers), mapping, source=path.name)
 
 
 def folder_files(path: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
@@ -53,11 +34,10 @@ def folder_files(path: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
         )
 
 
-def _renamed(part: Dataset, labels: tuple[str, ...], file: Path, root: Path) -> list[Recording]:
-    table = np.array([*(labels.index(name) for name in part.label_names), -1], np.int16)
-    stem = file.relative_to(root).with_suffix("").as_posix()
-    alone = len(part.recordings) == 1
-    return [
-        replace(each, label=table[each.label], name=stem if alone else f"{stem}/{each.name}")
-        for each in part.recordings
-    ]
+def _parts(
+    files: tuple[Path, ...], root: Path, mapping: SourceMapping, readers: Mapping[str, Reader]
+) -> Iterator[tuple[str, Dataset]]:
+    for file in files:
+        name = file.relative_to(root).with_suffix("").as_posix()
+        of_file = mapping.of_path(name, source=root.name)
+        yield name, readers[file.suffix.lower()](file, of_file)

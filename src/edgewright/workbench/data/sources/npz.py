@@ -2,21 +2,22 @@
 `units`, `fs`, `label_names` with `label_ids`.
 """
 
+import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from edgewright._fs import file_errors
 from edgewright.errors import InputError
 from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
 from edgewright.workbench.data.recordings import Dataset
+from edgewright.workbench.data.sources._limits import check_bytes, check_values
 from edgewright.workbench.data.sources.table import Table, dataset_from_table
-
-_LIMIT_BYTES = 4 * 2**30
 
 
 def read_npz(path: Path, mapping: SourceMapping) -> Dataset:
@@ -47,9 +48,9 @@ def read_npz(path: Path, mapping: SourceMapping) -> Dataset:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     with file_errors(path, doing="reading"), path.open("rb") as file:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise InputError(f"{path}: larger than {_LIMIT_BYTES} bytes", hint="split it")
+        check_bytes(path)
         try:
+            check_values(_declared_values(file), path)
             with np.load(file, allow_pickle=False) as archive:
                 if not isinstance(archive, np.lib.npyio.NpzFile):
                     raise InputError(f"{path}: one bare array, expected an .npz archive")
@@ -58,6 +59,26 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             raise InputError(
                 f"{path}: not a readable .npz archive: {error}", hint="write or copy it again"
             ) from error
+
+
+def _declared_values(file: IO[bytes]) -> int:
+    """What the heads of the arrays promise, read before any array is: a small archive can unpack
+    to more than memory holds.
+    """
+    if not zipfile.is_zipfile(file):
+        return 0
+    total = 0
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as array:
+                version = npy_format.read_magic(array)
+                if version == (1, 0):
+                    shape, _, dtype = npy_format.read_array_header_1_0(array)
+                else:
+                    shape, _, dtype = npy_format.read_array_header_2_0(array)
+                total += math.prod(shape) * max(dtype.itemsize // 4, 1)
+    file.seek(0)
+    return total
 
 
 def _column_names(arrays: dict[str, NDArray[Any]], count: int) -> list[str]:

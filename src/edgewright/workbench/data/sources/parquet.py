@@ -1,15 +1,16 @@
-"""Parquet files, where pyarrow is installed."""
+"""Parquet files, where pyarrow is installed (extra `parquet`)."""
 
 import importlib
-import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from edgewright._fs import file_errors
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import UnavailableError
 from edgewright.workbench.data.mapping import SourceMapping
 from edgewright.workbench.data.recordings import Dataset
-from edgewright.workbench.data.sources.table import Table, dataset_from_table
+from edgewright.workbench.data.sources.table import dataset_from_table
+
+if TYPE_CHECKING:
+    from edgewright.workbench.data.sources.table import Table
 
 
 def read_parquet(path: Path, mapping: SourceMapping) -> Dataset:
@@ -17,20 +18,15 @@ def read_parquet(path: Path, mapping: SourceMapping) -> Dataset:
 
     Raises:
         UnavailableError: pyarrow is not installed.
-        InputError: absent, not Parquet, or without the mapped columns.
+        InputError: absent, not Parquet, too large, or without the mapped columns.
     """
-    if importlib.util.find_spec("pyarrow") is None:
+    try:
+        arrow = importlib.import_module("edgewright.workbench.data.sources._arrow")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
         raise UnavailableError(
-            f"reading {path} needs the package pyarrow", hint="pip install pyarrow"
-        )
-    pyarrow: Any = importlib.import_module("pyarrow")
-    parquet: Any = importlib.import_module("pyarrow.parquet")
-    with file_errors(path, doing="reading"):
-        try:
-            read = parquet.read_table(path)
-        except pyarrow.ArrowInvalid as error:
-            raise InputError(
-                f"{path}: not a Parquet file: {error}", hint="export it again"
-            ) from error
-    columns = {name: read.column(name).to_numpy(zero_copy_only=False) for name in read.column_names}
-    return dataset_from_table(Table(columns, read.num_rows, path.name), mapping)
+            f"reading {path} needs the package pyarrow", hint="pip install 'edgewright[parquet]'"
+        ) from error
+    table: Table = arrow.read_parquet_table(path)
+    return dataset_from_table(table, mapping)

@@ -1,8 +1,9 @@
 """Columns to a dataset: what every tabular source (npz, csv, parquet) shares."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from edgewright.workbench.data.recordings import (
     Samples,
     natural_order,
 )
-from edgewright.workbench.data.timebase import even_recordings, median_rate_hz
+from edgewright.workbench.data.timebase import at_rate, even_recordings, median_rate_hz
 from edgewright.workbench.data.units import canonical
 
 Column = NDArray[Any]
+_Rows = NDArray[np.intp] | slice
 
 _UNLABELLED_WORDS = {"", "-1", "nan", "none"}
 
@@ -52,7 +54,8 @@ class Table:
 
 
 def dataset_from_table(table: Table, mapping: SourceMapping) -> Dataset:
-    """Channels in canonical units, labels by name, one recording for each unbroken stretch.
+    """Channels in canonical units, labels by name, one recording for each unbroken stretch, at the
+    rate that the mapping wants.
 
     Raises:
         InputError: a column is missing or not of its kind, or a label is not in the mapping.
@@ -61,24 +64,26 @@ def dataset_from_table(table: Table, mapping: SourceMapping) -> Dataset:
         raise InputError(f"{table.source}: it has no rows", hint="check that the export finished")
     channels, samples = _channels(table, mapping)
     label_names, label = _labels(table, mapping)
-    subject, name = _people(table, mapping)
-    time_s = _time(table, mapping)
+    time_s = (
+        seconds_of(table.column(mapping.time, role="time"), mapping, table.source)
+        if (mapping.time)
+        else None
+    )
     rate_hz = _rate(time_s, mapping, table.source)
     recordings: list[Recording] = []
     notes: list[str] = []
-    for each in natural_order(set(name.tolist())):
-        rows = np.flatnonzero(name == each)
-        person = _one_person(subject[rows], each, table.source)
-        whole = Recording(samples[rows], label[rows], person, each, rate_hz)
+    for name, person, rows in _people(table, mapping):
+        whole = Recording(samples[rows], label[rows], person, name, rate_hz)
         if time_s is None:
             recordings.append(whole)
             continue
         parts, found = even_recordings(whole, time_s[rows], max_gap_s=mapping.max_gap_s)
         recordings += parts
         notes += found
-    return Dataset(
+    dataset = Dataset(
         tuple(recordings), channels, label_names, rate_hz, table.source, notes=tuple(notes)
     )
+    return at_rate(dataset, mapping.resample_hz or rate_hz)
 
 
 def _channels(table: Table, mapping: SourceMapping) -> tuple[tuple[Channel, ...], Samples]:
@@ -87,13 +92,20 @@ def _channels(table: Table, mapping: SourceMapping) -> tuple[tuple[Channel, ...]
             f"{table.source}: no channels are mapped",
             hint=f"list them under [[channels]]; columns are {sorted(table.columns)}",
         )
-    channels, columns = [], []
-    for each in mapping.channels:
+    channels = []
+    samples = np.full((table.rows, len(mapping.channels)), np.nan, np.float32)
+    for position, each in enumerate(mapping.channels):
         unit, factor = canonical(each.unit, of=f"{table.source}, channel {each.column!r}")
-        column = _floats(table.column(each.column, role="channel"), each.column, table.source)
-        columns.append((column * (factor * each.sign)).astype(np.float32))
         channels.append(Channel(name=each.name or each.column, unit=unit))
-    return tuple(channels), np.stack(columns, axis=1)
+        if each.column in table.columns or not each.optional:
+            column = _floats(table.column(each.column, role="channel"), each.column, table.source)
+            samples[:, position] = column * (factor * each.sign)
+    if np.isnan(samples).all():
+        raise InputError(
+            f"{table.source}: not one number in any mapped channel",
+            hint=f"columns are {sorted(table.columns)}",
+        )
+    return tuple(channels), samples
 
 
 def _floats(column: Column, name: str, source: str) -> NDArray[np.float64]:
@@ -111,18 +123,36 @@ def _floats(column: Column, name: str, source: str) -> NDArray[np.float64]:
     return parsed
 
 
-def _words(column: Column) -> list[str]:
-    """A column of ids as texts; 3.0 and 3 are the same id."""
-    if column.dtype.kind == "f":
-        return ["" if math.isnan(v) else f"{v:g}" for v in column.tolist()]
-    return [str(value).strip() for value in column.tolist()]
+def _grouped(column: Column) -> tuple[list[str], NDArray[np.intp]]:
+    """The different ids of a column as texts (3.0 and 3 are one), and for each row which one."""
+    if column.dtype.kind in "iufbU":
+        values, which = np.unique(column, return_inverse=True)
+        found = [_word(value) for value in values.tolist()]
+    else:
+        seen: dict[str, int] = {}
+        which = np.array([seen.setdefault(_word(v), len(seen)) for v in column.tolist()], np.intp)
+        found = list(seen)
+    words = list(dict.fromkeys(found))
+    table = np.array([words.index(word) for word in found], np.intp)
+    return words, table[which]
+
+
+def _word(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:g}"
+    return "" if value is None else str(value).strip()
 
 
 def _labels(table: Table, mapping: SourceMapping) -> tuple[tuple[str, ...], LabelIds]:
+    if mapping.label_is:
+        names = mapping.label_names or (mapping.label_is,)
+        if mapping.label_is not in names:
+            raise InputError(f"{table.source}: label {mapping.label_is!r} is not in {list(names)}")
+        return names, np.full(table.rows, names.index(mapping.label_is), np.int16)
     if mapping.label not in table.columns and mapping.label == SourceMapping().label:
         return mapping.label_names, np.full(table.rows, UNLABELLED, np.int16)
-    words = _words(table.column(mapping.label, role="label"))
-    found = [word for word in dict.fromkeys(words) if word.lower() not in _UNLABELLED_WORDS]
+    words, which = _grouped(table.column(mapping.label, role="label"))
+    found = [word for word in words if word.lower() not in _UNLABELLED_WORDS]
     unmapped = [word for word in found if mapping.labels and word not in mapping.labels]
     if unmapped:
         raise InputError(
@@ -136,54 +166,98 @@ def _labels(table: Table, mapping: SourceMapping) -> tuple[tuple[str, ...], Labe
     if strangers:
         raise InputError(f"{table.source}: labels {strangers} are not in label_names {names}")
     position = {word: names.index(name) for word, name in named.items() if name}
-    return names, np.array([position.get(word, UNLABELLED) for word in words], np.int16)
+    return names, np.array([position.get(word, UNLABELLED) for word in words], np.int16)[which]
 
 
-def _people(table: Table, mapping: SourceMapping) -> tuple[NDArray[Any], NDArray[Any]]:
+def _people(table: Table, mapping: SourceMapping) -> Iterator[tuple[str, str, _Rows]]:
+    """Every recording by name, its person and its rows, in natural order."""
     if mapping.subject_is:
-        subject = np.full(table.rows, mapping.subject_is)
+        people, who = [mapping.subject_is], np.zeros(table.rows, np.intp)
     elif mapping.subject in table.columns:
-        subject = np.array(_words(table.columns[mapping.subject]))
+        people, who = _grouped(table.columns[mapping.subject])
     else:
         raise InputError(
             f"{table.source}: no column {mapping.subject!r} for the subject",
             hint="honest splits need to know who is who; name the column as `subject`, "
             "or set `subject_is` for a file of one person",
         )
+    names, which = people, who
     if mapping.recording in table.columns:
-        return subject, np.array(_words(table.columns[mapping.recording]))
-    return subject, subject
+        names, which = _grouped(table.columns[mapping.recording])
+    order = np.argsort(which, kind="stable")
+    edges = np.searchsorted(which[order], np.arange(len(names) + 1))
+    for name in natural_order(names):
+        at = names.index(name)
+        rows = order[edges[at] : edges[at + 1]]
+        person = _one_person([people[n] for n in np.unique(who[rows])], name, table.source)
+        yield name, person, _as_slice(rows)
 
 
-def _one_person(subject: NDArray[Any], name: str, source: str) -> str:
-    people = sorted(set(subject.tolist()))
+def _as_slice(rows: NDArray[np.intp]) -> _Rows:
+    """Rows that follow each other are a view, not a copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
+
+
+def _one_person(people: list[str], name: str, source: str) -> str:
     if len(people) > 1:
         raise InputError(
-            f"{source}: recording {name!r} holds subjects {people}, expected one",
+            f"{source}: recording {name!r} holds subjects {sorted(people)}, expected one",
             hint="a recording is one person's; give each a name of its own",
         )
-    return str(people[0])
+    return people[0]
 
 
-def _time(table: Table, mapping: SourceMapping) -> NDArray[np.float64] | None:
-    if not mapping.time:
-        return None
-    column = _floats(table.column(mapping.time, role="time"), mapping.time, table.source)
-    if not np.isfinite(column).all():
-        row = int(np.flatnonzero(~np.isfinite(column))[0])
+def seconds_of(column: Column, mapping: SourceMapping, source: str) -> NDArray[np.float64]:
+    """A column of times in seconds.
+
+    Raises:
+        InputError: a time is missing, or not of the unit that the mapping says.
+    """
+    seconds: NDArray[np.float64]
+    if column.dtype.kind == "M":
+        seconds = column.astype("datetime64[ns]").astype(np.int64) / 1e9
+    elif mapping.time_unit == "iso":
+        texts = enumerate(column.tolist(), start=1)
+        seconds = np.array([_moment(each, row, mapping.time, source) for row, each in texts])
+    else:
+        seconds = _floats(column, mapping.time, source) * TIME_UNITS_S[mapping.time_unit]
+    if not np.isfinite(seconds).all():
+        row = int(np.flatnonzero(~np.isfinite(seconds))[0])
         raise InputError(
-            f"{table.source}: row {row + 1} of column {mapping.time!r} has no time",
+            f"{source}: row {row + 1} of column {mapping.time!r} has no time",
             hint="mend or drop that row",
         )
-    return column * TIME_UNITS_S[mapping.time_unit]
+    return seconds
+
+
+def _moment(value: object, row: int, name: str, source: str) -> float:
+    """A date and time as text; a number is taken for seconds since 1970."""
+    if isinstance(value, int | float):
+        return float(value)
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise InputError(
+            f"{source}: row {row} of column {name!r} is {value!r}, expected a date and time",
+            hint="2026-01-02T10:00:00.020Z is one; or set time_unit",
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _rate(time_s: NDArray[np.float64] | None, mapping: SourceMapping, source: str) -> float:
-    if mapping.rate_hz is not None:
-        return mapping.rate_hz
-    if time_s is None:
+    if time_s is None and mapping.rate_hz is None:
         raise InputError(
             f"{source}: neither a rate nor a time column is mapped",
             hint="set rate_hz, or name the time column as `time`",
         )
-    return median_rate_hz(time_s, source=source)
+    if time_s is None or (mapping.rate_hz is not None and len(time_s) < 2):
+        return float(mapping.rate_hz or 0.0)
+    rate_hz = median_rate_hz(time_s, source=source)
+    if 1.0 / rate_hz > mapping.max_gap_s:
+        raise InputError(
+            f"{source}: its samples are {1.0 / rate_hz:.4g} s apart, and max_gap_s is "
+            f"{mapping.max_gap_s:g}: every one would stand alone",
+            hint=f"is column {mapping.time!r} really in {mapping.time_unit!r}? set time_unit",
+        )
+    return mapping.rate_hz or rate_hz

@@ -1,0 +1,141 @@
+r"""JSON lines: one sample a line, or one MQTT message a line as `mosquitto_sub` and `data capture`
+write them.
+
+    {"t": 0.02, "ax": 0.1, "ay": 0.0, "az": 9.8}
+    {"tst": "2026-01-02T10:00:00.020000Z", "topic": "ann/watch", "payload": "{\"ax\": 0.1}"}
+
+`mosquitto_sub -F %j` writes the payload as a text and `-F %J` as JSON; both are read. Inside it may
+be an object (`{"acc": {"x": 1}}` becomes the column `acc.x`), a list or comma-separated numbers
+(columns `0 1 2`), or a list of objects (several samples). The parts of the topic are the columns
+`topic.0`, `topic.1`, ...; the time of arrival is `tst`, the clock where no other is mapped. A
+message without any mapped channel is no sample of the sensor: it is counted and left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgewright._fs import file_errors
+from edgewright.errors import InputError
+from edgewright.workbench.data.mapping import SourceMapping
+from edgewright.workbench.data.recordings import Dataset
+from edgewright.workbench.data.sources._limits import check_bytes, check_values
+from edgewright.workbench.data.sources.table import Column, Table, dataset_from_table
+
+ARRIVAL = "tst"
+_LINE_BYTES = 2**20
+_MOST_DEPTH = 4
+_Row = dict[str, float | str]
+
+
+def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
+    """The samples of a file.
+
+    Raises:
+        InputError: absent, empty, a line that is no JSON object, or no message with the channels.
+    """
+    wanted = [each.column for each in mapping.channels]
+    rows: list[_Row] = []
+    others = 0
+    is_capture = False
+    with file_errors(path, doing="reading"), path.open("rb") as file:
+        check_bytes(path)
+        for number, raw in enumerate(iter(lambda: file.readline(_LINE_BYTES + 1), b""), start=1):
+            if not raw.strip():
+                continue
+            line = _decoded(raw, f"{path}, line {number}")
+            is_capture |= is_message(line)
+            found = [
+                row for row in samples_in(line) if not wanted or not row.keys().isdisjoint(wanted)
+            ]
+            others += not found
+            rows += found
+            check_values(len(rows) * max(len(wanted), 1), path)
+    if not rows:
+        what = f"none of its {others} messages has a mapped channel" if others else "it is empty"
+        raise InputError(
+            f"{path}: {what}", hint=f"mapped are {wanted}" if others else "record again"
+        )
+    dataset = dataset_from_table(_table(rows, path), _with_clock(mapping, is_capture=is_capture))
+    notes = (f"{others} messages without a mapped channel were left out",) if others else ()
+    return replace(dataset, notes=(*dataset.notes, *notes))
+
+
+def is_message(line: dict[str, Any]) -> bool:
+    """Whether a line holds an MQTT message rather than a sample itself."""
+    return "topic" in line and "payload" in line
+
+
+def samples_in(line: dict[str, Any]) -> Iterator[_Row]:
+    """The samples that one line carries, as columns.
+
+    >>> list(samples_in({"tst": 1.0, "topic": "a/b", "payload": "[0.5, 2]"}))
+    [{'0': 0.5, '1': 2, 'tst': 1.0, 'topic.0': 'a', 'topic.1': 'b'}]
+    """
+    if not is_message(line):
+        yield _flat(line)
+        return
+    topic = str(line["topic"])
+    context: _Row = {ARRIVAL: line[ARRIVAL]} if ARRIVAL in line else {}
+    context |= {f"topic.{at}": part for at, part in enumerate(topic.split("/"))}
+    payload = _inner(line["payload"])
+    several = isinstance(payload, list) and payload and isinstance(payload[0], dict | list)
+    for each in payload if several else [payload]:
+        yield {**_flat(each), **context}
+
+
+def _decoded(raw: bytes, where: str) -> dict[str, Any]:
+    if len(raw) > _LINE_BYTES:
+        raise InputError(f"{where}: longer than {_LINE_BYTES} bytes", hint="one message a line")
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise InputError(
+            f"{where}: not a JSON object: {error}",
+            hint="record with `edgewright data capture mqtt`, or `mosquitto_sub -F %j`",
+        ) from error
+
+
+def _inner(payload: Any) -> Any:
+    """What a payload that came as text holds: JSON, or numbers between commas."""
+    if not isinstance(payload, str):
+        return payload
+    try:
+        return msgspec.json.decode(payload.encode())
+    except (msgspec.DecodeError, RecursionError):
+        return payload.split(",")
+
+
+def _flat(value: Any, prefix: str = "", depth: int = 0) -> _Row:
+    items: Iterator[tuple[str, Any]]
+    if isinstance(value, dict):
+        items = ((str(key), each) for key, each in value.items())
+    elif isinstance(value, list):
+        items = ((str(at), each) for at, each in enumerate(value))
+    else:
+        return {prefix: "" if value is None else value}
+    found: _Row = {}
+    for key, each in items:
+        name = f"{prefix}.{key}" if prefix else key
+        if depth < _MOST_DEPTH:
+            found |= _flat(each, name, depth + 1)
+    return found
+
+
+def _table(rows: list[_Row], path: Path) -> Table:
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, Column] = {
+        name: np.array([row.get(name, "") for row in rows], object) for name in names
+    }
+    return Table(columns, len(rows), path.name)
+
+
+def _with_clock(mapping: SourceMapping, *, is_capture: bool) -> SourceMapping:
+    """The time of arrival is the clock of a capture, unless the mapping knows a better one."""
+    if mapping.time or mapping.rate_hz or not is_capture:
+        return mapping
+    return msgspec.structs.replace(mapping, time=ARRIVAL, time_unit="iso")
