@@ -125,7 +125,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
     connection.close()
-    with pytest.raises(InputError, match="schema version 99, this edgewright reads 1"):
+    with pytest.raises(InputError, match="schema version 99, this edgewright reads 1 to 2"):
         SqliteState(path)
 
 
@@ -143,3 +143,63 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, but it is long enough to look at" * 20)
     with pytest.raises(ResourceError, match="not a database"):
         SqliteState(path)
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "fleet"
+
+
+def shape(path: Path) -> dict[str, object]:
+    """Tables with their columns and indexes; text defaults are quoted in more ways than one."""
+    with sqlite3.connect(path) as connection:
+        names = [
+            row[0]
+            for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        ]
+        found: dict[str, object] = {
+            name: (
+                sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")),
+                sorted(row[1] for row in connection.execute(f"PRAGMA index_list({name})")),
+            )
+            for name in names
+        }
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("version", [1])
+def test_an_older_file_becomes_what_a_new_one_is(tmp_path: Path, version: int) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    with sqlite3.connect(old) as connection:
+        connection.executescript((GOLDEN / f"schema-{version}.sql").read_text())
+    connection.close()
+    SqliteState(new).close()
+    state = SqliteState(old)
+    with state.read() as read:
+        assert set(read.scalars(select(schema.devices.c.name))) == {"d1", "d2"}
+        assert read.scalar(select(schema.devices.c.timezone)) == "UTC"
+        assert read.scalar(select(schema.rollouts.c.status)) == "running"
+    state.close()
+    assert shape(old) == shape(new)
+
+
+def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript((GOLDEN / "schema-1.sql").read_text())
+        connection.execute("CREATE TABLE aliases (in_the_way TEXT)")
+    connection.close()
+    before = shape(path)
+    with pytest.raises(ResourceError, match="aliases already exists"):
+        SqliteState(path)
+    assert shape(path) == before
+
+
+def test_a_backup_is_whole_while_others_write(tmp_path: Path) -> None:
+    state = SqliteState(tmp_path / "fleet.db")
+    put(state, "a")
+    state.backup(tmp_path / "copy.db")
+    put(state, "b")
+    state.close()
+    copy = SqliteState(tmp_path / "copy.db")
+    assert keys(copy) == {"a"}
+    copy.close()

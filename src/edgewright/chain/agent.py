@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import signal
@@ -20,6 +21,7 @@ from edgewright.device.agent import (
     AgentStatus,
     Control,
     Daemon,
+    DeviceCertificate,
     FleetClient,
     Home,
     Identity,
@@ -42,20 +44,27 @@ from edgewright.device.agent import (
     Settings,
     Slots,
     Tools,
+    local_timezone,
     read_status,
     send_order,
+    unverified_context,
     write_support_bundle,
 )
-from edgewright.errors import InputError, TransportError
+from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
 from edgewright.keys.file import read_public_key
 from edgewright.stores import Log
+from edgewright.transports.http1 import Client
 from edgewright.trust import PublicKey, TrustedKeys
-from edgewright.wire.device_api import EnrollReply, EnrollRequest
+from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
 REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
 STDIN_LIMIT_BYTES = 2 << 30
 CHUNK_BYTES = 1 << 20
+AUTHORITY_LIMIT_BYTES = 64 << 10
+RENEW_LOOK_S = 900.0
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -69,16 +78,37 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     threshold: int
 
 
-def enroll(url: str, *, token: str, home: Path, device: str, labels: dict[str, str]) -> Enrolment:
-    """Swap a one-time token for an identity and pin the fleet's keys.
+def enroll(
+    url: str,
+    *,
+    token: str,
+    home: Path,
+    device: str,
+    labels: dict[str, str],
+    authority: Path | None = None,
+) -> Enrolment:
+    """Swap a token for an identity and pin the fleet's keys. Over https the identity is a key that
+    is made here and a certificate that the fleet signs; whose certificate the fleet itself must
+    show is in the token, in a file, or known to the system.
 
     Raises:
         InputError: the token is not good, or the home belongs to an enrolled agent already.
-        TransportError: the fleet did not answer.
+        TrustError: the fleet is not the one that the token is of.
+        TransportError: the fleet did not answer, or a person there has yet to approve.
     """
-    _require_new(_home(home))
-    request = EnrollRequest(token=token, device=device, labels=labels)
-    reply = asyncio.run(_enrolled(url, request))
+    place = _home(home)
+    _require_new(place)
+    request = EnrollRequest(
+        token=token.partition(".")[0], device=device, labels=labels, timezone=local_timezone()
+    )
+    certificate = DeviceCertificate(place.root)
+    if url.startswith("https:"):
+        asyncio.run(_believe(url, certificate, token, authority))
+        csr = certificate.signing_request(device)
+        request = msgspec.structs.replace(request, csr=csr)
+    reply = asyncio.run(_enrolled(url, request, certificate))
+    if reply.certificate:
+        certificate.save(reply.certificate, reply.authority)
     keys = _keys_from(reply)
     identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
     _home(home).save_enrolment(identity, keys)
@@ -205,8 +235,29 @@ def build_agent(
     return Agent(home, recorder, tools)
 
 
-async def _enrolled(url: str, request: EnrollRequest) -> EnrollReply:
-    client = FleetClient(url, secret="", clock=SystemClock())
+async def _believe(
+    url: str, certificate: DeviceCertificate, token: str, authority: Path | None
+) -> None:
+    """Find out which authority the fleet's name is behind, and make sure that it is that one."""
+    pin = token.partition(".")[2]
+    if authority is not None:
+        pem = _fs.read_limited(authority, limit_bytes=AUTHORITY_LIMIT_BYTES)
+        certificate.trust_authority(pem, fingerprint=pin)
+    elif pin:
+        async with Client(url, tls=unverified_context()) as client:
+            answer = await client.request("GET", AUTHORITY)
+        if answer.status != 200:
+            raise TrustError(
+                f"{url} shows no authority (status {answer.status}), the token promised one",
+                hint="check the address",
+            )
+        certificate.trust_authority(answer.body, fingerprint=pin)
+
+
+async def _enrolled(
+    url: str, request: EnrollRequest, certificate: DeviceCertificate
+) -> EnrollReply:
+    client = FleetClient(url, secret="", clock=SystemClock(), certificate=certificate)
     try:
         return await client.enroll(request)
     finally:
@@ -285,11 +336,41 @@ async def _fleet(home: Home) -> AsyncIterator[FleetClient | None]:
         secret=identity.secret,
         clock=SystemClock(),
         limit_kbit_s=settings.download_limit_kbit_s,
+        certificate=DeviceCertificate(home.root),
     )
     try:
-        yield client
+        async with _renewing(client, identity.device):
+            yield client
     finally:
         await client.close()
+
+
+@contextlib.asynccontextmanager
+async def _renewing(client: FleetClient, device: str) -> AsyncIterator[None]:
+    """Have a certificate that is good, now and for as long as the block lasts. A fleet that does
+    not answer is asked again later: what runs here does not need it.
+    """
+
+    async def try_once() -> None:
+        try:
+            if await client.renew(device):
+                logger.info("the device's certificate was renewed")
+        except EdgewrightError as error:
+            logger.warning("renewing the certificate: %s", error)
+
+    async def go_on() -> None:
+        while True:
+            await asyncio.sleep(RENEW_LOOK_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await try_once()
+
+    await try_once()
+    task = asyncio.create_task(go_on(), name="agent-renew")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _server_order(home: Home, settings: Settings) -> ServerOrder:

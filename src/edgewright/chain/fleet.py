@@ -3,6 +3,7 @@
     HOME/fleet.db            the state (SQLite)
     HOME/releases/           release files by hash
     HOME/trusted-keys.json   whose signatures a bundle needs
+    HOME/tls/                certificates (`edgewright.chain.fleet_tls`)
 
 The server and the command line open the same folder, at the same time if they like.
 """
@@ -11,13 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from edgewright import _fs
+from edgewright.chain.fleet_tls import FleetTls
 from edgewright.clock import SystemClock
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import Devices
+from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.office import Office
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
@@ -82,8 +87,54 @@ def trust(home: Path, keys: Sequence[Path], *, threshold: int, by: str) -> Trust
     return trusted
 
 
+class TlsFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet's authority and the names of its listeners, as shown."""
+
+    fingerprint: str
+    names: tuple[str, ...]
+    certificate_lifetime_s: float
+
+
+def init_tls(
+    home: Path,
+    names: Sequence[str],
+    *,
+    lifetime_s: float,
+    brought: tuple[Path, Path] | None,
+    by: str,
+) -> TlsFacts:
+    """Give a fleet an authority and its listeners a certificate.
+
+    Raises:
+        InputError: files that are no authority, or no host names; or another authority is here.
+    """
+    tls = FleetTls(home)
+    settings = tls.init(names, lifetime_s=lifetime_s, brought=brought)
+    _note(home, by, "authority set", tls.pin()[:16], " ".join(settings.names))
+    return TlsFacts(
+        fingerprint=tls.pin(), names=settings.names, certificate_lifetime_s=settings.lifetime_s
+    )
+
+
+def trust_factory(home: Path, certificate: Path, *, needs_approval: bool, by: str) -> None:
+    """Let in new devices that have a factory's certificate.
+
+    Raises:
+        InputError: not a certificate.
+    """
+    FleetTls(home).trust_factory(certificate, needs_approval=needs_approval)
+    _note(home, by, "factory trusted", certificate.name, "approval" if needs_approval else "auto")
+
+
+def _note(home: Path, by: str, what: str, subject: str, detail: str) -> None:
+    with open_fleet(home, create=True) as office, office.state.write() as connection:
+        now_s = office.clock.wall_s()
+        write_down(connection, Deed(at_s=now_s, who=by, what=what, subject=subject, detail=detail))
+
+
 def _office(home: Path, state: SqliteState) -> Office:
     clock = SystemClock()
+    tls = FleetTls(home, clock)
 
     def trusted() -> TrustedKeys:
         return _read_trusted(home)
@@ -91,7 +142,8 @@ def _office(home: Path, state: SqliteState) -> Office:
     return Office(
         state=state,
         registry=Registry(state, blobs=FolderBlobs(home / RELEASES), clock=clock, trusted=trusted),
-        devices=Devices(state, clock=clock, draw=draw),
+        devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),
+        enrolments=Enrolments(state, clock=clock, draw=draw, authorities=tls.authorities),
         rollouts=Rollouts(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),

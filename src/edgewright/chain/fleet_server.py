@@ -8,34 +8,75 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from edgewright.chain.fleet import open_fleet
-from edgewright.fleet.listening import parse_loopback
+from edgewright.chain.fleet_tls import FleetTls
+from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.listening import Address, parse_address, parse_networks, uses_tls
 from edgewright.fleet.office import Office
-from edgewright.fleet.serving import Ready
+from edgewright.fleet.serving import Listener, Ready
 from edgewright.fleet.serving import serve as serve_office
 
 
-def serve(home: Path, *, listen: str, devices: str, ready: Callable[[Ready], None]) -> None:
+class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What to serve where. TLS is on beyond loopback, and on loopback when it is wanted."""
+
+    listen: str
+    devices: str
+    tls: bool | None = None
+    names: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+
+
+def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> None:
     """Run the fleet's server until SIGINT or SIGTERM.
 
     Raises:
-        InputError: an address that is not on loopback.
+        InputError: not an address, or one beyond loopback without TLS.
         ResourceError: an address is in use.
     """
-    people_at = parse_loopback(listen, flag="--listen")
-    devices_at = parse_loopback(devices, flag="--devices")
+    people_at = parse_address(order.listen, flag="--listen")
+    devices_at = parse_address(order.devices, flag="--devices")
+    people_tls = uses_tls(people_at, wanted=order.tls, flag="--listen")
+    devices_tls = uses_tls(devices_at, wanted=order.tls, flag="--devices")
+    proxies = parse_networks(order.trusted_proxies)
+    tls = FleetTls(home)
 
     async def run(office: Office) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve_office(office, people=people_at, devices=devices_at, ready=ready, stop=stop)
+        names = tls.settings().names
+        await serve_office(
+            office,
+            people=Listener(
+                address=people_at,
+                context=tls.people_context() if people_tls else None,
+                names=names,
+            ),
+            devices=Listener(
+                address=devices_at, context=tls.device_context() if devices_tls else None
+            ),
+            door=Door(
+                takes_secrets=not devices_tls,
+                trusted_proxies=proxies,
+                authority_pem=tls.authority_pem(),
+                factory_pem=tls.factory_pem(),
+            ),
+            ready=ready,
+            stop=stop,
+        )
 
-    with (
-        open_fleet(home, create=True) as office,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        runner.run(run(office))
+    with open_fleet(home, create=True) as office:
+        if people_tls or devices_tls:
+            tls.ready((*order.names, *_own(people_at), *_own(devices_at)))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(office))
+
+
+def _own(address: Address) -> tuple[str, ...]:
+    """The name that a listener's address is; none for one that stands for all."""
+    return () if address.host in ("", "0.0.0.0", "::") else (address.host,)  # noqa: S104 - compared

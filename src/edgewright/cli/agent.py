@@ -27,6 +27,7 @@ def agent() -> None:
 @_HOME
 @click.option("--device", help="The device's name; the machine's name if absent.")
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
+@click.option("--ca", type=_FILE, help="Authority of the fleet's certificate (PEM), if needed.")
 @click.option("--key", "keys", type=_FILE, multiple=True, help="Public key, without a fleet.")
 @click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
 @json_option
@@ -37,13 +38,16 @@ def enroll(
     home: Path,
     device: str | None,
     labels: tuple[str, ...],
+    ca: Path | None,
     keys: tuple[Path, ...],
     threshold: int,
     as_json: bool,
 ) -> None:
     """Give this device an identity, and pin the keys whose bundles may run on it.
 
-    With URL and --token by a fleet; with --key alone for a device that no fleet will reach.
+    With URL and --token by a fleet; with --key alone for a device that no fleet will reach. Over
+    https the device makes a key and gets a certificate; it believes the fleet's name to the
+    authority that the token tells, to --ca, or else to the system's.
     """
     import platform
 
@@ -51,7 +55,9 @@ def enroll(
 
     name = device or platform.node()
     if url and token:
-        enrolment = chain.enroll(url, token=token, home=home, device=name, labels=_labels(labels))
+        enrolment = chain.enroll(
+            url, token=token, home=home, device=name, labels=_labels(labels), authority=ca
+        )
     elif keys and not url:
         enrolment = chain.enroll_offline(home, device=name, keys=keys, threshold=threshold)
     else:

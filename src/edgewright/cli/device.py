@@ -25,16 +25,36 @@ def device() -> None:
     "--expires", callback=seconds, default="24h", show_default=True, help="Span, like 15m or 7d."
 )
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE that its devices get.")
+@click.option("--for", "device_name", default="", help="One device only, also after it was wiped.")
+@click.option("--approve", is_flag=True, help="Its devices wait for `device approve`.")
 @home_option
 @json_option
-def token(*, uses: int, expires: float, labels: tuple[str, ...], home: Path, as_json: bool) -> None:
-    """Make a token that lets devices in. It is printed once and kept as a hash only."""
+def token(
+    *,
+    uses: int,
+    expires: float,
+    labels: tuple[str, ...],
+    device_name: str,
+    approve: bool,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Make a token that lets devices in. It is printed once and kept as a hash only.
+
+    When the fleet has an authority (`fleet tls init`), what follows the dot tells the device which.
+    """
     from edgewright.errors import InputError
     from edgewright.fleet.devices import TokenOrder
     from edgewright.fleet.labels import parse_labels
 
     try:
-        order = TokenOrder(uses=uses, lifetime_s=expires, labels=parse_labels(labels))
+        order = TokenOrder(
+            uses=uses,
+            lifetime_s=expires,
+            labels=parse_labels(labels),
+            device=device_name,
+            needs_approval=approve,
+        )
     except ValueError as error:
         raise InputError(str(error), hint="see --help") from error
     with opened(home) as office:
@@ -121,6 +141,65 @@ def revoke(name: str, *, home: Path, as_json: bool) -> None:
     _print_device(found, as_json=as_json)
 
 
+@device.command()
+@home_option
+@json_option
+def pending(*, home: Path, as_json: bool) -> None:
+    """List devices that wait for approval, with the fingerprint of their key."""
+    with opened(home) as office:
+        found = office.enrolments.waiting()
+    if as_json:
+        print_json("devices-pending", {"devices": found})
+        return
+    print_table(
+        "",
+        ("device", "asked", "by", "key", "labels"),
+        [
+            (
+                d.device,
+                when(d.asked_at_s),
+                d.asked_by,
+                d.key_hash[:16],
+                " ".join(f"{key}={value}" for key, value in d.labels.items()),
+            )
+            for d in found
+        ],
+    )
+
+
+@device.command()
+@click.argument("name")
+@home_option
+def approve(name: str, *, home: Path) -> None:
+    """Let a waiting device in; it finds out when it asks again."""
+    with opened(home) as office:
+        office.enrolments.decide(name, is_approved=True, by=operator())
+    click.echo(f"{name} is let in")
+
+
+@device.command()
+@click.argument("name")
+@home_option
+def refuse(name: str, *, home: Path) -> None:
+    """Refuse a waiting device."""
+    with opened(home) as office:
+        office.enrolments.decide(name, is_approved=False, by=operator())
+    click.echo(f"{name} is refused")
+
+
+@device.command()
+@click.argument("name")
+@click.argument("zone")
+@home_option
+@json_option
+def timezone(name: str, zone: str, *, home: Path, as_json: bool) -> None:
+    """Say where a device is (like Europe/Berlin), for maintenance windows in its local time."""
+    with opened(home) as office:
+        office.devices.set_timezone(name, zone, by=operator())
+        found = office.devices.show(name)
+    _print_device(found, as_json=as_json)
+
+
 def _print_device(found: "Device", *, as_json: bool) -> None:
     if as_json:
         print_json("device", found)
@@ -128,6 +207,7 @@ def _print_device(found: "Device", *, as_json: bool) -> None:
     rows = [
         ("device", found.name + (" (revoked)" if found.is_revoked else "")),
         ("labels", " ".join(f"{key}={value}" for key, value in found.labels.items())),
+        ("time zone", found.timezone),
         ("enrolled", when(found.enrolled_at_s)),
         ("seen", when(found.last_seen_s) or "never"),
     ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._fleet import home_option, opened, operator, when
+from edgewright.cli._fleet import home_option, opened, operator, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -24,13 +24,33 @@ def fleet() -> None:
 @click.option(
     "--devices", default="127.0.0.1:8701", show_default=True, help="HOST:PORT for devices."
 )
+@click.option(
+    "--tls/--no-tls", default=None, help="Default: on for addresses that other machines reach."
+)
+@click.option("--name", "names", multiple=True, help="A name that devices and people use for it.")
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    help="Address or network of a proxy whose Client-Cert header (RFC 9440) is believed.",
+)
 @home_option
 @json_option
-def serve(*, listen: str, devices: str, home: Path, as_json: bool) -> None:
+def serve(
+    *,
+    listen: str,
+    devices: str,
+    tls: bool | None,
+    names: tuple[str, ...],
+    trusted_proxies: tuple[str, ...],
+    home: Path,
+    as_json: bool,
+) -> None:
     """Serve devices and people until SIGTERM.
 
-    Both listeners are for loopback only: devices and people are not identified by certificate yet.
-    Port 0 takes any free port; the line that says where is printed once both listeners answer.
+    Beyond loopback both listeners speak TLS: devices show a certificate that this fleet signed,
+    people a token. Port 0 takes any free port; the line that says where is printed once both
+    listeners answer.
     """
     from edgewright.chain import fleet_server
 
@@ -39,7 +59,66 @@ def serve(*, listen: str, devices: str, home: Path, as_json: bool) -> None:
             print_json("fleet-ready", where)
         say(f"fleet ready: people {where.people} devices {where.devices} home {home}")
 
-    fleet_server.serve(home, listen=listen, devices=devices, ready=ready)
+    order = fleet_server.ServeOrder(
+        listen=listen, devices=devices, tls=tls, names=names, trusted_proxies=trusted_proxies
+    )
+    fleet_server.serve(home, order, ready=ready)
+
+
+@fleet.group()
+def tls() -> None:
+    """Make or bring the authority that signs for devices, name the listeners."""
+
+
+@tls.command(name="init")
+@click.option("--name", "names", multiple=True, help="Host name or address of the listeners.")
+@click.option(
+    "--lifetime", callback=seconds, default="7d", show_default=True, help="Of device certificates."
+)
+@click.option("--authority", type=_FILE, help="Certificate of your own authority (PEM).")
+@click.option("--authority-key", type=_FILE, help="Its key (PEM, without a password).")
+@home_option
+@json_option
+def tls_init(
+    *,
+    names: tuple[str, ...],
+    lifetime: float,
+    authority: Path | None,
+    authority_key: Path | None,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Give the fleet an authority, its own unless one is brought, and a certificate of its names.
+
+    Tokens that are made from now on tell devices which authority to believe.
+    """
+    from edgewright.chain.fleet import init_tls
+
+    if (authority is None) != (authority_key is None):
+        raise click.UsageError("--authority and --authority-key go together")
+    brought = (authority, authority_key) if authority and authority_key else None
+    made = init_tls(home, names, lifetime_s=lifetime, brought=brought, by=operator())
+    if as_json:
+        print_json("fleet-tls", made)
+        return
+    click.echo(f"authority {made.fingerprint}")
+    for name in made.names:
+        click.echo(f"  {name}")
+
+
+@tls.command(name="factory")
+@click.argument("certificate", type=_FILE)
+@click.option("--auto/--approve", "is_auto", default=False, help="In at once, or after approval.")
+@home_option
+def tls_factory(certificate: Path, *, is_auto: bool, home: Path) -> None:
+    """Let in new devices whose certificate this factory CERTIFICATE signed, without a token.
+
+    A server that runs takes note of it when it is started again.
+    """
+    from edgewright.chain.fleet import trust_factory
+
+    trust_factory(home, certificate, needs_approval=not is_auto, by=operator())
+    click.echo(f"devices of this factory are let in {'at once' if is_auto else 'after approval'}")
 
 
 @fleet.command()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from edgewright.fleet.devices import next_revision
+from edgewright.fleet.admission import next_revision
 from edgewright.fleet.rollout import Action, Order, Recall
 from edgewright.fleet.state import schema
 

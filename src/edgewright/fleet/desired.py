@@ -1,6 +1,8 @@
-"""What a device is to run, found by its secret: the one query of a poll."""
+"""What a device is to run, found by its secret or certificate: the one query of a poll."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Exists, bindparam, exists, or_, select
@@ -25,7 +27,18 @@ class Poll(msgspec.Struct, frozen=True):
 
 def look_up(connection: Connection, secret: str) -> Poll | None:
     """The answer for whoever has this secret; None when nobody has."""
-    rows = connection.execute(_QUERY, {"secret_hash": hash_of(secret)}).all()
+    return _poll_of(connection.execute(_BY_SECRET, {"secret_hash": hash_of(secret)}).all())
+
+
+def look_up_certificate(connection: Connection, fingerprint: str, *, now_s: float) -> Poll | None:
+    """The answer for whoever has this certificate; None when it ended, or its device was revoked
+    or enrolled anew since.
+    """
+    known = {"fingerprint": fingerprint, "now_s": now_s}
+    return _poll_of(connection.execute(_BY_CERTIFICATE, known).all())
+
+
+def _poll_of(rows: Sequence[Any]) -> Poll | None:
     if not rows:
         return None
     first = rows[0]
@@ -93,7 +106,7 @@ def _awaits(standing: str, *statuses: str) -> Exists:
 
 
 _NOTHING = encoded(Desired())
-_QUERY = (
+_EVERY = (
     select(
         schema.devices.c.name,
         schema.devices.c.enrolment,
@@ -109,6 +122,15 @@ _QUERY = (
     .select_from(schema.devices)
     .outerjoin(schema.assignments, schema.assignments.c.device == schema.devices.c.name)
     .outerjoin(schema.releases, schema.releases.c.bundle_id == schema.assignments.c.bundle_id)
-    .where(schema.devices.c.secret_hash == bindparam("secret_hash"), ~schema.devices.c.is_revoked)
+    .where(~schema.devices.c.is_revoked)
     .order_by(schema.assignments.c.model)
+)
+_BY_SECRET = _EVERY.where(schema.devices.c.secret_hash == bindparam("secret_hash"))
+_BY_CERTIFICATE = _EVERY.join(
+    schema.certificates,
+    (schema.certificates.c.device == schema.devices.c.name)
+    & (schema.certificates.c.enrolment == schema.devices.c.enrolment),
+).where(
+    schema.certificates.c.fingerprint == bindparam("fingerprint"),
+    schema.certificates.c.not_after_s > bindparam("now_s"),
 )

@@ -6,11 +6,20 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from edgewright.clock import Clock
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import InputError
+from edgewright.fleet.admission import (
+    PIN_MARK,
+    Newcomer,
+    admit,
+    next_revision,
+    replace_labels,
+    spend,
+)
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.labels import OWN_NAME, Clause, Query, check_labels, check_name, matching
 from edgewright.fleet.secret import DEVICE_PREFIX, TOKEN_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
+from edgewright.fleet.windows import check_timezone
 
 MAX_TOKEN_USES = 100_000
 MAX_TOKEN_LIFETIME_S = 366 * 86_400.0
@@ -19,11 +28,16 @@ _NOBODY = "nobody"
 
 
 class TokenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What an enrolment token allows: how many devices, for how long, and the labels they get."""
+    """What an enrolment token allows: how many devices, for how long, and the labels they get.
+
+    With `device` it lets in that one only, also in place of one of this name, as after a wipe.
+    """
 
     uses: int = 1
     lifetime_s: float = 86_400.0
     labels: Mapping[str, str] = {}
+    device: str = ""
+    needs_approval: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.uses <= MAX_TOKEN_USES:
@@ -62,23 +76,37 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     enrolled_at_s: float
     last_seen_s: float | None
     is_revoked: bool
+    timezone: str = "UTC"
     models: tuple[ModelOnDevice, ...]
 
 
 class Devices:
     """The devices of a fleet."""
 
-    def __init__(self, state: State, *, clock: Clock, draw: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        clock: Clock,
+        draw: Callable[[str], str],
+        pin: Callable[[], str] = str,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._draw = draw
+        self._pin = pin
 
     def create_token(self, order: TokenOrder, *, by: str) -> NewToken:
         """A token that lets devices in; it is not kept and cannot be shown again."""
         labels = check_labels(order.labels)
         token = self._draw(TOKEN_PREFIX)
         now_s = self._clock.wall_s()
-        made = NewToken(token=token, uses=order.uses, expires_at_s=now_s + order.lifetime_s)
+        pin = self._pin()
+        made = NewToken(
+            token=f"{token}{PIN_MARK}{pin}" if pin else token,
+            uses=order.uses,
+            expires_at_s=now_s + order.lifetime_s,
+        )
         with self._state.write() as connection:
             connection.execute(
                 insert(schema.enrol_tokens).values(
@@ -88,6 +116,8 @@ class Devices:
                     expires_at_s=made.expires_at_s,
                     uses_left=made.uses,
                     labels=msgspec.json.encode(labels).decode(),
+                    device=order.device and check_name("device", order.device),
+                    needs_approval=order.needs_approval,
                 )
             )
             detail = f"{order.uses} uses, {order.lifetime_s:g} s"
@@ -106,29 +136,15 @@ class Devices:
         secret = self._draw(DEVICE_PREFIX)
         now_s = self._clock.wall_s()
         with self._state.write() as connection:
-            given = self._spend(connection, token, now_s)
-            known = connection.execute(
-                select(schema.devices).where(schema.devices.c.name == name)
-            ).first()
-            if known is not None and not known.is_revoked:
-                raise InputError(
-                    f"device {name} is enrolled already",
-                    hint=f"revoke it first if it was wiped: edgewright device revoke {name}",
-                )
-            enrolment = known.enrolment + 1 if known is not None else 1
-            connection.execute(delete(schema.devices).where(schema.devices.c.name == name))
-            connection.execute(
-                insert(schema.devices).values(
-                    name=name,
-                    secret_hash=hash_of(secret),
-                    enrolment=enrolment,
-                    enrolled_at_s=now_s,
-                    is_revoked=False,
-                    revision=next_revision(connection),
-                )
+            given = spend(connection, token, name, now_s=now_s)
+            newcomer = Newcomer(
+                device=name,
+                labels=own | dict(given.labels),
+                secret_hash=hash_of(secret),
+                may_replace=given.may_replace,
             )
-            _replace_labels(connection, name, own | given)
-            self._audit(connection, f"token {hash_of(token)[:12]}", "device enrolled", name, "")
+            admit(connection, newcomer, now_s=now_s)
+            self._audit(connection, f"token {given.given_by[:12]}", "device enrolled", name, "")
         return secret
 
     def revoke(self, name: str, *, by: str) -> None:
@@ -151,8 +167,17 @@ class Devices:
             self._require(connection, name)
             before = _labels_of(connection, [name]).get(name, {})
             after = {key: value for key, value in before.items() if key not in changes} | kept
-            _replace_labels(connection, name, check_labels(after))
+            replace_labels(connection, name, check_labels(after))
             self._audit(connection, by, "device labelled", name, str(dict(changes)))
+
+    def set_timezone(self, name: str, timezone: str, *, by: str) -> None:
+        """Where a device is, for maintenance windows in its local time."""
+        check_timezone(timezone)
+        with self._state.write() as connection:
+            self._require(connection, name)
+            table = schema.devices
+            connection.execute(update(table).where(table.c.name == name).values(timezone=timezone))
+            self._audit(connection, by, "time zone set", name, timezone)
 
     def find(self, query: Query = (), *, limit: int = 1000, after: str = "") -> tuple[Device, ...]:
         """Devices by name, at most `limit` of those behind `after`."""
@@ -173,6 +198,7 @@ class Devices:
                 enrolled_at_s=row.enrolled_at_s,
                 last_seen_s=row.last_seen_s,
                 is_revoked=row.is_revoked,
+                timezone=row.timezone,
                 models=models.get(row.name, ()),
             )
             for row in rows
@@ -217,18 +243,6 @@ class Devices:
         with self._state.read() as connection:
             return connection.scalar(query) or 0
 
-    def _spend(self, connection: Connection, token: str, now_s: float) -> dict[str, str]:
-        tokens = schema.enrol_tokens
-        known = tokens.c.token_hash == hash_of(token)
-        row = connection.execute(select(tokens).where(known)).first()
-        if row is None or row.uses_left < 1 or row.expires_at_s <= now_s:
-            raise TrustError(
-                "the enrolment token is unknown, used up or expired",
-                hint="make a new one: edgewright device token",
-            )
-        connection.execute(update(tokens).where(known).values(uses_left=row.uses_left - 1))
-        return msgspec.json.decode(row.labels, type=dict[str, str])
-
     def _require(self, connection: Connection, name: str) -> None:
         check_name("device", name)
         devices = schema.devices
@@ -242,20 +256,8 @@ class Devices:
         write_down(connection, deed)
 
 
-def next_revision(connection: Connection) -> int:
-    """A number above every device's; setting it makes waiting polls of that device look again."""
-    return (connection.scalar(select(func.max(schema.devices.c.revision))) or 0) + 1
-
-
 def _unknown(name: str) -> InputError:
     return InputError(f"there is no device {name}", hint="see: edgewright device list")
-
-
-def _replace_labels(connection: Connection, name: str, labels: Mapping[str, str]) -> None:
-    connection.execute(delete(schema.labels).where(schema.labels.c.device == name))
-    rows = [{"device": name, "key": key, "value": value} for key, value in labels.items()]
-    if rows:
-        connection.execute(insert(schema.labels), rows)
 
 
 def _labels_of(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -1,10 +1,12 @@
-"""Where a fleet may listen: on loopback, until mutual TLS exists."""
+"""Where a fleet may listen: on loopback, and beyond it with TLS only."""
 
 import ipaddress
 
 import msgspec
 
 from edgewright.errors import InputError
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,15 +15,23 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
-def parse_loopback(text: str, *, flag: str) -> Address:
-    """A HOST:PORT on this machine only.
 
-    >>> parse_loopback("127.0.0.1:0", flag="--listen")
+def parse_address(text: str, *, flag: str) -> Address:
+    """A HOST:PORT.
+
+    >>> parse_address("127.0.0.1:0", flag="--listen")
     Address(host='127.0.0.1', port=0)
 
     Raises:
-        InputError: not an address, or one that other machines reach.
+        InputError: it is none.
     """
     host, colon, port_text = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -29,17 +39,33 @@ def parse_loopback(text: str, *, flag: str) -> Address:
         raise InputError(f"{flag} {text!r}: expected HOST:PORT", hint="like 127.0.0.1:8700")
     if host == "localhost":
         host = "127.0.0.1"
-    if not _is_loopback(host):
-        raise InputError(
-            f"{flag} {text}: this fleet listens on loopback only, because it cannot identify "
-            "devices and people by certificate yet",
-            hint="use 127.0.0.1 and an SSH or WireGuard tunnel that ends on this machine",
-        )
     return Address(host=host, port=int(port_text))
 
 
-def _is_loopback(host: str) -> bool:
+def uses_tls(address: Address, *, wanted: bool | None, flag: str) -> bool:
+    """Whether a listener speaks TLS: as wanted, and otherwise wherever others reach it.
+
+    Raises:
+        InputError: others reach it, and TLS was forbidden.
+    """
+    if wanted is False and not address.is_loopback:
+        raise InputError(
+            f"{flag} {address.host}:{address.port}: without TLS this fleet listens on loopback "
+            "only, because it identifies devices and people by certificate",
+            hint="leave --no-tls out, or put a proxy on this machine in front",
+        )
+    return not address.is_loopback if wanted is None else wanted
+
+
+def parse_networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
+    """Addresses or networks of proxies.
+
+    Raises:
+        InputError: one of them is none.
+    """
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise InputError(
+            f"--trusted-proxy: {error}", hint="like 127.0.0.1 or 10.0.0.0/24"
+        ) from error

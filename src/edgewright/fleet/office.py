@@ -6,6 +6,7 @@ import msgspec
 
 from edgewright.clock import Clock
 from edgewright.fleet.devices import Devices
+from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State
@@ -20,6 +21,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     registry: Registry
     devices: Devices
+    enrolments: Enrolments
     rollouts: Rollouts
     users: Users
     watch: Watch

@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import msgspec
 import uvicorn
 
 from edgewright.errors import ResourceError
 from edgewright.fleet.device_api import DeviceApi
+from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.listening import Address
 from edgewright.fleet.office import Office
-from edgewright.fleet.people_api import build_app
+from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.pulse import Pulse
 from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
@@ -24,6 +27,15 @@ DEVICE_CONNECTIONS = 20_000
 DRAIN_S = 2.0
 
 _BACKLOG = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Where to listen, with TLS when there is a context, and under which names."""
+
+    address: Address
+    context: ssl.SSLContext | None = None
+    names: tuple[str, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +48,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 async def serve(
     office: Office,
     *,
-    people: Address,
-    devices: Address,
+    people: Listener,
+    devices: Listener,
+    door: Door,
     ready: Callable[[Ready], None],
     stop: asyncio.Event,
 ) -> None:
@@ -51,11 +64,12 @@ async def serve(
         desk = Desk(
             state=office.state,
             registry=office.registry,
-            devices=office.devices,
+            enrolments=office.enrolments,
             presence=presence,
             clock=office.clock,
             trusted=office.trusted,
             writer=writer,
+            door=door,
         )
         pulse = Pulse(office, presence, writer)
         async with (
@@ -76,11 +90,16 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _device_server(
-    handler: DeviceApi, address: Address, office: Office
+    handler: DeviceApi, listener: Listener, office: Office
 ) -> AsyncIterator[Server]:
     limits = Limits(body_bytes=BATCH_LIMIT_BYTES, connections=DEVICE_CONNECTIONS)
     server = await start_server(
-        handler, host=address.host, port=address.port, limits=limits, clock=office.clock
+        handler,
+        host=listener.address.host,
+        port=listener.address.port,
+        limits=limits,
+        clock=office.clock,
+        tls=listener.context,
     )
     try:
         yield server
@@ -97,18 +116,20 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _people_server(office: Office, address: Address) -> AsyncIterator[str]:
-    with _bound(address) as listener:
+async def _people_server(office: Office, people: Listener) -> AsyncIterator[str]:
+    with _bound(people.address) as listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         config = uvicorn.Config(
-            build_app(office),
+            build_app(office, house=House(names=people.names, is_local=people.context is None)),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=int(DRAIN_S),
             lifespan="on",
         )
+        config.load()
+        config.ssl = people.context
         server = _Uvicorn(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="fleet-people")
         while not server.started and not task.done():
@@ -116,7 +137,7 @@ async def _people_server(office: Office, address: Address) -> AsyncIterator[str]
         if task.done():
             task.result()
         try:
-            yield f"http://{shown}:{port}"
+            yield f"http{'s' if people.context else ''}://{shown}:{port}"
         finally:
             server.should_exit = True
             await task

@@ -96,7 +96,8 @@ class Users:
 
     def list(self) -> tuple[User, ...]:
         """Everybody, by name."""
-        query = select(schema.users).order_by(schema.users.c.name)
+        table = schema.users
+        query = select(table.c.name, table.c.role, table.c.created_at_s).order_by(table.c.name)
         with self._state.read() as connection:
             return tuple(User(**row) for row in connection.execute(query).mappings())
 

@@ -5,7 +5,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgewright.contract import Contract, Provenance, Tensor
 from edgewright.errors import TransportError, TrustError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.devices import Devices
+from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.office import Office
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
@@ -60,7 +61,9 @@ def release_file(
 
 
 @contextmanager
-def fleet_office(home: Path, clock: Clock) -> Iterator[Office]:
+def fleet_office(
+    home: Path, clock: Clock, *, authorities: Callable[[], Authorities | None] | None = None
+) -> Iterator[Office]:
     """A fleet in a folder that trusts `SIGNER`; its secrets are numbered instead of drawn."""
     state = SqliteState(home / "fleet.db")
     numbers = itertools.count(1)
@@ -76,6 +79,9 @@ def fleet_office(home: Path, clock: Clock) -> Iterator[Office]:
                 state, blobs=FolderBlobs(home / "releases"), clock=clock, trusted=lambda: trusted
             ),
             devices=Devices(state, clock=clock, draw=draw),
+            enrolments=Enrolments(
+                state, clock=clock, draw=draw, authorities=authorities or (lambda: None)
+            ),
             rollouts=Rollouts(state, clock=clock),
             users=Users(state, clock=clock, draw=draw),
             watch=Watch(state, clock=clock, limits=AlertLimits()),

@@ -1,17 +1,23 @@
 """The device API, version 1: what a device asks and what the fleet answers, as JSON over HTTP.
 
-    POST /device/v1/enroll                   EnrollRequest -> EnrollReply
+    GET  /device/v1/authority                -> the PEM of the authority behind the fleet's name
+    POST /device/v1/enroll                   EnrollRequest -> EnrollReply; 202 while it waits for
+                                             a person, then the same request is repeated
+    POST /device/v1/certificate              CertificateRequest -> CertificateReply
     GET  /device/v1/desired                  -> Desired, with an ETag; ?wait=SECONDS polls long
     GET  /device/v1/bundles/{bundle_id}      -> the .ewb, with Range and HEAD
     POST /device/v1/telemetry                a telemetry batch -> Accepted
 
-All but `enroll` carry `Authorization: Bearer SECRET`, the secret that enrolling gave to this
-device. Until client certificates arrive with the fleet's own issue, the API listens on loopback
-only.
+Over TLS a device is who its client certificate says; it gets one by sending a signing request when
+it enrols. On loopback without TLS it carries `Authorization: Bearer SECRET` instead, the secret
+that enrolling gave to it. `authority`, `enroll`, and `certificate` with the key of the certificate
+before need neither.
 """
 
 import msgspec
 
+AUTHORITY = "/device/v1/authority"
+CERTIFICATE = "/device/v1/certificate"
 ENROLL = "/device/v1/enroll"
 DESIRED = "/device/v1/desired"
 BUNDLES = "/device/v1/bundles"
@@ -31,21 +37,40 @@ class Key(_Message, frozen=True, kw_only=True):
 
 
 class EnrollRequest(_Message, frozen=True, kw_only=True):
-    """A device introduces itself with a one-time token."""
+    """A device introduces itself with a token, or without one by a factory certificate. `csr` is a
+    PKCS #10 request as PEM.
+    """
 
-    token: str
+    token: str = ""
     device: str
     labels: dict[str, str] = {}
+    csr: str = ""
+    timezone: str = "UTC"
 
 
 class EnrollReply(_Message, frozen=True, kw_only=True):
-    """The device's own secret and the keys of the bundles it may install."""
+    """The device's own secret or certificate, and the keys of the bundles it may install."""
 
     device: str
-    secret: str
+    secret: str = ""
     keys: tuple[Key, ...]
     threshold: int
     poll_s: float = 30.0
+    certificate: str = ""
+    authority: str = ""
+
+
+class CertificateRequest(_Message, frozen=True, kw_only=True):
+    """A device wants its next certificate."""
+
+    csr: str
+
+
+class CertificateReply(_Message, frozen=True, kw_only=True):
+    """The certificate, and the authority that the fleet's own name is behind."""
+
+    certificate: str
+    authority: str
 
 
 class DesiredModel(_Message, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ class Api:
         desk = Desk(
             state=office.state,
             registry=office.registry,
-            devices=office.devices,
+            enrolments=office.enrolments,
             presence=presence,
             clock=office.clock,
             trusted=office.trusted,

@@ -10,6 +10,7 @@ The home folder:
 
     agent.toml        settings, written by the device's admin; absent means defaults
     identity.json     this device's name, its fleet and its secret (owner only)
+    tls/              this device's key and certificate, when its fleet speaks TLS
     trust.json        the keys whose bundles may run here, pinned when the device enrolled
     lock              held by the one agent that may write here
     journal.log       every step of every update, one fsynced line each
@@ -31,8 +32,10 @@ removed; a refused bundle leaves nothing but its line in the journal.
 
 from edgewright.device.agent.actions import Policy, Tools
 from edgewright.device.agent.agent import Agent
+from edgewright.device.agent.certificate import DeviceCertificate, unverified_context
 from edgewright.device.agent.control import Control, Order, send_order
 from edgewright.device.agent.daemon import Daemon
+from edgewright.device.agent.facts import local_timezone
 from edgewright.device.agent.fleet_client import FleetClient
 from edgewright.device.agent.home import Home, Identity, Settings
 from edgewright.device.agent.journal import Journal
@@ -70,6 +73,7 @@ __all__ = [
     "Baseline",
     "Control",
     "Daemon",
+    "DeviceCertificate",
     "Event",
     "Fleet",
     "FleetClient",
@@ -104,8 +108,10 @@ __all__ = [
     "Tools",
     "Trust",
     "Update",
+    "local_timezone",
     "next_state",
     "read_status",
     "send_order",
+    "unverified_context",
     "write_support_bundle",
 ]

@@ -46,6 +46,15 @@ def read_facts(home: Path, *, proc: Path = Path("/proc"), sys: Path = Path("/sys
     )
 
 
+def local_timezone(etc: Path = Path("/etc")) -> str:
+    """The name of the time zone that this machine is set to; UTC when it does not say."""
+    named = _text(etc / "timezone")
+    if named:
+        return named
+    _, mark, name = os.path.realpath(etc / "localtime").partition("/zoneinfo/")
+    return name if mark else "UTC"
+
+
 def _text(path: Path) -> str:
     try:
         content = path.read_bytes()[:FACT_BYTES]

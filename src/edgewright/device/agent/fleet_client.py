@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TypeVar, cast
@@ -10,15 +11,19 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.clock import Clock
+from edgewright.device.agent.certificate import DeviceCertificate
 from edgewright.device.agent.progress import Release
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
 from edgewright.telemetry import Record, encode_batch
 from edgewright.transports.http1 import Client, Response
 from edgewright.wire.device_api import (
     BUNDLES,
+    CERTIFICATE,
     DESIRED,
     ENROLL,
     TELEMETRY,
+    CertificateReply,
+    CertificateRequest,
     Desired,
     EnrollReply,
     EnrollRequest,
@@ -39,13 +44,20 @@ class FleetClient:
     """One device's way to its fleet; the secret goes into a header and nowhere else."""
 
     def __init__(
-        self, url: str, *, secret: str, clock: Clock, limit_kbit_s: float | None = None
+        self,
+        url: str,
+        *,
+        secret: str,
+        clock: Clock,
+        limit_kbit_s: float | None = None,
+        certificate: DeviceCertificate | None = None,
     ) -> None:
         self._url = url
+        self._certificate = certificate
         self._headers = {"authorization": f"Bearer {secret}"} if secret else {}
         self._clock = clock
         self._limit_kbit_s = limit_kbit_s
-        self._client = Client(url, timeout_s=GRACE_S)
+        self._client = Client(url, timeout_s=GRACE_S, tls=self._tls())
         self._patient: tuple[float, Client] | None = None
 
     async def close(self) -> None:
@@ -55,14 +67,50 @@ class FleetClient:
             await self._patient[1].close()
 
     async def enroll(self, request: EnrollRequest) -> EnrollReply:
-        """Swap a one-time token for this device's own secret.
+        """Swap a token for this device's own secret, or a certificate when it sent a request.
 
         Raises:
             InputError: the token is unknown, used or expired.
-            TransportError: the fleet did not answer.
+            TransportError: the fleet did not answer, or a person there has yet to approve.
         """
         answer = await self._client.request("POST", ENROLL, body=msgspec.json.encode(request))
+        if answer.status == 202:
+            raise TransportError(
+                f"device {request.device} waits for approval by the fleet's device admin",
+                hint="run the same command again when it was given",
+            )
         return _decoded(_accepted(answer, "enrolling"), EnrollReply, "enrolling")
+
+    async def renew(self, device: str) -> bool:
+        """Ask for the next certificate when it is time; whether there is a new one.
+
+        With a certificate that has ended the key that it was for proves who this is.
+
+        Raises:
+            InputError: the fleet does not know this device any more.
+            TransportError: the fleet did not answer.
+        """
+        certificate, now_s = self._certificate, self._clock.wall_s()
+        if certificate is None or not certificate.exists or not certificate.is_due(now_s):
+            return False
+        client, request = self._client, certificate.next_request
+        if certificate.is_over(now_s):
+            client = Client(self._url, timeout_s=GRACE_S, tls=certificate.context(shows=False))
+            request = certificate.signing_request
+        try:
+            body = msgspec.json.encode(CertificateRequest(csr=request(device)))
+            answer = await client.request("POST", CERTIFICATE, body=body)
+        finally:
+            if client is not self._client:
+                await client.close()
+        doing = "renewing the certificate"
+        reply = _decoded(_accepted(answer, doing), CertificateReply, doing)
+        if client is self._client:
+            certificate.save_next(reply.certificate, reply.authority)
+        else:
+            certificate.save(reply.certificate, reply.authority)
+        await self._reconnect()
+        return True
 
     async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
         """What to run and its ETag; None when it is still what that ETag stood for."""
@@ -136,10 +184,22 @@ class FleetClient:
         if wait_s > 0:
             await self._clock.sleep(wait_s)
 
+    def _tls(self) -> ssl.SSLContext | None:
+        is_tls = self._url.startswith("https:") and self._certificate is not None
+        return self._certificate.context() if is_tls and self._certificate else None
+
+    async def _reconnect(self) -> None:
+        """Show the new certificate from now on; requests under way end with the old one."""
+        old, self._client = self._client, Client(self._url, timeout_s=GRACE_S, tls=self._tls())
+        patient, self._patient = self._patient, None
+        await old.close()
+        if patient:
+            await patient[1].close()
+
     def _waiting_client(self, wait_s: float) -> Client:
         """A client whose patience is longer than the fleet's."""
         if self._patient is None or self._patient[0] < wait_s:
-            self._patient = wait_s, Client(self._url, timeout_s=wait_s + GRACE_S)
+            self._patient = wait_s, Client(self._url, timeout_s=wait_s + GRACE_S, tls=self._tls())
         return self._patient[1]
 
 

@@ -10,8 +10,9 @@ import msgspec
 
 from edgewright.clock import Clock
 from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
-from edgewright.fleet.desired import Poll, look_up, may_fetch
-from edgewright.fleet.devices import Devices
+from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
+from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.enrolment import Enrolments, Wish
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.state import State
@@ -29,6 +30,7 @@ RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _enrol_decoder = msgspec.json.Decoder(wire.EnrollRequest)
+_ROUTES = {wire.AUTHORITY, wire.CERTIFICATE, wire.ENROLL, wire.DESIRED, wire.TELEMETRY}
 _JSON = {"content-type": "application/json"}
 
 
@@ -37,11 +39,12 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
 
     state: State
     registry: Registry
-    devices: Devices
+    enrolments: Enrolments
     presence: Presence
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     writer: Executor
+    door: Door = Door()
 
 
 class DeviceApi:
@@ -68,32 +71,71 @@ class DeviceApi:
         match request.method, request.path:
             case "POST", wire.ENROLL:
                 return await self._enroll(request)
+            case "POST", wire.CERTIFICATE:
+                return await self._certificate(request)
             case "GET", wire.DESIRED:
                 return await self._desired(request)
             case "POST", wire.TELEMETRY:
                 return await self._telemetry(request)
+            case _:
+                return self._look(request)
+
+    def _look(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "GET", wire.AUTHORITY:
+                return self._authority()
             case "GET" | "HEAD", path if path.startswith(f"{wire.BUNDLES}/"):
                 return self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
-            case _, wire.ENROLL | wire.DESIRED | wire.TELEMETRY:
+            case _, path if path in _ROUTES:
                 return _problem(405, f"{request.method} is not for {request.path}")
             case _:
                 return _problem(404, f"there is no {request.path[:80]}")
 
     async def _enroll(self, request: Request) -> Response:
-        wish = _enrol_decoder.decode(request.body)
+        asked = _enrol_decoder.decode(request.body)
         trusted = self._desk.trusted()
-        enrol = self._desk.devices.enrol
-        secret = await self._written(lambda: enrol(wish.token, wish.device, wish.labels))
+        wish = Wish(
+            device=asked.device,
+            token=asked.token,
+            labels=asked.labels,
+            timezone=asked.timezone,
+            csr=asked.csr,
+            factory_name="" if asked.token else self._desk.door.factory_name(request),
+        )
+        granted = await self._written(lambda: self._desk.enrolments.enrol(wish))
+        if granted is None:
+            text = f"device {asked.device} waits for approval"
+            return _problem(202, text, "the device admin runs: edgewright device pending")
         reply = wire.EnrollReply(
-            device=wish.device,
-            secret=secret,
+            device=asked.device,
+            secret=granted.secret,
             keys=tuple(
                 wire.Key(key_id=key.key_id, scheme=key.scheme, public_hex=key.public_hex)
                 for key in trusted.keys
             ),
             threshold=trusted.threshold,
+            certificate=granted.certificate.pem if granted.certificate else "",
+            authority=self._desk.door.authority_pem if granted.certificate else "",
         )
         return Response(status=201, body=_encoder.encode(reply), headers=_JSON)
+
+    def _authority(self) -> Response:
+        """Public, and worth nothing by itself: a device compares it with what its token says."""
+        if not self._desk.door.authority_pem:
+            return _problem(404, "no authority of this fleet is behind its name")
+        body = self._desk.door.authority_pem.encode()
+        return Response(status=200, body=body, headers={"content-type": "application/x-pem-file"})
+
+    async def _certificate(self, request: Request) -> Response:
+        asked = msgspec.json.decode(request.body, type=wire.CertificateRequest)
+        poll = self._poll(request)
+        device, enrolment = (poll.device, poll.enrolment) if poll else ("", 0)
+        renew = self._desk.enrolments.renew
+        issued = await self._written(lambda: renew(asked.csr, device=device, enrolment=enrolment))
+        reply = wire.CertificateReply(
+            certificate=issued.pem, authority=self._desk.door.authority_pem
+        )
+        return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
 
     async def _desired(self, request: Request) -> Response:
         known = request.headers.get("if-none-match", "")
@@ -141,11 +183,15 @@ class DeviceApi:
         return file_response(path, request, etag=release.file_sha256)
 
     def _poll(self, request: Request) -> Poll | None:
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret:
-            return None
+        known_by = self._desk.door.credential(request)
         with self._desk.state.read() as connection:
-            poll = look_up(connection, secret)
+            if known_by.fingerprint:
+                now_s = self._desk.clock.wall_s()
+                poll = look_up_certificate(connection, known_by.fingerprint, now_s=now_s)
+            elif known_by.secret:
+                poll = look_up(connection, known_by.secret)
+            else:
+                return None
         if poll is not None:
             self._desk.presence.saw(poll.device, at_s=self._desk.clock.wall_s())
             if poll.is_pending:

@@ -18,7 +18,7 @@ from edgewright.errors import (
     UnavailableError,
 )
 from edgewright.fleet.office import Office
-from edgewright.fleet.people_api.access import check_access
+from edgewright.fleet.people_api.access import House, check_access
 from edgewright.fleet.people_api.commands import COMMANDS
 from edgewright.fleet.people_api.pages import PAGES
 from edgewright.fleet.people_api.reading import READING
@@ -36,13 +36,13 @@ _STATUS: dict[type[EdgewrightError], int] = {
 }
 
 
-def build_app(office: Office) -> Litestar:
-    """The people's API and page over a fleet's services."""
+def build_app(office: Office, *, house: House | None = None) -> Litestar:
+    """The people's API and page over a fleet's services, on loopback unless told otherwise."""
     api = Router("/api/v1", route_handlers=[*READING, *COMMANDS], guards=[check_access])
     pages = Router("/", route_handlers=PAGES, guards=[check_access])
     return Litestar(
         route_handlers=[api, pages],
-        state=State({"office": office}),
+        state=State({"office": office, "house": house or House()}),
         exception_handlers={EdgewrightError: _refuse},
         logging_config=None,
         request_max_body_size=BODY_LIMIT_BYTES,

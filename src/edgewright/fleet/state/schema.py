@@ -1,9 +1,13 @@
-"""The one schema of a fleet's memory, version 1, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 2, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
 since 1970 (`_at_s`); a rollout's own clock is the exception and says so. Secrets and tokens are
-stored as SHA-256 only: both are random and long, so a slow hash would add nothing.
+stored as SHA-256 only: both are random and long, so a slow hash would add nothing. Passwords are
+neither; what is kept of them says how it was made.
+
+A change here comes with a step in `migrations`; columns that are added have a server default, so
+that a migrated file and a new one are the same.
 """
 
 from sqlalchemy import (
@@ -17,9 +21,10 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -56,6 +61,35 @@ enrol_tokens = Table(
     Column("expires_at_s", Float, nullable=False),
     Column("uses_left", Integer, nullable=False),
     Column("labels", String, nullable=False),
+    Column("device", String, nullable=False, server_default=""),
+    Column("needs_approval", Boolean, nullable=False, server_default=text("0")),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("asked_by", String, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("labels", String, nullable=False),
+    Column("timezone", String, nullable=False),
+    Column("may_replace", Boolean, nullable=False),
+    Column("asked_at_s", Float, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("decided_by", String, nullable=False),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("fingerprint", String, primary_key=True),
+    Column("device", String, nullable=False),
+    Column("enrolment", Integer, nullable=False),
+    Column("key_hash", String, nullable=False),
+    Column("issued_at_s", Float, nullable=False),
+    Column("not_after_s", Float, nullable=False),
+    Index("certificates_by_device", "device", "issued_at_s"),
+    Index("certificates_by_key", "key_hash"),
 )
 
 devices = Table(
@@ -68,6 +102,7 @@ devices = Table(
     Column("last_seen_s", Float),
     Column("is_revoked", Boolean, nullable=False),
     Column("revision", Integer, nullable=False, index=True),
+    Column("timezone", String, nullable=False, server_default="UTC"),
 )
 
 labels = Table(
@@ -136,6 +171,8 @@ rollouts = Table(
     Column("ticked_at_s", Float, nullable=False),
     Column("elapsed_s", Float, nullable=False),
     Column("passed_at_elapsed_s", Float),
+    Column("allowance", Float, nullable=False, server_default=text("0")),
+    Column("options", String, nullable=False, server_default="{}"),
     sqlite_autoincrement=True,
 )
 
@@ -169,6 +206,10 @@ users = Table(
     Column("name", String, primary_key=True),
     Column("role", String, nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("password", String, nullable=False, server_default=""),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("locked_until_s", Float, nullable=False, server_default=text("0")),
+    Column("is_disabled", Boolean, nullable=False, server_default=text("0")),
 )
 
 user_tokens = Table(
@@ -178,6 +219,29 @@ user_tokens = Table(
     Column("user", String, nullable=False),
     Column("created_at_s", Float, nullable=False),
     Column("expires_at_s", Float, nullable=False),
+    Column("scopes", String, nullable=False, server_default=""),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_hash", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Column("expires_at_s", Float, nullable=False),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("alias", String, primary_key=True),
+    Column("bundle_id", String, nullable=False),
+    Column("set_by", String, nullable=False),
+    Column("approved_by", String, nullable=False),
+    Column("proposed_bundle_id", String, nullable=False),
+    Column("proposed_by", String, nullable=False),
+    Column("changed_at_s", Float, nullable=False),
 )
 
 audit = Table(

@@ -1,17 +1,19 @@
 """The state in one SQLite file: write-ahead log, full fsync, one writer at a time."""
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, create_engine, event, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from edgewright import _fs
 from edgewright.errors import EdgewrightError, InputError, ResourceError
+from edgewright.fleet.state.migrations import migrate
 from edgewright.fleet.state.schema import SCHEMA_VERSION, meta, metadata
 
 BUSY_TIMEOUT_MS = 10_000
@@ -55,6 +57,17 @@ class SqliteState:
         with self._translated(), self._watch_lock:
             row = self._watcher.execute("PRAGMA data_version").fetchone()
             return int(row[0])
+
+    def backup(self, target: Path) -> None:
+        """Copy the whole database to a new file while others go on using it.
+
+        Raises:
+            ResourceError: the disk is full.
+        """
+        with self._translated(), contextlib.closing(sqlite3.connect(target)) as copy:
+            with contextlib.closing(sqlite3.connect(self._path)) as source:
+                source.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
         self._watcher.close()
@@ -102,7 +115,9 @@ def _engine(path: Path) -> Engine:
 
 
 def _prepare(connection: Connection, path: Path) -> None:
-    """Make the tables of a new file; refuse a file that is not ours or newer than we are."""
+    """Make the tables of a new file, bring those of an older one up to date; refuse a file that is
+    not ours or newer than we are.
+    """
     names = {
         row[0]
         for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'")
@@ -113,12 +128,7 @@ def _prepare(connection: Connection, path: Path) -> None:
         return
     if "meta" not in names:
         raise InputError(f"{path} is a database of something else", hint="choose another --home")
-    found = connection.scalar(select(meta.c.value).where(meta.c.key == "schema_version"))
-    if found != str(SCHEMA_VERSION):
-        raise InputError(
-            f"{path} has schema version {found}, this edgewright reads {SCHEMA_VERSION}",
-            hint="install a newer edgewright",
-        )
+    migrate(connection, where=str(path))
 
 
 def _explained(path: Path, error: Exception) -> EdgewrightError:

@@ -1,0 +1,73 @@
+"""From every older schema to the one of `schema`, one version at a time, forward only.
+
+A step is the SQL that its version needed, frozen as it was: it never reads `schema`, which moves
+on.
+The whole way is one transaction, so that a process killed in between leaves the old version.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from sqlalchemy import Connection, select, update
+
+from edgewright.errors import InputError
+from edgewright.fleet.state.schema import SCHEMA_VERSION, meta
+
+_TO_2 = (
+    "ALTER TABLE enrol_tokens ADD COLUMN device VARCHAR DEFAULT '' NOT NULL",
+    "ALTER TABLE enrol_tokens ADD COLUMN needs_approval BOOLEAN DEFAULT 0 NOT NULL",
+    "ALTER TABLE devices ADD COLUMN timezone VARCHAR DEFAULT 'UTC' NOT NULL",
+    "ALTER TABLE rollouts ADD COLUMN allowance FLOAT DEFAULT 0 NOT NULL",
+    "ALTER TABLE rollouts ADD COLUMN options VARCHAR DEFAULT '{}' NOT NULL",
+    "ALTER TABLE users ADD COLUMN password VARCHAR DEFAULT '' NOT NULL",
+    "ALTER TABLE users ADD COLUMN failures INTEGER DEFAULT 0 NOT NULL",
+    "ALTER TABLE users ADD COLUMN locked_until_s FLOAT DEFAULT 0 NOT NULL",
+    "ALTER TABLE users ADD COLUMN is_disabled BOOLEAN DEFAULT 0 NOT NULL",
+    "ALTER TABLE user_tokens ADD COLUMN scopes VARCHAR DEFAULT '' NOT NULL",
+    """CREATE TABLE enrolments (
+        device VARCHAR NOT NULL, asked_by VARCHAR NOT NULL, key_hash VARCHAR NOT NULL,
+        labels VARCHAR NOT NULL, timezone VARCHAR NOT NULL, may_replace BOOLEAN NOT NULL,
+        asked_at_s FLOAT NOT NULL, decision VARCHAR NOT NULL, decided_by VARCHAR NOT NULL,
+        PRIMARY KEY (device))""",
+    """CREATE TABLE certificates (
+        fingerprint VARCHAR NOT NULL, device VARCHAR NOT NULL, enrolment INTEGER NOT NULL,
+        key_hash VARCHAR NOT NULL, issued_at_s FLOAT NOT NULL, not_after_s FLOAT NOT NULL,
+        PRIMARY KEY (fingerprint))""",
+    "CREATE INDEX certificates_by_device ON certificates (device, issued_at_s)",
+    "CREATE INDEX certificates_by_key ON certificates (key_hash)",
+    """CREATE TABLE sessions (
+        session_hash VARCHAR NOT NULL, "user" VARCHAR NOT NULL, created_at_s FLOAT NOT NULL,
+        expires_at_s FLOAT NOT NULL, PRIMARY KEY (session_hash))""",
+    """CREATE TABLE aliases (
+        model VARCHAR NOT NULL, alias VARCHAR NOT NULL, bundle_id VARCHAR NOT NULL,
+        set_by VARCHAR NOT NULL, approved_by VARCHAR NOT NULL, proposed_bundle_id VARCHAR NOT NULL,
+        proposed_by VARCHAR NOT NULL, changed_at_s FLOAT NOT NULL, PRIMARY KEY (model, alias))""",
+)
+
+STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2})
+"""What leads from a version to the next one."""
+
+
+def migrate(connection: Connection, *, where: str) -> int:
+    """Bring the tables to the newest version; returns the version that was found.
+
+    Raises:
+        InputError: it is newer than this edgewright, or none that ever was.
+    """
+    query = select(meta.c.value).where(meta.c.key == "schema_version")
+    text = connection.scalar(query) or ""
+    found = int(text) if text.isdecimal() else 0
+    if found == SCHEMA_VERSION:
+        return found
+    if found not in STEPS:
+        raise InputError(
+            f"{where} has schema version {text}, this edgewright reads 1 to {SCHEMA_VERSION}",
+            hint="install a newer edgewright",
+        )
+    for version in range(found, SCHEMA_VERSION):
+        for statement in STEPS[version]:
+            connection.exec_driver_sql(statement)
+    connection.execute(
+        update(meta).where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION))
+    )
+    return found
