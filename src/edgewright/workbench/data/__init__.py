@@ -31,6 +31,14 @@ from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
 from edgewright.workbench.data.merging import merge_datasets
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
 from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
+from edgewright.workbench.data.samples import (
+    Rows,
+    Samples,
+    SampleSet,
+    chunks,
+    is_on_disk,
+    row_shapes,
+)
 from edgewright.workbench.data.sources import (
     read_csv,
     read_edge_impulse,
@@ -72,6 +80,9 @@ __all__ = [
     "LabelRange",
     "Lineage",
     "Recording",
+    "Rows",
+    "SampleSet",
+    "Samples",
     "SourceMapping",
     "Split",
     "WindowSet",
@@ -79,11 +90,13 @@ __all__ = [
     "check_dataset",
     "check_leaks",
     "check_windows",
+    "chunks",
     "clean_dataset",
     "compare_datasets",
     "cut_windows",
     "draw_calibration",
     "import_source",
+    "is_on_disk",
     "k_folds",
     "leave_one_out",
     "merge_datasets",
@@ -100,6 +113,7 @@ __all__ = [
     "read_seglearn",
     "read_source",
     "relabel",
+    "row_shapes",
     "source_files",
     "split_by_subject",
     "split_windows_at_random",

@@ -92,6 +92,10 @@ class DatasetStore:
             raise _damaged(folder)
         return dataset
 
+    def has(self, name: str) -> bool:
+        """Whether a dataset of exactly this hash is here."""
+        return name in self._names()
+
     def manifest(self, name: str) -> DatasetManifest:
         """What is known of a dataset without reading its samples."""
         path = self._root / self.resolve(name) / _MANIFEST

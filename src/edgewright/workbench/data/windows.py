@@ -2,8 +2,9 @@
 change of label, and it remembers whose it is.
 """
 
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from edgewright.contract import Channel
 from edgewright.errors import InputError
 from edgewright.steps import window
 from edgewright.workbench.data.recordings import Dataset, Recording
+from edgewright.workbench.data.samples import Rows, hash_samples
 from edgewright.workbench.data.timebase import at_rate
 
 
@@ -47,6 +49,31 @@ class WindowSet:
     def length(self) -> int:
         """Samples in a window."""
         return int(self.x.shape[1])
+
+    @property
+    def inputs(self) -> Mapping[str, Rows]:
+        """The windows, as samples of any kind."""
+        return {"x": self.x}
+
+    @property
+    def target(self) -> NDArray[np.int64]:
+        """The class numbers."""
+        return self.y
+
+    @property
+    def group(self) -> NDArray[np.str_]:
+        """The people."""
+        return self.subject
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.label_names
+
+    def content_hash(self) -> str:
+        """sha256 of windows, classes and channels."""
+        said = repr([(c.name, c.unit) for c in self.channels]).encode()
+        return hashlib.sha256(hash_samples(self).encode() + said).hexdigest()
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgewright.bundle import Draft
 from edgewright.workbench.optimize.report import OptimizeReport
-from edgewright.workbench.train import Metrics
+from edgewright.workbench.recipes import Task
+from edgewright.workbench.train import Scores
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("edgewright.workbench.pipeline"),
@@ -14,7 +15,14 @@ _ENVIRONMENT = Environment(
 )
 
 
-def model_card(draft: Draft, metrics: Metrics, report: OptimizeReport) -> str:
+def model_card(draft: Draft, metrics: Scores, report: OptimizeReport, *, task: Task) -> str:
     """The card as Markdown with the front matter that model hubs read."""
     template = _ENVIRONMENT.get_template("card.md.j2")
-    return template.render(draft=draft, contract=draft.contract, metrics=metrics, best=report.best)
+    return template.render(
+        draft=draft,
+        contract=draft.contract,
+        metrics=metrics,
+        best=report.best,
+        task=task,
+        groups=task.groups,
+    )

@@ -11,11 +11,29 @@ an unknown key is an error.
 """
 
 from edgewright.workbench.recipes.base import (
+    CLASSIFICATION,
+    REGRESSION,
+    SEGMENTATION,
+    Inputs,
     ModelFacts,
     Moment,
+    OwnData,
     Recipe,
+    Task,
     find_recipe,
     recipe_names,
 )
 
-__all__ = ["ModelFacts", "Moment", "Recipe", "find_recipe", "recipe_names"]
+__all__ = [
+    "CLASSIFICATION",
+    "REGRESSION",
+    "SEGMENTATION",
+    "Inputs",
+    "ModelFacts",
+    "Moment",
+    "OwnData",
+    "Recipe",
+    "Task",
+    "find_recipe",
+    "recipe_names",
+]

@@ -1,14 +1,18 @@
 """The port: a recipe is a workload. It knows where its data comes from, what the network is, what
-the loss is, and what the model promises; it does not know how training is run.
+the loss is, how good is measured, and what the model promises; it does not know how training is
+run.
 
-Modules that a recipe builds take raw units (normalisation is inside) and return a tuple of tensors
-in the order of the contract's outputs; the last one is what the metric is computed from.
+The data that a recipe loads and the samples that it cuts from them are its own business: the loop
+sees rows of inputs with a target and a group (`data.Samples`), and hands them back to the recipe
+that made them. Modules that a recipe builds take raw units (normalisation is inside), one tensor
+for each input, and return a tuple of tensors in the order of the contract's outputs; the last one
+is what the metric is computed from.
 """
 
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import msgspec
 import torch
@@ -17,18 +21,51 @@ from torch import nn
 from edgewright.contract import Channel, Contract
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError
-from edgewright.workbench.data import Dataset, Split, WindowSet
+from edgewright.workbench.data import Samples, Split
 
 _GROUP = "edgewright.recipes"
 
 
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a module is built for: the shape and meaning of a window, and the classes."""
+Inputs = tuple[torch.Tensor, ...]
+"""One tensor for each input of the module, in order; rows first."""
 
-    length: int
-    channels: tuple[Channel, ...]
-    labels: tuple[str, ...]
-    rate_hz: float
+
+class ModelFacts(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """What a module is built for: the shape of a row of each input, the classes if there are any;
+    for windows of a sensor their length, channels and rate. `extra` is for the recipe alone.
+    """
+
+    inputs: dict[str, tuple[int, ...]] = {}
+    labels: tuple[str, ...] = ()
+    length: int = 0
+    channels: tuple[Channel, ...] = ()
+    rate_hz: float = 0.0
+    extra: dict[str, Any] = {}
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What is predicted, which decides how good is measured.
+
+    `classification` (target: a class number; the loss gets a probability for each class): accuracy,
+    macro_f1, calibration_error. `regression` (target: values [n] or [n, k]): pearson, spearman,
+    mae, rmse. `segmentation` (target: class numbers [n, height, width], negative where nobody
+    knows; logits [n, classes, height, width]): miou, pixel_accuracy. `best_by` chooses the best
+    epoch; `unit`, `group` and `groups` are the words for a row and for what must not stand on both
+    sides of a split.
+    """
+
+    kind: Literal["classification", "regression", "segmentation"]
+    best_by: str
+    unit: str = "row"
+    group: str = "group"
+    groups: str = "groups"
+
+
+CLASSIFICATION = Task(kind="classification", best_by="macro_f1")
+REGRESSION = Task(kind="regression", best_by="pearson")
+SEGMENTATION = Task(kind="segmentation", best_by="miou")
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +76,33 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     generator: torch.Generator
 
 
+class OwnData(Protocol):
+    """Data that are no recordings of a sensor, as a recipe's `load_data` may give them."""
+
+    @property
+    def content_hash(self) -> str:
+        """What decides the data: the same hash, the same samples."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The groups that a split deals out."""
+
+    def check(self, split: Split) -> object:
+        """A report of the data as a value that JSON can hold.
+
+        Raises:
+            InputError: the data are not fit to learn from, or the split leaks.
+        """
+
+
 class Recipe(Protocol):
     """A workload with its options bound. A recipe class can be called without arguments."""
 
     name: str
+
+    @property
+    def task(self) -> Task:
+        """What is predicted and how good is measured."""
 
     @property
     def options(self) -> msgspec.Struct:
@@ -62,16 +122,16 @@ class Recipe(Protocol):
     def sources(self, folder: Path) -> tuple[Path, ...]:
         """The files whose content decides the dataset."""
 
-    def load_data(self, folder: Path) -> Dataset:
-        """The dataset; relative paths start at `folder`."""
+    def load_data(self, folder: Path) -> Any:
+        """A `data.Dataset` of recordings, or `OwnData`; relative paths start at `folder`."""
 
-    def split(self, dataset: Dataset) -> Split:
+    def split(self, data: Any) -> Split:
         """Who trains, who is watched while training, who is tested."""
 
-    def cut(self, dataset: Dataset, subjects: tuple[str, ...]) -> WindowSet:
-        """The windows of some people."""
+    def cut(self, data: Any, subjects: tuple[str, ...]) -> Samples:
+        """The samples of some groups."""
 
-    def facts(self, windows: WindowSet) -> ModelFacts:
+    def facts(self, samples: Any) -> ModelFacts:
         """What the module is built for."""
 
     def contract(self, facts: ModelFacts) -> Contract:
@@ -80,18 +140,16 @@ class Recipe(Protocol):
     def build(self, facts: ModelFacts) -> nn.Module:
         """The network, untrained."""
 
-    def fit(self, module: nn.Module, train: WindowSet) -> None:
-        """Numbers that come from the training windows before training (normalisation)."""
+    def fit(self, module: nn.Module, train: Any) -> None:
+        """Numbers that come from the training samples before training (normalisation)."""
 
-    def augment(
-        self, x: torch.Tensor, facts: ModelFacts, generator: torch.Generator
-    ) -> torch.Tensor:
-        """A batch of training windows, changed as nature changes them."""
+    def augment(self, inputs: Inputs, facts: ModelFacts, generator: torch.Generator) -> Inputs:
+        """A batch of training rows, changed as nature changes them."""
 
     def loss(
-        self, module: nn.Module, x: torch.Tensor, target: torch.Tensor, moment: Moment
+        self, module: nn.Module, inputs: Inputs, target: torch.Tensor, moment: Moment
     ) -> torch.Tensor:
-        """The mean loss of a batch; `target` holds a probability for each class."""
+        """The mean loss of a batch; what `target` holds is the task's."""
 
 
 def recipe_names() -> tuple[str, ...]:

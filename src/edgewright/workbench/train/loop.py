@@ -4,18 +4,17 @@ import hashlib
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import torch
 
 from edgewright._fs import make_dirs, remove_leftovers, remove_tree, write_atomic
 from edgewright.clock import Clock, SystemClock
 from edgewright.contract import encode_json
-from edgewright.errors import InputError
-from edgewright.workbench.data import WindowSet
+from edgewright.workbench.data import Samples
 from edgewright.workbench.recipes import Moment, Recipe
 from edgewright.workbench.train import checkpoint as checkpoints
+from edgewright.workbench.train.admission import check_samples
 from edgewright.workbench.train.batches import Batches
-from edgewright.workbench.train.evaluation import evaluate
+from edgewright.workbench.train.evaluation import evaluate_task
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.progress import Meter, OnProgress
 from edgewright.workbench.train.record import SCHEMA_VERSION, RunOrigin, RunRecord
@@ -28,8 +27,8 @@ _LARGEST_SEED = 2**63
 
 def train(
     recipe: Recipe,
-    train: WindowSet,
-    val: WindowSet,
+    train: Samples,
+    val: Samples,
     options: TrainOptions,
     out_dir: Path,
     *,
@@ -44,13 +43,13 @@ def train(
     with the same numbers, bit for bit, on the same machine with the same threads and versions.
 
     Raises:
-        InputError: windows that do not fit together, or a checkpoint of another run.
+        InputError: samples that do not fit together, or a checkpoint of another run.
         GateError: the loss is no finite number any more; the checkpoint of the last good epoch
             stays.
         UnavailableError: the device asked for is not here.
     """
     clock = clock or SystemClock()
-    _check_windows(train, val)
+    check_samples(train, val, recipe.task)
     torch.set_num_threads(options.threads)
     identity = _identity(recipe, options, train, val)
     make_dirs(out_dir)
@@ -62,7 +61,7 @@ def train(
         state = TrainingState(recipe, train, options)
         if found is not None:
             state.restore(found)
-        batches = Batches(train, options, state.engine.device)
+        batches = Batches(train, recipe.task, options, state.engine.device)
         while len(state.epochs) < options.epochs and not _is_done(state, options):
             epoch = len(state.epochs)
             began_s, before_s = clock.monotonic_s(), state.seconds
@@ -73,7 +72,7 @@ def train(
             for batch in batches.epoch(recipe, state.facts, generator):
                 lr = lr_at(meter.step, steps_an_epoch=batches.steps, options=options)
                 meter.note(state.step(batch, moment, step=meter.step, lr=lr), lr)
-            scores = evaluate(state.averaged_module(), val)
+            scores = evaluate_task(state.averaged_module(), val, recipe.task)
             state.note(meter.epoch_record(scores))
             state.seconds = before_s + clock.monotonic_s() - began_s
             checkpoints.save(out_dir, state.checkpoint(identity))
@@ -91,13 +90,13 @@ def train(
         device=state.engine.name,
         precision=state.engine.precision,
         parameters=sum(p.numel() for p in kept.parameters()),
-        train_windows=len(train),
-        train_subjects=train.subjects,
+        train_rows=len(train),
+        train_groups=tuple(sorted(set(train.group.tolist()))),
         epochs=tuple(state.epochs),
         kept_epoch=state.kept_epoch,
         ending="all epochs" if len(state.epochs) == options.epochs else "no better epoch",
         seconds=state.seconds,
-        val=evaluate(kept, val),
+        val=evaluate_task(kept, val, recipe.task),
     )
     checkpoints.save_tensors(out_dir / MODEL_FILE, state.kept)
     write_atomic(out_dir / RUN_FILE, encode_json(record))
@@ -123,30 +122,9 @@ def _clear(out_dir: Path) -> None:
         remove_tree(out_dir / name)
 
 
-def _identity(recipe: Recipe, options: TrainOptions, train: WindowSet, val: WindowSet) -> str:
+def _identity(recipe: Recipe, options: TrainOptions, train: Samples, val: Samples) -> str:
     """What must be the same for a checkpoint to be continued."""
     digest = hashlib.sha256(msgspec.json.encode([recipe.name, recipe.options, options]))
-    for windows in (train, val):
-        digest.update(msgspec.json.encode([windows.channels, windows.label_names]))
-        digest.update(np.ascontiguousarray(windows.x).data)
-        digest.update(np.ascontiguousarray(windows.y).data)
+    for samples in (train, val):
+        digest.update(samples.content_hash().encode())
     return digest.hexdigest()
-
-
-def _check_windows(train: WindowSet, val: WindowSet) -> None:
-    if train.x.shape[1:] != val.x.shape[1:] or train.label_names != val.label_names:
-        raise InputError(
-            f"training windows {list(train.x.shape)} with labels {train.label_names} and "
-            f"validation windows {list(val.x.shape)} with labels {val.label_names} do not fit"
-        )
-    if not np.isfinite(train.x).all() or not np.isfinite(val.x).all():
-        raise InputError(
-            "the windows hold values that are not finite",
-            hint="`data check` names the recordings; `data clean` repairs or drops them",
-        )
-    classes = len(set(train.y.tolist()))
-    if classes < 2:
-        raise InputError(
-            f"{len(train)} training windows hold {classes} class, expected two or more",
-            hint="label more of the data, or test on other people",
-        )

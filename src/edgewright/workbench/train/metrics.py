@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.errors import InputError
+from edgewright.workbench.train.figures import Figure
 
 _BINS = 15
 _DRAWS = 1000
@@ -33,7 +34,14 @@ class ClassScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     f1: float
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Metrics(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="classification",
+):
     """Scores of one set of windows. Shares, not percent. The intervals are 95 % bootstrap intervals
     over people; with fewer than two people they are as wide as nothing is known.
 
@@ -54,6 +62,48 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     worst_subject: str
     confusion: tuple[tuple[int, ...], ...]
     warning: str = ""
+
+    @property
+    def rows(self) -> int:
+        """As of the scores of other tasks."""
+        return self.windows
+
+    @property
+    def worst_group(self) -> str:
+        """As of the scores of other tasks."""
+        return self.worst_subject
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The figures of a report."""
+        low, high = self.macro_f1_low, self.macro_f1_high
+        return (
+            Figure(
+                name="accuracy",
+                value=self.accuracy,
+                low=self.accuracy_low,
+                high=self.accuracy_high,
+            ),
+            Figure(name="macro-F1", value=self.macro_f1, low=low, high=high),
+            Figure(name="calibration error (ECE)", value=self.calibration_error),
+        )
+
+    @property
+    def group_rows(self) -> list[dict[str, str | int | float | None]]:
+        """The table of groups of a report."""
+        return [
+            {"group": s.name, "rows": s.windows, "accuracy": s.accuracy, "macro-F1": s.macro_f1}
+            for s in self.subjects
+        ]
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """The figures that a line of progress or a table shows."""
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+        }
 
 
 def score(

@@ -6,7 +6,15 @@ from typing import Any, Literal
 import msgspec
 
 from edgewright.contract.decoding import convert
+from edgewright.errors import InputError
 from edgewright.workbench.recipes import Recipe
+
+_UNMIXED = {"label_smoothing": 0.0, "mixup": 0.0}
+_BY_TASK: dict[str, dict[str, float]] = {
+    "classification": {},
+    "regression": _UNMIXED,
+    "segmentation": _UNMIXED,
+}
 
 
 class TrainOptions(
@@ -15,9 +23,10 @@ class TrainOptions(
     """One training run.
 
     `averaging` keeps an exponential mean of the weights over about `1 / (1 - decay)` steps, which
-    is what is evaluated and kept. `keep` says whether the best epoch by macro-F1 on the validation
-    people is kept, or the last one. `patience` counts epochs without a better one; 0 never stops
-    early.
+    is what is evaluated and kept. `keep` says whether the best epoch by `best_by` (a metric of the
+    task; "" is the task's own) on the rows that are watched is kept, or the last one. `patience`
+    counts epochs without a better one; 0 never stops early. `label_smoothing` is for classes,
+    `mixup` for classes and values.
     """
 
     epochs: int = 30
@@ -33,6 +42,7 @@ class TrainOptions(
     mixup: float = 0.2
     averaging: float = 0.99
     keep: Literal["best", "last"] = "last"
+    best_by: str = ""
     patience: int = 0
     seed: int = 0
     threads: int = 2
@@ -57,4 +67,12 @@ def train_options(recipe: Recipe, raw: Mapping[str, Any], *, source: str) -> Tra
     Raises:
         InputError: an unknown key or a value of the wrong kind.
     """
-    return convert({**recipe.training, **raw}, TrainOptions, source=source)
+    kind = recipe.task.kind
+    options = convert({**_BY_TASK[kind], **recipe.training, **raw}, TrainOptions, source=source)
+    for name in _BY_TASK[kind]:
+        if getattr(options, name) and not (name == "mixup" and kind == "regression"):
+            raise InputError(
+                f"{source}: {name} is {getattr(options, name):g}, but {kind} cannot use it",
+                hint=f"set {name} = 0",
+            )
+    return options

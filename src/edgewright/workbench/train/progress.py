@@ -7,9 +7,9 @@ import torch
 from edgewright.clock import Clock
 from edgewright.errors import GateError
 from edgewright.workbench.train.batches import Batches
-from edgewright.workbench.train.metrics import Metrics
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.record import EpochRecord, Progress
+from edgewright.workbench.train.scores import Scores
 
 _LOSS_LIMIT = 1e6
 _LOOK_EVERY_STEPS = 10
@@ -61,15 +61,14 @@ class Meter:
                 )
             self._on_progress(self._progress(mean, None))
 
-    def epoch_record(self, scores: Metrics) -> EpochRecord:
+    def epoch_record(self, scores: Scores) -> EpochRecord:
         """What is kept of the epoch."""
         return EpochRecord(
             epoch=self._epoch + 1,
             lr=self._lr,
             train_loss=float(self._total) / self._steps,
             val_loss=scores.loss,
-            val_accuracy=scores.accuracy,
-            val_macro_f1=scores.macro_f1,
+            val=scores.headline,
         )
 
     def tell_epoch(self, record: EpochRecord) -> None:
@@ -86,7 +85,7 @@ class Meter:
             steps=steps,
             loss=loss,
             lr=self._lr,
-            windows_per_s=self._steps * self._batches.windows_a_step / spent_s,
+            rows_per_s=self._steps * self._batches.rows_a_step / spent_s,
             eta_s=(steps - self.step) * spent_s / self._steps,
             epoch_done=epoch_done,
         )

@@ -6,10 +6,10 @@ import msgspec
 
 from edgewright.workbench.data import Split
 from edgewright.workbench.recipes import ModelFacts
-from edgewright.workbench.train.metrics import Metrics
 from edgewright.workbench.train.options import TrainOptions
+from edgewright.workbench.train.scores import Scores
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Ending = Literal["all epochs", "no better epoch"]
 
@@ -23,14 +23,13 @@ class RunOrigin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One epoch: loss on training windows, scores on the validation people."""
+    """One epoch: loss on training rows, loss and scores on the rows that are watched."""
 
     epoch: int
     lr: float
     train_loss: float
     val_loss: float
-    val_accuracy: float
-    val_macro_f1: float
+    val: dict[str, float]
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,13 +46,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     device: str
     precision: str
     parameters: int
-    train_windows: int
-    train_subjects: tuple[str, ...]
+    train_rows: int
+    train_groups: tuple[str, ...]
     epochs: tuple[EpochRecord, ...]
     kept_epoch: int
     ending: Ending
     seconds: float
-    val: Metrics
+    val: Scores
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +64,24 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     loss: float
     lr: float
-    windows_per_s: float
+    rows_per_s: float
     eta_s: float
     epoch_done: EpochRecord | None = None
+
+
+def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """A record of an older schema as one of today's; anything else as it is."""
+    if raw.get("schema_version") != 1:
+        return raw
+    new = {**raw, "schema_version": SCHEMA_VERSION, "val": {"kind": "classification", **raw["val"]}}
+    new["train_rows"], new["train_groups"] = new.pop("train_windows"), new.pop("train_subjects")
+    new["epochs"] = [_upgraded_epoch(dict(epoch)) for epoch in raw["epochs"]]
+    return new
+
+
+def _upgraded_epoch(raw: dict[str, Any]) -> dict[str, Any]:
+    raw["val"] = {
+        "accuracy": raw.pop("val_accuracy"),
+        "macro_f1": raw.pop("val_macro_f1"),
+    }
+    return raw

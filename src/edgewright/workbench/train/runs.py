@@ -12,10 +12,12 @@ from torch import nn
 import edgewright
 from edgewright._fs import read_limited
 from edgewright.contract import decode_json
+from edgewright.contract.decoding import convert
 from edgewright.errors import InputError
 from edgewright.workbench.recipes import Recipe, find_recipe
 from edgewright.workbench.train.checkpoint import load_tensors
-from edgewright.workbench.train.record import SCHEMA_VERSION, RunRecord
+from edgewright.workbench.train.record import SCHEMA_VERSION, RunRecord, upgraded
+from edgewright.workbench.train.scores import Scores
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.pt"
@@ -31,14 +33,34 @@ def load_record(folder: Path) -> RunRecord:
     path = folder / RUN_FILE
     if not path.is_file():
         raise InputError(f"{folder}: no finished run in it", hint="train first, or --resume")
-    record = decode_json(read_limited(path, limit_bytes=_LIMIT_BYTES), RunRecord, source=str(path))
-    if record.schema_version != SCHEMA_VERSION:
+    content = read_limited(path, limit_bytes=_LIMIT_BYTES)
+    raw = decode_json(content, dict[str, Any], source=str(path))
+    version = raw.get("schema_version")
+    if version not in (1, SCHEMA_VERSION):
         raise InputError(
-            f"{path}: schema_version is {record.schema_version}, this edgewright reads "
-            f"{SCHEMA_VERSION}",
-            hint="train again",
+            f"{path}: schema_version is {version}, this edgewright reads 1 to {SCHEMA_VERSION}",
+            hint="train again, or install the edgewright that wrote it",
         )
-    return record
+    try:
+        return convert(upgraded(raw), RunRecord, source=str(path))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a run record: {error}", hint="train again") from error
+
+
+def read_scores(path: Path) -> Scores:
+    """Scores from their JSON file; one without a kind is a classifier's, of an older edgewright.
+
+    Raises:
+        InputError: absent, or no scores.
+    """
+    content = read_limited(path, limit_bytes=_LIMIT_BYTES)
+    raw = decode_json(content, dict[str, Any], source=str(path))
+    scores: Scores = convert(
+        {"kind": "classification", **raw},
+        Scores,  # type: ignore[arg-type]  # mypy takes no union for a type
+        source=str(path),
+    )
+    return scores
 
 
 def load_run(folder: Path, *, recipe: Recipe | None = None) -> tuple[nn.Module, RunRecord]:

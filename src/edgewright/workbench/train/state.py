@@ -1,12 +1,13 @@
 """Everything that changes while training: weights, their mean, the optimizer, what was kept."""
 
 import copy
+import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from edgewright.workbench.data import WindowSet
+from edgewright.workbench.data import Samples
 from edgewright.workbench.recipes import Moment, Recipe
 from edgewright.workbench.train.averaging import Averaged
 from edgewright.workbench.train.batches import Batch
@@ -14,6 +15,7 @@ from edgewright.workbench.train.checkpoint import Checkpoint
 from edgewright.workbench.train.engine import Engine
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.record import EpochRecord
+from edgewright.workbench.train.scores import better, check_metric
 
 State = dict[str, Any]
 
@@ -21,7 +23,7 @@ State = dict[str, Any]
 class TrainingState:
     """One run in memory."""
 
-    def __init__(self, recipe: Recipe, train: WindowSet, options: TrainOptions) -> None:
+    def __init__(self, recipe: Recipe, train: Samples, options: TrainOptions) -> None:
         torch.manual_seed(options.seed)
         self.engine = Engine(options)
         self.facts = recipe.facts(train)
@@ -34,6 +36,7 @@ class TrainingState:
         self._optimizer = _optimizer(self.module, options)
         self._recipe = recipe
         self._options = options
+        self._best_by = check_metric(options.best_by, recipe.task)
         self.epochs: list[EpochRecord] = []
         self.kept: State = {}
         self.kept_epoch = 0
@@ -46,7 +49,7 @@ class TrainingState:
             group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
         with self.engine.autocast():
-            loss = self._recipe.loss(self.module, *batch, moment)
+            loss = self._recipe.loss(self.module, batch.inputs, batch.target, moment)
         torch.autograd.backward(scaler.scale(loss))
         scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self.module.parameters(), self._options.grad_clip)
@@ -69,18 +72,22 @@ class TrainingState:
 
     def note(self, record: EpochRecord) -> None:
         """Take in a finished epoch, and keep its weights when they are the ones to keep."""
-        best = max((each.val_macro_f1 for each in self.epochs), default=-1.0)
+        best = max((self._goodness(each) for each in self.epochs), default=-math.inf)
         self.epochs.append(record)
-        if self._options.keep == "last" or record.val_macro_f1 > best:
+        if self._options.keep == "last" or self._goodness(record) > best:
             state = self._averaged.state
             self.kept = {name: value.detach().clone() for name, value in state.items()}
             self.kept_epoch = record.epoch
 
     @property
     def epochs_without_better(self) -> int:
-        """Epochs since the best one on the validation people."""
-        scores = [each.val_macro_f1 for each in self.epochs]
+        """Epochs since the best one on the rows that are watched."""
+        scores = [self._goodness(each) for each in self.epochs]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+    def _goodness(self, record: EpochRecord) -> float:
+        value = record.val_loss if self._best_by == "loss" else record.val.get(self._best_by)
+        return -math.inf if value is None else better(self._best_by, value)
 
     def checkpoint(self, identity: str) -> Checkpoint:
         """Everything the next epoch depends on."""

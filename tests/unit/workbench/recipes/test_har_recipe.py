@@ -91,7 +91,7 @@ def test_every_weight_that_is_trained_gets_a_gradient(architecture: str) -> None
     module = recipe.build(FACTS)
     target = torch.nn.functional.one_hot(torch.arange(4), 7).float()
     moment = Moment(epoch=5, epochs=10, generator=torch.Generator().manual_seed(0))
-    recipe.loss(module, torch.randn(4, 100, 6), target, moment).backward()
+    recipe.loss(module, (torch.randn(4, 100, 6),), target, moment).backward()
     dead = [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()]
     assert dead == []
 

@@ -21,7 +21,6 @@ from edgewright.workbench.train import (
 
 OPTIONS = TrainOptions(epochs=3, batch_size=16, lr=3e-3, averaging=0.9, threads=1, device="cpu")
 RECIPE = HarRecipe(HarOptions(widths=(8, 16), latent=8, hop_s=0.5))
-SCORES = ("epoch", "lr", "train_loss", "val_loss", "val_accuracy", "val_macro_f1")
 
 
 @pytest.fixture
@@ -53,7 +52,7 @@ def test_a_small_network_learns_an_easy_task(
     record = train(RECIPE, *two_sets, options, tmp_path)
     assert record.val.accuracy > 0.9
     assert record.epochs[-1].train_loss < record.epochs[0].train_loss
-    assert record.train_subjects == ("1", "2", "3")
+    assert record.train_groups == ("1", "2", "3")
     assert record.ending == "all epochs"
 
 
@@ -201,7 +200,7 @@ def test_the_best_epoch_is_kept_when_asked(
 ) -> None:
     options = msgspec.structs.replace(OPTIONS, epochs=6, keep="best")
     record = train(RECIPE, *two_sets, options, tmp_path)
-    scores = [epoch.val_macro_f1 for epoch in record.epochs]
+    scores = [epoch.val["macro_f1"] for epoch in record.epochs]
     assert record.kept_epoch == 1 + scores.index(max(scores))
     assert record.val.macro_f1 == max(scores)
 
@@ -230,7 +229,7 @@ def test_a_handful_of_windows_is_enough_to_run(
     both, val = two_sets
     few = both.take(np.array([0, len(both) - 1, 1, 2][: rows + 1]))
     record = train(RECIPE, few, val, OPTIONS, tmp_path)
-    assert record.train_windows == rows + 1
+    assert record.train_rows == rows + 1
 
 
 def test_windows_that_cannot_be_learnt_from_are_refused(

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
 from edgewright.errors import InputError
-from edgewright.workbench.data import Lineage, check_dataset, check_leaks
+from edgewright.workbench.data import (
+    Dataset,
+    Lineage,
+    Split,
+    WindowSet,
+    check_dataset,
+    check_leaks,
+)
 from edgewright.workbench.pipeline.manifests import hash_file
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.plan import DATASET_OUTPUT, SPLIT_OUTPUT, Plan
@@ -21,35 +28,21 @@ def data_stage(plan: Plan) -> Stage:
 
     def run(workshop: Workshop) -> Facts:
         workshop.tell(0.0, "reading recordings")
-        dataset = plan.recipe.load_data(plan.folder)
-        workshop.tell(0.4, "checking recordings")
-        report = check_dataset(dataset)
-        write_atomic(workshop.folder / "data.json", encode_json(report))
-        if report.worst == "error":
-            wrong = next(finding for finding in report.findings if finding.severity == "error")
-            raise InputError(
-                f"data: {wrong.message}", hint="see `edgewright data check`, then mend the source"
-            )
-        workshop.tell(0.6, "looking for leaks")
-        split = plan.recipe.split(dataset)
-        check_leaks(
-            dataset,
-            split,
-            {
-                part: plan.recipe.cut(dataset, getattr(split, part))
-                for part in ("train", "val", "test")
-                if getattr(split, part)
-            },
-        )
-        name = plan.datasets.add(dataset, lineage=Lineage(command=plan.command))
+        data = plan.recipe.load_data(plan.folder)
+        workshop.tell(0.4, "checking the data")
+        if isinstance(data, Dataset):
+            _check_recordings(workshop, data)
+            split = plan.recipe.split(data)
+            workshop.tell(0.6, "looking for leaks")
+            facts = _keep_recordings(plan, data, split)
+        else:
+            split = plan.recipe.split(data)
+            write_atomic(workshop.folder / "data.json", encode_json(data.check(split)))
+            facts = {"dataset": data.content_hash, "groups": len(data.subjects)}
+        name = str(facts["dataset"])
         write_atomic(workshop.folder / DATASET_OUTPUT, name.encode() + b"\n")
         write_atomic(workshop.folder / SPLIT_OUTPUT, encode_json(split))
-        return {
-            "dataset": name,
-            "recordings": len(dataset.recordings),
-            "people": len(dataset.subjects),
-            "split": split.name,
-        }
+        return {**facts, "split": split.name}
 
     return Stage(
         name="data",
@@ -60,3 +53,28 @@ def data_stage(plan: Plan) -> Stage:
         reads=reads,
         run=run,
     )
+
+
+def _check_recordings(workshop: Workshop, dataset: Dataset) -> None:
+    report = check_dataset(dataset)
+    write_atomic(workshop.folder / "data.json", encode_json(report))
+    if report.worst == "error":
+        wrong = next(finding for finding in report.findings if finding.severity == "error")
+        raise InputError(
+            f"data: {wrong.message}", hint="see `edgewright data check`, then mend the source"
+        )
+
+
+def _keep_recordings(plan: Plan, dataset: Dataset, split: Split) -> Facts:
+    parts: dict[str, WindowSet] = {}
+    for part in ("train", "val", "test"):
+        cut = plan.recipe.cut(dataset, getattr(split, part)) if getattr(split, part) else None
+        if isinstance(cut, WindowSet):
+            parts[part] = cut
+    check_leaks(dataset, split, parts)
+    name = plan.datasets.add(dataset, lineage=Lineage(command=plan.command))
+    return {
+        "dataset": name,
+        "recordings": len(dataset.recordings),
+        "people": len(dataset.subjects),
+    }

@@ -5,14 +5,16 @@ the search divides by subject into those it chooses on and those that confirm th
 """
 
 import shutil
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgewright._fs import write_atomic
 from edgewright._npz import encode_npz
 from edgewright.contract import Contract
 from edgewright.workbench.convert.torch_onnx import export_onnx
-from edgewright.workbench.data import WindowSet
+from edgewright.workbench.data import Samples
 from edgewright.workbench.optimize import OptimizeOptions, optimize
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.plan import Plan
@@ -39,13 +41,11 @@ def optimize_stage(plan: Plan) -> Stage:
         _export(plan, workshop)
         export_seconds = plan.clock.monotonic_s() - begun_s
         calibration, evaluation = workshop.desk / "calib.npz", workshop.desk / "eval.npz"
-        drawn = draw_calibration(plan.windows(workshop, "train"), options.seed)
-        write_atomic(calibration, encode_npz({"x": drawn.x}))
-        held_out = plan.windows(workshop, "val", "test")
-        write_atomic(
-            evaluation,
-            encode_npz({"x": held_out.x, "y": held_out.y, "group": held_out.subject}),
-        )
+        drawn = draw_calibration(plan.samples(workshop, "train"), options.seed)
+        write_atomic(calibration, encode_npz(input_arrays(drawn)))
+        held_out = plan.samples(workshop, "val", "test")
+        labelled = {**input_arrays(held_out), "y": held_out.target, "group": held_out.group}
+        write_atomic(evaluation, encode_npz(labelled))
         found = workshop.desk / "found"
         report = optimize(
             workshop.folder / FP32_OUTPUT,
@@ -91,14 +91,21 @@ def optimize_stage(plan: Plan) -> Stage:
     )
 
 
-def draw_calibration(windows: WindowSet, seed: int) -> WindowSet:
-    """Training windows drawn evenly over classes."""
+def draw_calibration(samples: Samples, seed: int) -> Samples:
+    """Training rows drawn evenly over classes where a row has one, else just drawn."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(windows))
-    classes = np.unique(windows.y)
+    order = rng.permutation(len(samples))
+    if samples.target.ndim > 1 or not samples.labels:
+        return samples.take(np.sort(order[:CALIBRATION_ROWS]))
+    classes = np.unique(samples.target)
     each = max(CALIBRATION_ROWS // len(classes), 1)
-    rows = np.concatenate([order[windows.y[order] == one][:each] for one in classes])
-    return windows.take(np.sort(rows))
+    rows = np.concatenate([order[samples.target[order] == one][:each] for one in classes])
+    return samples.take(np.sort(rows))
+
+
+def input_arrays(samples: Samples) -> dict[str, NDArray[Any]]:
+    """The samples' inputs as arrays in memory."""
+    return {name: np.ascontiguousarray(rows[:]) for name, rows in samples.inputs.items()}
 
 
 def graph_outputs(contract: Contract) -> tuple[str, ...]:
@@ -109,11 +116,11 @@ def graph_outputs(contract: Contract) -> tuple[str, ...]:
 
 def _export(plan: Plan, workshop: Workshop) -> None:
     module, record = load_run(workshop.output("train", "run.json").parent)
-    example = plan.windows(workshop, "val", "test").x[:2]
+    example = plan.samples(workshop, "val", "test").take(np.arange(2))
     export_onnx(
         module,
-        (example,),
+        tuple(input_arrays(example).values()),
         workshop.folder / FP32_OUTPUT,
-        inputs=("x",),
+        inputs=tuple(example.inputs),
         outputs=graph_outputs(plan.recipe.contract(record.facts)),
     )

@@ -27,9 +27,11 @@ from edgewright.runtimes.model import LoadedModel, answer_golden
 from edgewright.workbench.optimize.report import Candidate, OptimizeReport
 from edgewright.workbench.pipeline.card import model_card
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import REPORT_OUTPUT
+from edgewright.workbench.pipeline.stages.optimize import REPORT_OUTPUT, input_arrays
 from edgewright.workbench.pipeline.stages.plan import Plan
-from edgewright.workbench.train import Metrics
+from edgewright.workbench.pipeline.stages.verify import some_rows
+from edgewright.workbench.recipes import Task
+from edgewright.workbench.train import Scores, read_scores
 from edgewright.workbench.train.runs import load_record
 
 # How far two processors may be apart on the same file, not two precisions (ADR 5).
@@ -50,7 +52,7 @@ def package_stage(plan: Plan) -> Stage:
 
     def run(workshop: Workshop) -> Facts:
         report = _read(workshop.output("optimize", REPORT_OUTPUT), OptimizeReport)
-        metrics = _read(workshop.output("train", "train.json"), Metrics)
+        metrics = read_scores(workshop.output("train", "train.json"))
         best = workshop.output("optimize", report.best_file)
         contract = _contract(plan, workshop, report.best)
         workshop.tell(0.2, "asking the variant for golden vectors")
@@ -64,10 +66,10 @@ def package_stage(plan: Plan) -> Stage:
             format=report.best.format,
             precision=precision_of(report.best),
             contract=contract,
-            evidence=_evidence(report, metrics, machine, when=plan.now()),
+            evidence=_evidence(report, metrics, machine, task=plan.recipe.task, when=plan.now()),
         )
         name = f"{project.name}-{project.version}.ewb"
-        card = model_card(draft, metrics, report)
+        card = model_card(draft, metrics, report, task=plan.recipe.task)
         contents: list[tuple[Role, str, Content]] = [
             ("model", best.name, best),
             ("golden", "golden.npz", encode_golden(golden)),
@@ -121,11 +123,9 @@ def sure_requests(model: LoadedModel, arrays: dict[str, Array]) -> dict[str, Arr
 
 
 def _test_rows(plan: Plan, workshop: Workshop) -> dict[str, Array]:
-    """Windows of test people, spread evenly over them."""
-    windows = plan.windows(workshop, "test")
-    count = min(len(windows), 2 * plan.project.package.golden_rows)
-    rows = np.linspace(0, len(windows) - 1, count).astype(int)
-    return {"x": windows.x[rows]}
+    """Rows of test groups, spread evenly over them."""
+    samples = plan.samples(workshop, "test")
+    return input_arrays(some_rows(samples, 2 * plan.project.package.golden_rows))
 
 
 def _contract(plan: Plan, workshop: Workshop, best: Candidate) -> Contract:
@@ -156,21 +156,21 @@ def _overridden(recipe: Budgets, project: Budgets) -> Budgets:
 
 
 def _evidence(
-    report: OptimizeReport, metrics: Metrics, machine: Machine, *, when: str
+    report: OptimizeReport, metrics: Scores, machine: Machine, *, task: Task, when: str
 ) -> tuple[Evidence, ...]:
     where = f"{machine.cpu}, {machine.architecture}, {machine.cores} cores"
-    best = report.best
+    best, first = report.best, metrics.figures[0]
     found = [
         Evidence(
-            name="test accuracy of the run",
-            value=metrics.accuracy,
+            name=f"test {first.name} of the run",
+            value=first.value,
             unit="1",
-            low=metrics.accuracy_low,
-            high=metrics.accuracy_high,
-            how="bootstrap over people, fp32",
+            low=first.low,
+            high=first.high,
+            how=f"bootstrap over {task.groups}, fp32",
             where=where,
             when=when,
-            on=f"{metrics.windows} windows of people never trained on",
+            on=f"{metrics.rows} {task.unit}s of {task.groups} never trained on",
         )
     ]
     if best.metric_drop is not None:

@@ -7,12 +7,13 @@ from pathlib import Path
 from edgewright._fs import read_limited
 from edgewright.clock import Clock, iso
 from edgewright.contract import decode_json
+from edgewright.errors import InputError
 from edgewright.runtimes import Runtime
 from edgewright.trust import Signer
-from edgewright.workbench.data import Dataset, DatasetStore, Split, WindowSet
+from edgewright.workbench.data import Dataset, DatasetStore, Samples, Split
 from edgewright.workbench.pipeline.project import Project
 from edgewright.workbench.pipeline.stage import Workshop
-from edgewright.workbench.recipes import Recipe
+from edgewright.workbench.recipes import OwnData, Recipe
 
 DATASET_OUTPUT = "dataset.txt"
 SPLIT_OUTPUT = "split.json"
@@ -46,10 +47,23 @@ class Plan:
         """The time that evidence carries."""
         return iso(self.clock.wall_s())
 
-    def dataset(self, workshop: Workshop) -> Dataset:
-        """The dataset that the data stage stored."""
+    def dataset(self, workshop: Workshop) -> Dataset | OwnData:
+        """The data that the data stage saw: the stored recordings, or the recipe's own data again.
+
+        Raises:
+            InputError: the recipe's own data have changed since.
+        """
         text = read_limited(workshop.output("data", DATASET_OUTPUT), limit_bytes=_LIMIT_BYTES)
-        return self.datasets.open(text.decode().strip())
+        name = text.decode().strip()
+        if self.datasets.has(name):
+            return self.datasets.open(name)
+        data: OwnData = self.recipe.load_data(self.folder)
+        if data.content_hash != name:
+            raise InputError(
+                f"the data are {data.content_hash[:12]}, the data stage saw {name[:12]}",
+                hint="run again from there: --from data",
+            )
+        return data
 
     def split(self, workshop: Workshop) -> Split:
         """The split that the data stage decided."""
@@ -57,8 +71,8 @@ class Plan:
         content = read_limited(path, limit_bytes=_LIMIT_BYTES)
         return decode_json(content, Split, source=str(path))
 
-    def windows(self, workshop: Workshop, *parts: str) -> WindowSet:
-        """The windows of some parts of the split ("train", "val", "test")."""
+    def samples(self, workshop: Workshop, *parts: str) -> Samples:
+        """The samples of some parts of the split ("train", "val", "test")."""
         split = self.split(workshop)
         people = tuple(who for part in parts for who in getattr(split, part))
         return self.recipe.cut(self.dataset(workshop), people)

@@ -9,7 +9,7 @@ from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.train import (
     Progress,
     RunOrigin,
-    evaluate,
+    evaluate_task,
     load_run,
     train,
     train_options,
@@ -40,15 +40,14 @@ def train_stage(plan: Plan) -> Stage:
         for name in (MODEL_FILE, RUN_FILE):
             shutil.copyfile(workshop.desk / name, workshop.folder / name)
         module, _ = load_run(workshop.folder)
-        metrics = evaluate(module, plan.recipe.cut(dataset, split.test))
+        metrics = evaluate_task(module, plan.recipe.cut(dataset, split.test), plan.recipe.task)
         write_atomic(workshop.folder / "train.json", encode_json(metrics))
         return {
             "run": record.weights,
             "parameters": record.parameters,
-            "test_accuracy": metrics.accuracy,
-            "test_macro_f1": metrics.macro_f1,
-            "test_windows": metrics.windows,
-            "worst_subject": metrics.worst_subject,
+            **{f"test_{name}": value for name, value in metrics.headline.items()},
+            f"test_{plan.recipe.task.unit}s": metrics.rows,
+            f"worst_{plan.recipe.task.group}": metrics.worst_group,
         }
 
     return Stage(

@@ -11,13 +11,14 @@ from edgewright._fs import read_limited, write_atomic
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import GateError
 from edgewright.runtimes.base import Array
-from edgewright.workbench.data import WindowSet
+from edgewright.workbench.data import Samples
 from edgewright.workbench.optimize.report import OptimizeReport
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.optimize import (
     FP32_OUTPUT,
     REPORT_OUTPUT,
     graph_outputs,
+    input_arrays,
 )
 from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.train import load_run
@@ -45,16 +46,22 @@ def verify_stage(plan: Plan) -> Stage:
 
         def reference(arrays: Mapping[str, Array]) -> dict[str, Array]:
             with torch.inference_mode():
-                outputs = module(torch.from_numpy(arrays["x"]))
+                outputs = module(*(torch.from_numpy(arrays[name]) for name in samples.inputs))
             return {name: out.numpy() for name, out in zip(names, outputs, strict=True)}
 
-        windows = some_rows(plan.windows(workshop, "test"), GOLDEN_ROWS)
+        samples = some_rows(plan.samples(workshop, "test"), GOLDEN_ROWS)
         verified = []
         files = _engine_files(plan, workshop)
         for at, (path, order) in enumerate(files):
             workshop.tell(at / len(files), path.name)
             session = plan.engine(_format_of(path)).open(path)
-            report = verify(reference, session.run, {"x": windows.x}, labels=windows.y, order=order)
+            report = verify(
+                reference,
+                session.run,
+                input_arrays(samples),
+                labels=samples.target,
+                order=order,
+            )
             session.close()
             precision = "int8" if order is not STRICT else "fp32"
             verified.append(VerifiedFile(file=path.name, precision=precision, parity=report))
@@ -84,10 +91,10 @@ def verify_stage(plan: Plan) -> Stage:
     )
 
 
-def some_rows(windows: WindowSet, count: int) -> WindowSet:
-    """At most so many windows, spread evenly."""
-    rows = np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(np.intp)
-    return windows.take(rows)
+def some_rows(samples: Samples, count: int) -> Samples:
+    """At most so many rows, spread evenly."""
+    rows = np.linspace(0, len(samples) - 1, min(count, len(samples))).astype(np.intp)
+    return samples.take(rows)
 
 
 def _engine_files(plan: Plan, workshop: Workshop) -> list[tuple[Path, ParityOrder]]:

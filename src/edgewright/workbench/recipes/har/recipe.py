@@ -34,7 +34,7 @@ from edgewright.workbench.data import (
     split_by_subject,
     triads,
 )
-from edgewright.workbench.recipes.base import ModelFacts, Moment
+from edgewright.workbench.recipes.base import CLASSIFICATION, Inputs, ModelFacts, Moment
 from edgewright.workbench.recipes.har.augment import augment
 from edgewright.workbench.recipes.har.normalisation import Normalisation
 from edgewright.workbench.recipes.har.options import HarOptions
@@ -49,6 +49,7 @@ class HarRecipe:
     """Human activities from windows of a wearable's inertial sensors."""
 
     name = "har"
+    task = msgspec.structs.replace(CLASSIFICATION, unit="window", group="person", groups="people")
 
     def __init__(self, options: HarOptions | None = None) -> None:
         self._options = options or HarOptions()
@@ -178,15 +179,15 @@ class HarRecipe:
             if isinstance(part, Normalisation):
                 part.fit(train)
 
-    def augment(
-        self, x: torch.Tensor, facts: ModelFacts, generator: torch.Generator
-    ) -> torch.Tensor:
+    def augment(self, inputs: Inputs, facts: ModelFacts, generator: torch.Generator) -> Inputs:
+        (x,) = inputs
         axes = tuple(map(tuple, triads(facts.channels).values()))
-        return augment(x, self._options.augment, triads=axes, generator=generator)
+        return (augment(x, self._options.augment, triads=axes, generator=generator),)
 
     def loss(
-        self, module: nn.Module, x: torch.Tensor, target: torch.Tensor, moment: Moment
+        self, module: nn.Module, inputs: Inputs, target: torch.Tensor, moment: Moment
     ) -> torch.Tensor:
+        (x,) = inputs
         if not isinstance(module, TcnVae):
             return functional.cross_entropy(module(x)[-1], target)
         weights = self._options.vae
