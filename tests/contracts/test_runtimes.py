@@ -1,14 +1,17 @@
 """Every engine keeps the port: the same small network, the same answers, the same refusals."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgewright.errors import InputError
+from edgewright.chain.engines import engine_named
+from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes.base import EngineTensor, Runtime, Session
-from edgewright.runtimes.onnxruntime import OnnxRuntime
-from edgewright.runtimes.reference import Graph, Layer, ReferenceRuntime, write_reference
+from edgewright.runtimes.reference import Graph, Layer, write_reference
 
 WEIGHT = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 0.0]], np.float32)
 BIAS = np.array([0.25, -0.25], np.float32)
@@ -44,23 +47,95 @@ def write_onnx_model(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
+def write_openvino_model(path: Path) -> None:
+    ov = pytest.importorskip("openvino", reason="absent: openvino (extra openvino)")
+    write_onnx_model(path.with_suffix(".onnx"))
+    model = ov.Core().read_model(path.with_suffix(".onnx"))
+    ov.save_model(model, path, compress_to_fp16=False)
+
+
+def write_packed_openvino_model(path: Path) -> None:
+    from edgewright.runtimes._openvino_file import pack_parts, read_parts
+
+    loose = path.with_name("loose.xml")
+    write_openvino_model(loose)
+    path.write_bytes(pack_parts(*read_parts(loose)))
+
+
+def write_litert_model(path: Path) -> None:
+    schema = pytest.importorskip(
+        "ai_edge_litert.schema_py_generated", reason="absent: ai-edge-litert (extra litert)"
+    )
+    import flatbuffers
+
+    def buffer(content: np.ndarray | None = None) -> Any:
+        one = schema.BufferT()
+        one.data = None if content is None else np.frombuffer(content.tobytes(), np.uint8)
+        return one
+
+    def tensor(name: str, shape: list[int], place: int, signature: list[int] | None = None) -> Any:
+        one = schema.TensorT()
+        one.name, one.shape, one.buffer = name, shape, place
+        one.shapeSignature = signature
+        one.type = schema.TensorType.FLOAT32
+        return one
+
+    layer = schema.OperatorT()
+    layer.opcodeIndex, layer.inputs, layer.outputs = 0, [0, 1, 2], [3]
+    layer.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    layer.builtinOptions = schema.FullyConnectedOptionsT()
+    layer.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.RELU
+    graph = schema.SubGraphT()
+    graph.tensors = [
+        tensor("x", [1, 3], 0, [-1, 3]),
+        tensor("w", [2, 3], 1),
+        tensor("b", [2], 2),
+        tensor("y", [1, 2], 0, [-1, 2]),
+    ]
+    graph.inputs, graph.outputs, graph.operators = [0], [3], [layer]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 1
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
+    model.buffers = [buffer(), buffer(WEIGHT), buffer(BIAS)]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(builder.Output())
+
+
+def write_executorch_model(path: Path) -> None:
+    pytest.importorskip("executorch", reason="absent: executorch (extra executorch)")
+    path.write_bytes((Path(__file__).parent / "models" / "tiny.pte").read_bytes())
+
+
 ENGINES = {
-    "reference": (ReferenceRuntime(), "model.npz", write_reference_model),
-    "onnxruntime": (OnnxRuntime(), "model.onnx", write_onnx_model),
+    "executorch": ("executorch", "model.pte", write_executorch_model),
+    "litert": ("litert", "model.tflite", write_litert_model),
+    "onnxruntime": ("onnxruntime", "model.onnx", write_onnx_model),
+    "openvino": ("openvino", "model.xml", write_openvino_model),
+    "openvino packed": ("openvino", "model.zip", write_packed_openvino_model),
+    "reference": ("reference", "model.npz", write_reference_model),
 }
 
 
-@pytest.fixture(params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Runtime, Path]:
-    runtime, name, write = ENGINES[request.param]
-    write(tmp_path / name)
-    return runtime, tmp_path / name
+@pytest.fixture(scope="module", params=sorted(ENGINES))
+def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Runtime, Path]:
+    name, file, write = ENGINES[request.param]
+    path = tmp_path_factory.mktemp("engine") / file
+    write(path)
+    return engine_named(name), path
 
 
-@pytest.fixture
-def session(engine: tuple[Runtime, Path]) -> Session:
+@pytest.fixture(scope="module")
+def session(engine: tuple[Runtime, Path]) -> Iterator[Session]:
+    """Open once for all: one engine needs seconds to start."""
     runtime, path = engine
-    return runtime.open(path)
+    session = runtime.open(path)
+    yield session
+    session.close()
 
 
 def test_engine_says_that_it_can_run_here(engine: tuple[Runtime, Path]) -> None:
@@ -108,10 +183,21 @@ def test_feeds_that_do_not_fit_are_refused_by_name(
 
 @pytest.mark.parametrize("content", [b"", b"this is a text", b"\x00" * 1000])
 def test_a_file_that_is_no_model_is_refused_by_path(
-    engine: tuple[Runtime, Path], content: bytes
+    engine: tuple[Runtime, Path], content: bytes, tmp_path: Path
 ) -> None:
-    runtime, path = engine
+    runtime, good = engine
+    path = tmp_path / good.name
     path.write_bytes(content)
+    path.with_suffix(".bin").write_bytes(b"")
+    with pytest.raises(InputError, match=path.name):
+        runtime.open(path)
+
+
+def test_half_a_file_is_refused_by_path(engine: tuple[Runtime, Path], tmp_path: Path) -> None:
+    runtime, good = engine
+    path = tmp_path / good.name
+    path.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    path.with_suffix(".bin").write_bytes(b"")
     with pytest.raises(InputError, match=path.name):
         runtime.open(path)
 
@@ -121,5 +207,59 @@ def test_a_missing_file_is_an_input_error(engine: tuple[Runtime, Path], tmp_path
         engine[0].open(tmp_path / "absent")
 
 
-def test_sessions_close(session: Session) -> None:
-    session.close()
+def test_a_session_says_where_it_really_runs(session: Session) -> None:
+    assert session.placement.threads == 1
+    assert session.placement.engine in session.placement.text
+    assert "CPU" in session.placement.device
+
+
+def test_threads_are_what_was_asked_for(engine: tuple[Runtime, Path]) -> None:
+    runtime, path = engine
+    if runtime.name == "reference":
+        pytest.skip("numpy alone, always one thread")
+    session = runtime.open(path, threads=2)
+    try:
+        assert session.placement.threads == 2
+    finally:
+        session.close()
+
+
+def test_several_threads_may_ask_at_once(session: Session) -> None:
+    def ask(seed: int) -> bool:
+        x = np.random.default_rng(seed).normal(size=(1 + seed % 3, 3)).astype(np.float32)
+        want = np.maximum(x.astype(np.float64) @ WEIGHT.T.astype(np.float64) + BIAS, 0)
+        return bool(np.allclose(session.run({"x": x})["y"], want, atol=1e-5))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(60)))
+
+
+def test_an_answer_stays_when_the_next_one_comes(session: Session) -> None:
+    first = session.run({"x": np.ones((1, 3), np.float32)})["y"]
+    before = first.copy()
+    session.run({"x": np.zeros((1, 3), np.float32)})
+    np.testing.assert_array_equal(first, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hailo", "HailoRT"),
+        ("tensorrt", "TensorRT"),
+        ("onnxruntime-cuda", "onnxruntime-gpu"),
+        ("onnxruntime-tensorrt", "onnxruntime-gpu"),
+        ("edgetpu", "libedgetpu"),
+        ("openvino-gpu", "driver"),
+        ("openvino-npu", "driver"),
+    ],
+)
+def test_hardware_that_is_absent_says_what_to_install(name: str, words: str) -> None:
+    try:
+        state = engine_named(name).availability()
+    except UnavailableError as error:
+        message = str(error)
+    else:
+        if state.available:
+            pytest.skip(f"{name} is attached here")
+        message = f"{state.reason}; {state.install}"
+    assert words in message or "pip install" in message

@@ -15,6 +15,7 @@ from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
 from edgewright.keys import FileSigner
 from edgewright.keys.file import read_public_key
+from edgewright.runtimes._openvino_file import pack_parts, read_parts
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import answer_golden
 from edgewright.trust import TrustedKeys
@@ -66,7 +67,7 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
     signers = [signing_key(order.key)] if order.key else []
     model = open_engine_file(order.model, contract)
     try:
-        contents: list[tuple[Role, str, bytes | Path]] = [("model", order.model.name, order.model)]
+        contents: list[tuple[Role, str, bytes | Path]] = [_model_blob(order.model)]
         if order.golden:
             golden = answer_golden(model, _requests(order.golden, model.contract))
             contents.append(("golden", "golden.npz", encode_golden(golden)))
@@ -81,6 +82,13 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
         model.close()
     build_bundle(out, draft, contents, signers=signers)
     return open_bundle(out)
+
+
+def _model_blob(path: Path) -> tuple[Role, str, bytes | Path]:
+    """A bundle holds one model file; OpenVINO's two become one."""
+    if FORMAT_BY_SUFFIX[path.suffix] == "openvino":
+        return "model", f"{path.stem}.openvino.zip", pack_parts(*read_parts(path))
+    return "model", path.name, path
 
 
 def verify_file(path: Path, keys: Sequence[Path], threshold: int) -> Verification:

@@ -9,15 +9,43 @@ from pathlib import Path
 
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.contract import Contract
+from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.runtimes.model import LoadedModel, infer_contract
 
 GROUP = "edgewright.runtimes"
 
-# What a bare file's ending says, and which extra brings the engine of a format.
-FORMAT_BY_SUFFIX = {".onnx": "onnx", ".npz": "reference", ".tflite": "litert", ".xml": "openvino"}
-EXTRA_BY_FORMAT = {"litert": "litert", "openvino": "openvino", "executorch": "executorch"}
+# What a bare file's ending says, and which engine opens a format (the first where two could).
+FORMAT_BY_SUFFIX = {
+    ".engine": "tensorrt",
+    ".hef": "hailo",
+    ".npz": "reference",
+    ".onnx": "onnx",
+    ".pte": "executorch",
+    ".tflite": "litert",
+    ".xml": "openvino",
+}
+ENGINE_BY_FORMAT = {
+    "edgetpu": "edgetpu",
+    "executorch": "executorch",
+    "hailo": "hailo",
+    "litert": "litert",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "reference": "reference",
+    "tensorrt": "tensorrt",
+}
+_INSTALL = {
+    "edgetpu": "pip install 'edgewright[litert]'",
+    "executorch": "pip install 'edgewright[executorch]'",
+    "hailo": "install HailoRT and its Python package from Hailo's developer zone",
+    "litert": "pip install 'edgewright[litert]'",
+    "openvino": "pip install 'edgewright[openvino]'",
+    "openvino-gpu": "pip install 'edgewright[openvino]'",
+    "openvino-npu": "pip install 'edgewright[openvino]'",
+    "tensorrt": "install TensorRT (part of JetPack) and cuda-python",
+}
 
 
 def engine_points() -> tuple[EntryPoint, ...]:
@@ -36,28 +64,44 @@ def load_engine(point: EntryPoint) -> Runtime:
     except ImportError as error:
         raise UnavailableError(
             f"engine {point.name!r} cannot run here: {error}",
-            hint=f"pip install 'edgewright[{point.name}]'",
+            hint=_INSTALL.get(point.name, f"install what {point.value} needs"),
         ) from error
     return runtime
 
 
-def engine_for_format(name: str) -> Runtime:
-    """The engine that opens a format.
+def engine_named(name: str) -> Runtime:
+    """The engine of a name, able or not: its `availability` says.
 
     Raises:
-        UnavailableError: no installed engine does.
+        UnavailableError: its package is not installed.
+        InputError: there is no such engine.
     """
+    points = {point.name: point for point in engine_points()}
+    if name not in points:
+        raise InputError(f"unknown engine {name!r}", hint=suggestion(name, list(points)))
+    return load_engine(points[name])
+
+
+def engine_for_format(name: str) -> Runtime:
+    """The engine that opens a format. Others are not even imported: some take seconds and hundreds
+    of megabytes.
+
+    Raises:
+        UnavailableError: it is not installed, or no engine opens this format.
+    """
+    if name in ENGINE_BY_FORMAT:
+        return engine_named(ENGINE_BY_FORMAT[name])
     for point in engine_points():
+        if point.name in ENGINE_BY_FORMAT.values():
+            continue
         try:
             runtime = load_engine(point)
         except UnavailableError:
             continue
         if name in runtime.formats:
             return runtime
-    extra = EXTRA_BY_FORMAT.get(name)
     raise UnavailableError(
-        f"no engine for format {name!r} is installed here",
-        hint=f"pip install 'edgewright[{extra}]'" if extra else "see `edgewright doctor`",
+        f"no engine for format {name!r} is installed here", hint="see `edgewright doctor`"
     )
 
 

@@ -5,6 +5,6 @@ found through the entry-point group `edgewright.runtimes` and imported by `chain
 engine that is not installed costs nothing and says so when asked.
 """
 
-from edgewright.runtimes.base import Availability, EngineTensor, Runtime, Session
+from edgewright.runtimes.base import Availability, EngineTensor, Placement, Runtime, Session
 
-__all__ = ["Availability", "EngineTensor", "Runtime", "Session"]
+__all__ = ["Availability", "EngineTensor", "Placement", "Runtime", "Session"]

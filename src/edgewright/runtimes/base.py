@@ -32,8 +32,33 @@ class Availability(msgspec.Struct, frozen=True, kw_only=True):
     install: str = ""
 
 
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a loaded model really runs, as the engine answers when asked, never as it was asked to.
+
+    `elsewhere` counts the graph's nodes by the other places that run them: a CPU that helps an
+    accelerator out is seen here.
+    """
+
+    engine: str
+    device: str
+    precision: str
+    threads: int
+    elsewhere: dict[str, int] = {}
+
+    @property
+    def text(self) -> str:
+        """One line for a report."""
+        rest = "".join(f", {count} nodes on {place}" for place, count in self.elsewhere.items())
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.engine} on {self.device}, {self.precision}, {threads}{rest}"
+
+
 class Session(Protocol):
     """A loaded model. Sessions may be called from several threads at once."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where it really runs."""
 
     @property
     def inputs(self) -> tuple[EngineTensor, ...]:
@@ -71,6 +96,12 @@ class Runtime(Protocol):
             UnavailableError: the engine is not installed here.
             InputError: the file is not a model of this engine's formats.
         """
+
+
+def first_line(error: BaseException) -> str:
+    """What an engine's exception says, short enough for a message."""
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
 
 
 def compile_feeds(

@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU, with the settings that are right on a small shared box.
+"""ONNX Runtime, with the settings that are right on a small shared box.
 
 One thread unless told otherwise and no spinning (the default costs twice the throughput beside
 other work). The graph must be one file: weights beside it are refused by ONNX Runtime when the
@@ -13,10 +13,20 @@ import numpy as np
 import onnxruntime as ort
 
 from edgewright._fs import read_limited
-from edgewright.errors import DeviceError, InputError
-from edgewright.runtimes.base import Array, Availability, EngineTensor, compile_feeds
+from edgewright.errors import DeviceError, InputError, UnavailableError
+from edgewright.runtimes.base import (
+    Array,
+    Availability,
+    EngineTensor,
+    Placement,
+    compile_feeds,
+    first_line,
+)
 
 MODEL_LIMIT_BYTES = 2 << 30
+
+_CPU = "CPUExecutionProvider"
+_GPU_INSTALL = "install onnxruntime-gpu in the place of onnxruntime, with NVIDIA's libraries"
 
 _DTYPES = {
     "tensor(bool)": "bool",
@@ -32,34 +42,75 @@ _DTYPES = {
 
 
 class OnnxRuntime:
-    """The engine itself."""
+    """The engine on one of its execution providers; nodes that the provider refuses run on the CPU,
+    and the session's placement counts them.
+    """
 
     name = "onnxruntime"
-    formats = ("onnx",)
+    formats: tuple[str, ...] = ("onnx",)
+    device = "CPU"
+    provider = _CPU
 
     def availability(self) -> Availability:
-        """Importing this file already showed that it is here."""
-        return Availability(available=True, version=ort.__version__)
+        """Importing this file already showed that the engine is here, not that the provider is."""
+        if self.provider in ort.get_available_providers():
+            return Availability(available=True, version=ort.__version__)
+        return Availability(
+            available=False,
+            version=ort.__version__,
+            reason=f"this onnxruntime has no {self.provider}",
+            install=_GPU_INSTALL,
+        )
 
     def open(self, path: Path, *, threads: int = 1) -> "OnnxSession":
         """Load a model file; see `Runtime.open`."""
+        state = self.availability()
+        if not state.available:
+            raise UnavailableError(state.reason, hint=state.install)
         content = read_limited(path, limit_bytes=MODEL_LIMIT_BYTES)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self.provider != _CPU:
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         with _load_errors(path):
-            return OnnxSession(
-                ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(
+                content, options, providers=list(dict.fromkeys([self.provider, _CPU]))
             )
+        if self.provider not in session.get_providers():
+            raise UnavailableError(
+                f"onnxruntime could not start {self.provider} and would fall back to the CPU",
+                hint=f"check the driver; {_GPU_INSTALL}",
+            )
+        return OnnxSession(session, _placement(session, self, threads))
+
+
+class CudaOnnxRuntime(OnnxRuntime):
+    """On an NVIDIA GPU. It claims no format: who asks for a format gets the CPU unless told."""
+
+    name = "onnxruntime-cuda"
+    formats = ()
+    device = "CUDA"
+    provider = "CUDAExecutionProvider"
+
+
+class TensorRtOnnxRuntime(OnnxRuntime):
+    """On an NVIDIA GPU through TensorRT, which compiles the graph when it is loaded."""
+
+    name = "onnxruntime-tensorrt"
+    formats = ()
+    device = "TensorRT"
+    provider = "TensorrtExecutionProvider"
 
 
 class OnnxSession:
     """A loaded ONNX model."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
+    def __init__(self, session: ort.InferenceSession, placement: Placement) -> None:
         self._session = session
+        self.placement = placement
         self.inputs = tuple(_tensor(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor(node) for node in session.get_outputs())
         self._names = [tensor.name for tensor in self.outputs]
@@ -72,7 +123,7 @@ class OnnxSession:
             results = self._session.run(self._names, checked)
         except Exception as error:
             raise DeviceError(
-                f"onnxruntime failed: {_first_line(error)}", hint="verify the model on this device"
+                f"onnxruntime failed: {first_line(error)}", hint="verify the model on this device"
             ) from error
         return dict(zip(self._names, map(np.asarray, results), strict=True))
 
@@ -81,13 +132,34 @@ class OnnxSession:
         del self._session
 
 
+def _placement(session: ort.InferenceSession, runtime: OnnxRuntime, threads: int) -> Placement:
+    elsewhere: dict[str, int] = {}
+    if runtime.provider != _CPU:
+        if not hasattr(session, "get_provider_graph_assignment_info"):
+            raise UnavailableError(
+                f"onnxruntime {ort.__version__} cannot say which nodes {runtime.provider} runs",
+                hint="install 1.24 or newer, so that a fallback to the CPU is seen",
+            )
+        for part in session.get_provider_graph_assignment_info():
+            if part.ep_name != runtime.provider:
+                nodes = len(part.get_nodes())
+                elsewhere[part.ep_name] = elsewhere.get(part.ep_name, 0) + nodes
+    return Placement(
+        engine="onnxruntime",
+        device=runtime.device,
+        precision="as-is",
+        threads=threads,
+        elsewhere=elsewhere,
+    )
+
+
 @contextlib.contextmanager
 def _load_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         raise InputError(
-            f"{path}: onnxruntime cannot load it: {_first_line(error)}",
+            f"{path}: onnxruntime cannot load it: {first_line(error)}",
             hint="check that it is a whole ONNX file whose weights are inside",
         ) from error
 
@@ -97,7 +169,3 @@ def _tensor(node: ort.NodeArg) -> EngineTensor:
         raise InputError(f"tensor {node.name!r} has type {node.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
     return EngineTensor(name=node.name, dtype=_DTYPES[node.type], shape=shape)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

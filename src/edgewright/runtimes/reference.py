@@ -28,7 +28,13 @@ from edgewright._npz import decode_npz, encode_npz
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes._reference_ops import OPS, Call
-from edgewright.runtimes.base import Array, Availability, EngineTensor, checked_feeds
+from edgewright.runtimes.base import (
+    Array,
+    Availability,
+    EngineTensor,
+    Placement,
+    checked_feeds,
+)
 
 MODEL_LIMIT_BYTES = 256 << 20
 
@@ -95,6 +101,7 @@ class ReferenceSession:
             raise InputError(f"reference model: no arrays for {sorted(missing)}")
         self.inputs = graph.inputs
         self.outputs = graph.outputs
+        self.placement = Placement(engine="reference", device="CPU", precision="as-is", threads=1)
         self._layers = graph.layers
         self._weights = weights
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgewright.contract import Contract, Tensor
 from edgewright.device.serve.ports import Servable
-from edgewright.runtimes.base import Array, EngineTensor
+from edgewright.runtimes.base import Array, EngineTensor, Placement
 from edgewright.runtimes.model import LoadedModel
 
 DOUBLER_CONTRACT = Contract(
@@ -23,6 +23,7 @@ class FunctionSession:
     def __init__(self, function: Callable[[Array], Array], *, seconds: float = 0.0) -> None:
         self.inputs = (EngineTensor(name="x", dtype="float32", shape=(None, 2)),)
         self.outputs = (EngineTensor(name="y", dtype="float32", shape=(None, 2)),)
+        self.placement = Placement(engine="function", device="CPU", precision="as-is", threads=1)
         self.passes: list[int] = []
         self.is_closed = False
         self._function = function
