@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Find the best variant of MODEL that keeps its accuracy budget.",
     ),
     "predict": ("predict", "predict", "Run every row of a file through a model."),
+    "push": ("push", "push", "Bring a bundle to machines over SSH, or take it back."),
     "release": ("release", "release", "Publish bundles, list releases, show where one came from."),
     "rollout": (
         "rollout",

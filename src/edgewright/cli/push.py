@@ -1,0 +1,98 @@
+"""`edgewright push`: a bundle to machines over SSH, without a fleet's server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.cli._fleet import seconds
+from edgewright.cli._output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from edgewright.fleet.push import PushReport
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("arguments", nargs=-1, required=True, metavar="[ssh://USER@HOST[:PORT]]... X.ewb")
+@click.option("--rollback", "is_rollback", is_flag=True, help="Take X.ewb back instead.")
+@click.option("--inventory", type=_FILE, help="TOML file with [[hosts]] url = ...")
+@click.option("--home", default="", help="The agent's home there; found by itself if usual.")
+@click.option("--edgewright", default="", help="The program there; may be several words.")
+@click.option("--identity", "identities", type=_FILE, multiple=True, help="Private key file.")
+@click.option("--known-hosts", type=_FILE, help="Instead of ~/.ssh/known_hosts.")
+@click.option("--ssh-config", type=_FILE, help="Instead of ~/.ssh/config.")
+@click.option("--at-once", type=click.IntRange(1, 200), default=10, show_default=True)
+@click.option(
+    "--timeout", callback=seconds, default="30m", show_default=True, help="Of one machine's change."
+)
+@click.option("--html", type=_FILE, help="Also write the report as a page.")
+@json_option
+def push(
+    *,
+    arguments: tuple[str, ...],
+    is_rollback: bool,
+    inventory: Path | None,
+    home: str,
+    edgewright: str,
+    identities: tuple[Path, ...],
+    known_hosts: Path | None,
+    ssh_config: Path | None,
+    at_once: int,
+    timeout: float,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Bring bundle X.ewb to machines over SSH, or take it back with --rollback.
+
+    Each machine has an enrolled agent (edgewright agent enroll --key KEY.pub --home DIR) that
+    verifies and probes the bundle itself. Before anything is sent: host key, architecture, disk,
+    memory, engine and clock are checked. Afterwards: the active bundle, and the served model's
+    golden answers; if they are wrong the machine is returned to what it ran. Ends with 0 only when
+    every machine passed.
+
+    A server in a container is reached with --edgewright, for example
+    "docker compose -f /srv/compose.yaml exec -T edge edgewright".
+    """
+    from edgewright._fs import write_atomic
+    from edgewright.chain import pushing
+    from edgewright.fleet.push import PushOptions, parse_target, read_inventory, render
+
+    *urls, bundle = arguments
+    targets = tuple(map(parse_target, urls)) + (read_inventory(inventory) if inventory else ())
+    if not targets:
+        raise click.UsageError("name a machine (ssh://user@host) or an --inventory")
+    order = pushing.PushOrder(
+        bundle=Path(bundle),
+        ssh=pushing.SshOptions(known_hosts=known_hosts, identities=identities, config=ssh_config),
+        options=PushOptions(timeout_s=timeout, home=home, edgewright=edgewright),
+        is_rollback=is_rollback,
+        at_once=at_once,
+    )
+    report = pushing.push(targets, order)
+    if html:
+        write_atomic(html, render(report).encode())
+    if as_json:
+        print_json("push", report)
+    else:
+        _print(report)
+    if report.exit_code:
+        raise SystemExit(report.exit_code)
+
+
+def _print(report: "PushReport") -> None:
+    say(f"{report.model} {report.version}, bundle {report.bundle_id[:12]}")
+    for host in report.hosts:
+        result = "PASSED" if host.is_passed else "FAILED"
+        gap = ""
+        if host.downtime and host.downtime.is_measured:
+            gap = f", longest gap {host.downtime.longest_gap_ms:g} ms"
+        click.echo(f"{host.host}: {result}, {host.action} in {host.seconds:.1f} s{gap}")
+        if host.error:
+            say(f"  {host.error}")
+        print_table(
+            "",
+            ("check", "result", "measured", "needed"),
+            [(c.name, c.status, c.measured, c.needed) for c in host.checks],
+        )
