@@ -16,7 +16,6 @@ from edgewright.device.agent import (
     Journal,
     Numbers,
     Outbox,
-    PinnedKeys,
     Policy,
     Progress,
     Recorder,
@@ -61,7 +60,7 @@ class Device:
         numbers = Numbers(Log(self.home.numbers_path))
         outbox = Outbox(Log(self.home.outbox_path), numbers, device="d1")
         recorder = Recorder(journal, outbox)
-        trust = PinnedKeys(self.home.trusted_keys())
+        trust = self.home.trust()
         tools = Tools(
             write=recorder.write,
             slots=Slots(self.home.slots, trust, budget_mb=self.disk_budget_mb, reserve_mb=0),

@@ -9,8 +9,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Literal, TypeVar
 
 import msgspec
 
@@ -31,13 +32,13 @@ from edgewright.device.agent import (
     Offload,
     Order,
     Outbox,
-    PinnedKeys,
     Policy,
     ProbeLimits,
     ProcessProbe,
     ProcessReplay,
     Progress,
     Recorder,
+    Roots,
     Server,
     ServerOrder,
     ServerProcess,
@@ -55,6 +56,7 @@ from edgewright.keys.file import read_public_key
 from edgewright.stores import Log
 from edgewright.transports.http1 import Client
 from edgewright.trust import PublicKey, TrustedKeys
+from edgewright.trust.metadata import MetadataLimits, TrustedSet
 from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
@@ -76,6 +78,7 @@ class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
     fleet_url: str
     key_ids: tuple[str, ...]
     threshold: int
+    anchor: Literal["repositories", "keys"] = "keys"
 
 
 def enroll(
@@ -86,14 +89,16 @@ def enroll(
     device: str,
     labels: dict[str, str],
     authority: Path | None = None,
+    image_root: Path | None = None,
 ) -> Enrolment:
-    """Swap a token for an identity and pin the fleet's keys. Over https the identity is a key that
-    is made here and a certificate that the fleet signs; whose certificate the fleet itself must
-    show is in the token, in a file, or known to the system.
+    """Swap a token for an identity and plant the roots of the fleet's repositories. Over https the
+    identity is a key that is made here and a certificate that the fleet signs; whose certificate
+    the fleet itself must show is in the token, in a file, or known to the system. With an
+    `image_root` that came by another way, the fleet must give a root that follows it.
 
     Raises:
         InputError: the token is not good, or the home belongs to an enrolled agent already.
-        TrustError: the fleet is not the one that the token is of.
+        TrustError: the fleet is not the one that the token is of, or its root not the expected one.
         TransportError: the fleet did not answer, or a person there has yet to approve.
     """
     place = _home(home)
@@ -109,10 +114,27 @@ def enroll(
     reply = asyncio.run(_enrolled(url, request, certificate))
     if reply.certificate:
         certificate.save(reply.certificate, reply.authority)
-    keys = _keys_from(reply)
+    anchor = _anchor_from(reply, image_root)
     identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
-    _home(home).save_enrolment(identity, keys)
-    return _enrolment(identity, keys)
+    _home(home).save_enrolment(identity, anchor)
+    return _enrolment(identity, anchor)
+
+
+def enroll_by_roots(
+    home: Path, *, device: str, image_root: Path, director_root: Path | None = None
+) -> Enrolment:
+    """Plant roots from files, for a device that no fleet will reach: it takes air-gap files.
+
+    Raises:
+        TrustError: a file is no root, or not signed by its own keys.
+        InputError: no such file, or the home belongs to an enrolled agent already.
+    """
+    _require_new(_home(home))
+    director = _read_root(director_root) if director_root else None
+    anchor = Roots(image=_read_root(image_root), director=director)
+    identity = Identity(device=device)
+    _home(home).save_enrolment(identity, anchor)
+    return _enrolment(identity, anchor)
 
 
 def enroll_offline(
@@ -219,7 +241,7 @@ def build_agent(
     tools = Tools(
         write=recorder.write,
         slots=_slots(home, settings),
-        trust=PinnedKeys(home.trusted_keys()),
+        trust=home.trust(),
         probe=ProcessProbe(PROBE_COMMAND, limits),
         server=server,
         clock=SystemClock(),
@@ -385,7 +407,7 @@ def _server_order(home: Home, settings: Settings) -> ServerOrder:
 def _slots(home: Home, settings: Settings) -> Slots:
     return Slots(
         home.slots,
-        PinnedKeys(home.trusted_keys()),
+        home.trust(),
         budget_mb=settings.disk_budget_mb,
         reserve_mb=settings.disk_reserve_mb,
     )
@@ -442,6 +464,39 @@ def _require_new(home: Home) -> None:
         )
 
 
+def _anchor_from(reply: EnrollReply, expected: Path | None) -> TrustedKeys | Roots:
+    if not reply.image_root:
+        if expected:
+            raise TrustError(
+                "the fleet keeps no image repository, a root of one was expected",
+                hint="ask the fleet's security admin",
+            )
+        return _keys_from(reply)
+    image = reply.image_root.encode()
+    if expected:
+        image = _following(_read_root(expected), image)
+    return Roots(image=image, director=reply.director_root.encode() or None)
+
+
+def _following(pinned: bytes, offered: bytes) -> bytes:
+    """The pinned root itself: the agent follows from it to the fleet's newest, step by step."""
+    first, last = (
+        TrustedSet.from_root(root, now=datetime.fromtimestamp(0, UTC)).root
+        for root in (pinned, offered)
+    )
+    if first.version > last.version or (first.version == last.version and pinned != offered):
+        raise TrustError(
+            f"the fleet's image repository has root v{last.version}, which does not follow the "
+            f"expected v{first.version}",
+            hint="this is another repository, or an old state of it",
+        )
+    return pinned
+
+
+def _read_root(path: Path) -> bytes:
+    return _fs.read_limited(path, limit_bytes=MetadataLimits().root_bytes)
+
+
 def _keys_from(reply: EnrollReply) -> TrustedKeys:
     try:
         keys = tuple(PublicKey(public_hex=key.public_hex) for key in reply.keys)
@@ -452,10 +507,20 @@ def _keys_from(reply: EnrollReply) -> TrustedKeys:
         ) from error
 
 
-def _enrolment(identity: Identity, keys: TrustedKeys) -> Enrolment:
+def _enrolment(identity: Identity, anchor: TrustedKeys | Roots) -> Enrolment:
+    if isinstance(anchor, Roots):
+        root = TrustedSet.from_root(anchor.image, now=datetime.fromtimestamp(0, UTC)).root
+        role = root.roles["root"]
+        return Enrolment(
+            device=identity.device,
+            fleet_url=identity.fleet_url,
+            key_ids=tuple(role.keyids),
+            threshold=role.threshold,
+            anchor="repositories",
+        )
     return Enrolment(
         device=identity.device,
         fleet_url=identity.fleet_url,
-        key_ids=tuple(key.key_id for key in keys.keys),
-        threshold=keys.threshold,
+        key_ids=tuple(key.key_id for key in anchor.keys),
+        threshold=anchor.threshold,
     )

@@ -2,7 +2,9 @@
 
     HOME/fleet.db            the state (SQLite)
     HOME/releases/           release files by hash
-    HOME/trusted-keys.json   whose signatures a bundle needs
+    HOME/image/              the image repository (`edgewright trust`), where the project keeps one
+    HOME/director/           the fleet's online key and what it signs for devices
+    HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
     HOME/tls/                certificates (`edgewright.chain.fleet_tls`)
 
 The server and the command line open the same folder, at the same time if they like.
@@ -16,12 +18,14 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.chain.fleet_tls import FleetTls
+from edgewright.chain.trust_repository import ONLINE_KEY, keep_fresh
 from edgewright.clock import SystemClock
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import Devices
+from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.office import Office
 from edgewright.fleet.registry import Registry
@@ -30,13 +34,14 @@ from edgewright.fleet.secret import draw
 from edgewright.fleet.state import SqliteState
 from edgewright.fleet.users import Users
 from edgewright.fleet.watch import Watch
-from edgewright.keys.file import read_public_key
+from edgewright.keys.file import FileSigner, read_public_key
 from edgewright.stores import FolderBlobs
 from edgewright.trust import TrustedKeys
 
 DATABASE = "fleet.db"
 RELEASES = "releases"
 TRUSTED_KEYS = "trusted-keys.json"
+IMAGE = "image"
 
 _KEYS_LIMIT_BYTES = 1 << 20
 
@@ -132,6 +137,29 @@ def _note(home: Path, by: str, what: str, subject: str, detail: str) -> None:
         write_down(connection, Deed(at_s=now_s, who=by, what=what, subject=subject, detail=detail))
 
 
+def online_key(home: Path) -> FileSigner:
+    """The key that the fleet itself signs with, made at its first use. Whoever has it can choose
+    among releases, and make none.
+    """
+    path = home / ONLINE_KEY
+    if not path.exists():
+        _fs.make_dirs(path.parent)
+        return FileSigner.create(path)
+    return FileSigner.load(path)
+
+
+def found_online_key(home: Path) -> Path:
+    """The public file of the online key of the fleet in a folder; both are made when absent."""
+    with open_fleet(home, create=True):
+        online_key(home)
+    return (home / ONLINE_KEY).with_suffix(".pub")
+
+
+def _tend(home: Path, wall_s: float) -> None:
+    """Renew what the online key may renew; the keepers' own roles are theirs."""
+    keep_fresh(home / IMAGE, online_key(home), wall_s=wall_s)
+
+
 def _office(home: Path, state: SqliteState) -> Office:
     clock = SystemClock()
     tls = FleetTls(home, clock)
@@ -139,9 +167,23 @@ def _office(home: Path, state: SqliteState) -> Office:
     def trusted() -> TrustedKeys:
         return _read_trusted(home)
 
+    director = Director(
+        state,
+        home,
+        clock=clock,
+        signer=lambda: online_key(home),
+        tend=lambda: _tend(home, clock.wall_s()),
+    )
     return Office(
         state=state,
-        registry=Registry(state, blobs=FolderBlobs(home / RELEASES), clock=clock, trusted=trusted),
+        registry=Registry(
+            state,
+            blobs=FolderBlobs(home / RELEASES),
+            clock=clock,
+            trusted=trusted,
+            director=director,
+        ),
+        director=director,
         devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),
         enrolments=Enrolments(state, clock=clock, draw=draw, authorities=tls.authorities),
         rollouts=Rollouts(state, clock=clock),

@@ -8,6 +8,7 @@ Private keys never lie here: each keeper brings a key to `sign` and takes it awa
 needs no protection beyond that; whoever changes it can only make devices refuse it.
 """
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,19 +16,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from tuf.api.metadata import Targets  # type: ignore[attr-defined]  # it re-exports this
 
 from edgewright import _fs
 from edgewright.errors import InputError
 from edgewright.keys.file import FileSigner, read_public_key
-from edgewright.trust import TrustedKeys
+from edgewright.trust import Signer, TrustedKeys
 from edgewright.trust.metadata import TrustedSet, metadata_file_name
 from edgewright.trust.repository import ROLES, Lack, Repository, RoleState
+from edgewright.trust.signed import parsed
 from edgewright.trust.target import Target
 
 STAGED_FILE = "staged.json"
 STAGED_LIMIT_BYTES = 16 << 20
 CHUNK_BYTES = 1 << 20
 PASSWORD_LIMIT_BYTES = 4096
+ONLINE_KEY = "director/online.pem"
+"""A fleet's own key, below its home; the image repository lies there as `image/`."""
 
 
 class KeyFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,13 @@ class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[RoleState, ...]
     lacks: tuple[Lack, ...]
     targets: tuple[str, ...]
+
+
+class Promise(msgspec.Struct, frozen=True, kw_only=True):
+    """The SHA-256 that a target has, "" where it is not listed."""
+
+    published: str
+    staged: str
 
 
 def make_key(path: Path, *, password: str | None) -> str:
@@ -80,11 +92,18 @@ def status(folder: Path, *, wall_s: float) -> RepositoryStatus:
     return _status(_load(folder), wall_s)
 
 
-def add_target(folder: Path, file: Path, *, name: str, wall_s: float) -> RepositoryStatus:
-    """Stage the promise of a file, and keep the file."""
+def add_target(
+    folder: Path,
+    file: Path,
+    *,
+    name: str,
+    wall_s: float,
+    custom: Mapping[str, str] | None = None,
+) -> RepositoryStatus:
+    """Stage the promise of a file, with what the signers say about it, and keep the file."""
     sha256, length_bytes = _digest(file)
     repository = _load(folder).with_target(
-        name, sha256=sha256, length_bytes=length_bytes, now=_at(wall_s)
+        name, sha256=sha256, length_bytes=length_bytes, now=_at(wall_s), custom=custom
     )
     target = Target(name=name, length_bytes=length_bytes, hashes={"sha256": sha256})
     place = folder / "targets" / target.served_name(has_prefix=True)
@@ -93,7 +112,58 @@ def add_target(folder: Path, file: Path, *, name: str, wall_s: float) -> Reposit
     return _kept(folder, repository, wall_s)
 
 
+def withdraw(folder: Path, name: str, *, wall_s: float) -> RepositoryStatus:
+    """Stage that a target is promised no more; its file stays until nobody needs it."""
+    return _changed(folder, wall_s, lambda r: r.without_target(name, now=_at(wall_s)))
+
+
+def promised(folder: Path, name: str) -> Promise:
+    """What is published and what is staged under a target's name."""
+    repository = _load(folder)
+    return Promise(
+        published=_promised_sha256(repository.published, name),
+        staged=_promised_sha256(repository.staged, name),
+    )
+
+
+def exists(folder: Path) -> bool:
+    """Whether a folder holds a repository."""
+    return _exists(folder)
+
+
+def keep_fresh(folder: Path, signer: Signer, *, wall_s: float) -> None:
+    """Renew timestamp and snapshot in time, as far as this one key may sign them alone."""
+    if not _exists(folder):
+        return
+    repository = _load(folder)
+    if repository.staged:
+        return
+    due = [
+        state.role
+        for state in repository.states(_at(wall_s))
+        if state.is_expiring and state.role in ("timestamp", "snapshot")
+    ]
+    if not due:
+        return
+    renewed = repository.renewed(due, now=_at(wall_s))
+    with contextlib.suppress(InputError):  # not this key's to sign: the keepers are warned
+        renewed = renewed.signed_by(signer)
+    if not renewed.lacks():
+        _publish(folder, renewed.published_at(_at(wall_s)))
+
+
 def sign(folder: Path, key: Path, *, password: str | None, wall_s: float) -> RepositoryStatus:
+    """`sign_by` with the key of a file; in the home of a fleet its online key signs first, as far
+    as it counts.
+    """
+    signer, online = FileSigner.load(key, password=password), folder.parent / ONLINE_KEY
+    if online.exists() and signer.public != (own := FileSigner.load(online)).public:
+        with contextlib.suppress(InputError):  # it counts for nothing that is staged
+            sign_by(folder, own, wall_s=wall_s)
+    return sign_by(folder, signer, wall_s=wall_s)
+
+
+def sign_by(folder: Path, signer: Signer, *, wall_s: float) -> RepositoryStatus:
     """Sign what is staged; it is published when that was the last signature it needed, or when a
     power cut came between the last signature and the publication.
 
@@ -101,7 +171,7 @@ def sign(folder: Path, key: Path, *, password: str | None, wall_s: float) -> Rep
         InputError: the key counts for nothing that is staged.
         TrustError: devices would refuse what would be published.
     """
-    repository, signer = _load(folder), FileSigner.load(key, password=password)
+    repository = _load(folder)
     if repository.lacks() or not repository.staged:
         repository = repository.signed_by(signer)
     if not repository.lacks():
@@ -157,9 +227,19 @@ def export(folder: Path, out: Path, *, wall_s: float) -> RepositoryStatus:
     return _status(repository, wall_s)
 
 
+def sha256_of(file: Path) -> str:
+    """The hash by which a file is promised."""
+    return _digest(file)[0]
+
+
 def is_encrypted(key: Path) -> bool:
     """Whether a private key file needs a password."""
     return b"ENCRYPTED" in _fs.read_limited(key, limit_bytes=PASSWORD_LIMIT_BYTES)
+
+
+def key_of(path: Path, password_file: Path | None) -> Signer:
+    """The private key of a file, with its password from another."""
+    return FileSigner.load(path, password=read_password(password_file))
 
 
 def read_password(path: Path | None) -> str | None:
@@ -180,6 +260,13 @@ def _kept(folder: Path, repository: Repository, wall_s: float) -> RepositoryStat
     staged = {role: msgspec.Raw(content) for role, content in repository.staged.items()}
     _fs.write_atomic(_fs.make_dirs(folder) / STAGED_FILE, msgspec.json.encode(staged))
     return _status(repository, wall_s)
+
+
+def _promised_sha256(roles: Mapping[str, bytes], name: str) -> str:
+    if "targets" not in roles:
+        return ""
+    file = parsed(roles["targets"], Targets, "targets").signed.targets.get(name)
+    return str(file.hashes.get("sha256", "")) if file else ""
 
 
 def _exists(folder: Path) -> bool:

@@ -28,7 +28,10 @@ def agent() -> None:
 @click.option("--device", help="The device's name; the machine's name if absent.")
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
 @click.option("--ca", type=_FILE, help="Authority of the fleet's certificate (PEM), if needed.")
-@click.option("--key", "keys", type=_FILE, multiple=True, help="Public key, without a fleet.")
+@click.option("--image-root", type=_FILE, help="root.json of the image repository, as expected.")
+@click.option("--director-root", type=_FILE, help="root.json of the director, without a fleet.")
+@click.option("--key", "keys", type=_FILE, multiple=True,
+              help="Public key, in a project without repositories.")  # fmt: skip
 @click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
 @json_option
 def enroll(
@@ -39,14 +42,18 @@ def enroll(
     device: str | None,
     labels: tuple[str, ...],
     ca: Path | None,
+    image_root: Path | None,
+    director_root: Path | None,
     keys: tuple[Path, ...],
     threshold: int,
     as_json: bool,
 ) -> None:
-    """Give this device an identity, and pin the keys whose bundles may run on it.
+    """Give this device an identity, and plant the roots of whom it trusts.
 
-    With URL and --token by a fleet; with --key alone for a device that no fleet will reach. Over
-    https the device makes a key and gets a certificate; it believes the fleet's name to the
+    With URL and --token by a fleet, which tells its roots; --image-root lets it tell no other one.
+    Without a fleet: --image-root (and --director-root) for a device that takes air-gap files, --key
+    for bundles that are carried by hand in a project without repositories.
+    Over https the device makes a key and gets a certificate; it believes the fleet's name to the
     authority that the token tells, to --ca, or else to the system's.
     """
     import platform
@@ -56,17 +63,32 @@ def enroll(
     name = device or platform.node()
     if url and token:
         enrolment = chain.enroll(
-            url, token=token, home=home, device=name, labels=_labels(labels), authority=ca
+            url,
+            token=token,
+            home=home,
+            device=name,
+            labels=_labels(labels),
+            authority=ca,
+            image_root=image_root,
+        )
+    elif image_root and not url:
+        enrolment = chain.enroll_by_roots(
+            home, device=name, image_root=image_root, director_root=director_root
         )
     elif keys and not url:
         enrolment = chain.enroll_offline(home, device=name, keys=keys, threshold=threshold)
     else:
-        raise click.UsageError("give URL and --token, or --key for a device without a fleet")
+        raise click.UsageError(
+            "give URL and --token, or --image-root or --key for a device without a fleet"
+        )
     if as_json:
         print_json("agent-enrolment", enrolment)
         return
     where = enrolment.fleet_url or "no fleet"
-    click.echo(f"{enrolment.device} is enrolled with {where}, trusting {enrolment.threshold} of:")
+    what = "the root keys of the image repository" if enrolment.anchor == "repositories" else "keys"
+    click.echo(
+        f"{enrolment.device} is enrolled with {where}, trusting {what}, {enrolment.threshold} of:"
+    )
     for key_id in enrolment.key_ids:
         click.echo(f"  {key_id}")
 
@@ -95,7 +117,10 @@ def run(*, home: Path, once: bool, as_json: bool) -> None:
 @_HOME
 @json_option
 def apply(*, file: Path, home: Path, as_json: bool) -> None:
-    """Verify, probe and activate one bundle FILE; `-` reads it from stdin. Needs no fleet."""
+    """Verify, probe and activate one FILE; `-` reads it from stdin. Needs no fleet.
+
+    FILE is an air-gap file (.ewx, with the metadata that vouches for it) or a bundle (.ewb).
+    """
     from edgewright.chain import agent as chain
 
     if str(file) == "-":

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgewright.cli._fleet import home_option, opened, operator, when
-from edgewright.cli._output import json_option, print_json, print_table
+from edgewright.cli._output import json_option, print_json, print_table, say
 
 
 @click.group()
@@ -15,17 +15,65 @@ def release() -> None:
 
 @release.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True,
+              help="A keeper's private key, to sign the target now.")  # fmt: skip
+@click.option("--password-file", type=click.Path(path_type=Path), help="The keys' password.")
 @home_option
 @json_option
-def publish(file: Path, *, home: Path, as_json: bool) -> None:
-    """Verify a bundle FILE and offer it under its version. Publishing it again changes nothing."""
-    with opened(home) as office:
-        made = office.registry.publish(file, by=operator())
+def publish(
+    file: Path,
+    *,
+    keys: tuple[Path, ...],
+    password_file: Path | None,
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Verify a bundle FILE and offer it under its version. Publishing it again changes nothing.
+
+    Where the fleet keeps an image repository, the bundle becomes a target of it first: it is
+    offered once the keepers have signed, with --key here or with `trust sign` where they are; then
+    publish it again.
+    """
+    from edgewright.chain import releases, trust_repository
+
+    signers = [trust_repository.key_of(key, password_file) for key in keys]
+    made = releases.publish(home, file, by=operator(), signers=signers)
     if as_json:
-        print_json("release", made)
+        print_json("release", made.release or made)
+        return
+    if made.release:
+        signed = ", ".join(key[:12] for key in made.release.signers) or "nobody"
+        vouched = f"released as {made.target}; " if made.is_target else ""
+        click.echo(
+            f"{made.release.text}: bundle {made.bundle_id[:12]}, {vouched}signed by {signed}"
+        )
+        return
+    click.echo(f"{made.target}: staged, not offered yet")
+    for lack in made.lacks:
+        wanted = " ".join(key_id[:12] for key_id in lack.key_ids)
+        say(f"missing: {lack.count} signature(s) for {lack.role}, of {wanted}")
+    say(f"sign: edgewright trust sign {home / 'image'} --key KEY; then publish it again")
+
+
+@release.command()
+@click.argument("reference")
+@click.option("--device", default="", help="The device that it is for; needed where one directs.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .ewx to write.")
+@click.option("--days", type=click.FloatRange(min=0.01, max=366), default=30, show_default=True,
+              help="How long the director's word holds on the way.")  # fmt: skip
+@home_option
+@json_option
+def export(
+    reference: str, *, device: str, out: Path, days: float, home: Path, as_json: bool
+) -> None:
+    """Write an air-gap file: a release with all the metadata that a device needs to believe it."""
+    from edgewright.chain import releases
+
+    label = releases.export(home, reference, device=device, out=out, days=days)
+    if as_json:
+        print_json("parcel", {"path": str(out), "label": label})
     else:
-        keys = ", ".join(key[:12] for key in made.signers)
-        click.echo(f"{made.text}: bundle {made.bundle_id[:12]}, signed by {keys}")
+        click.echo(f"{out}: {label.model}@{label.version} for {device or 'any device'}")
 
 
 @release.command(name="list")

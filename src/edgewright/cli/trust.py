@@ -54,8 +54,9 @@ def keygen(path: Path, *, password_file: Path | None, no_password: bool) -> None
 @click.option("--root-threshold", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--targets", type=_PATH, multiple=True, required=True, help="... of targets.")
 @click.option("--targets-threshold", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--snapshot", type=_PATH, multiple=True, required=True, help="... of snapshot.")
-@click.option("--timestamp", type=_PATH, multiple=True, required=True, help="... of timestamp.")
+@click.option("--snapshot", type=_PATH, multiple=True, help="... of snapshot.")
+@click.option("--timestamp", type=_PATH, multiple=True, help="... of timestamp.")
+@click.option("--fleet", type=_PATH, help="A fleet's home: its online key keeps those two fresh.")
 @json_option
 def init(
     *,
@@ -66,10 +67,22 @@ def init(
     targets_threshold: int,
     snapshot: tuple[Path, ...],
     timestamp: tuple[Path, ...],
+    fleet: Path | None,
     as_json: bool,
 ) -> None:
-    """Begin an image repository in the folder REPO with these public keys."""
+    """Begin an image repository in the folder REPO with these public keys.
+
+    A fleet serves the one in FLEET_HOME/image: trust init FLEET_HOME/image --fleet FLEET_HOME ...
+    """
     from edgewright.chain import trust_repository as chain
+
+    if fleet is not None:
+        from edgewright.chain.fleet import found_online_key
+
+        online = (found_online_key(fleet),)
+        snapshot, timestamp = snapshot or online, timestamp or online
+    if not snapshot or not timestamp:
+        raise click.UsageError("give --snapshot and --timestamp, or --fleet")
 
     keys = {
         "root": chain.KeyFiles(paths=root, threshold=root_threshold),
@@ -146,9 +159,15 @@ def rotate(
 @click.argument("key_id")
 @json_option
 def revoke(*, repo: Path, key_id: str, as_json: bool) -> None:
-    """Stage that the key KEY_ID counts for nothing any more, in no role."""
+    """Stage that the key KEY_ID counts for nothing any more, in no role.
+
+    A target's name (har/1.2.ewb) revokes that release: devices return to it no more.
+    """
     from edgewright.chain import trust_repository as chain
 
+    if key_id.endswith(".ewb"):
+        _show(chain.withdraw(repo, key_id, wall_s=time.time()), as_json=as_json)
+        return
     _show(chain.revoke(repo, key_id, wall_s=time.time()), as_json=as_json)
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from edgewright.clock import Clock
 from edgewright.fleet.devices import Devices
+from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
@@ -27,3 +28,4 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     clock: Clock
     trusted: Callable[[], TrustedKeys]
+    director: Director | None = None

@@ -14,6 +14,7 @@ from edgewright.clock import Clock
 from edgewright.contract import Provenance
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.director import Director
 from edgewright.fleet.state import State, schema
 from edgewright.stores.base import LocalBlobStore
 from edgewright.trust import TrustedKeys
@@ -53,26 +54,28 @@ class Registry:
         blobs: LocalBlobStore,
         clock: Clock,
         trusted: Callable[[], TrustedKeys],
+        director: Director | None = None,
     ) -> None:
         self._state = state
         self._blobs = blobs
         self._clock = clock
         self._trusted = trusted
+        self._director = director
 
     def publish(self, path: Path, *, by: str) -> Release:
         """Verify a bundle file, keep it, and offer it under its version. Doing so again with the
         same bundle changes nothing.
 
         Raises:
-            TrustError: a byte is wrong, or too few trusted keys signed it.
+            TrustError: a byte is wrong, the image repository does not list it, or, where there is
+            none, too few trusted keys signed it.
             InputError: no such file, or its version belongs to another bundle.
         """
-        trusted = self._trusted()
         sha256, size_bytes = _hash_file(path)
         self._blobs.add_stream(_read(path), sha256=sha256)
         try:
             bundle = open_bundle(self._blobs.path(sha256))
-            signers = verify_signatures(bundle, trusted)
+            signers = self._signers(bundle, sha256, size_bytes)
             release = self._release(bundle, sha256, size_bytes, signers, by)
             return self._keep(release)
         except (InputError, TrustError):
@@ -110,6 +113,13 @@ class Registry:
             )
         release = _release_of(row)
         return release, self._blobs.path(release.file_sha256)
+
+    def _signers(self, bundle: Bundle, sha256: str, size_bytes: int) -> tuple[str, ...]:
+        """Who vouches for a bundle: the image repository's keepers, or keys that are trusted."""
+        if self._director is None or not self._director.is_on:
+            return verify_signatures(bundle, self._trusted())
+        self._director.require_released(bundle, sha256=sha256, size_bytes=size_bytes)
+        return tuple(signature.key_id for signature in bundle.signatures)
 
     def _release(
         self, bundle: Bundle, sha256: str, size_bytes: int, signers: tuple[str, ...], by: str

@@ -70,6 +70,7 @@ async def serve(
             trusted=office.trusted,
             writer=writer,
             door=door,
+            director=office.director,
         )
         pulse = Pulse(office, presence, writer)
         async with (

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgewright import _fs
 from edgewright.bundle import open_bundle
+from edgewright.device.agent.ports import Fetcher, Repository
 from edgewright.device.agent.progress import Release
 from edgewright.errors import EdgewrightError, TransportError
 from edgewright.telemetry import Record
@@ -23,6 +24,7 @@ class FakeFleet:
         self.cut_after_bytes: int | None = None
         self.error: EdgewrightError | None = None
         self.sent_bytes = 0
+        self.repositories: dict[Repository, Fetcher] = {}
 
     def offer(self, path: Path) -> DesiredModel:
         """Want this file's bundle on the device."""
@@ -54,6 +56,9 @@ class FakeFleet:
         self.sent_bytes += arrived
         if have + arrived < len(content):
             raise TransportError(f"cut after {have + arrived} bytes")
+
+    def repository(self, name: Repository) -> Fetcher:
+        return self.repositories[name]
 
     async def send(self, records: tuple[Record, ...]) -> None:
         self._fail()

@@ -98,20 +98,44 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         return cls(staged={"root": content}).renewed(("targets",), now=now)
 
     def with_target(
-        self, name: str, *, sha256: str, length_bytes: int, now: datetime
+        self,
+        name: str,
+        *,
+        sha256: str,
+        length_bytes: int,
+        now: datetime,
+        custom: Mapping[str, Any] | None = None,
     ) -> "Repository":
-        """Promise a file from the next version on.
+        """Promise a file from the next version on; `custom` is signed with it.
 
         Raises:
             TrustError: the name would leave a folder.
         """
         require_plain_name(name)
+        said = {"custom": dict(custom)} if custom else {}
 
         def promise(targets: Payload) -> None:
             assert isinstance(targets, Targets)  # noqa: S101 - the role says so
-            targets.targets[name] = TargetFile(length_bytes, {"sha256": sha256}, name)
+            targets.targets[name] = TargetFile(length_bytes, {"sha256": sha256}, name, said)
 
         return self._with_staged(("targets",), now, promise)
+
+    def without_target(self, name: str, *, now: datetime) -> "Repository":
+        """Promise a file no more: devices that know it return to it no more.
+
+        Raises:
+            InputError: it is not promised.
+        """
+        if name not in self.target_names():
+            raise InputError(
+                f"no target {name!r}", hint=f"there are {', '.join(self.target_names()) or 'none'}"
+            )
+
+        def drop(targets: Payload) -> None:
+            assert isinstance(targets, Targets)  # noqa: S101 - the role says so
+            del targets.targets[name]
+
+        return self._with_staged(("targets",), now, drop)
 
     def with_keys(
         self,

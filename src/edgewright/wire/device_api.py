@@ -6,6 +6,7 @@
     POST /device/v1/certificate              CertificateRequest -> CertificateReply
     GET  /device/v1/desired                  -> Desired, with an ETag; ?wait=SECONDS polls long
     GET  /device/v1/bundles/{bundle_id}      -> the .ewb, with Range and HEAD
+    GET  /device/v1/repositories/image|director/{file} -> TUF metadata
     POST /device/v1/telemetry                a telemetry batch -> Accepted
 
 Over TLS a device is who its client certificate says; it gets one by sending a signing request when
@@ -21,6 +22,7 @@ CERTIFICATE = "/device/v1/certificate"
 ENROLL = "/device/v1/enroll"
 DESIRED = "/device/v1/desired"
 BUNDLES = "/device/v1/bundles"
+REPOSITORIES = "/device/v1/repositories"
 TELEMETRY = "/device/v1/telemetry"
 
 
@@ -49,12 +51,16 @@ class EnrollRequest(_Message, frozen=True, kw_only=True):
 
 
 class EnrollReply(_Message, frozen=True, kw_only=True):
-    """The device's own secret or certificate, and the keys of the bundles it may install."""
+    """The device's own secret or certificate, and whose word about bundles counts: the root
+    metadata of the image repository and of the director, or the keys of a fleet without one.
+    """
 
     device: str
     secret: str = ""
-    keys: tuple[Key, ...]
-    threshold: int
+    keys: tuple[Key, ...] = ()
+    threshold: int = 0
+    image_root: str = ""
+    director_root: str = ""
     poll_s: float = 30.0
     certificate: str = ""
     authority: str = ""

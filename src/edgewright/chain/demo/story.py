@@ -104,7 +104,11 @@ def run_demo(order: DemoOrder, *, watch: Watcher, clock: Clock | None = None) ->
         key = order.folder / PROJECT / "keys" / "release"
         with contextlib.ExitStack() as stack:
             fleet = stack.enter_context(
-                running_fleet(order.folder / "fleet", key.with_suffix(".pub"))
+                running_fleet(
+                    order.folder / "fleet",
+                    signing_key(key.with_suffix(".pem")),
+                    key.with_suffix(".pub"),
+                )
             )
             with notebook.act("deploy"):
                 device, child = stack.enter_context(running_device(order.folder / "device", fleet))
@@ -267,6 +271,7 @@ def _tempt(scene: Scene, key: Path, notebook: Notebook) -> None:
     questions = golden.inputs["x"], golden.outputs["label"]
     with Traffic(scene.device.address, bundle.manifest.name, questions) as traffic:
         notebook.claims.append(_refused_by_registry(damaged, fleet))
+        notebook.claims.append(_refused_without_keepers(wrong, scene))
         release = fleet.publish(damaged)
         damage(_stored_file(fleet, damaged))
         what = "a release that was damaged behind the fleet's back"
@@ -290,6 +295,26 @@ def _refused_by_registry(path: Path, fleet: Fleet) -> Claim:
             held="yes",
         )
     return Claim(claim="the fleet refuses a flipped bit", measured="it was published", held="no")
+
+
+def _refused_without_keepers(path: Path, scene: Scene) -> Claim:
+    """Whoever takes the whole fleet over can order, and not release: the device asks both."""
+    fleet, device, bundle = scene.fleet, scene.device, open_bundle(path)
+    model, before = bundle.manifest.name, device.committed(bundle.manifest.name)[0]
+    release = fleet.smuggle(path)
+    rollout = fleet.roll_out(release)
+    scene.child.wait_for(
+        lambda: device.last_word(model, bundle.manifest.version),
+        timeout_s=UPDATE_TIMEOUT_S,
+        what=f"done with {release}",
+    )
+    said, after = device.last_word(model, bundle.manifest.version), device.committed(model)[0]
+    fleet.abort(rollout)
+    return Claim(
+        claim="the device refuses what the fleet orders and no keeper released",
+        measured=f"{said}; runs {after}",
+        held=held(after == before and "the image repository" in said),
+    )
 
 
 def _refused_by_device(what: str, release: str, scene: Scene) -> Claim:

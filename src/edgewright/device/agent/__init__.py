@@ -11,7 +11,9 @@ The home folder:
     agent.toml        settings, written by the device's admin; absent means defaults
     identity.json     this device's name, its fleet and its secret (owner only)
     tls/              this device's key and certificate, when its fleet speaks TLS
-    trust.json        the keys whose bundles may run here, pinned when the device enrolled
+    trust/image/, trust/director/    the repositories whose word counts, their roots planted when
+                      the device enrolled; or, in a project without them:
+    trust.json        the keys whose bundles may run here
     lock              held by the one agent that may write here
     journal.log       every step of every update, one fsynced line each
     outbox.log        telemetry that the fleet has not taken yet
@@ -37,7 +39,7 @@ from edgewright.device.agent.control import Control, Order, send_order
 from edgewright.device.agent.daemon import Daemon
 from edgewright.device.agent.facts import local_timezone
 from edgewright.device.agent.fleet_client import FleetClient
-from edgewright.device.agent.home import Home, Identity, Settings
+from edgewright.device.agent.home import Home, Identity, Roots, Settings
 from edgewright.device.agent.journal import Journal
 from edgewright.device.agent.machine import TABLE, Event, State, next_state
 from edgewright.device.agent.numbers import Numbers
@@ -45,13 +47,16 @@ from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import (
     Answer,
+    Fetcher,
     Fleet,
+    MetadataError,
     Offload,
     Probe,
     ProbeReport,
     Replay,
     Server,
     ServingSample,
+    Source,
     Trust,
 )
 from edgewright.device.agent.probe import ProbeLimits, ProcessProbe
@@ -63,6 +68,7 @@ from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
 from edgewright.device.agent.slots import Slots
 from edgewright.device.agent.status import AgentStatus, read_status
 from edgewright.device.agent.support import write_support_bundle
+from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.device.agent.update import Update
 
 __all__ = [
@@ -75,11 +81,13 @@ __all__ = [
     "Daemon",
     "DeviceCertificate",
     "Event",
+    "Fetcher",
     "Fleet",
     "FleetClient",
     "Home",
     "Identity",
     "Journal",
+    "MetadataError",
     "NoServer",
     "Numbers",
     "Offload",
@@ -98,15 +106,18 @@ __all__ = [
     "Release",
     "Replay",
     "Reporter",
+    "Roots",
     "Server",
     "ServerOrder",
     "ServerProcess",
     "ServingSample",
     "Settings",
     "Slots",
+    "Source",
     "State",
     "Tools",
     "Trust",
+    "TwoRepositories",
     "Update",
     "local_timezone",
     "next_state",

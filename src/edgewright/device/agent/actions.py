@@ -15,8 +15,18 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import open_bundle
 from edgewright.clock import Clock
+from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.machine import CRASH_LIMIT, TABLE, Event, State
-from edgewright.device.agent.ports import Answer, Fleet, Offload, Probe, Replay, Server, Trust
+from edgewright.device.agent.ports import (
+    Answer,
+    Fleet,
+    Offload,
+    Probe,
+    Replay,
+    Server,
+    Source,
+    Trust,
+)
 from edgewright.device.agent.probation import ProbationLimits, Watch, baseline_of, judge
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
@@ -93,7 +103,7 @@ class Actions:
 
     def part_bytes(self, release: Release | None) -> int:
         """How much of a release's download is here."""
-        if release is None or not release.file_sha256 or release.origin != "fleet":
+        if release is None or not release.file_sha256 or release.origin == "file":
             return 0
         part = self._part(release)
         return part.stat().st_size if part.exists() else 0
@@ -103,10 +113,16 @@ class Actions:
         bad = progress.why_bad(release.bundle_id)
         if bad and release.origin == "fleet":
             return Outcome(event=Event.NOTHING, reason=f"marked bad before: {bad}")
+        wall_s, trust = self._tools.clock.wall_s(), self._tools.trust
+        source = await self._blocking(lambda: self._source(release))
+        if source is not None:  # news of revoked releases count even when this one is active
+            await trust.approve(release, source, wall_s=wall_s)
         if release.bundle_id == progress.good == slots.current(release.model):
             damage = await self._why_unusable(release)
             if not damage:
                 return Outcome(event=Event.NOTHING, reason="already active")
+        if source is None:
+            await trust.approve(release, None, wall_s=wall_s)
         await self._blocking(lambda: slots.require_room(release.file_size_bytes))
         return Outcome(event=Event.OFFERED, reason=f"offered by {release.origin}")
 
@@ -118,14 +134,30 @@ class Actions:
         file = self._file(release)
         if file.exists():
             return Outcome(event=Event.DONE, reason="already downloaded")
+        if release.origin == "parcel":
+            await self._blocking(lambda: AirGap(Path(release.path)).extract(file))
+            return Outcome(event=Event.DONE, reason="taken out of the air-gap file")
+        part = self._part(release)
+        await self._asked_fleet().download(release, part)
+        await self._blocking(lambda: _fs.move(part, file))
+        return Outcome(event=Event.DONE, reason=f"{release.file_size_bytes} bytes")
+
+    def _asked_fleet(self) -> Fleet:
         if self._tools.fleet is None:
             raise TransportError(
                 "this device has no fleet to ask", hint="enrol it, or apply a file"
             )
-        part = self._part(release)
-        await self._tools.fleet.download(release, part)
-        await self._blocking(lambda: _fs.move(part, file))
-        return Outcome(event=Event.DONE, reason=f"{release.file_size_bytes} bytes")
+        return self._tools.fleet
+
+    def _source(self, release: Release) -> Source | None:
+        """Where the metadata about a release comes from; None when what is kept must do."""
+        match release.origin:
+            case "fleet":
+                return self._tools.fleet
+            case "parcel":
+                return AirGap(Path(release.path))
+            case _:
+                return None
 
     def _local_file(self, release: Release) -> Outcome:
         if Path(release.path).is_file():
@@ -149,7 +181,7 @@ class Actions:
                 f"promised was {release.bundle_id[:12]} of {release.model!r}",
                 hint="ask the fleet's admin",
             )
-        self._tools.trust.check(bundle)
+        self._tools.trust.check_file(bundle, release, wall_s=self._tools.clock.wall_s())
 
     async def _stage(self, progress: Progress, release: Release) -> Outcome:
         slots = self._tools.slots
@@ -158,7 +190,7 @@ class Actions:
                 self._file(release), model=release.model, bundle_id=release.bundle_id
             )
         )
-        if release.origin == "fleet":
+        if release.origin != "file":
             await self._blocking(lambda: _fs.remove_tree(self._file(release)))
         return Outcome(event=Event.DONE, reason="written and read back")
 

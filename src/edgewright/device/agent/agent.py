@@ -8,7 +8,9 @@ from pathlib import Path
 import msgspec
 
 from edgewright.bundle import open_bundle
+from edgewright.bundle.parcel import is_parcel
 from edgewright.device.agent.actions import Tools
+from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.housekeeping import tidy_downloads, tidy_start
 from edgewright.device.agent.machine import Event, State
@@ -197,6 +199,8 @@ class Agent:
 
 
 def _release_in(path: Path) -> Release:
+    if is_parcel(path):
+        return AirGap(path).release()
     bundle = open_bundle(path)
     return Release(
         model=bundle.manifest.name,

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -12,6 +12,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.clock import Clock
 from edgewright.device.agent.certificate import DeviceCertificate
+from edgewright.device.agent.ports import Fetcher, Repository
 from edgewright.device.agent.progress import Release
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
 from edgewright.telemetry import Record, encode_batch
@@ -21,6 +22,7 @@ from edgewright.wire.device_api import (
     CERTIFICATE,
     DESIRED,
     ENROLL,
+    REPOSITORIES,
     TELEMETRY,
     CertificateReply,
     CertificateRequest,
@@ -33,6 +35,8 @@ from edgewright.wire.device_api import (
 GRACE_S = 30.0
 SYNC_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
+SLACK_BYTES = 1 << 20
+"""How far past a limit the transport reads on, so that who knows the limit names it."""
 BYTES_PER_KBIT = 125.0
 
 T = TypeVar("T")
@@ -142,6 +146,10 @@ class FleetClient:
                 hint="the fleet or the way to it changed the file",
             )
 
+    def repository(self, name: Repository) -> Fetcher:
+        """The metadata files of one of the fleet's two repositories."""
+        return _Files(self._client, f"{REPOSITORIES}/{name}/", self._headers)
+
     async def send(self, records: tuple[Record, ...]) -> None:
         """Deliver telemetry; sending a record twice is harmless."""
         answer = await self._client.request(
@@ -201,6 +209,37 @@ class FleetClient:
         if self._patient is None or self._patient[0] < wait_s:
             self._patient = wait_s, Client(self._url, timeout_s=wait_s + GRACE_S, tls=self._tls())
         return self._patient[1]
+
+
+class _Files:
+    """Small files below one path of the fleet."""
+
+    def __init__(self, client: Client, folder: str, headers: dict[str, str]) -> None:
+        self._client = client
+        self._folder = folder
+        self._headers = headers
+
+    async def open(
+        self, path: str, *, offset: int = 0, limit_bytes: int
+    ) -> AsyncIterator[bytes] | None:
+        """See `Fetcher`."""
+        chunks = self._client.download(
+            f"{self._folder}{path}",
+            headers=self._headers,
+            offset=offset,
+            limit_bytes=limit_bytes + SLACK_BYTES,
+        )
+        try:
+            first = await anext(chunks, b"")
+        except InputError:
+            return None
+        return _joined(first, chunks)
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _append(part: Path, pending: list[bytes]) -> None:

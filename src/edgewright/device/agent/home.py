@@ -10,6 +10,9 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.contract import decode_json, decode_toml, encode_json
+from edgewright.device.agent.pinned import PinnedKeys
+from edgewright.device.agent.ports import Trust
+from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.errors import InputError, ResourceError
 from edgewright.trust import TrustedKeys
 
@@ -34,6 +37,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, name)
             if isinstance(value, float) and not 0 <= value < float("inf"):
                 raise ValueError(f"{name} is {value:g}, expected 0 or more")
+
+
+class Roots(msgspec.Struct, frozen=True, kw_only=True):
+    """The root metadata of the repositories that a device is to trust; no director on a device that
+    no fleet directs.
+    """
+
+    image: bytes
+    director: bytes | None = None
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +75,10 @@ class Home(msgspec.Struct, frozen=True):
     @property
     def trust_path(self) -> Path:
         return self.root / "trust.json"
+
+    @property
+    def repositories(self) -> Path:
+        return self.root / "trust"
 
     @property
     def journal_path(self) -> Path:
@@ -121,8 +137,19 @@ class Home(msgspec.Struct, frozen=True):
         content = _fs.read_limited(self.identity_path, limit_bytes=FILE_LIMIT_BYTES)
         return decode_json(content, Identity, source=str(self.identity_path))
 
+    def trust(self) -> Trust:
+        """Who decides what may run here: the repositories whose roots were planted, else the keys
+        that were pinned.
+
+        Raises:
+            InputError: it was not enrolled.
+        """
+        self.require_enrolled()
+        repositories = TwoRepositories(self.repositories)
+        return repositories if repositories.is_planted else PinnedKeys(self.trusted_keys())
+
     def trusted_keys(self) -> TrustedKeys:
-        """The keys whose bundles may run here.
+        """The keys whose bundles may run here, where no repository decides.
 
         Raises:
             InputError: it was not enrolled.
@@ -133,20 +160,28 @@ class Home(msgspec.Struct, frozen=True):
 
     def require_enrolled(self) -> None:
         """Pass, or say how to enrol."""
-        if not self.identity_path.exists() or not self.trust_path.exists():
+        is_planted = TwoRepositories(self.repositories).is_planted
+        if not self.identity_path.exists() or not (is_planted or self.trust_path.exists()):
             raise InputError(
                 f"{self.root} is not the home of an enrolled agent",
                 hint="run: edgewright agent enroll URL --token TOKEN --home DIR",
             )
 
-    def save_enrolment(self, identity: Identity, keys: TrustedKeys) -> None:
-        """Keep the keys first: an identity without keys would look enrolled. The folder becomes its
-        owner's own, because sockets in it take orders.
+    def save_enrolment(self, identity: Identity, anchor: TrustedKeys | Roots) -> None:
+        """Keep the anchor of trust first: an identity without one would look enrolled. The folder
+        becomes its owner's own, because sockets in it take orders.
+
+        Raises:
+            TrustError: a root is none, or not signed by its own keys.
         """
         _fs.make_dirs(self.root)
         with _fs.file_errors(self.root, doing="changing the mode of"):
             self.root.chmod(0o700)
-        _fs.write_atomic(self.trust_path, encode_json(keys))
+        if isinstance(anchor, TrustedKeys):
+            _fs.write_atomic(self.trust_path, encode_json(anchor))
+        else:
+            _fs.remove_tree(self.repositories)
+            TwoRepositories(self.repositories).plant(anchor.image, anchor.director)
         _fs.write_atomic(self.identity_path, encode_json(identity), mode=0o600)
 
     @property

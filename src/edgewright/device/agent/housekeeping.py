@@ -41,4 +41,5 @@ def _needed_names(progress: Progress) -> tuple[str, ...]:
         return ()
     if release.origin == "file":
         return (Path(release.path).name,)
-    return (f"{release.file_sha256}.part", f"{release.file_sha256}.ewb")
+    download = (f"{release.file_sha256}.part", f"{release.file_sha256}.ewb")
+    return (*download, Path(release.path).name) if release.origin == "parcel" else download

@@ -23,9 +23,10 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from edgewright import _fs
+from edgewright.device.agent.ports import Fetcher
 from edgewright.errors import InputError, TransportError, TrustError
 from edgewright.trust.metadata import (
     TOP,
@@ -43,21 +44,10 @@ TIME_LIMIT_BYTES = 32
 SYNC_BYTES = 1 << 20
 PART_PREFIX = ".part-"
 
+_KEPT_ROLES = ("timestamp", "snapshot", "targets")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 _log = logging.getLogger(__name__)
-
-
-class Fetcher(Protocol):
-    """Brings files of a repository, by whatever way: a web server, a folder, one big file."""
-
-    async def open(
-        self, path: str, *, offset: int = 0, limit_bytes: int
-    ) -> AsyncIterator[bytes] | None:
-        """A file's bytes from `offset` on, as they arrive; None when there is no such file. More
-        than `limit_bytes` of them will not be used.
-
-        Raises:
-            TransportError: no answer, or cut short.
-        """
 
 
 class MetadataStore:
@@ -78,7 +68,7 @@ class MetadataStore:
             InputError: the folder trusts a root already.
         """
         path = self._path("root")
-        TrustedSet.from_root(root, now=datetime.fromtimestamp(0, UTC))
+        TrustedSet.from_root(root, now=_EPOCH)
         if path.exists():
             raise InputError(f"{path} exists already", hint="choose an empty folder")
         _fs.write_atomic(path, root)
@@ -111,6 +101,43 @@ class MetadataStore:
         while isinstance(found := trusted.find(name), Wanted):
             trusted = await self._with_targets(trusted, found.path)
         return trusted, found
+
+    @property
+    def is_planted(self) -> bool:
+        """Whether a root was planted here."""
+        return self._path("root").exists()
+
+    def kept(self, *, wall_s: float | None, floor_s: float = 0.0) -> TrustedSet:
+        """What was trusted at the last good refresh, from the disk alone; judged at this time, or
+        with `wall_s` None whether it has expired since or not.
+
+        Raises:
+            TrustError: nothing is kept, it was damaged, or it has expired.
+        """
+        root, timestamp, snapshot, targets = map(self._kept_part, ("root", *_KEPT_ROLES))
+        trusted = TrustedSet.from_root(root, now=_EPOCH, limits=self._limits)
+        if wall_s is not None:
+            known_s = self._kept_time(trusted.knowing_timestamp(timestamp)).timestamp()
+            now = datetime.fromtimestamp(max(wall_s, floor_s, known_s), UTC)
+            trusted = trusted.at(now)
+        trusted = trusted.with_timestamp(timestamp).with_snapshot(snapshot)
+        return trusted.with_targets(targets, TOP)
+
+    def find_kept(self, trusted: TrustedSet, name: str) -> Target:
+        """What the kept metadata promises about a target.
+
+        Raises:
+            TrustError: no role lists it, or one on the way is not kept.
+        """
+        while isinstance(found := trusted.find(name), Wanted):
+            trusted = trusted.with_targets(self._kept_part(found.role), found.path)
+        return found
+
+    def _kept_part(self, role: str) -> bytes:
+        content = self._kept(role, self._limits.targets_bytes)
+        if content is None:
+            raise TrustError(f"{self._path(role)}: nothing was trusted yet", hint="update it first")
+        return content
 
     async def _with_newest_root(self, now_s: float) -> TrustedSet:
         kept = self._kept("root", self._limits.root_bytes)
@@ -194,7 +221,7 @@ class MetadataStore:
         """The time of the last good refresh. All was fresh then, so one after the known timestamp's
         expiry was never written by us: a flipped bit must not end all updates.
         """
-        nothing = datetime.fromtimestamp(0, UTC)
+        nothing = _EPOCH
         path = self._folder / TIME_FILE
         if trusted.known_timestamp is None or not path.exists():
             return nothing

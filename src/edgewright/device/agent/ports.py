@@ -1,17 +1,21 @@
 """What the agent needs of others, handed in by `chain`: trust, a probe, a server, a fleet."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 
 from edgewright.bundle import Bundle
 from edgewright.device.agent.progress import Release
+from edgewright.errors import TrustError
 from edgewright.telemetry import Record
 from edgewright.wire.device_api import Desired, EnrollReply, EnrollRequest
 
 T = TypeVar("T")
+
+Repository = Literal["image", "director"]
+"""Who says that a file exists, and who says that this device shall have it."""
 
 
 class Offload(Protocol):
@@ -21,15 +25,58 @@ class Offload(Protocol):
         """Do the work; returns what it returns."""
 
 
-class Trust(Protocol):
-    """Decides whether a whole bundle may run here. Today pinned keys, later TUF metadata."""
+class Fetcher(Protocol):
+    """Brings files of a repository, by whatever way: a web server, a folder, one big file."""
 
-    def check(self, bundle: Bundle) -> None:
-        """Pass, or say why not.
+    async def open(
+        self, path: str, *, offset: int = 0, limit_bytes: int
+    ) -> AsyncIterator[bytes] | None:
+        """A file's bytes from `offset` on, as they arrive; None when there is no such file. More
+        than `limit_bytes` of them will not be used.
 
         Raises:
-            TrustError: too few trusted keys signed it, or a signature is wrong.
+            TransportError: no answer, or cut short.
         """
+
+
+class MetadataError(TrustError):
+    """What a repository says may not be believed now. It blames no release: the same one may be
+    taken once the repository is right again.
+    """
+
+
+class Trust(Protocol):
+    """Decides what may run here: the metadata of two repositories, or pinned keys."""
+
+    async def approve(self, release: Release, source: "Source | None", *, wall_s: float) -> None:
+        """Before anything is downloaded: look whether it is released and ordered. Without a source
+        what is kept decides.
+
+        Raises:
+            MetadataError: it is not, or what says so may not be believed.
+            TransportError: the source does not answer.
+        """
+
+    def check_file(self, bundle: Bundle, release: Release, *, wall_s: float) -> None:
+        """A whole bundle file that was brought here is the approved one.
+
+        Raises:
+            TrustError: it is another one, or not signed as it must be.
+        """
+
+    def check(self, bundle: Bundle) -> None:
+        """A slot that was verified once may still be loaded. Expired metadata hinders no inference.
+
+        Raises:
+            TrustError: it is revoked, or not signed as it must be.
+        """
+
+
+class Source(Protocol):
+    """Where metadata comes from: the fleet, or an air-gap file."""
+
+    def repository(self, name: Repository) -> Fetcher:
+        """The metadata files of one of the two repositories."""
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -112,7 +159,7 @@ class Replay(Protocol):
         """
 
 
-class Fleet(Protocol):
+class Fleet(Source, Protocol):
     """The server that this device is enrolled with."""
 
     async def enroll(self, request: EnrollRequest) -> EnrollReply:

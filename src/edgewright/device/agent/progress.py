@@ -25,7 +25,8 @@ STOPPED = "stopped"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A bundle that an update is about: offered by a fleet or a file, left by order or repair.
+    """A bundle that an update is about: offered by a fleet, a file or an air-gap
+    parcel, left by order or repair.
 
     Values from outside come in here: names that could be paths are refused.
     """
@@ -33,7 +34,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str
     bundle_id: str
     version: str = ""
-    origin: Literal["fleet", "file", "order", "repair"] = "fleet"
+    origin: Literal["fleet", "file", "parcel", "order", "repair"] = "fleet"
     path: str = ""
     file_sha256: str = ""
     file_size_bytes: int = 0

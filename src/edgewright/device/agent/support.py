@@ -40,7 +40,7 @@ def write_support_bundle(
         "facts.json": lambda: _json(read_facts(home.root)),
         "files.txt": lambda: _listing(home.root),
         "agent.toml": lambda: _tail(home.settings_path),
-        "trust.json": lambda: _tail(home.trust_path),
+        "trust.json": lambda: _anchor(home),
         "journal.log": lambda: _tail(home.journal_path),
         "outbox.log": lambda: _tail(home.outbox_path),
         "server.log": lambda: _tail(home.server_log),
@@ -75,6 +75,14 @@ def _tail(path: Path) -> bytes:
         file.seek(max(0, size_bytes - TAIL_BYTES))
         content = file.read(TAIL_BYTES)
     return content if size_bytes <= TAIL_BYTES else content.partition(b"\n")[2]
+
+
+def _anchor(home: Home) -> bytes:
+    """The pinned keys, or the roots that were planted; both are public."""
+    if home.trust_path.exists():
+        return _tail(home.trust_path)
+    roots = sorted(home.repositories.glob("*/root.json"))
+    return b"".join(map(_tail, roots))
 
 
 def _listing(root: Path) -> bytes:

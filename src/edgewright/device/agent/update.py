@@ -10,6 +10,7 @@ import logging
 
 from edgewright.device.agent.actions import Actions, Tools
 from edgewright.device.agent.machine import TABLE, Event, State
+from edgewright.device.agent.ports import MetadataError
 from edgewright.device.agent.progress import (
     Outcome,
     Progress,
@@ -137,7 +138,7 @@ class Update:
         self.error = None
         try:
             return await self._actions.act(progress)
-        except (TransportError, ResourceError) as error:
+        except (TransportError, ResourceError, MetadataError) as error:
             self.error = error
             return Outcome(event=Event.FAILED, reason=str(error))
         except EdgewrightError as error:

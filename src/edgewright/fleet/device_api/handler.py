@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from edgewright.clock import Clock
 from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
 from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.registry import Registry
@@ -45,6 +46,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     trusted: Callable[[], TrustedKeys]
     writer: Executor
     door: Door = Door()
+    director: Director | None = None
 
 
 class DeviceApi:
@@ -84,8 +86,8 @@ class DeviceApi:
         match request.method, request.path:
             case "GET", wire.AUTHORITY:
                 return self._authority()
-            case "GET" | "HEAD", path if path.startswith(f"{wire.BUNDLES}/"):
-                return self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
+            case "GET" | "HEAD", path if path.startswith((wire.BUNDLES, wire.REPOSITORIES)):
+                return self._served(request, path)
             case _, path if path in _ROUTES:
                 return _problem(405, f"{request.method} is not for {request.path}")
             case _:
@@ -93,7 +95,7 @@ class DeviceApi:
 
     async def _enroll(self, request: Request) -> Response:
         asked = _enrol_decoder.decode(request.body)
-        trusted = self._desk.trusted()
+        anchor = self._anchor()
         wish = Wish(
             device=asked.device,
             token=asked.token,
@@ -109,13 +111,9 @@ class DeviceApi:
         reply = wire.EnrollReply(
             device=asked.device,
             secret=granted.secret,
-            keys=tuple(
-                wire.Key(key_id=key.key_id, scheme=key.scheme, public_hex=key.public_hex)
-                for key in trusted.keys
-            ),
-            threshold=trusted.threshold,
             certificate=granted.certificate.pem if granted.certificate else "",
             authority=self._desk.door.authority_pem if granted.certificate else "",
+            **anchor,
         )
         return Response(status=201, body=_encoder.encode(reply), headers=_JSON)
 
@@ -136,6 +134,19 @@ class DeviceApi:
             certificate=issued.pem, authority=self._desk.door.authority_pem
         )
         return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
+
+    def _anchor(self) -> dict[str, Any]:
+        """Whose word about bundles a device is to trust: the repositories', or pinned keys."""
+        director = self._desk.director
+        if director is not None and director.is_on:
+            image, own = director.roots()
+            return {"image_root": image.decode(), "director_root": own.decode()}
+        trusted = self._desk.trusted()
+        keys = tuple(
+            wire.Key(key_id=key.key_id, scheme=key.scheme, public_hex=key.public_hex)
+            for key in trusted.keys
+        )
+        return {"keys": keys, "threshold": trusted.threshold}
 
     async def _desired(self, request: Request) -> Response:
         known = request.headers.get("if-none-match", "")
@@ -181,6 +192,27 @@ class DeviceApi:
             self._desk.presence.acknowledged(poll.device)
         release, path = self._desk.registry.file(bundle_id)
         return file_response(path, request, etag=release.file_sha256)
+
+    def _served(self, request: Request, path: str) -> Response:
+        """A file: a bundle, or metadata that vouches for bundles."""
+        if path.startswith(f"{wire.BUNDLES}/"):
+            return self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
+        return self._metadata(request, path.removeprefix(f"{wire.REPOSITORIES}/"))
+
+    def _metadata(self, request: Request, path: str) -> Response:
+        poll = self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        repository, _, name = path.partition("/")
+        director, content = self._desk.director, None
+        if director is not None and director.is_on:
+            if repository == "image":
+                content = director.image_file(name)
+            elif repository == "director":
+                content = director.director_file(poll.device, name)
+        if content is None:
+            return _problem(404, f"there is no metadata {path[:80]}")
+        return Response(status=200, body=content, headers=_JSON | {"cache-control": "no-store"})
 
     def _poll(self, request: Request) -> Poll | None:
         known_by = self._desk.door.credential(request)
