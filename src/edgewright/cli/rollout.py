@@ -73,6 +73,22 @@ def _order_options(function: F) -> F:
             help="How long a passed wave is watched.",
         ),
         click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),
+        click.option("--rate", type=float, help="Devices that start in a minute, at most."),
+        click.option(
+            "--window", default="", help="Like 22:00-04:00 or mon-fri 22:00-04:00, local to each."
+        ),
+        click.option(
+            "--share", type=click.FloatRange(0, 100, min_open=True), help="Percent of the devices."
+        ),
+        click.option(
+            "--worst-ratio",
+            type=click.FloatRange(min=1),
+            help="End it when requests fail more than so many times as often as on the others.",
+        ),
+        click.option(
+            "--request-errors", type=float, help="Percent of failed requests that ends it."
+        ),
+        click.option("--p95-ms", type=float, help="A 95th percentile above this ends it."),
         home_option,
         json_option,
     )
@@ -178,6 +194,61 @@ def abort(number: int, *, reason: str, returns: bool | None, home: Path, as_json
     _print_rollout(found, as_json=as_json)
 
 
+@rollout.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Kept in the history.")
+@home_option
+@json_option
+def retry(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+    """Give the failed devices another try; their failures count no more."""
+    with opened(home) as office:
+        found = office.rollouts.retry(number, reason=reason, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+@rollout.command()
+@click.argument("number", type=int)
+@click.option("--reason", default="", help="Kept in the history.")
+@home_option
+@json_option
+def rollback(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+    """Return every device of a rollout to what it ran before, also of a finished one."""
+    with opened(home) as office:
+        found = office.rollouts.abort(number, returns=True, reason=reason, by=operator())
+    _print_rollout(found, as_json=as_json)
+
+
+@rollout.command()
+@click.argument("number", type=int)
+@home_option
+@json_option
+def compare(number: int, *, home: Path, as_json: bool) -> None:
+    """Compare the requests that fail on a rollout's release and on the model's other releases.
+
+    What devices served since the rollout began is counted: champion and challenger side by side
+    when it was started with --share.
+    """
+    with opened(home) as office:
+        found = office.rollouts.compare(number)
+    if as_json:
+        print_json("rollout-comparison", found)
+        return
+    print_table(
+        "",
+        ("release", "requests", "failed", "%"),
+        [
+            ("others", found.old.requests, found.old.errors, found.old_error_percent),
+            ("this one", found.new.requests, found.new.errors, found.new_error_percent),
+        ],
+    )
+    if found.effect_points is not None:
+        say(
+            f"difference {found.effect_points:+g} points, {100 * found.confidence:g} % interval "
+            f"{found.low_points:+g} to {found.high_points:+g}"
+        )
+    say(found.recommendation)
+
+
 def _order(options: dict[str, object]) -> "RolloutOrder":
     import msgspec
 
@@ -196,6 +267,16 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
             "deadline_s": options["deadline"],
             "soak_s": options["soak"],
             "returns_on_abort": not options["keep"],
+            "starts_per_min": options["rate"],
+        },
+        "options": {
+            "window": options["window"],
+            "share_percent": options["share"],
+            "quality": {
+                "worst_ratio": options["worst_ratio"],
+                "error_percent": options["request_errors"],
+                "latency_p95_ms": options["p95_ms"],
+            },
         },
     }
     try:
@@ -211,7 +292,9 @@ def _print_plan(plan: "RolloutPlan", *, as_json: bool) -> None:
     say(
         f"{plan.release.text}: {plan.bytes_per_device} bytes a device, {plan.bytes_total} in all; "
         f"{len(plan.running_it)} run it already, {len(plan.busy)} are in another rollout"
+        + (f", {plan.left_out} are left out by --share" if plan.left_out else "")
     )
+    say(f"takes {plan.least_s:.0f} s at least, by its start rate and soaks")
     print_table(
         "",
         ("wave", "devices", "names"),

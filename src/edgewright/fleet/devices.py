@@ -165,7 +165,7 @@ class Devices:
         kept = check_labels({key: value for key, value in changes.items() if value is not None})
         with self._state.write() as connection:
             self._require(connection, name)
-            before = _labels_of(connection, [name]).get(name, {})
+            before = labels_of(connection, [name]).get(name, {})
             after = {key: value for key, value in before.items() if key not in changes} | kept
             replace_labels(connection, name, check_labels(after))
             self._audit(connection, by, "device labelled", name, str(dict(changes)))
@@ -190,7 +190,7 @@ class Devices:
         with self._state.read() as connection:
             rows = connection.execute(wanted).all()
             names = [row.name for row in rows]
-            labels, models = _labels_of(connection, names), _models_of(connection, names)
+            labels, models = labels_of(connection, names), _models_of(connection, names)
         return tuple(
             Device(
                 name=row.name,
@@ -260,7 +260,17 @@ def _unknown(name: str) -> InputError:
     return InputError(f"there is no device {name}", hint="see: edgewright device list")
 
 
-def _labels_of(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def timezones_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """Where devices are."""
+    table, zones = schema.devices, dict[str, str]()
+    for part in _parts(names):
+        query = select(table.c.name, table.c.timezone).where(table.c.name.in_(part))
+        zones |= {row.name: row.timezone for row in connection.execute(query)}
+    return zones
+
+
+def labels_of(connection: Connection, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The labels of devices; one that has none is not in it."""
     labels: dict[str, dict[str, str]] = {}
     query = select(schema.labels).order_by(schema.labels.c.key)
     for part in _parts(names):

@@ -13,6 +13,8 @@ What holds after every step, whatever happens (`tests/unit/fleet/test_rollout_pr
   (A device that goes back after it had succeeded counts as failed too: the soak is there for it.)
 - A wave opens only after the one before it has passed: enough devices reached, none of those still
   updating, enough of them succeeded, and the soak is over.
+- Never more orders in any span of the rollout's clock than `starts_per_min` allows for it, and one
+  second's worth (or one order) more.
 - A device that acknowledged an order and then falls silent has failed at its deadline. One that was
   not heard of since its wave opened is pending: it counts in `min_reached` and triggers nothing.
 
@@ -32,6 +34,7 @@ from typing import Literal
 import msgspec
 
 TICK_LIMIT_S = 10.0
+SAVED_UP_S = 1.0
 
 Status = Literal["running", "paused", "trailing", "done", "aborted"]
 """Trailing: every wave has passed, devices that were away still get the release."""
@@ -56,6 +59,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     deadline_s: float = 900.0
     soak_s: float = 60.0
     returns_on_abort: bool = True
+    starts_per_min: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("success_percent", "error_percent", "min_reached_percent"):
@@ -63,6 +67,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 to 100")
         if self.error_min_count < 1:
             raise ValueError(f"error_min_count is {self.error_min_count}, expected 1 or more")
+        if self.starts_per_min is not None and not 0 < self.starts_per_min < float("inf"):
+            raise ValueError(f"starts_per_min is {self.starts_per_min:g}, expected above 0")
         if self.deadline_s <= 0 or self.soak_s < 0:
             raise ValueError("deadline_s must be above 0, soak_s 0 or more")
 
@@ -77,7 +83,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RolloutState(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the rule knows. `elapsed_s` is the rollout's own clock."""
+    """All that the rule knows. `elapsed_s` is the rollout's own clock, `allowance` the orders that
+    the start rate has saved up.
+    """
 
     limits: Limits
     members: Mapping[str, Member]
@@ -87,6 +95,7 @@ class RolloutState(msgspec.Struct, frozen=True, kw_only=True):
     open_wave: int = 0
     passed_at_s: float | None = None
     elapsed_s: float = 0.0
+    allowance: float = 1.0
 
     @property
     def waves(self) -> int:
@@ -143,6 +152,12 @@ class Resume(msgspec.Struct, frozen=True):
     """Somebody lets a paused rollout go on."""
 
 
+class Retry(msgspec.Struct, frozen=True):
+    """Somebody wants the failed devices to get another try. Their failures count no more."""
+
+    reason: str
+
+
 class Abort(msgspec.Struct, frozen=True):
     """Somebody ends the rollout, and says whether its devices return to what they ran before."""
 
@@ -150,7 +165,7 @@ class Abort(msgspec.Struct, frozen=True):
     returns: bool
 
 
-Event = Seen | Acknowledged | Committed | Failed | Left | Pause | Resume | Abort
+Event = Seen | Acknowledged | Committed | Failed | Left | Pause | Resume | Retry | Abort
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -227,6 +242,7 @@ class _Turn:
         self.passed_at_s = state.passed_at_s
         passed_s = min(max(now_s - state.ticked_at_s, 0.0), TICK_LIMIT_S)
         self.elapsed_s = state.elapsed_s + passed_s
+        self.allowance = self._allowed(state.allowance, passed_s)
         self.now_s = now_s
         self.actions: list[Action] = []
 
@@ -240,17 +256,20 @@ class _Turn:
             open_wave=self.open_wave,
             passed_at_s=self.passed_at_s,
             elapsed_s=self.elapsed_s,
+            allowance=self.allowance,
         )
         return Outcome(state, tuple(self.actions))
 
     def take(
-        self, event: Acknowledged | Committed | Failed | Left | Pause | Resume | Abort
+        self, event: Acknowledged | Committed | Failed | Left | Pause | Resume | Retry | Abort
     ) -> None:
         match event:
             case Pause(reason):
                 self._pause(reason)
             case Resume():
                 self._resume()
+            case Retry(reason):
+                self._retry(reason)
             case Abort(reason, returns):
                 self._abort(reason, returns=returns)
             case _:
@@ -283,10 +302,20 @@ class _Turn:
         free = self._capacity() - sum(m.standing in IN_FLIGHT for m in self.members.values())
         for device in dict.fromkeys(seen):
             member = self.members.get(device)
-            if free > 0 and member is not None and member.standing == "pending":
+            if free < 1 or (self.limits.starts_per_min is not None and self.allowance < 1):
+                return
+            if member is not None and member.standing == "pending":
                 self._set(device, "ordered")
                 self.actions.append(Order(device))
                 free -= 1
+                self.allowance -= self.limits.starts_per_min is not None
+
+    def _allowed(self, saved: float, passed_s: float) -> float:
+        """What the start rate allows now: what was saved, up to what one look may have missed."""
+        rate = self.limits.starts_per_min
+        if rate is None:
+            return saved
+        return min(saved + passed_s * rate / 60, max(1.0, rate * SAVED_UP_S / 60))
 
     def _hear(self, event: Acknowledged | Committed | Failed | Left) -> None:
         member = self.members.get(event.device)
@@ -330,6 +359,17 @@ class _Turn:
         if self.status == "paused":
             self.passed_at_s = None
             self._change("running", "")
+
+    def _retry(self, reason: str) -> None:
+        if self.status == "aborted":
+            return
+        again = [d for d, member in self.members.items() if member.standing == "failed"]
+        for device in again:
+            self._set(device, "pending")
+        if again:
+            status: Status = "trailing" if self.status in ("trailing", "done") else "running"
+            self.passed_at_s = None if status == "running" else self.passed_at_s
+            self._change(status, f"{len(again)} failed device(s) try again: {reason}")
 
     def _abort(self, reason: str, *, returns: bool) -> None:
         if self.status == "aborted" and not returns:

@@ -6,7 +6,8 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from edgewright.fleet.rollout import Limits, RolloutState, Status
-from edgewright.fleet.rollout_store import load, unknown
+from edgewright.fleet.rollout_options import RolloutOptions
+from edgewright.fleet.rollout_store import load, options_of, unknown
 from edgewright.fleet.state import schema
 
 
@@ -45,6 +46,7 @@ class RolloutFacts(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     query: str
     limits: Limits
+    options: RolloutOptions = RolloutOptions()
     created_at_s: float
     created_by: str
     elapsed_s: float
@@ -77,6 +79,7 @@ def facts(connection: Connection, number: int) -> RolloutFacts:
         reason=state.reason,
         query=row.query,
         limits=state.limits,
+        options=options_of(connection, number),
         created_at_s=row.created_at_s,
         created_by=row.created_by,
         elapsed_s=state.elapsed_s,

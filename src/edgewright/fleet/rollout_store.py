@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from edgewright.errors import InputError
 from edgewright.fleet.assignments import carry_out
 from edgewright.fleet.rollout import Limits, Member, Note, Outcome, RolloutState, Status
+from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.state import schema
 
 SAVE_EVERY_S = 5.0
@@ -23,6 +24,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     waves: str
     created_at_s: float
     created_by: str
+    options: str = "{}"
 
 
 def add(connection: Connection, created: Created, state: RolloutState) -> int:
@@ -78,6 +80,7 @@ def load(connection: Connection, number: int) -> RolloutState:
         open_wave=row.open_wave,
         passed_at_s=row.passed_at_elapsed_s,
         elapsed_s=row.elapsed_s,
+        allowance=row.allowance,
     )
 
 
@@ -150,6 +153,13 @@ def bundle_id_of(connection: Connection, number: int) -> str:
     return connection.scalar(select(table.c.bundle_id).where(table.c.id == number)) or ""
 
 
+def options_of(connection: Connection, number: int) -> RolloutOptions:
+    """What was ordered beyond waves and limits."""
+    table = schema.rollouts
+    text = connection.scalar(select(table.c.options).where(table.c.id == number))
+    return msgspec.json.decode(text or "{}", type=RolloutOptions)
+
+
 def unknown(number: int) -> InputError:
     """What is said of a number that no rollout has."""
     return InputError(f"there is no rollout {number}", hint="see: edgewright rollout status")
@@ -164,6 +174,7 @@ def _row(state: RolloutState) -> dict[str, object]:
         "ticked_at_s": state.ticked_at_s,
         "elapsed_s": state.elapsed_s,
         "passed_at_elapsed_s": state.passed_at_s,
+        "allowance": state.allowance,
     }
 
 

@@ -4,6 +4,7 @@ Every change is one transaction: events in, the rule's new state and actions out
 in between leaves the state before it, and the next `tick` takes the same events again.
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import get_args
 
@@ -14,9 +15,13 @@ from edgewright.clock import Clock
 from edgewright.errors import InputError
 from edgewright.fleet import rollout_store as store
 from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.devices import labels_of, timezones_of
 from edgewright.fleet.labels import Query, matching, parse_query
+from edgewright.fleet.quality import Difference, Quality, breach, compare
+from edgewright.fleet.quality_store import Tally
 from edgewright.fleet.registry import Release, find_release
 from edgewright.fleet.rollout import (
+    WATCHED,
     Abort,
     Acknowledged,
     Event,
@@ -24,6 +29,7 @@ from edgewright.fleet.rollout import (
     Limits,
     Pause,
     Resume,
+    Retry,
     RolloutState,
     Seen,
     Status,
@@ -31,10 +37,14 @@ from edgewright.fleet.rollout import (
     step,
 )
 from edgewright.fleet.rollout_facts import RolloutFacts, facts
+from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.telemetry import Heard, has_unheard, hear
 from edgewright.fleet.telling import event_of
 from edgewright.fleet.waves import parse_waves, split
+from edgewright.fleet.windows import is_open, parse_window
+
+QUALITY_EVERY_S = 5.0
 
 _ACTIVE: tuple[Status, ...] = ("running", "paused")
 _ANY: tuple[Status, ...] = get_args(Status)
@@ -47,10 +57,15 @@ class RolloutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     query: str = ""
     waves: str = "1,10%,100%"
     limits: Limits = Limits()
+    options: RolloutOptions = RolloutOptions()
 
 
 class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order would do now. `busy` devices are in another active rollout of the model."""
+    """What an order would do now. `busy` devices are in another active rollout of the model.
+
+    `least_s` is the shortest time it can take by its own start rate and soaks; what devices need to
+    download and to prove themselves, and waiting for their windows, comes on top.
+    """
 
     release: Release
     waves: tuple[tuple[str, ...], ...]
@@ -58,6 +73,8 @@ class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
     busy: tuple[str, ...]
     bytes_per_device: int
     bytes_total: int
+    least_s: float = 0.0
+    left_out: int = 0
 
 
 class Rollouts:
@@ -66,6 +83,8 @@ class Rollouts:
     def __init__(self, state: State, *, clock: Clock) -> None:
         self._state = state
         self._clock = clock
+        self._tallies: dict[int, Tally] = {}
+        self._looked_s = float("-inf")
 
     def plan(self, order: RolloutOrder) -> RolloutPlan:
         """What starting this would do; changes nothing.
@@ -97,6 +116,7 @@ class Rollouts:
                 waves=order.waves,
                 created_at_s=now_s,
                 created_by=by,
+                options=msgspec.json.encode(order.options).decode(),
             )
             number = store.add(connection, created, state)
             self._audit(
@@ -139,6 +159,24 @@ class Rollouts:
         wanted = limits.returns_on_abort if returns is None else returns
         return self._command(number, Abort(f"{by}: {reason}" if reason else by, wanted), _ANY, by)
 
+    def retry(self, number: int, *, reason: str, by: str) -> RolloutFacts:
+        """Give the failed devices another try; their failures count no more. A device that found
+        the release itself bad refuses it again.
+        """
+        why = f"{by}: {reason}" if reason else by
+        return self._command(number, Retry(why), ("running", "paused", "trailing", "done"), by)
+
+    def compare(self, number: int) -> Difference:
+        """How the release of a rollout does beside the others of its model, since it started.
+
+        Raises:
+            InputError: there is none of that number.
+        """
+        with self._state.read() as connection:
+            tally = _tally(connection, number)
+            tally.update(connection)
+        return compare(tally.old, tally.new)
+
     def tick(self, *, here: Collection[str] = (), acknowledged: Collection[str] = ()) -> bool:
         """Take what devices told since the last tick and let time pass; whether anything changed.
 
@@ -152,12 +190,32 @@ class Rollouts:
         with self._state.write() as connection:
             heard = hear(connection)
             changed = bool(heard)
+            now_s = self._clock.wall_s()
+            looks = self._clock.monotonic_s() - self._looked_s >= QUALITY_EVERY_S
+            if looks:
+                self._looked_s = self._clock.monotonic_s()
             for number in store.watched(connection):
                 before = store.load(connection, number)
+                options = store.options_of(connection, number)
                 events = _events(connection, number, heard)
-                events += _presence(before, here, acknowledged)
+                if looks and options.quality.is_asked and before.status in WATCHED:
+                    events += self._breaches(connection, number, options.quality, before)
+                inside = _inside_window(connection, before, here, options.window, now_s)
+                events += _presence(before, inside, acknowledged)
                 changed |= self._step(connection, number, before, events)
             return changed
+
+    def _breaches(
+        self, connection: Connection, number: int, quality: Quality, before: RolloutState
+    ) -> Sequence[Event]:
+        """An order to end the rollout, if what devices tell of the release demands it."""
+        if number not in self._tallies:
+            limit_ms = quality.latency_p95_ms or float("inf")
+            self._tallies[number] = _tally(connection, number, limit_ms=limit_ms)
+        tally = self._tallies[number]
+        tally.update(connection)
+        reason = breach(quality, old=tally.old, new=tally.new)
+        return [Abort(reason, before.limits.returns_on_abort)] if reason else []
 
     def _step(
         self, connection: Connection, number: int, before: RolloutState, events: Sequence[Event]
@@ -167,7 +225,7 @@ class Rollouts:
         return store.save(connection, number, before, outcome, now_s=now_s)
 
     def _command(
-        self, number: int, event: Pause | Resume | Abort, needed: Sequence[Status], by: str
+        self, number: int, event: Pause | Resume | Retry | Abort, needed: Sequence[Status], by: str
     ) -> RolloutFacts:
         verb = type(event).__name__.lower()
         with self._state.write() as connection:
@@ -212,17 +270,43 @@ def _plan(connection: Connection, order: RolloutOrder) -> RolloutPlan:
     release = find_release(connection, order.release)
     waves = parse_waves(order.waves)
     devices = _select(connection, parse_query(order.query))
+    if order.options.window:
+        parse_window(order.options.window)
     running = _running(connection, release)
     busy = store.busy(connection, release.model, _ACTIVE)
     wanted = [device for device in devices if device not in running]
+    chosen = wanted
+    if order.options.share_percent is not None:
+        chosen = _share(wanted, order.options.share_percent, release.bundle_id)
+    labels = labels_of(connection, chosen) if any(wave.label for wave in waves) else {}
+    parts = split(chosen, waves, labels)
     return RolloutPlan(
         release=release,
-        waves=split(wanted, waves),
+        waves=parts,
         running_it=tuple(device for device in devices if device in running),
-        busy=tuple(device for device in wanted if device in busy),
+        busy=tuple(device for device in chosen if device in busy),
         bytes_per_device=release.file_size_bytes,
-        bytes_total=release.file_size_bytes * len(wanted),
+        bytes_total=release.file_size_bytes * len(chosen),
+        least_s=_least_s(parts, order.limits),
+        left_out=len(wanted) - len(chosen),
     )
+
+
+def _least_s(waves: Sequence[Sequence[str]], limits: Limits) -> float:
+    rate = limits.starts_per_min
+    count = sum(map(len, waves))
+    starting_s = max(0.0, 60 * (count - 1) / rate) if rate else 0.0
+    return starting_s + limits.soak_s * len(waves)
+
+
+def _share(devices: Sequence[str], percent: float, salt: str) -> list[str]:
+    """That share of the devices, drawn by a hash: the same ones whenever it is asked again."""
+
+    def drawn(device: str) -> bytes:
+        return hashlib.sha256(f"{salt}/{device}".encode()).digest()
+
+    count = -int(-len(devices) * percent // 100)
+    return sorted(sorted(devices, key=drawn)[:count])
 
 
 def _select(connection: Connection, query: Query) -> list[str]:
@@ -269,6 +353,33 @@ def _events(connection: Connection, number: int, heard: Sequence[Heard]) -> list
     told: list[Event] = [event_of(item.record) for item in heard if item.record.bundle == bundle_id]
     revoked = store.revoked(connection, number)
     return told + [Left(device, "revoked") for device in revoked]
+
+
+def _tally(connection: Connection, number: int, *, limit_ms: float = float("inf")) -> Tally:
+    table = schema.rollouts
+    row = connection.execute(select(table).where(table.c.id == number)).first()
+    if row is None:
+        raise store.unknown(number)
+    return Tally(
+        model=row.model, bundle_id=row.bundle_id, since_s=row.created_at_s, limit_ms=limit_ms
+    )
+
+
+def _inside_window(
+    connection: Connection,
+    state: RolloutState,
+    here: Collection[str],
+    window_text: str,
+    now_s: float,
+) -> Collection[str]:
+    """Those of the devices that are here whose maintenance window is open."""
+    if not window_text:
+        return here
+    window = parse_window(window_text)
+    pending = [d for d, m in state.members.items() if m.standing == "pending" and d in here]
+    zones = timezones_of(connection, pending)
+    open_in = {zone: is_open(window, at_s=now_s, timezone=zone) for zone in set(zones.values())}
+    return {device for device in pending if open_in[zones[device]]}
 
 
 def _presence(

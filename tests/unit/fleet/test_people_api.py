@@ -19,6 +19,7 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/rollouts", {"release": "tiny@1"}, "rollout"),
     ("POST", "/api/v1/rollouts/1/pause", {}, "rollout"),
     ("POST", "/api/v1/rollouts/1/resume", {}, "rollout"),
+    ("POST", "/api/v1/rollouts/1/retry", {}, "rollout"),
     ("POST", "/api/v1/rollouts/1/abort", {}, "rollout"),
     ("POST", "/api/v1/enrolment-tokens", {}, "device"),
     ("POST", "/api/v1/devices/d1/labels", {"labels": {"a": "b"}}, "device"),

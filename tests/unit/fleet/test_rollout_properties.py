@@ -3,6 +3,7 @@
 from collections import Counter
 from random import Random
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from edgewright.fleet.rollout import (
     Pause,
     Recall,
     Resume,
+    Retry,
     RolloutState,
     Seen,
     begin,
@@ -38,13 +40,14 @@ limits = st.builds(
     deadline_s=st.sampled_from([1.0, 5.0, 30.0]),
     soak_s=st.sampled_from([0.0, 3.0]),
     returns_on_abort=st.booleans(),
+    starts_per_min=st.sampled_from([None, 6.0, 30.0, 600.0]),
 )
 fleets = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 kinds = st.sampled_from(
     ["seen"] * 6
     + ["acknowledge"] * 5
     + ["commit"] * 4
-    + ["fail", "left", "pause", "resume", "abort"]
+    + ["fail", "left", "pause", "resume", "abort", "retry"]
 )
 moves = st.lists(
     st.tuples(
@@ -80,6 +83,7 @@ def possible(state: RolloutState, kind: str, number: int) -> Event | None:
         "left": Left(device, "revoked"),
         "pause": Pause("somebody"),
         "resume": Resume(),
+        "retry": Retry("somebody"),
         "abort": Abort("somebody", number % 2 == 0),
     }
     return events[kind]
@@ -187,9 +191,65 @@ def test_a_rollout_keeps_its_promises(
             event = possible(state, kind, number)
             if event is not None:
                 heard.setdefault(f"d{number:02}" if hasattr(event, "device") else kind, event)
-        outcome = step(state, heard.values(), now_s=now_s)
-        check_all(state, outcome, sizes)
+        again = [event for event in heard.values() if isinstance(event, Retry)]
+        outcome = step(state, again or heard.values(), now_s=now_s)
+        check_all(forgiven(state) if again else state, outcome, sizes)
         state = outcome.state
+
+
+def forgiven(state: RolloutState) -> RolloutState:
+    """The state as a retry sees it: who had failed is pending again."""
+    if state.status == "aborted":
+        return state
+    members = {
+        device: msgspec.structs.replace(member, standing="pending", reason="")
+        if member.standing == "failed"
+        else member
+        for device, member in state.members.items()
+    }
+    return msgspec.structs.replace(state, members=members)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rate=st.sampled_from([6.0, 30.0, 600.0]),
+    size=st.integers(1, 60),
+    passes=st.lists(st.floats(-5, 30), min_size=1, max_size=60),
+)
+def test_no_span_starts_more_devices_than_the_rate_allows(
+    rate: float, size: int, passes: list[float]
+) -> None:
+    state = begin(named([size]), Limits(starts_per_min=rate), now_s=0.0)
+    now_s, started = 0.0, list[tuple[float, int]]()
+    for passed_s in passes:
+        now_s += passed_s
+        outcome = step(state, [Seen(device) for device in state.members], now_s=now_s)
+        state = outcome.state
+        orders = sum(isinstance(action, Order) for action in outcome.actions)
+        started.append((state.elapsed_s, orders))
+    for first in range(len(started)):
+        for last in range(first, len(started)):
+            span_s = started[last][0] - started[first][0]
+            count = sum(orders for _, orders in started[first : last + 1])
+            assert count <= max(1.0, rate / 60) + rate * span_s / 60 + 1e-6
+
+
+def test_a_retry_gives_the_failed_another_try_and_an_aborted_rollout_none() -> None:
+    state = begin([["a", "b"]], Limits(soak_s=0, error_min_count=2, success_percent=0), now_s=0.0)
+    for device in ("a", "b"):
+        state = step(state, [Seen("a"), Seen("b")], now_s=1.0).state
+        state = step(state, [Acknowledged(device)], now_s=2.0).state
+    state = step(state, [Failed("a", "no disk"), Committed("b")], now_s=3.0).state
+    state = step(state, [], now_s=4.0).state
+    assert (state.status, state.members["a"].standing) == ("done", "failed")
+    outcome = step(state, [Retry("disk was freed")], now_s=5.0)
+    assert outcome.state.status == "trailing"
+    outcome = step(outcome.state, [Seen("a")], now_s=6.0)
+    assert outcome.actions == (Order("a"),)
+    state = step(outcome.state, [Acknowledged("a"), Committed("a")], now_s=7.0).state
+    assert state.status == "done"
+    gone = step(state, [Abort("enough", returns=True)], now_s=8.0).state
+    assert step(gone, [Retry("please")], now_s=9.0).state.status == "aborted"
 
 
 def next_event(state: RolloutState, device: str, luck: float) -> Event:
@@ -226,7 +286,7 @@ def test_a_fleet_that_comes_and_goes_keeps_the_promises(
 def test_a_good_release_reaches_everybody(limits: Limits, sizes: list[int]) -> None:
     now_s = 0.0
     state = begin(named(sizes), limits, now_s=now_s)
-    for _ in range(20 * len(sizes) + 20):
+    for _ in range(20 * len(sizes) + 20 + 12 * sum(sizes)):
         now_s += 1.0
         events: list[Event] = []
         for device, member in state.members.items():

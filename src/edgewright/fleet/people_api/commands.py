@@ -69,6 +69,17 @@ def resume(state: State, request: _Asked, number: FromPath[int]) -> RolloutFacts
     return done
 
 
+@post("/rollouts/{number:int}/retry", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
+def retry(
+    state: State, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
+) -> RolloutFacts:
+    """Give the failed devices another try."""
+    done: RolloutFacts = state.office.rollouts.retry(
+        number, reason=data.reason, by=request.user.name
+    )
+    return done
+
+
 @post("/rollouts/{number:int}/abort", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
 def abort(
     state: State, request: _Asked, number: FromPath[int], data: JSONBody[AbortOrder]
@@ -103,4 +114,4 @@ def revoke(state: State, request: _Asked, name: FromPath[str]) -> Device:
     return done
 
 
-COMMANDS = (plan, start, pause, resume, abort, create_token, label, revoke)
+COMMANDS = (plan, start, pause, resume, retry, abort, create_token, label, revoke)

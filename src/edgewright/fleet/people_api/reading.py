@@ -12,6 +12,7 @@ from edgewright.fleet.alerts import Alert
 from edgewright.fleet.audit import Entry, read_audit
 from edgewright.fleet.devices import Device
 from edgewright.fleet.labels import parse_query
+from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
 from edgewright.fleet.rollout_facts import RolloutFacts
 
@@ -83,6 +84,13 @@ def rollout(state: State, number: FromPath[int]) -> RolloutFacts:
     return found
 
 
+@get("/rollouts/{number:int}/comparison", opt=_READ, sync_to_thread=True)
+def comparison(state: State, number: FromPath[int]) -> Difference:
+    """How the release of a rollout does beside the model's others, since it began."""
+    found: Difference = state.office.rollouts.compare(number)
+    return found
+
+
 @get("/alerts", opt=_READ, sync_to_thread=True)
 def alerts(state: State) -> tuple[Alert, ...]:
     """What a person should look at now."""
@@ -96,4 +104,4 @@ def audit(state: State) -> tuple[Entry, ...]:
     return read_audit(state.office.state)
 
 
-READING = (health, releases, release, devices, device, rollouts, rollout, alerts, audit)
+READING = (health, releases, release, devices, device, rollouts, rollout, comparison, alerts, audit)
