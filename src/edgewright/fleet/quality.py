@@ -118,11 +118,11 @@ def compare(old: Served, new: Served, *, confidence: float = 0.95) -> Difference
             recommendation=f"wait: no request was reported for the {side} release",
         )
     p_old, p_new = old.errors / old.requests, new.errors / new.requests
-    of_old = rate_interval(old.errors, old.requests, confidence=confidence)
-    of_new = rate_interval(new.errors, new.requests, confidence=confidence)
+    old_low, old_high = _bounds(old, confidence)
+    new_low, new_high = _bounds(new, confidence)
     effect = p_new - p_old
-    low = effect - ((p_new - of_new.low) ** 2 + (of_old.high - p_old) ** 2) ** 0.5
-    high = effect + ((of_new.high - p_new) ** 2 + (p_old - of_old.low) ** 2) ** 0.5
+    low = effect - ((p_new - new_low) ** 2 + (old_high - p_old) ** 2) ** 0.5
+    high = effect + ((new_high - p_new) ** 2 + (p_old - old_low) ** 2) ** 0.5
     return Difference(
         old=old,
         new=new,
@@ -134,6 +134,13 @@ def compare(old: Served, new: Served, *, confidence: float = 0.95) -> Difference
         confidence=confidence,
         recommendation=_advice(low, high),
     )
+
+
+def _bounds(served: Served, confidence: float) -> tuple[float, float]:
+    """Between which rates the true one lies; where nothing bounds it, 0 and 1 do."""
+    found = rate_interval(served.errors, served.requests, confidence=confidence)
+    low = 0.0 if found.low is None else found.low
+    return low, 1.0 if found.high is None else found.high
 
 
 def _advice(low: float, high: float) -> str:
