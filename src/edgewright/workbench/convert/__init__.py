@@ -18,7 +18,8 @@ room's other files do not.
     True
 """
 
-from edgewright.workbench.convert.converting import convert
+from edgewright.workbench.convert.artefact import Wishes
+from edgewright.workbench.convert.converting import Given, convert
 from edgewright.workbench.convert.formats import FORMATS, Format, check_available, find_format
 from edgewright.workbench.convert.gates import check_file
 from edgewright.workbench.convert.onnx_file import (
@@ -37,6 +38,8 @@ __all__ = [
     "FORMATS",
     "ExportRecord",
     "Format",
+    "Given",
+    "Wishes",
     "check_available",
     "check_file",
     "cleaned",

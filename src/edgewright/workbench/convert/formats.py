@@ -1,22 +1,26 @@
 """Every format that `convert --to` knows: what writes it, or what must be installed first."""
 
+import importlib
 import importlib.util
 import shutil
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
-import onnx
 
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError, UnavailableError
+from edgewright.workbench.convert.artefact import Artefact, Job
+from edgewright.workbench.convert.child_venv import LITERT, Child, find_python
 from edgewright.workbench.convert.onnx_file import cleaned, onnx_bytes
 
-Write = Callable[[onnx.ModelProto], bytes]
+Write = Callable[[Job], Artefact]
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
-    """A file format of some engine. `needs` are the modules or programs of its toolchain."""
+    """A file format of some engine. `needs` are the modules or programs of its toolchain, `child`
+    is a converter that may live in an environment of its own.
+    """
 
     name: str
     suffix: str
@@ -24,28 +28,35 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     kind: Literal["module", "program"] = "module"
     install: str = ""
+    child: Child | None = None
+    from_litert: bool = False
+    everyday: bool = True
 
 
-def _torchscript(model: onnx.ModelProto) -> bytes:
-    from edgewright.workbench.convert.torch_files import (  # noqa: PLC0415  # only this format needs torch
-        torchscript_bytes,
-    )
+def _later(module: str, function: str) -> Write:
+    """A writer whose file is imported when it writes: each needs another toolchain."""
 
-    return torchscript_bytes(model)
+    def write(job: Job) -> Artefact:
+        found = importlib.import_module(f"edgewright.workbench.convert.{module}")
+        artefact: Artefact = getattr(found, function)(job)
+        return artefact
+
+    return write
 
 
-def _torch_export(model: onnx.ModelProto) -> bytes:
-    from edgewright.workbench.convert.torch_files import (  # noqa: PLC0415  # only this format needs torch
-        torch_export_bytes,
-    )
-
-    return torch_export_bytes(model)
+def _onnx(job: Job) -> Artefact:
+    name = f"{job.stem}.onnx"
+    return Artefact(name, {name: onnx_bytes(cleaned(job.model))})
 
 
 WRITERS: dict[str, Write] = {
-    "onnx": lambda model: onnx_bytes(cleaned(model)),
-    "torch-export": _torch_export,
-    "torchscript": _torchscript,
+    "coreml": _later("coreml_package", "coreml_artefact"),
+    "executorch": _later("executorch_file", "executorch_artefact"),
+    "litert": _later("litert_file", "litert_artefact"),
+    "onnx": _onnx,
+    "openvino": _later("openvino_files", "openvino_artefact"),
+    "torch-export": _later("torch_files", "torch_export_artefact"),
+    "torchscript": _later("torch_files", "torchscript_artefact"),
 }
 
 FORMATS: dict[str, Format] = {
@@ -65,21 +76,22 @@ FORMATS: dict[str, Format] = {
             name="litert",
             suffix=".tflite",
             what="LiteRT (TensorFlow Lite)",
-            needs=("litert_torch",),
-            install="pip install 'edgewright[litert-convert]' in a venv of its own",
+            needs=("ai_edge_litert",),
+            install="pip install 'edgewright[litert]'",
+            child=LITERT,
         ),
         Format(
             name="executorch",
             suffix=".pte",
             what="ExecuTorch",
-            needs=("executorch",),
+            needs=("executorch", "torch"),
             install="pip install 'edgewright[executorch]'",
         ),
         Format(
             name="coreml",
             suffix=".mlpackage",
             what="Core ML",
-            needs=("coremltools",),
+            needs=("coremltools", "torch"),
             install="pip install 'edgewright[coreml]'",
         ),
         Format(
@@ -188,13 +200,25 @@ def check_available(entry: Format) -> None:
     if missing:
         raise UnavailableError(
             f"{entry.what} files need {' and '.join(missing)}, not installed here",
-            hint=f"install {entry.install}" if entry.install else "",
+            hint=_how(entry),
+        )
+    if entry.child and find_python(entry.child) is None:
+        raise UnavailableError(
+            f"{entry.what} files need {entry.child.module}, which is not installed here and has "
+            f"no environment .venv-convert-{entry.child.name}",
+            hint=f"make one: {entry.child.install}",
         )
     if entry.name not in WRITERS:
         raise UnavailableError(
             f"edgewright does not write {entry.what} files in this version yet",
             hint=f"formats that can be written here: {', '.join(sorted(WRITERS))}",
         )
+
+
+def _how(entry: Format) -> str:
+    if not entry.install:
+        return ""
+    return entry.install if entry.install.startswith("pip ") else f"install {entry.install}"
 
 
 def _is_here(need: str, kind: str) -> bool:

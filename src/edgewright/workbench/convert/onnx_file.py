@@ -4,11 +4,13 @@ Whatever enters the workbench as ONNX passes `read_onnx` once; whatever leaves i
 `onnx_bytes`. The same model gives the same bytes.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+from onnx import helper
 
 from edgewright import _fs
 from edgewright.errors import InputError
@@ -30,17 +32,22 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         InputError: absent, no ONNX model, weights in other files, or an operator that only its
             maker's engine knows.
     """
-    return parse_onnx(_fs.read_limited(path, limit_bytes=LIMIT_BYTES), source=str(path))
+    content = _fs.read_limited(path, limit_bytes=LIMIT_BYTES)
+    return parse_onnx(content, source=str(path), folder=path.parent)
 
 
-def parse_onnx(content: bytes, *, source: str) -> onnx.ModelProto:
-    """The same for bytes at hand; `source` names them in errors."""
+def parse_onnx(content: bytes, *, source: str, folder: Path | None = None) -> onnx.ModelProto:
+    """The same for bytes at hand; `source` names them in errors. Weights that lie in other files of
+    `folder` are taken in, as long as one file can hold all.
+    """
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:
         raise _not_onnx(source, "the bytes are no protobuf message") from error
     if not model.ir_version or not model.graph.node or not model.opset_import:
         raise _not_onnx(source, "no graph inside")
+    if folder is not None:
+        _take_in_external_data(model, source, folder, LIMIT_BYTES - len(content))
     _refuse_external_data(model, source)
     _refuse_custom_operators(model, source)
     try:
@@ -111,6 +118,45 @@ def _not_onnx(source: str, why: str) -> InputError:
         f"{source} is not an ONNX model: {why}",
         hint="export it again, for example with torch.onnx.export(..., dynamo=True)",
     )
+
+
+def _take_in_external_data(
+    model: onnx.ModelProto, source: str, folder: Path, left_bytes: int
+) -> None:
+    """Exporters write weights beside the file by default; a place outside the folder is refused."""
+    for graph in graphs_of(model.graph):
+        for tensor in graph.initializer:
+            if tensor.data_location != onnx.TensorProto.EXTERNAL:
+                continue
+            told = {entry.key: entry.value for entry in tensor.external_data}
+            size = (
+                math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            )
+            left_bytes -= size
+            if left_bytes < 0:
+                raise InputError(
+                    f"{source}: with its weights from {told.get('location', '?')!r} the model is "
+                    f"larger than {LIMIT_BYTES} bytes, which no ONNX file can hold",
+                    hint="models of that size are not made for edge devices: prune or quantise it "
+                    "first",
+                )
+            path = folder / told.get("location", "")
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise InputError(
+                    f"{source}: weights lie outside of its folder ({told.get('location')})",
+                    hint="save it with external_data=False",
+                )
+            with _fs.file_errors(path, doing="reading weights from"), path.open("rb") as file:
+                file.seek(int(told.get("offset", "0")))
+                content = file.read(size)
+            if len(content) != size:
+                raise InputError(
+                    f"{path}: holds {len(content)} of the {size} bytes of {tensor.name!r}",
+                    hint="the file was cut off; export the model again",
+                )
+            tensor.raw_data = content
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
 
 
 def _refuse_external_data(model: onnx.ModelProto, source: str) -> None:

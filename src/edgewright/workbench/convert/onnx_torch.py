@@ -12,6 +12,9 @@ from edgewright.workbench.convert.torch_ops import OPERATORS, Value
 
 _SIZE_DTYPES = frozenset({onnx.TensorProto.INT64, onnx.TensorProto.INT32})
 
+# Operands that are settings of the operator, numbers to torch: limits, fill values, scales.
+_SETTINGS = {"Clip": (1, 2), "Pad": (2,), "Resize": (2,)}
+
 
 class OnnxModule(torch.nn.Module):
     """Runs the graph node by node. Inputs and outputs keep their order.
@@ -27,8 +30,10 @@ class OnnxModule(torch.nn.Module):
         self._steps = [_step(node) for node in model.graph.node if node.op_type != "Constant"]
         self._weights: dict[str, str] = {}
         self._constants: dict[str, Value] = {}
+        settings = _settings(model)
         for position, (name, tensor) in enumerate(_constants(model)):
-            if tensor.data_type in _SIZE_DTYPES and len(tensor.dims) < 2:
+            is_size = tensor.data_type in _SIZE_DTYPES and len(tensor.dims) < 2
+            if is_size or name in settings:
                 self._constants[name] = numpy_helper.to_array(tensor).tolist()
             else:
                 self._weights[name] = f"weight_{position}"
@@ -43,10 +48,8 @@ class OnnxModule(torch.nn.Module):
         for step in self._steps:
             inputs = [values[name] if name else None for name in step.inputs]
             result = OPERATORS[step.operator](inputs, step.attributes)
-            if len(step.outputs) == 1:
-                values[step.outputs[0]] = result
-            else:
-                values |= dict(zip(step.outputs, result, strict=True))
+            results = result if isinstance(result, tuple) else (result,)
+            values |= {name: one for name, one in zip(step.outputs, results, strict=False) if name}
         answers = tuple(values[name] for name in self._outputs)
         return answers[0] if len(answers) == 1 else answers
 
@@ -59,7 +62,7 @@ class _Step:
         self.inputs = list(node.input)
         while self.inputs and not self.inputs[-1]:
             self.inputs.pop()
-        self.outputs = [name for name in node.output if name]
+        self.outputs = list(node.output)
         self.attributes = {
             attribute.name: _plain(helper.get_attribute_value(attribute))
             for attribute in node.attribute
@@ -79,7 +82,20 @@ def _step(node: onnx.NodeProto) -> _Step:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
-    return list(value) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, onnx.TensorProto):
+        return numpy_helper.to_array(value).reshape(-1).tolist()
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _settings(model: onnx.ModelProto) -> set[str]:
+    """Constants that nothing reads but as a setting."""
+    as_setting: set[str] = set()
+    as_tensor: set[str] = set()
+    for node in model.graph.node:
+        places = _SETTINGS.get(node.op_type, ())
+        for index, name in enumerate(node.input):
+            (as_setting if index in places else as_tensor).add(name)
+    return as_setting - as_tensor
 
 
 def _constants(model: onnx.ModelProto) -> list[tuple[str, onnx.TensorProto]]:

@@ -2,12 +2,17 @@
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 
 class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine file: its format, its content and the names a caller needs to feed it."""
+    """One engine file: its format, its content and the names a caller needs to feed it.
+
+    `max_abs` is the largest difference to the model that the comparison met; `parity` says whether
+    one could be made on this machine. `files` are all its parts, where there are several.
+    """
 
     path: str
     format: str
@@ -16,6 +21,10 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     opset: int | None = None
+    files: tuple[str, ...] = ()
+    parity: Literal["verified", "unverified"] = "verified"
+    max_abs: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def record_of(

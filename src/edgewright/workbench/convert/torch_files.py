@@ -1,9 +1,11 @@
 """torch's own file formats from an ONNX model: TorchScript and torch.export."""
 
+import contextlib
 import io
 import re
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -12,6 +14,7 @@ import torch
 from edgewright import _fs
 from edgewright.errors import UnavailableError
 from edgewright.workbench.convert._quiet import quiet
+from edgewright.workbench.convert.artefact import Artefact, Job
 from edgewright.workbench.convert.onnx_torch import OnnxModule
 
 _LOCAL_NOTES = (".debug_pkl", "traced_inputs.pkl", "traced_inputs/")
@@ -29,22 +32,30 @@ _TORCH_TYPES: dict[int, torch.dtype] = {
 }
 
 
+def torchscript_artefact(job: Job) -> Artefact:
+    """`net.pt`."""
+    name = f"{job.stem}.pt"
+    return Artefact(name, {name: torchscript_bytes(job.model)})
+
+
+def torch_export_artefact(job: Job) -> Artefact:
+    """`net.pt2`."""
+    name = f"{job.stem}.pt2"
+    return Artefact(name, {name: torch_export_bytes(job.model)})
+
+
 def torchscript_bytes(model: onnx.ModelProto) -> bytes:
     """A traced and frozen TorchScript archive, without the notes that hold local source paths.
 
     Raises:
         UnavailableError: the graph has an operator without a torch counterpart here.
     """
-    module = OnnxModule(model).eval()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            module, _example(model), check_trace=False
-        )
-        traced = torch.jit.freeze(traced)
+        frozen = torch.jit.freeze(traced(model))
         with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
             path = Path(folder) / "model.pt"
-            traced.save(str(path))
+            frozen.save(str(path))
             return _without_notes(path, Path(folder) / "clean" / "model.pt")
 
 
@@ -54,24 +65,51 @@ def torch_export_bytes(model: onnx.ModelProto) -> bytes:
     Raises:
         UnavailableError: torch cannot export the graph.
     """
+    buffer = io.BytesIO()
+    with _refusals():
+        torch.export.save(exported(model), buffer)
+    return buffer.getvalue()
+
+
+def exported(model: onnx.ModelProto) -> torch.export.ExportedProgram:
+    """The graph as torch.export holds it, without notes on who made it where.
+
+    Raises:
+        UnavailableError: torch cannot export the graph.
+    """
     module = OnnxModule(model).eval()
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} if free else None for free in _has_free_batch(model))
-    buffer = io.BytesIO()
+    with _refusals():
+        program = torch.export.export(module, _example(model), dynamic_shapes=(shapes,))
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)
+    return program
+
+
+def traced(model: onnx.ModelProto) -> torch.jit.ScriptModule:
+    """The graph as a traced module, not frozen."""
+    module = OnnxModule(model).eval()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        made: torch.jit.ScriptModule = torch.jit.trace(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            module, _example(model), check_trace=False
+        )
+    return made
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
     try:
         with warnings.catch_warnings(), quiet("torch.fx", "torch._dynamo", "torch.export"):
             warnings.simplefilter("ignore")
-            program = torch.export.export(module, _example(model), dynamic_shapes=(shapes,))
-            for node in program.graph.nodes:
-                node.meta.pop("stack_trace", None)
-            torch.export.save(program, buffer)
+            yield
     except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UnavailableError(
             f"torch.export cannot take this graph: {reason}",
             hint="export to this format from the torch module itself",
         ) from error
-    return buffer.getvalue()
 
 
 def _example(model: onnx.ModelProto) -> tuple[torch.Tensor, ...]:

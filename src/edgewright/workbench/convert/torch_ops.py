@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from edgewright.errors import UnavailableError
+from edgewright.workbench.convert.torch_recurrent import gru, lstm
 
 Value = Any
 """A tensor, or a list of sizes that the graph computes."""
@@ -20,17 +21,35 @@ Attributes = dict[str, Any]
 Operator = Callable[[list[Value], Attributes], Value]
 
 
-def _pads(attributes: Attributes, rank: int, kernel: Sequence[int]) -> list[int]:
-    """Padding in torch's order (last axis first); only what says its numbers."""
-    if attributes.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
-        if all(size == 1 for size in kernel):
-            return [0] * (2 * rank)
-        raise UnavailableError(f"auto_pad {attributes['auto_pad']!r} has no torch counterpart here")
-    pads = list(attributes.get("pads", [0] * (2 * rank)))
+def _pads(attributes: Attributes, kernel: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """Padding in torch's order (last axis first); `sizes` are the input's spatial axes."""
+    rank = len(kernel)
+    auto = attributes.get("auto_pad", "NOTSET")
+    if auto in {"SAME_UPPER", "SAME_LOWER"}:
+        pads = _same_pads(attributes, kernel, sizes, upper=auto == "SAME_UPPER")
+    else:
+        pads = list(attributes.get("pads", [0] * (2 * rank)))
     ordered: list[int] = []
     for axis in reversed(range(rank)):
         ordered += [pads[axis], pads[axis + rank]]
     return ordered
+
+
+def _same_pads(
+    attributes: Attributes, kernel: Sequence[int], sizes: Sequence[int], *, upper: bool
+) -> list[int]:
+    """As much as keeps ceil(size / stride) places; the odd one goes to the end, or to the start."""
+    rank = len(kernel)
+    strides = attributes.get("strides", [1] * rank)
+    dilations = attributes.get("dilations", [1] * rank)
+    firsts, lasts = [], []
+    for size, width, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        reach = (width - 1) * dilation + 1
+        missing = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        less = missing // 2
+        firsts.append(less if upper else missing - less)
+        lasts.append(missing - less if upper else less)
+    return firsts + lasts
 
 
 def _padded(x: torch.Tensor, pads: list[int], value: float = 0.0) -> torch.Tensor:
@@ -42,7 +61,7 @@ def _conv(inputs: list[Value], attributes: Attributes) -> Value:
     rank = weight.ndim - 2
     run = (functional.conv1d, functional.conv2d, functional.conv3d)[rank - 1]
     return run(
-        _padded(x, _pads(attributes, rank, weight.shape[2:])),
+        _padded(x, _pads(attributes, weight.shape[2:], x.shape[2:])),
         weight,
         inputs[2] if len(inputs) > 2 else None,
         stride=tuple(attributes.get("strides", [1] * rank)),
@@ -86,7 +105,8 @@ def _max_pool(inputs: list[Value], attributes: Attributes) -> Value:
     kernel = attributes["kernel_shape"]
     rank = len(kernel)
     run = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)[rank - 1]
-    x = _padded(inputs[0], _pads(attributes, rank, kernel), float("-inf"))
+    pads = _pads(attributes, kernel, inputs[0].shape[2:])
+    x = _padded(inputs[0], pads, float("-inf"))
     return run(
         x,
         kernel,
@@ -99,12 +119,20 @@ def _max_pool(inputs: list[Value], attributes: Attributes) -> Value:
 def _average_pool(inputs: list[Value], attributes: Attributes) -> Value:
     kernel = attributes["kernel_shape"]
     rank = len(kernel)
-    pads = _pads(attributes, rank, kernel)
-    if any(pads) and not attributes.get("count_include_pad"):
-        raise UnavailableError("AveragePool that leaves padding out has no torch counterpart here")
+    x = inputs[0]
+    pads = _pads(attributes, kernel, x.shape[2:])
     run = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)[rank - 1]
     strides = attributes.get("strides", [1] * rank)
-    return run(_padded(inputs[0], pads), kernel, stride=strides)
+    ceil = bool(attributes.get("ceil_mode", 0))
+    if not any(pads):
+        return run(x, kernel, stride=strides, ceil_mode=ceil)
+    if ceil:
+        raise UnavailableError("AveragePool with padding and ceil_mode has no torch counterpart")
+    mean = run(_padded(x, pads), kernel, stride=strides)
+    if attributes.get("count_include_pad"):
+        return mean
+    share = run(_padded(torch.ones_like(x[:1, :1]), pads), kernel, stride=strides)
+    return mean / share
 
 
 def _norm(inputs: list[Value], attributes: Attributes) -> Value:
@@ -215,7 +243,7 @@ def _slice(inputs: list[Value], _: Attributes) -> Value:
 def _pad(inputs: list[Value], attributes: Attributes) -> Value:
     x = inputs[0]
     pads = _sizes(inputs[1])
-    value = float(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else 0.0
+    value = _number(inputs[2]) if len(inputs) > 2 and inputs[2] is not None else 0.0
     axes = _sizes(inputs[3]) if len(inputs) > 3 else list(range(x.ndim))
     by_axis = {axis % x.ndim: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)}
     ordered = [size for axis in reversed(range(x.ndim)) for size in by_axis.get(axis, (0, 0))]
@@ -243,7 +271,7 @@ def _resize(inputs: list[Value], attributes: Attributes) -> Value:
     if len(inputs) > 3 and inputs[3] is not None:
         sizes = _sizes(inputs[3])[2:]
     else:
-        scales = inputs[2].tolist()[2:]
+        scales = _floats(inputs[2])[2:]
         sizes = [int(size * scale) for size, scale in zip(x.shape[2:], scales, strict=True)]
     if mode == "nearest" and where == "asymmetric" and nearest == "floor":
         return functional.interpolate(x, size=sizes, mode="nearest")
@@ -260,9 +288,18 @@ def _clip(inputs: list[Value], attributes: Attributes) -> Value:
     high = inputs[2] if len(inputs) > 2 else attributes.get("max")
     return torch.clamp(
         inputs[0],
-        None if low is None else float(low),
-        None if high is None else float(high),
+        None if low is None else _number(low),
+        None if high is None else _number(high),
     )
+
+
+def _number(value: Value) -> float:
+    """A setting, stored as a number or as one in a list."""
+    return float(value[0] if isinstance(value, list) else value)
+
+
+def _floats(value: Value) -> list[float]:
+    return list(value) if isinstance(value, list) else [float(one) for one in value.tolist()]
 
 
 def _global(reduce: Callable[..., torch.Tensor]) -> Operator:
@@ -338,6 +375,47 @@ def _transpose(inputs: list[Value], attributes: Attributes) -> Value:
     return inputs[0].permute(order)
 
 
+def _where(inputs: list[Value], _: Attributes) -> Value:
+    condition, yes, no = (_as_operand(value) for value in inputs)
+    return torch.where(condition, yes, no)
+
+
+def _filled(inputs: list[Value], attributes: Attributes) -> Value:
+    return torch.full(_sizes(inputs[0]), attributes.get("value", [0.0])[0])
+
+
+def _argument(pick: Callable[..., torch.Tensor]) -> Operator:
+    def run(inputs: list[Value], attributes: Attributes) -> Value:
+        keep = bool(attributes.get("keepdims", 1))
+        return pick(inputs[0], dim=attributes.get("axis", 0), keepdim=keep)
+
+    return run
+
+
+def _instance_norm(inputs: list[Value], attributes: Attributes) -> Value:
+    return functional.instance_norm(
+        inputs[0],
+        weight=inputs[1],
+        bias=inputs[2],
+        use_input_stats=True,
+        eps=attributes.get("epsilon", 1e-5),
+    )
+
+
+def _depth_to_space(inputs: list[Value], attributes: Attributes) -> Value:
+    x, block = inputs[0], attributes["blocksize"]
+    if attributes.get("mode", "DCR") == "CRD":
+        return functional.pixel_shuffle(x, block)
+    rows, channels, height, width = x.shape
+    left = channels // block**2
+    split = x.reshape(rows, block, block, left, height, width).permute(0, 3, 4, 1, 5, 2)
+    return split.reshape(rows, left, height * block, width * block)
+
+
+def _einsum(inputs: list[Value], attributes: Attributes) -> Value:
+    return torch.einsum(attributes["equation"], *inputs)
+
+
 def _hard_sigmoid(inputs: list[Value], attributes: Attributes) -> Value:
     slope, shift = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
     return torch.clamp(inputs[0] * slope + shift, 0.0, 1.0)
@@ -346,42 +424,65 @@ def _hard_sigmoid(inputs: list[Value], attributes: Attributes) -> Value:
 OPERATORS: dict[str, Operator] = {
     "Abs": _unary(torch.abs),
     "Add": _binary(operator.add),
+    "And": _binary(torch.logical_and),
+    "ArgMax": _argument(torch.argmax),
+    "ArgMin": _argument(torch.argmin),
     "AveragePool": _average_pool,
     "BatchNormalization": _norm,
     "Cast": _cast,
+    "Ceil": _unary(torch.ceil),
     "Clip": _clip,
     "Concat": _concat,
+    "ConstantOfShape": _filled,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "Cos": _unary(torch.cos),
+    "DepthToSpace": _depth_to_space,
     "Div": _binary(operator.truediv),
     "Dropout": lambda inputs, _: inputs[0],
+    "Einsum": _einsum,
     "Elu": lambda inputs, attributes: functional.elu(inputs[0], attributes.get("alpha", 1.0)),
+    "Equal": _binary(operator.eq),
     "Erf": _unary(torch.erf),
     "Exp": _unary(torch.exp),
     "Expand": _expand,
     "Flatten": _flatten,
+    "Floor": _unary(torch.floor),
+    "GRU": gru,
     "Gather": _gather,
     "Gelu": _gelu,
     "Gemm": _gemm,
     "GlobalAveragePool": _global(torch.mean),
     "GlobalMaxPool": _global(torch.amax),
+    "Greater": _binary(operator.gt),
+    "GreaterOrEqual": _binary(operator.ge),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _unary(functional.hardswish),
     "Identity": lambda inputs, _: inputs[0],
+    "InstanceNormalization": _instance_norm,
+    "LSTM": lstm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": _leaky,
+    "Less": _binary(operator.lt),
+    "LessOrEqual": _binary(operator.le),
     "Log": _unary(torch.log),
     "LogSoftmax": lambda inputs, attributes: torch.log_softmax(
         inputs[0], attributes.get("axis", -1)
     ),
     "MatMul": _binary(operator.matmul),
+    "Max": lambda inputs, _: functools.reduce(torch.maximum, inputs),
     "MaxPool": _max_pool,
+    "Min": lambda inputs, _: functools.reduce(torch.minimum, inputs),
+    "Mish": _unary(functional.mish),
     "Mul": _binary(operator.mul),
     "Neg": _unary(torch.neg),
+    "Not": _unary(torch.logical_not),
+    "Or": _binary(torch.logical_or),
     "PRelu": _binary(lambda x, slope: torch.where(x >= 0, x, x * slope)),
     "Pad": _pad,
     "Pow": _binary(operator.pow),
     "Reciprocal": _unary(torch.reciprocal),
+    "ReduceL2": _reduced(torch.linalg.vector_norm),
     "ReduceMax": _reduced(torch.amax),
     "ReduceMean": _reduced(torch.mean),
     "ReduceMin": _reduced(torch.amin),
@@ -389,19 +490,26 @@ OPERATORS: dict[str, Operator] = {
     "Relu": _unary(torch.relu),
     "Reshape": _reshape,
     "Resize": _resize,
+    "Round": _unary(torch.round),
+    "Selu": _unary(functional.selu),
     "Shape": lambda inputs, attributes: list(inputs[0].shape)[
         attributes.get("start", 0) : attributes.get("end")
     ],
     "Sigmoid": _unary(torch.sigmoid),
+    "Sign": _unary(torch.sign),
+    "Sin": _unary(torch.sin),
     "Slice": _slice,
     "Softmax": lambda inputs, attributes: torch.softmax(inputs[0], attributes.get("axis", -1)),
     "Softplus": _unary(functional.softplus),
+    "Softsign": _unary(functional.softsign),
     "Split": _split,
     "Sqrt": _unary(torch.sqrt),
     "Squeeze": _squeeze,
     "Sub": _binary(operator.sub),
     "Sum": lambda inputs, _: functools.reduce(operator.add, inputs),
     "Tanh": _unary(torch.tanh),
+    "Tile": lambda inputs, _: inputs[0].repeat(_sizes(inputs[1])),
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
+    "Where": _where,
 }

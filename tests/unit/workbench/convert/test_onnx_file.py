@@ -56,7 +56,8 @@ def test_a_custom_operator_is_refused_by_name() -> None:
         parse_onnx(onnx_bytes(model), source="m.onnx")
 
 
-def test_weights_in_another_file_are_refused_by_its_name(tmp_path: Path) -> None:
+@pytest.fixture
+def with_weights_beside(tmp_path: Path) -> Path:
     weight = numpy_helper.from_array(np.ones((300, 300), np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -66,9 +67,51 @@ def test_weights_in_another_file_are_refused_by_its_name(tmp_path: Path) -> None
         [weight],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin")
-    with pytest.raises(InputError, match=r"another file \(weights.bin\)"):
-        read_onnx(tmp_path / "m.onnx")
+    path = tmp_path / "m.onnx"
+    onnx.save_model(model, path, save_as_external_data=True, location="weights.bin")
+    return path
+
+
+def test_weights_in_another_file_of_the_folder_are_taken_in(with_weights_beside: Path) -> None:
+    (weight,) = read_onnx(with_weights_beside).graph.initializer
+    assert weight.data_location == TensorProto.DEFAULT
+    assert np.array_equal(numpy_helper.to_array(weight), np.ones((300, 300), np.float32))
+
+
+def test_weights_that_are_absent_or_cut_off_are_refused_by_their_file(
+    with_weights_beside: Path,
+) -> None:
+    weights = with_weights_beside.with_name("weights.bin")
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(InputError, match="holds 359996 of the 360000 bytes of 'w'"):
+        read_onnx(with_weights_beside)
+    weights.unlink()
+    with pytest.raises(InputError, match="weights.bin: no such file"):
+        read_onnx(with_weights_beside)
+
+
+def edit_weight(path: Path, *, location: str = "weights.bin", rows: int = 300) -> None:
+    model = onnx.load_model_from_string(path.read_bytes())
+    tensor = model.graph.initializer[0]
+    tensor.dims[0] = rows
+    for entry in tensor.external_data:
+        if entry.key == "location":
+            entry.value = location
+    path.write_bytes(model.SerializeToString())
+
+
+def test_weights_outside_of_the_folder_are_never_read(with_weights_beside: Path) -> None:
+    edit_weight(with_weights_beside, location="../weights.bin")
+    with pytest.raises(InputError, match="outside of its folder"):
+        read_onnx(with_weights_beside)
+
+
+def test_three_gigabytes_of_weights_are_refused_before_they_are_read(
+    with_weights_beside: Path,
+) -> None:
+    edit_weight(with_weights_beside, rows=2_500_000)
+    with pytest.raises(InputError, match="no ONNX file can hold"):
+        read_onnx(with_weights_beside)
 
 
 def test_cleaning_removes_notes_and_unused_weights_only() -> None:

@@ -15,7 +15,12 @@ def convert_stage(plan: Plan) -> Stage:
 
     def run(workshop: Workshop) -> Facts:
         workshop.tell(0.0, f"to {', '.join(formats)}")
-        records = convert(workshop.output("optimize", FP32_OUTPUT), formats, workshop.folder)
+        records = convert(
+            workshop.output("optimize", FP32_OUTPUT),
+            formats,
+            workshop.folder,
+            open_engine=plan.engine,
+        )
         write_atomic(workshop.folder / "convert.json", encode_json({"files": records}))
         return {f"{record.format}_bytes": record.size_bytes for record in records}
 

@@ -1,0 +1,68 @@
+"""`convert` for files: the model, its data and its contract from disk, engines from here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from edgewright._fs import read_limited
+from edgewright._npz import decode_npz
+from edgewright.chain.engines import engine_for_format
+from edgewright.contract import Contract, decode_toml
+from edgewright.runtimes.base import Array
+from edgewright.workbench.convert import ExportRecord, Given, Wishes, convert
+
+_DATA_LIMIT_BYTES = 4 << 30
+_CONTRACT_LIMIT_BYTES = 4 << 20
+_INPUT_PREFIX = "in:"
+
+
+class ConvertOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What `edgewright convert` was asked for."""
+
+    model: Path
+    formats: tuple[str, ...]
+    out: Path
+    data: Path | None = None
+    calibration: Path | None = None
+    contract: Path | None = None
+    wishes: Wishes = Wishes()
+
+
+def convert_file(
+    order: ConvertOrder, *, tell: Callable[[str], None] = lambda _: None
+) -> tuple[ExportRecord, ...]:
+    """Write a model in other formats; see `edgewright.workbench.convert.convert`.
+
+    Raises:
+        InputError: a file is absent or not what it should be.
+        UnavailableError: a format's toolchain is absent.
+        GateError: a written file does not answer like the model.
+    """
+    return convert(
+        order.model,
+        order.formats,
+        order.out,
+        given=Given(
+            golden=_arrays(order.data),
+            calibration=_arrays(order.calibration),
+            contract=_contract(order.contract),
+            wishes=order.wishes,
+        ),
+        open_engine=engine_for_format,
+        tell=tell,
+    )
+
+
+def _arrays(path: Path | None) -> dict[str, Array]:
+    if path is None:
+        return {}
+    raw = decode_npz(read_limited(path, limit_bytes=_DATA_LIMIT_BYTES), source=str(path))
+    return {name.removeprefix(_INPUT_PREFIX): array for name, array in raw.items()}
+
+
+def _contract(path: Path | None) -> Contract | None:
+    if path is None:
+        return None
+    content = read_limited(path, limit_bytes=_CONTRACT_LIMIT_BYTES)
+    return decode_toml(content, Contract, source=str(path))

@@ -1,0 +1,128 @@
+"""Converters whose pins clash with this environment run in one of their own.
+
+A child environment is a folder `.venv-convert-NAME` beside the environment that edgewright runs
+in, or in the working directory. When the converter is installed here, no child is needed.
+"""
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.errors import InputError, UnavailableError
+
+_LIMIT_BYTES = 2**31 - 1
+_SCRIPTS = Path(__file__).parent / "children"
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """A converter in its own environment: the module that shows it is there, how to get it."""
+
+    name: str
+    module: str
+    packages: tuple[str, ...]
+
+    @property
+    def install(self) -> str:
+        """The command that makes the environment, for a message."""
+        folder = f".venv-convert-{self.name}"
+        return (
+            f"python3 -m venv {folder} && {folder}/bin/pip install {' '.join(self.packages)}"
+            " (or, in a clone: make setup EXTRAS=litert-convert)"
+        )
+
+
+LITERT = Child(
+    name="litert",
+    module="litert_torch",
+    packages=(
+        "torch==2.13.0",
+        "litert-torch==0.10.0",
+        "ai-edge-quantizer==0.10.0",
+        "ai-edge-litert==2.3.0",
+    ),
+)
+
+
+def find_python(child: Child) -> Path | None:
+    """The interpreter that has the converter; None where none has."""
+    if _is_here(child.module):
+        return Path(sys.executable)
+    for folder in _places():
+        root = folder / f".venv-convert-{child.name}"
+        found = list(root.glob(f"lib/python*/site-packages/{child.module}/__init__.py"))
+        if found and (root / "bin" / "python").exists():
+            return root / "bin" / "python"
+    return None
+
+
+def run_child(
+    child: Child,
+    script: str,
+    files: Mapping[str, bytes],
+    *,
+    arguments: tuple[str, ...] = (),
+    timeout_s: float,
+) -> dict[str, bytes]:
+    """Run `children/<script>` on some files in an empty folder; returns the files it left new.
+
+    Raises:
+        UnavailableError: the environment is absent, or the converter refuses the model.
+        InputError: the converter took longer than `timeout_s`.
+    """
+    python = find_python(child)
+    if python is None:
+        raise UnavailableError(
+            f"{child.module} is not installed here and no .venv-convert-{child.name} is",
+            hint=child.install,
+        )
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        folder = Path(name)
+        for file, content in files.items():
+            _fs.write_atomic(folder / file, content)
+        command = [str(python), "-I", str(_SCRIPTS / script), *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+                env={"PATH": "/usr/bin:/bin", "HOME": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InputError(
+                f"{child.module} took more than {timeout_s:g} s", hint="try a smaller model"
+            ) from error
+        if done.returncode != 0:
+            raise UnavailableError(
+                f"{child.module} cannot take this graph: {_reason(done.stderr)}",
+                hint="try another format, or cut the graph with --start and --end",
+            )
+        return {
+            path.name: _fs.read_limited(path, limit_bytes=_LIMIT_BYTES)
+            for path in sorted(folder.iterdir())
+            if path.is_file() and path.name not in files
+        }
+
+
+def _reason(stderr: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line or "error:" in line]
+    return (errors or lines or ["it said nothing"])[-1][:300]
+
+
+def _places() -> Iterator[Path]:
+    yield Path(sys.prefix).parent
+    yield Path.cwd()
+
+
+def _is_here(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
