@@ -15,6 +15,11 @@ UV_REQUIREMENT = "uv>=0.8,<1"
 PUBLIC_DATA = "seglearn==1.2.5"
 """Carries the recordings of the first recipe; its own dependencies are not used."""
 
+CHILDREN = {"litert-convert": "litert"}
+"""Extras whose pins clash with the others', by the name of the environment they get:
+`.venv-convert-NAME`.
+"""
+
 _ADDED = re.compile(r"^ [+~] ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 _PIP_WOULD = re.compile(r"^Would install (.*)$", re.MULTILINE)
 _GPU_PACKAGE = re.compile(r"^(nvidia-|cuda-|triton$|pytorch-triton)")

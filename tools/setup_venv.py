@@ -101,7 +101,14 @@ def set_up(venv: Path, extras: tuple[str, ...], *, with_uv: bool) -> bool:
         return False
     (venv / STAMP).unlink(missing_ok=True)
     make_venv(venv)
-    install(installer(venv, with_uv=with_uv), extras)
+    install(
+        installer(venv, with_uv=with_uv),
+        [extra for extra in extras if extra not in setup_plan.CHILDREN],
+    )
+    for extra, name in setup_plan.CHILDREN.items():
+        if extra in extras:
+            packages = project["optional-dependencies"][extra]
+            install_child(venv.parent / f".venv-convert-{name}", packages, with_uv=with_uv)
     write_stamp(venv, {"fingerprint": wanted, "extras": list(extras)})
     return True
 
@@ -157,6 +164,15 @@ def install(chosen: Installer, extras: Sequence[str]) -> None:
     project = f"{ROOT}[{','.join(extras)}]"
     chosen.run(*choice.install, *_constraints(), choice.requirement, "--editable", project)
     chosen.run("--no-deps", setup_plan.PUBLIC_DATA)
+
+
+def install_child(venv: Path, packages: Sequence[str], *, with_uv: bool) -> None:
+    """A converter in an environment of its own, beside the one that calls it."""
+    make_venv(venv)
+    chosen = installer(venv, with_uv=with_uv)
+    choice = setup_plan.choose(chosen.ways, chosen.trial, has_gpu=gpu_is_here())
+    say(f"installing {', '.join(packages)} into {venv.name}")
+    chosen.run(*choice.install, choice.requirement, *packages)
 
 
 def pip_config_list(venv_python: str) -> str:

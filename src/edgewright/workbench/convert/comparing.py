@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from edgewright.errors import GateError, InputError, UnavailableError
 from edgewright.runtimes.base import Array, Runtime, Session
-from edgewright.workbench.convert.artefact import Artefact, Job
+from edgewright.workbench.convert.artefact import Artefact
 from edgewright.workbench.convert.onnx_file import input_names, onnx_bytes, output_names
 from edgewright.workbench.verify import STRICT, Answer, run_rows, verify
 
@@ -73,15 +73,24 @@ class Comparison:
                     hint="look for a division by zero, a log of zero, or weights that diverged",
                 )
 
-    def compare(self, format_name: str, artefact: Artefact, folder: Path, job: Job) -> Compared:
+    def compare(self, format_name: str, artefact: Artefact, folder: Path) -> Compared:
         """The largest difference over golden rows and edge inputs.
 
         Raises:
             GateError: the file answers otherwise than the model.
         """
         with ExitStack() as stack:
-            answer = self._answerer(format_name, artefact, folder, job, stack)
-            if answer is None:
+            path, where = folder / artefact.main, ""
+            if format_name in _BY_ENGINE:
+                session = self._session(format_name, path)
+                stack.callback(session.close)
+                where = session.placement.text
+                answer = by_position(session, self._model)
+            elif format_name in _OWN:
+                answer = _OWN[format_name](path, self._model)
+            elif format_name == "coreml" and sys.platform == "darwin":
+                answer = _coreml(path, self._model)
+            else:
                 return Compared(note=f"unverified here: {_UNVERIFIED[format_name]}")
             report = verify(self._reference, answer, self._golden, order=STRICT)
         if not report.ok:
@@ -95,21 +104,8 @@ class Comparison:
         return Compared(
             rows=sum(case.rows for case in report.cases),
             max_abs=max((one.max_abs for one in outputs), default=0.0),
+            note=where,
         )
-
-    def _answerer(
-        self, format_name: str, artefact: Artefact, folder: Path, job: Job, stack: ExitStack
-    ) -> Answer | None:
-        path = folder / artefact.main
-        if format_name in _BY_ENGINE:
-            session = self._session(format_name, path)
-            stack.callback(session.close)
-            return by_position(session, self._model)
-        if format_name in _OWN:
-            return _OWN[format_name](path, self._model)
-        if format_name == "coreml" and sys.platform == "darwin":
-            return _coreml(path, self._model)
-        return None
 
     def _session(self, format_name: str, path: Path) -> Session:
         if self._open_engine is None:

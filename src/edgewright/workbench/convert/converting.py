@@ -85,7 +85,7 @@ def convert(
             folder = desk / entry.name
             check_file(artefact.write(folder), entry.name)
             tell(f"{entry.name}: comparing")
-            compared = _compared(comparison, entry, artefact, folder, job)
+            compared = _compared(comparison, entry, artefact, folder)
             made.append((entry, artefact, compared))
     return tuple(
         _record(entry, artefact, compared, artefact.write(out), job)
@@ -140,11 +140,11 @@ def _check_source(source: Source, wanted: list[Format]) -> None:
 
 
 def _compared(
-    comparison: Comparison | None, entry: Format, artefact: Artefact, folder: Path, job: Job
+    comparison: Comparison | None, entry: Format, artefact: Artefact, folder: Path
 ) -> Compared:
     if comparison is None:
         return Compared(note="unverified here: the source has no graph to compare to")
-    return comparison.compare(entry.name, artefact, folder, job)
+    return comparison.compare(entry.name, artefact, folder)
 
 
 def _record(

@@ -86,7 +86,7 @@ def test_weights_that_are_absent_or_cut_off_are_refused_by_their_file(
     with pytest.raises(InputError, match="holds 359996 of the 360000 bytes of 'w'"):
         read_onnx(with_weights_beside)
     weights.unlink()
-    with pytest.raises(InputError, match="weights.bin: no such file"):
+    with pytest.raises(InputError, match=r"weights\.bin: no such file"):
         read_onnx(with_weights_beside)
 
 
