@@ -23,6 +23,7 @@ from edgewright.clock import SystemClock
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.fleet.alerts import AlertLimits
+from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
@@ -187,6 +188,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),
         enrolments=Enrolments(state, clock=clock, draw=draw, authorities=tls.authorities),
         rollouts=Rollouts(state, clock=clock),
+        aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),
         clock=clock,

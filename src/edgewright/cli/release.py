@@ -129,3 +129,52 @@ def show(reference: str, *, home: Path, as_json: bool) -> None:
         ("variant", made_from.variant),
     ]
     print_table("", ("what", "value"), rows)
+
+
+@release.command()
+@click.argument("reference")
+@click.argument("alias")
+@home_option
+def propose(reference: str, alias: str, *, home: Path) -> None:
+    """Propose that MODEL@ALIAS means release REFERENCE; another person approves it."""
+    with opened(home) as office:
+        made = office.aliases.propose(reference, alias, by=operator())
+    click.echo(f"{made.model}@{made.alias} is to be {made.proposed_bundle_id[:12]}")
+
+
+@release.command()
+@click.argument("model")
+@click.argument("alias")
+@home_option
+def approve(model: str, alias: str, *, home: Path) -> None:
+    """Approve what another person proposed for MODEL@ALIAS."""
+    with opened(home) as office:
+        made = office.aliases.approve(model, alias, by=operator())
+    click.echo(f"{made.model}@{made.alias} is {made.bundle_id[:12]}")
+
+
+@release.command(name="aliases")
+@home_option
+@json_option
+def list_aliases(*, home: Path, as_json: bool) -> None:
+    """List aliases, and what is proposed for them."""
+    with opened(home) as office:
+        found = office.aliases.list()
+    if as_json:
+        print_json("aliases", {"aliases": found})
+        return
+    print_table(
+        "",
+        ("alias", "bundle", "by", "approved by", "proposed", "by"),
+        [
+            (
+                f"{a.model}@{a.alias}",
+                a.bundle_id[:12],
+                a.set_by,
+                a.approved_by,
+                a.proposed_bundle_id[:12],
+                a.proposed_by,
+            )
+            for a in found
+        ],
+    )

@@ -51,12 +51,16 @@ def role(name: str, new_role: str, *, home: Path, as_json: bool) -> None:
 @click.option(
     "--expires", callback=seconds, default="30d", show_default=True, help="Span, like 12h."
 )
+@click.option("--scope", "scopes", multiple=True, help="Only this permission; may be repeated.")
 @home_option
 @json_option
-def token(name: str, *, expires: float, home: Path, as_json: bool) -> None:
-    """Make a token for a user's programs. It is printed once and kept as a hash only."""
+def token(name: str, *, expires: float, scopes: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Make a token for a user's programs. It is printed once and kept as a hash only.
+
+    Scopes: read, publish, approve, rollout, device, user, audit.
+    """
     with opened(home) as office:
-        made = office.users.create_token(name, lifetime_s=expires, by=operator())
+        made = office.users.create_token(name, lifetime_s=expires, by=operator(), scopes=scopes)
     if as_json:
         print_json("user-token", made)
         return
@@ -77,3 +81,49 @@ def list_users(*, home: Path, as_json: bool) -> None:
         print_table(
             "", ("user", "role", "since"), [(u.name, u.role, when(u.created_at_s)) for u in users]
         )
+
+
+@user.command()
+@click.argument("name")
+@home_option
+def password(name: str, *, home: Path) -> None:
+    """Set a user's password, asked for here or read from a pipe. The user's sessions end."""
+    import sys
+
+    if sys.stdin.isatty():
+        text = click.prompt("password", hide_input=True, confirmation_prompt=True)
+    else:
+        text = sys.stdin.readline().rstrip("\n")
+    with opened(home) as office:
+        office.users.set_password(name, text, by=operator())
+    click.echo(f"{name} has a new password")
+
+
+@user.command()
+@click.argument("name")
+@home_option
+def disable(name: str, *, home: Path) -> None:
+    """Shut a user out; sessions end and tokens open nothing."""
+    with opened(home) as office:
+        office.users.set_disabled(name, is_disabled=True, by=operator())
+    click.echo(f"{name} is shut out")
+
+
+@user.command()
+@click.argument("name")
+@home_option
+def enable(name: str, *, home: Path) -> None:
+    """Let a user in again."""
+    with opened(home) as office:
+        office.users.set_disabled(name, is_disabled=False, by=operator())
+    click.echo(f"{name} is let in")
+
+
+@user.command(name="revoke-tokens")
+@click.argument("name")
+@home_option
+def revoke_tokens(name: str, *, home: Path) -> None:
+    """End all tokens and sessions of a user."""
+    with opened(home) as office:
+        count = office.users.revoke_tokens(name, by=operator())
+    click.echo(f"{count} token(s) of {name} have ended")

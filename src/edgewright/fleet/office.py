@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from edgewright.clock import Clock
+from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
@@ -24,6 +25,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     devices: Devices
     enrolments: Enrolments
     rollouts: Rollouts
+    aliases: Aliases
     users: Users
     watch: Watch
     clock: Clock

@@ -175,16 +175,21 @@ class Registry:
 
 
 def find_release(connection: Connection, reference: str) -> Release:
-    """The release that MODEL@VERSION, a bundle id or the beginning of one means.
+    """The release that MODEL@VERSION, MODEL@ALIAS, a bundle id or the beginning of one means.
 
     Raises:
         InputError: none, or more than one.
     """
-    table = schema.releases
+    table, aliases = schema.releases, schema.aliases
     model, at, version = reference.rpartition("@")
     wanted: ColumnElement[bool]
     if at:
-        wanted = (table.c.model == model) & (table.c.version == version)
+        meant = select(aliases.c.bundle_id).where(
+            aliases.c.model == model, aliases.c.alias == version
+        )
+        wanted = (table.c.model == model) & (
+            (table.c.version == version) | table.c.bundle_id.in_(meant)
+        )
     elif len(reference) >= _SHORTEST_PREFIX:
         wanted = table.c.bundle_id.startswith(reference, autoescape=True)
     else:

@@ -9,18 +9,19 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 Role = Literal["viewer", "data-scientist", "releaser", "device-admin", "security-admin", "qa"]
-Permission = Literal["read", "publish", "rollout", "device", "user", "audit"]
+Permission = Literal["read", "publish", "approve", "rollout", "device", "user", "audit"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
+ALL_PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         "viewer": frozenset({"read"}),
         "data-scientist": frozenset({"read", "publish"}),
-        "releaser": frozenset({"read", "publish", "rollout"}),
+        "releaser": frozenset({"read", "publish", "approve", "rollout"}),
         "device-admin": frozenset({"read", "device"}),
         "security-admin": frozenset({"read", "user", "audit", "device"}),
-        "qa": frozenset({"read", "audit"}),
+        "qa": frozenset({"read", "approve", "audit"}),
     }
 )
 

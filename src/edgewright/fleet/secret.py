@@ -6,6 +6,7 @@ import secrets
 TOKEN_PREFIX = "ewt_"  # noqa: S105 - how an enrolment token begins, so that leaks are found
 DEVICE_PREFIX = "ewd_"
 USER_PREFIX = "ewu_"
+SESSION_PREFIX = "ews_"
 
 
 def draw(prefix: str) -> str:

@@ -16,6 +16,7 @@ from edgewright.clock import Clock
 from edgewright.contract import Contract, Provenance, Tensor
 from edgewright.errors import TransportError, TrustError
 from edgewright.fleet.alerts import AlertLimits
+from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.office import Office
@@ -83,6 +84,7 @@ def fleet_office(
                 state, clock=clock, draw=draw, authorities=authorities or (lambda: None)
             ),
             rollouts=Rollouts(state, clock=clock),
+            aliases=Aliases(state, clock=clock),
             users=Users(state, clock=clock, draw=draw),
             watch=Watch(state, clock=clock, limits=AlertLimits()),
             clock=clock,

@@ -8,7 +8,7 @@ from litestar.testing import TestClient
 
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
-from edgewright.fleet.people_api import build_app
+from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.roles import ROLES, Permission, may
 from edgewright.testing.fleet import release_file
 
@@ -24,8 +24,13 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/enrolment-tokens", {}, "device"),
     ("POST", "/api/v1/devices/d1/labels", {"labels": {"a": "b"}}, "device"),
     ("POST", "/api/v1/devices/d1/revoke", {}, "device"),
+    ("POST", "/api/v1/aliases/production/propose", {"release": "tiny@1"}, "publish"),
+    ("POST", "/api/v1/aliases/production/tiny/approve", {}, "approve"),
+    ("POST", "/api/v1/enrolments/d1/decision", {"is_approved": True}, "device"),
+    ("GET", "/api/v1/enrolments", None, "device"),
     ("GET", "/api/v1/audit", None, "audit"),
 ]
+OPEN_COMMANDS = {"/api/v1/login", "/api/v1/logout"}
 READING = [
     "/", "/style.css", "/api/v1/health", "/api/v1/releases", "/api/v1/releases/tiny@1",
     "/api/v1/devices", "/api/v1/devices/d1", "/api/v1/rollouts", "/api/v1/alerts",
@@ -78,11 +83,14 @@ def test_no_route_is_forgotten(client: TestClient[Any]) -> None:
     described = {(m.upper(), path) for path, methods in paths.items() for m in methods}
     commands = {path for method, path in described if method == "POST"}
     tested = {
-        path.replace("/1/", "/{number}/").replace("/d1/", "/{name}/")
+        path.replace("/1/", "/{number}/")
+        .replace("/d1/", "/{name}/")
+        .replace("/production/", "/{alias}/")
+        .replace("/tiny/", "/{model}/")
         for method, path, _, _ in COMMANDS
         if method == "POST"
     }
-    assert commands == tested
+    assert commands == tested | OPEN_COMMANDS
 
 
 def test_a_rollout_is_commanded_and_read(fleet: Office, client: TestClient[Any]) -> None:
@@ -141,3 +149,67 @@ def test_the_page_runs_no_script_and_escapes_what_devices_say(
     assert "<script" not in page.text
     assert "&lt;script&gt;" in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def reads(client: TestClient[Any]) -> list[str]:
+    paths = client.get("/api/v1/schema/openapi.json").json()["paths"]
+    names = {"{name}": "d1", "{reference}": "tiny@1", "{number}": "1"}
+    found = []
+    for path, methods in paths.items():
+        if "get" in methods:
+            for name, value in names.items():
+                path = path.replace(name, value)  # noqa: PLW2901
+            found.append(path)
+    return found
+
+
+def test_beyond_loopback_every_route_needs_a_user_whose_role_holds_it(fleet: Office) -> None:
+    house = House(names=("fleet.example",), is_local=False)
+    with TestClient(build_app(fleet), base_url="http://127.0.0.1:8700") as local:
+        paths = reads(local)
+    assert len(paths) > 10
+    tokens = {role: bearer(fleet, role) for role in ROLES}
+    with TestClient(build_app(fleet, house=house), base_url="https://fleet.example") as client:
+        for path in [*paths, "/", "/style.css"]:
+            assert client.get(path).status_code == 401, path
+            for role in ROLES:
+                needed: Permission = "read"
+                needed = "audit" if path.endswith("/audit") else needed
+                needed = "device" if path.endswith("/enrolments") else needed
+                status = client.get(path, headers=tokens[role]).status_code
+                assert (status in (200, 400)) == may(role, needed), (path, role, status)
+
+
+def test_a_browser_logs_in_and_needs_the_token_beside_its_cookie(
+    fleet: Office, client: TestClient[Any]
+) -> None:
+    fleet.users.add("rita", "releaser", by="root")
+    fleet.users.set_password("rita", "correct horse battery", by="root")
+    wrong = client.post("/api/v1/login", json={"name": "rita", "password": "guess"})
+    nobody = client.post("/api/v1/login", json={"name": "nobody", "password": "guess"})
+    assert (wrong.status_code, wrong.json()) == (nobody.status_code, nobody.json())
+    done = client.post("/api/v1/login", json={"name": "rita", "password": "correct horse battery"})
+    assert done.status_code == 200
+    assert "HttpOnly" in done.headers["set-cookie"]
+    assert "samesite=strict" in done.headers["set-cookie"].lower()
+    order = {"release": "tiny@1"}
+    plan = "/api/v1/rollouts/plan"
+    assert client.post(plan, json=order).status_code == 403
+    assert client.post(plan, json=order, headers={"x-csrf-token": "0" * 32}).status_code == 403
+    csrf = {"x-csrf-token": done.json()["csrf"]}
+    assert client.post(plan, json=order, headers=csrf).status_code == 200
+    client.post("/api/v1/logout", headers=csrf)
+    assert client.post(plan, json=order, headers=csrf).status_code in (401, 403)
+
+
+def test_an_address_cannot_try_passwords_for_ever(client: TestClient[Any]) -> None:
+    body = {"name": "nobody", "password": "guess"}
+    codes = [client.post("/api/v1/login", json=body).status_code for _ in range(21)]
+    assert codes == [403] * 20 + [429]
+
+
+def test_every_answer_has_secure_headers(client: TestClient[Any]) -> None:
+    for path in ("/", "/api/v1/health", "/api/v1/audit", "/nothing"):
+        headers = client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert "frame-ancestors 'none'" in headers["content-security-policy"], path

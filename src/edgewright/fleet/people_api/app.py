@@ -3,9 +3,10 @@
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
-from litestar.datastructures import State
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import Message, Scope
 
 from edgewright import __version__
 from edgewright.errors import (
@@ -18,14 +19,23 @@ from edgewright.errors import (
     UnavailableError,
 )
 from edgewright.fleet.office import Office
-from edgewright.fleet.people_api.access import House, check_access
+from edgewright.fleet.people_api.access import House, LoginLimit, check_access
 from edgewright.fleet.people_api.commands import COMMANDS
+from edgewright.fleet.people_api.login import LOGIN
 from edgewright.fleet.people_api.pages import PAGES
 from edgewright.fleet.people_api.reading import READING
 from edgewright.wire.device_api import Problem
 
 BODY_LIMIT_BYTES = 1 << 20
 
+_SECURE = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "strict-transport-security": "max-age=31536000",
+}
 _STATUS: dict[type[EdgewrightError], int] = {
     InputError: 400,
     TrustError: 403,
@@ -38,11 +48,12 @@ _STATUS: dict[type[EdgewrightError], int] = {
 
 def build_app(office: Office, *, house: House | None = None) -> Litestar:
     """The people's API and page over a fleet's services, on loopback unless told otherwise."""
-    api = Router("/api/v1", route_handlers=[*READING, *COMMANDS], guards=[check_access])
+    api = Router("/api/v1", route_handlers=[*READING, *COMMANDS, *LOGIN], guards=[check_access])
     pages = Router("/", route_handlers=PAGES, guards=[check_access])
     return Litestar(
         route_handlers=[api, pages],
-        state=State({"office": office, "house": house or House()}),
+        state=State({"office": office, "house": house or House(), "login_limit": LoginLimit()}),
+        before_send=[_secured],
         exception_handlers={EdgewrightError: _refuse},
         logging_config=None,
         request_max_body_size=BODY_LIMIT_BYTES,
@@ -53,6 +64,16 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
             render_plugins=[JsonRenderPlugin()],
         ),
     )
+
+
+async def _secured(message: Message, _: Scope) -> None:
+    """Headers that every answer carries, also a refusal, unless its route says more."""
+    if message["type"] != "http.response.start":
+        return
+    headers = MutableScopeHeaders.from_message(message)
+    for name, value in _SECURE.items():
+        if name not in headers:
+            headers[name] = value
 
 
 def _refuse(_: Request[Any, Any, Any], error: EdgewrightError) -> Response[Problem]:

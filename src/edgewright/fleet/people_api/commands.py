@@ -7,6 +7,7 @@ from litestar import Request, post
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 
+from edgewright.fleet.aliases import Alias
 from edgewright.fleet.devices import Device, NewToken, TokenOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollouts import RolloutOrder, RolloutPlan
@@ -14,6 +15,7 @@ from edgewright.fleet.users import User
 
 _ROLLOUT = {"permission": "rollout"}
 _DEVICE = {"permission": "device"}
+_PUBLISH = {"permission": "publish"}
 
 _Asked = Request[User, Any, Any]
 
@@ -29,6 +31,12 @@ class AbortOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     reason: str = ""
     returns: bool | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word on a device that waits."""
+
+    is_approved: bool
 
 
 class LabelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,4 +122,55 @@ def revoke(state: State, request: _Asked, name: FromPath[str]) -> Device:
     return done
 
 
-COMMANDS = (plan, start, pause, resume, retry, abort, create_token, label, revoke)
+class AliasOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which release an alias is to mean."""
+
+    release: str
+
+
+@post("/aliases/{alias:str}/propose", opt=_PUBLISH, sync_to_thread=True, status_code=200)
+def propose(
+    state: State, request: _Asked, alias: FromPath[str], data: JSONBody[AliasOrder]
+) -> Alias:
+    """Say which release an alias is to mean, once somebody else approved."""
+    done: Alias = state.office.aliases.propose(data.release, alias, by=request.user.name)
+    return done
+
+
+@post(
+    "/aliases/{alias:str}/{model:str}/approve",
+    opt={"permission": "approve"},
+    sync_to_thread=True,
+    status_code=200,
+)
+def approve_alias(
+    state: State, request: _Asked, alias: FromPath[str], model: FromPath[str]
+) -> Alias:
+    """Let an alias mean what somebody else proposed."""
+    done: Alias = state.office.aliases.approve(model, alias, by=request.user.name)
+    return done
+
+
+@post("/enrolments/{name:str}/decision", opt=_DEVICE, sync_to_thread=True, status_code=200)
+def decide(
+    state: State, request: _Asked, name: FromPath[str], data: JSONBody[Decision]
+) -> Decision:
+    """Let a waiting device in, or refuse it."""
+    state.office.enrolments.decide(name, is_approved=data.is_approved, by=request.user.name)
+    return data
+
+
+COMMANDS = (
+    propose,
+    approve_alias,
+    decide,
+    plan,
+    start,
+    pause,
+    resume,
+    retry,
+    abort,
+    create_token,
+    label,
+    revoke,
+)

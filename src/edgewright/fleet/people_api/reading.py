@@ -9,8 +9,10 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from edgewright import __version__
 from edgewright.fleet.alerts import Alert
+from edgewright.fleet.aliases import Alias
 from edgewright.fleet.audit import Entry, read_audit
 from edgewright.fleet.devices import Device
+from edgewright.fleet.enrolment import Waiting
 from edgewright.fleet.labels import parse_query
 from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
@@ -98,10 +100,37 @@ def alerts(state: State) -> tuple[Alert, ...]:
     return found
 
 
+@get("/aliases", opt=_READ, sync_to_thread=True)
+def aliases(state: State) -> tuple[Alias, ...]:
+    """What aliases mean, and what is proposed."""
+    found: tuple[Alias, ...] = state.office.aliases.list()
+    return found
+
+
+@get("/enrolments", opt={"permission": "device"}, sync_to_thread=True)
+def enrolments(state: State) -> tuple[Waiting, ...]:
+    """Devices that wait for a person's word."""
+    found: tuple[Waiting, ...] = state.office.enrolments.waiting()
+    return found
+
+
 @get("/audit", opt={"permission": "audit"}, sync_to_thread=True)
 def audit(state: State) -> tuple[Entry, ...]:
     """Who did what, newest first."""
     return read_audit(state.office.state)
 
 
-READING = (health, releases, release, devices, device, rollouts, rollout, comparison, alerts, audit)
+READING = (
+    health,
+    releases,
+    release,
+    devices,
+    device,
+    rollouts,
+    rollout,
+    comparison,
+    alerts,
+    aliases,
+    enrolments,
+    audit,
+)
