@@ -9,9 +9,14 @@ from edgewright.errors import InputError, TrustError
 from edgewright.stores import BlobStore, FolderBlobs
 
 
-@pytest.fixture(params=["folder"])
-def blobs(tmp_path: Path) -> BlobStore:
-    return FolderBlobs(tmp_path / "blobs")
+@pytest.fixture(params=["folder", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    if request.param == "folder":
+        return FolderBlobs(tmp_path / "blobs")
+    url = request.getfixturevalue("bucket")
+    from edgewright.stores.s3 import S3Blobs
+
+    return S3Blobs(url)
 
 
 def test_content_comes_back_under_its_own_hash(blobs: BlobStore) -> None:

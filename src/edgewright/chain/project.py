@@ -7,6 +7,7 @@ import msgspec
 
 from edgewright.chain.bundles import signing_key
 from edgewright.chain.engines import engine_for_format
+from edgewright.chain.training import trainer_for
 from edgewright.clock import Clock, SystemClock
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError
@@ -16,6 +17,7 @@ from edgewright.workbench.pipeline.project import read_project
 from edgewright.workbench.pipeline.stage import Walk, Watcher, walk_stages
 from edgewright.workbench.pipeline.stages import STAGE_NAMES, Plan, plan_stages, publish_outputs
 from edgewright.workbench.recipes import find_recipe
+from edgewright.workbench.train.job import Means
 
 
 class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +28,7 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
     stop: str = ""
     overrides: tuple[str, ...] = ()
     command: str = "edgewright run"
+    means: Means = Means()
 
 
 class StageSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,8 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
         signer=signing_key,
         command=order.command,
         clock=clock,
+        means=order.means,
+        trainer=trainer_for(order.means),
     )
     walk = Walk(store=plan.store, clock=clock, watch=watch, start=order.start, stop=order.stop)
     finished = walk_stages(plan_stages(plan), walk)

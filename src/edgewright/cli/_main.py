@@ -64,6 +64,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Train the project's model, and test it on people that it never saw.",
     ),
     "trust": ("trust", "trust", "Keep an image repository with offline keys, or follow one."),
+    "tune": (
+        "tune",
+        "tune",
+        "Search the project's options for better ones, on the people watched while training.",
+    ),
     "user": ("user", "user", "Add people, give them roles, make tokens for their programs."),
     "validate": ("validate", "validate", "Decide whether a served model may go out."),
     "verify": (

@@ -20,38 +20,60 @@ from edgewright.cli.project import print_summary, show_stage
 )
 @click.option("--resume", is_flag=True, help="Go on where a stopped training was.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the project's.")
+@click.option("--seeds", type=click.IntRange(min=1), help="So many seeds, for the spread.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to train.")
 @click.option("--nproc", type=click.IntRange(min=1), default=1, help="Processes.  [1]")
+@click.option(
+    "--engine",
+    type=click.Choice(["torchrun", "ray"]),
+    default="torchrun",
+    help="What starts the processes.  [torchrun]",
+)
+@click.option(
+    "--mirror",
+    default="",
+    metavar="PATH|s3://BUCKET/PREFIX",
+    help="A second place for checkpoints; --resume goes on from there too.",
+)
+@click.option("--tensorboard", is_flag=True, help="Write events to reports/tensorboard.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
 @json_option
 def train(
     *,
     folder: Path,
     resume: bool,
     seed: int | None,
+    seeds: int | None,
     device: str | None,
     nproc: int,
+    engine: str,
+    mirror: str,
+    tensorboard: bool,
+    overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train the project's model, and test it on people that it never saw.
 
-    Reads the recordings first if that was not done. Without --resume it begins anew.
+    Reads the recordings first if that was not done. Without --resume it begins anew. While it runs,
+    reports/train-live.html shows how far it is; at the end reports/train.html holds the report.
     """
     calm_threads()
     from edgewright.chain.project import RunOrder, run_project
-    from edgewright.errors import UnavailableError
+    from edgewright.workbench.train.job import Means
 
-    if nproc > 1:
-        raise UnavailableError(
-            f"training in {nproc} processes is not built yet", hint="use one: --nproc 1"
-        )
-    overrides = [f"train.seed={seed}"] if seed is not None else []
-    overrides += [f"train.device={device}"] if device else []
+    chosen = {"train.seed": seed, "train.seeds": seeds, "train.device": device}
     order = RunOrder(
         folder=folder,
         start="" if resume else "train",
         stop="train",
-        overrides=tuple(overrides),
+        overrides=(
+            *overrides,
+            *(f"{key}={value}" for key, value in chosen.items() if value is not None),
+        ),
         command=" ".join(["edgewright", *sys.argv[1:]]),
+        means=Means(
+            processes=nproc, engine=engine, mirror=mirror, resume=resume, tensorboard=tensorboard
+        ),
     )
     with progress_bar() as bar:
         summary = run_project(order, watch=lambda event: show_stage(bar, event))

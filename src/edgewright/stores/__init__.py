@@ -16,8 +16,18 @@ tail is dropped when it is opened, and a damaged line in the middle is counted, 
     [b'started', b'stopped']
 """
 
-from edgewright.stores.base import BlobStore
+from edgewright.stores.base import BlobStore, ObjectStore
 from edgewright.stores.blobs import FolderBlobs
 from edgewright.stores.log import Entry, Log, LogContents, read_log
+from edgewright.stores.objects import FolderObjects
 
-__all__ = ["BlobStore", "Entry", "FolderBlobs", "Log", "LogContents", "read_log"]
+__all__ = [
+    "BlobStore",
+    "Entry",
+    "FolderBlobs",
+    "FolderObjects",
+    "Log",
+    "LogContents",
+    "ObjectStore",
+    "read_log",
+]

@@ -47,3 +47,27 @@ class LocalBlobStore(BlobStore, Protocol):
 
     def path(self, sha256: str) -> Path:
         """Where the content lies, or would."""
+
+
+class ObjectStore(Protocol):
+    """Content by a name that may be given again: the newest content wins."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Store content under a name, as one step.
+
+        Raises:
+            TransportError: the store did not answer; try again later.
+        """
+
+    def get(self, name: str) -> bytes | None:
+        """The content, or None where there is none of that name.
+
+        Raises:
+            TransportError: the store did not answer; try again later.
+        """
+
+    def names(self, prefix: str = "") -> list[str]:
+        """All names that begin like this, sorted."""
+
+    def remove(self, name: str) -> None:
+        """Forget a name; absent is fine."""

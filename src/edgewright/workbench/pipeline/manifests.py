@@ -87,6 +87,17 @@ class StageStore:
             return None
         return FinishedStage(manifest=manifest, folder=folder)
 
+    def newest(self, stage: str) -> Path:
+        """The folder of the stage that was finished last.
+
+        Raises:
+            InputError: it never was.
+        """
+        found = [path.parent for path in (self._root / "stages" / stage).glob(f"*/{MANIFEST}")]
+        if not found:
+            raise InputError(f"stage {stage} was not run yet", hint="edgewright run --to " + stage)
+        return max(found, key=lambda folder: (folder / MANIFEST).stat().st_mtime)
+
     @contextmanager
     def beginning(self, stage: str, key: str) -> Iterator["Draft"]:
         """A folder to write outputs into; when all went well it takes the place of an older one."""

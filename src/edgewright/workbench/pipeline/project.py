@@ -53,8 +53,8 @@ class PackageSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A project file. `recipe` (a name and the recipe's own options) and `train` are raw here; the
-    rooms that they belong to check them.
+    """A project file. `recipe` (a name and the recipe's own options), `train` and `tune` are raw
+    here; the rooms that they belong to check them.
     """
 
     schema_version: int
@@ -62,6 +62,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     recipe: dict[str, Any]
     version: str = "1.0.0"
     train: dict[str, Any] = {}
+    tune: dict[str, Any] = {}
     optimize: OptimizeSection = OptimizeSection()
     convert: ConvertSection = ConvertSection()
     package: PackageSection = PackageSection()

@@ -69,11 +69,22 @@ SEGMENTATION = Task(kind="segmentation", best_by="miou")
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """Where training stands when a loss is asked for; `generator` gives all its randomness."""
+    """Where training stands when a loss is asked for; `generator` gives all its randomness.
+
+    One of `parts` processes sees part `part` of every batch; `normal` gives each the noise that one
+    process alone would have given these rows.
+    """
 
     epoch: int
     epochs: int
     generator: torch.Generator
+    part: int = 0
+    parts: int = 1
+
+    def normal(self, rows: int, *shape: int) -> torch.Tensor:
+        """Standard normal noise for this part's rows, on the CPU."""
+        whole = torch.randn((rows * self.parts, *shape), generator=self.generator)
+        return whole[self.part * rows : (self.part + 1) * rows]
 
 
 class OwnData(Protocol):

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import torch
 
-from edgewright._fs import read_limited, write_atomic
+from edgewright._fs import make_dirs, read_limited, remove_tree, write_atomic
 from edgewright.errors import InputError
 from edgewright.workbench.train.record import EpochRecord
 
 FILE = "checkpoint.pt"
+OLDER = "checkpoints"
 _LIMIT_BYTES = 8 * 2**30
 
 
@@ -33,10 +34,13 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
     seconds: float
+    batch_size: int
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace the folder's checkpoint."""
+def save(folder: Path, checkpoint: Checkpoint, *, keep: int = 1) -> bytes:
+    """Replace the folder's checkpoint, and return its content; with `keep` above 1 the last ones
+    also stay by epoch.
+    """
     buffer = io.BytesIO()
     torch.save(
         {
@@ -49,10 +53,18 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
             "optimizer": checkpoint.optimizer,
             "scaler": checkpoint.scaler,
             "seconds": checkpoint.seconds,
+            "batch_size": checkpoint.batch_size,
         },
         buffer,
     )
-    write_atomic(folder / FILE, buffer.getvalue())
+    content = buffer.getvalue()
+    if keep > 1:
+        kept = make_dirs(folder / OLDER)
+        write_atomic(kept / f"epoch-{len(checkpoint.epochs):05d}.pt", content)
+        for path in sorted(kept.glob("epoch-*.pt"))[:-keep]:
+            remove_tree(path)
+    write_atomic(folder / FILE, content)
+    return content
 
 
 def load(folder: Path, *, identity: str) -> Checkpoint | None:

@@ -1,12 +1,15 @@
 """Where the arithmetic runs: CUDA when it is there, else the CPU; and in which precision."""
 
 import contextlib
+import shutil
 
 import torch
+from torch import nn
 
 from edgewright.errors import UnavailableError
 from edgewright.workbench.train.options import TrainOptions
 
+_COMPILERS = ("c++", "g++", "clang++")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,6 +33,19 @@ class Engine:
         if self.device.type == "cuda":
             return f"cuda ({torch.cuda.get_device_name(self.device)})"
         return "cpu"
+
+
+def compile_module(module: nn.Module, device: torch.device) -> None:
+    """Let torch compile the module's forward pass when it is first used.
+
+    Raises:
+        UnavailableError: for a CPU that takes a C++ compiler, and there is none.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, _COMPILERS)):
+        raise UnavailableError(
+            "train.compile needs a C++ compiler", hint="install g++, or set train.compile = false"
+        )
+    module.compile()
 
 
 def _device(wanted: str) -> torch.device:

@@ -26,7 +26,12 @@ class TrainOptions(
     is what is evaluated and kept. `keep` says whether the best epoch by `best_by` (a metric of the
     task; "" is the task's own) on the rows that are watched is kept, or the last one. `patience`
     counts epochs without a better one; 0 never stops early. `label_smoothing` is for classes,
-    `mixup` for classes and values.
+    `mixup` for classes and values. A `batch_size` of 0 is chosen by the memory of a CUDA device (64
+    on a CPU). A checkpoint is written every `checkpoint_epochs`, and the last `keep_checkpoints` of
+    them stay. `memory_limit_mb` stops before a machine runs out (0: no limit); `compile` uses
+    torch.compile for the module's forward pass. With `seeds` the same training is done again with
+    the seeds that follow, for the spread in the report; the first one's model is kept. `groups`
+    names people by attribute for the report: `groups.hand.left = ["3", "8"]`.
     """
 
     epochs: int = 30
@@ -41,6 +46,8 @@ class TrainOptions(
     label_smoothing: float = 0.05
     mixup: float = 0.2
     averaging: float = 0.99
+    checkpoint_epochs: int = 1
+    keep_checkpoints: int = 1
     keep: Literal["best", "last"] = "last"
     best_by: str = ""
     patience: int = 0
@@ -48,15 +55,28 @@ class TrainOptions(
     threads: int = 2
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    memory_limit_mb: int = 0
+    seeds: int = 1
+    groups: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "grad_clip", "threads", "restart_epochs"):
+        for name in (
+            "epochs",
+            "seeds",
+            "lr",
+            "grad_clip",
+            "threads",
+            "restart_epochs",
+            "checkpoint_epochs",
+            "keep_checkpoints",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected above 0")
         for name in ("warmup_share", "label_smoothing", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 to below 1")
-        for name in ("weight_decay", "mixup", "patience", "seed"):
+        for name in ("weight_decay", "mixup", "patience", "seed", "batch_size", "memory_limit_mb"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 or more")
 

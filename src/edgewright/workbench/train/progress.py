@@ -7,9 +7,11 @@ import torch
 from edgewright.clock import Clock
 from edgewright.errors import GateError
 from edgewright.workbench.train.batches import Batches
+from edgewright.workbench.train.memory import memory_mb
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.record import EpochRecord, Progress
 from edgewright.workbench.train.scores import Scores
+from edgewright.workbench.train.team import Team
 
 _LOSS_LIMIT = 1e6
 _LOOK_EVERY_STEPS = 10
@@ -27,9 +29,13 @@ class Meter:
         epoch: int,
         on_progress: OnProgress,
         clock: Clock,
+        *,
+        device: torch.device | None = None,
+        team: Team | None = None,
     ) -> None:
         self._options, self._batches, self._epoch = options, batches, epoch
         self._on_progress, self._clock = on_progress, clock
+        self._device, self._team = device or torch.device("cpu"), team or Team()
         self._began_s = clock.monotonic_s()
         self._total = torch.zeros(())
         self._steps = 0
@@ -59,14 +65,26 @@ class Meter:
                     hint=f"lower lr (it is {lr:.2g}) or grad_clip, and check the data for "
                     "huge values; the checkpoint of the epoch before is kept",
                 )
+            self._check_memory()
             self._on_progress(self._progress(mean, None))
+
+    def _check_memory(self) -> None:
+        held_mb, limit_mb = memory_mb(self._device), self._options.memory_limit_mb
+        if limit_mb and held_mb > limit_mb:
+            raise GateError(
+                f"the memory of training in epoch {self._epoch + 1}",
+                measured=held_mb,
+                limit=limit_mb,
+                unit="MB",
+                hint="lower batch_size or raise memory_limit_mb; the last checkpoint is kept",
+            )
 
     def epoch_record(self, scores: Scores) -> EpochRecord:
         """What is kept of the epoch."""
         return EpochRecord(
             epoch=self._epoch + 1,
             lr=self._lr,
-            train_loss=float(self._total) / self._steps,
+            train_loss=float(self._team.mean(self._total)) / self._steps,
             val_loss=scores.loss,
             val=scores.headline,
         )
@@ -86,6 +104,7 @@ class Meter:
             loss=loss,
             lr=self._lr,
             rows_per_s=self._steps * self._batches.rows_a_step / spent_s,
+            memory_mb=memory_mb(self._device),
             eta_s=(steps - self.step) * spent_s / self._steps,
             epoch_done=epoch_done,
         )

@@ -65,6 +65,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     loss: float
     lr: float
     rows_per_s: float
+    memory_mb: int
     eta_s: float
     epoch_done: EpochRecord | None = None
 

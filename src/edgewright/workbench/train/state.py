@@ -12,10 +12,11 @@ from edgewright.workbench.recipes import Moment, Recipe
 from edgewright.workbench.train.averaging import Averaged
 from edgewright.workbench.train.batches import Batch
 from edgewright.workbench.train.checkpoint import Checkpoint
-from edgewright.workbench.train.engine import Engine
+from edgewright.workbench.train.engine import Engine, compile_module
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.record import EpochRecord
 from edgewright.workbench.train.scores import better, check_metric
+from edgewright.workbench.train.team import Objective, Team, in_team
 
 State = dict[str, Any]
 
@@ -23,7 +24,9 @@ State = dict[str, Any]
 class TrainingState:
     """One run in memory."""
 
-    def __init__(self, recipe: Recipe, train: Samples, options: TrainOptions) -> None:
+    def __init__(
+        self, recipe: Recipe, train: Samples, options: TrainOptions, team: Team | None = None
+    ) -> None:
         torch.manual_seed(options.seed)
         self.engine = Engine(options)
         self.facts = recipe.facts(train)
@@ -34,7 +37,9 @@ class TrainingState:
         self._twin: nn.Module = copy.deepcopy(self.module)
         self._averaged = Averaged(self.module, decay=options.averaging)
         self._optimizer = _optimizer(self.module, options)
-        self._recipe = recipe
+        self._objective = in_team(Objective(recipe, self.module), team or Team())
+        if options.compile:
+            compile_module(self.module, self.engine.device)
         self._options = options
         self._best_by = check_metric(options.best_by, recipe.task)
         self.epochs: list[EpochRecord] = []
@@ -49,7 +54,7 @@ class TrainingState:
             group["lr"] = lr
         self._optimizer.zero_grad(set_to_none=True)
         with self.engine.autocast():
-            loss = self._recipe.loss(self.module, batch.inputs, batch.target, moment)
+            loss: torch.Tensor = self._objective(batch.inputs, batch.target, moment)
         torch.autograd.backward(scaler.scale(loss))
         scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self.module.parameters(), self._options.grad_clip)
@@ -57,6 +62,21 @@ class TrainingState:
         scaler.update()
         self._averaged.update(self.module, step=step)
         return loss.detach()
+
+    def try_step(self, batch: Batch, moment: Moment) -> None:
+        """A step for its need of memory; nothing is changed by it."""
+        before = copy.deepcopy(self.module.state_dict())
+        try:
+            with self.engine.autocast():
+                loss = self._objective(batch.inputs, batch.target, moment)
+            torch.autograd.backward(loss)
+        finally:
+            self._optimizer.zero_grad(set_to_none=True)
+            self.module.load_state_dict(before)
+
+    def adopt(self, options: TrainOptions) -> None:
+        """Take the options with what was chosen for the device."""
+        self._options = options
 
     def averaged_module(self) -> nn.Module:
         """The module with the mean weights, which is what is evaluated and kept."""
@@ -101,6 +121,7 @@ class TrainingState:
             optimizer=self._optimizer.state_dict(),
             scaler=self.engine.scaler.state_dict(),
             seconds=self.seconds,
+            batch_size=self._options.batch_size,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:

@@ -12,12 +12,16 @@ from edgewright.steps import check_inputs
 from edgewright.workbench.data import Dataset
 from edgewright.workbench.recipes import ModelFacts, Moment, find_recipe, recipe_names
 from edgewright.workbench.recipes.har import HarOptions, HarRecipe
+from edgewright.workbench.recipes.har.networks import shortest_window
 
 CHANNELS = (
     *(Channel(name=f"acc_{axis}", unit="g") for axis in "xyz"),
     *(Channel(name=f"gyro_{axis}", unit="rad/s") for axis in "xyz"),
 )
 FACTS = ModelFacts(length=100, channels=CHANNELS, labels=tuple("abcdefg"), rate_hz=50.0)
+
+
+ARCHITECTURES = ("har-quick", "tcn-vae", "gru", "cnn-lstm", "transformer")
 
 
 def parameters(module: torch.nn.Module) -> int:
@@ -75,7 +79,7 @@ def test_the_tcn_vae_has_its_stated_size() -> None:
     assert parameters(module) <= 1_200_000
 
 
-@pytest.mark.parametrize("architecture", ["har-quick", "tcn-vae"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_module_gives_what_its_contract_promises(architecture: str) -> None:
     recipe = HarRecipe(HarOptions(architecture=architecture))
     contract = recipe.contract(FACTS)
@@ -84,7 +88,7 @@ def test_a_module_gives_what_its_contract_promises(architecture: str) -> None:
         assert contract.output(name).fits(tuple(output.shape))
 
 
-@pytest.mark.parametrize("architecture", ["har-quick", "tcn-vae"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_weight_that_is_trained_gets_a_gradient(architecture: str) -> None:
     torch.manual_seed(0)
     recipe = HarRecipe(HarOptions(architecture=architecture))
@@ -161,3 +165,40 @@ def test_the_split_follows_the_options(dataset: Dataset) -> None:
 def test_data_is_loaded_and_labels_are_picked(tmp_path: Path) -> None:
     recipe = HarRecipe(HarOptions(labels=("ROW", "PEN")))
     assert recipe.load_data(tmp_path).label_names == ("ROW", "PEN")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_window_too_short_for_a_network_is_refused_and_the_shortest_runs(
+    architecture: str,
+) -> None:
+    options = HarOptions(architecture=architecture)
+    shortest = shortest_window(options)
+    facts = msgspec.structs.replace(FACTS, length=shortest)
+    module = HarRecipe(options).build(facts).eval()
+    assert torch.isfinite(module(torch.zeros(2, shortest, 6))[1]).all()
+    if architecture != "tcn-vae":
+        with pytest.raises(InputError, match=f"too short for {architecture}"):
+            HarRecipe(options).build(msgspec.structs.replace(FACTS, length=shortest - 1))
+
+
+def test_the_focal_loss_counts_easy_windows_less() -> None:
+    target = torch.eye(2)
+    sure, unsure = torch.eye(2) * 4.0, torch.eye(2) * 0.1
+    moment = Moment(epoch=0, epochs=1, generator=torch.Generator())
+
+    def loss(name: str, logits: torch.Tensor) -> float:
+        recipe = HarRecipe(HarOptions(loss=name))
+        return float(recipe.loss(lambda _: (logits,), (logits,), target, moment))
+
+    assert loss("cross-entropy", sure) == pytest.approx(float(np.log(1 + np.exp(-4))), rel=1e-4)
+    easier = loss("focal", sure) / loss("cross-entropy", sure)
+    assert easier < 0.01 < loss("focal", unsure) / loss("cross-entropy", unsure)
+
+
+def test_parts_of_a_batch_get_the_noise_of_the_whole() -> None:
+    def drawn(part: int, parts: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(3)
+        moment = Moment(epoch=0, epochs=1, generator=generator, part=part, parts=parts)
+        return moment.normal(6 // parts, 4)
+
+    assert torch.equal(torch.cat([drawn(0, 2), drawn(1, 2)]), drawn(0, 1))

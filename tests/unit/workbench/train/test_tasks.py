@@ -70,7 +70,7 @@ def test_a_metric_of_another_task_is_refused(tmp_path: Path) -> None:
 
 def test_masks_are_learnt_and_unknown_pixels_count_nowhere(tmp_path: Path) -> None:
     recipe = MaskRecipe()
-    options = options_for(recipe, averaging=0.0, lr=0.1)
+    options = options_for(recipe, averaging=0.0, lr=0.1, batch_size=4)
     record = train(recipe, *parts(mask_samples()), options, tmp_path)
     assert isinstance(record.val, MaskMetrics)
     assert record.val.miou > 0.9

@@ -1,7 +1,7 @@
 """What the stages of one project share: its file, its recipe, and what the chain handed in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgewright._fs import read_limited
@@ -14,6 +14,7 @@ from edgewright.workbench.data import Dataset, DatasetStore, Samples, Split
 from edgewright.workbench.pipeline.project import Project
 from edgewright.workbench.pipeline.stage import Workshop
 from edgewright.workbench.recipes import OwnData, Recipe
+from edgewright.workbench.train.job import Means, Trainer, do_job
 
 DATASET_OUTPUT = "dataset.txt"
 SPLIT_OUTPUT = "split.json"
@@ -23,7 +24,9 @@ _LIMIT_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One project about to be walked. `engine` finds the runtime of a format."""
+    """One project about to be walked. `engine` finds the runtime of a format, `trainer` does a
+    training job by the `means` asked for.
+    """
 
     folder: Path
     project: Project
@@ -32,6 +35,8 @@ class Plan:
     signer: Callable[[Path], Signer]
     command: str
     clock: Clock
+    means: Means = field(default_factory=Means)
+    trainer: Trainer = do_job
 
     @property
     def store(self) -> Path:
@@ -47,14 +52,18 @@ class Plan:
         """The time that evidence carries."""
         return iso(self.clock.wall_s())
 
+    def data_name(self, workshop: Workshop) -> str:
+        """The hash of the data that the data stage saw."""
+        text = read_limited(workshop.output("data", DATASET_OUTPUT), limit_bytes=_LIMIT_BYTES)
+        return text.decode().strip()
+
     def dataset(self, workshop: Workshop) -> Dataset | OwnData:
         """The data that the data stage saw: the stored recordings, or the recipe's own data again.
 
         Raises:
             InputError: the recipe's own data have changed since.
         """
-        text = read_limited(workshop.output("data", DATASET_OUTPUT), limit_bytes=_LIMIT_BYTES)
-        name = text.decode().strip()
+        name = self.data_name(workshop)
         if self.datasets.has(name):
             return self.datasets.open(name)
         data: OwnData = self.recipe.load_data(self.folder)

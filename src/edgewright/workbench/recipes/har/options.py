@@ -67,7 +67,9 @@ class HarOptions(
     """The activity recipe: data, windows, network, augmentation.
 
     `merge` names several sources instead of one `source`. With `masks_absent` one model serves
-    devices with fewer sensors, which send zeros for the rest.
+    devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN; the
+    last of `widths` is also the width of `gru`, `cnn-lstm` and `transformer`, which use `dropout`.
+    `focal` weighs down windows that are easy by now.
     """
 
     source: str = "seglearn"
@@ -77,9 +79,11 @@ class HarOptions(
     rate_hz: float | None = None
     window_s: float = 2.0
     hop_s: float = 1.0
-    architecture: Literal["har-quick", "tcn-vae"] = "har-quick"
+    architecture: Literal["har-quick", "tcn-vae", "gru", "cnn-lstm", "transformer"] = "har-quick"
     widths: tuple[int, ...] = (48, 96, 128)
     latent: int = 64
+    dropout: float = 0.1
+    loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     masks_absent: bool = False
     split: SplitOptions = SplitOptions()
     augment: AugmentOptions = AugmentOptions()
@@ -92,3 +96,7 @@ class HarOptions(
             )
         if not self.widths or min(self.widths) < 1 or self.latent < 1:
             raise ValueError("widths and latent must be 1 or more")
+        if self.architecture == "transformer" and self.widths[-1] % 4:
+            raise ValueError(f"the last of widths is {self.widths[-1]}, expected a multiple of 4")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout:g}, expected 0 to below 1")

@@ -36,6 +36,7 @@ from edgewright.workbench.data import (
 )
 from edgewright.workbench.recipes.base import CLASSIFICATION, Inputs, ModelFacts, Moment
 from edgewright.workbench.recipes.har.augment import augment
+from edgewright.workbench.recipes.har.networks import NETWORKS, shortest_window
 from edgewright.workbench.recipes.har.normalisation import Normalisation
 from edgewright.workbench.recipes.har.options import HarOptions
 from edgewright.workbench.recipes.har.quick import QuickNetwork
@@ -43,6 +44,10 @@ from edgewright.workbench.recipes.har.tcn_vae import TcnVae
 
 RANGES = {"g": 50.0, "rad/s": 35.0, "uT": 2000.0}
 """What a sensor of each unit can read; beyond it, a request is refused at the door."""
+
+
+_CALM = frozenset({"gru", "cnn-lstm", "transformer"})
+_FOCUS = 2.0
 
 
 class HarRecipe:
@@ -60,8 +65,8 @@ class HarRecipe:
 
     @property
     def training(self) -> Mapping[str, Any]:
-        if self._options.architecture == "har-quick":
-            return {}
+        if self._options.architecture != "tcn-vae":
+            return {"lr": 1e-3} if self._options.architecture in _CALM else {}
         return {
             "lr": 3e-4,
             "schedule": "restarts",
@@ -160,12 +165,14 @@ class HarRecipe:
                 dropout=options.vae.dropout,
                 masks=options.masks_absent,
             )
-        shortest = 2 ** len(options.widths)
+        shortest = shortest_window(options)
         if facts.length < shortest:
             raise InputError(
-                f"a window of {facts.length} samples is too short for {len(options.widths)} blocks",
+                f"a window of {facts.length} samples is too short for {options.architecture}",
                 hint=f"make it {shortest} or more, or name fewer widths",
             )
+        if options.architecture in NETWORKS:
+            return NETWORKS[options.architecture](facts, options)
         return QuickNetwork(
             channels=channels,
             classes=classes,
@@ -189,14 +196,19 @@ class HarRecipe:
     ) -> torch.Tensor:
         (x,) = inputs
         if not isinstance(module, TcnVae):
-            return functional.cross_entropy(module(x)[-1], target)
+            return self._class_loss(module(x)[-1], target)
         weights = self._options.vae
-        shape = (len(x), self._options.latent)
-        noise = torch.randn(shape, generator=moment.generator).to(x.device)
+        noise = moment.normal(len(x), self._options.latent).to(x.device)
         logits, squared_error, kl = module.parts(x, noise)
         warm = min(1.0, moment.epoch / max(weights.kl_warmup_epochs, 1))
-        total: torch.Tensor = functional.cross_entropy(logits, target)
+        total = self._class_loss(logits, target)
         return total + weights.reconstruction * squared_error + weights.kl * warm * kl
+
+    def _class_loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if self._options.loss == "cross-entropy":
+            return functional.cross_entropy(logits, target)
+        log_p = functional.log_softmax(logits, dim=1)
+        return -(target * (1.0 - log_p.exp()) ** _FOCUS * log_p).sum(dim=1).mean()
 
 
 def _absent_as_zeros(windows: WindowSet) -> WindowSet:
