@@ -6,7 +6,7 @@ from edgewright._fs import write_atomic
 from edgewright.clock import Clock, SystemClock, iso
 from edgewright.workbench.train.curves import Point, curve_svg, thinned
 from edgewright.workbench.train.pages import PAGES
-from edgewright.workbench.train.record import Progress
+from edgewright.workbench.train.record import EpochRecord, Progress
 
 _EVERY_S = 1.0
 _MOST_POINTS = 2000
@@ -28,20 +28,26 @@ class LivePage:
 
     def __call__(self, progress: Progress) -> None:
         self._last = progress
+        if progress.epoch_done is None:
+            self._take(progress)
+        else:
+            self._take_epoch(progress.epoch_done)
+        now_s = self._clock.monotonic_s()
+        if progress.epoch_done is not None or now_s - self._written_s >= _EVERY_S:
+            self._written_s = now_s
+            self._write("")
+
+    def _take(self, progress: Progress) -> None:
         values = (progress.loss, progress.lr, progress.rows_per_s, float(progress.memory_mb))
         for points, value in zip(self._steps.values(), values, strict=True):
             points.append((float(progress.step), value))
             if len(points) > _MOST_POINTS:
                 points[:] = thinned(points, _MOST_POINTS // 2)
-        if progress.epoch_done is not None:
-            done = progress.epoch_done
-            self._scores = done.val
-            for name, value in {"loss": done.val_loss, **done.val}.items():
-                self._epochs.setdefault(name, []).append((float(done.epoch), value))
-        now_s = self._clock.monotonic_s()
-        if progress.epoch_done is not None or now_s - self._written_s >= _EVERY_S:
-            self._written_s = now_s
-            self._write("")
+
+    def _take_epoch(self, done: EpochRecord) -> None:
+        self._scores = done.val
+        for name, value in {"loss": done.val_loss, **done.val}.items():
+            self._epochs.setdefault(name, []).append((float(done.epoch), value))
 
     def end(self, text: str) -> None:
         """The last state, with a sentence; the page stops asking."""
