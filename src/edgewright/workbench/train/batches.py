@@ -42,13 +42,13 @@ class Column:
         self.is_held = not is_on_disk(rows) and _bytes_of(rows) <= budget_bytes
         self._rows = rows
         if self.is_held:
-            self._held = torch.from_numpy(np.require(rows[:], requirements="CW")).to(device)
+            self._held = torch.from_numpy(np.require(rows[:], requirements=("C", "W"))).to(device)
 
     def take(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows, on the device or on their way there."""
         if self.is_held:
             return self._held[rows.to(self._device)]
-        read = torch.from_numpy(np.require(self._rows[rows.numpy()], requirements="CW"))
+        read = torch.from_numpy(np.require(self._rows[rows.numpy()], requirements=("C", "W")))
         if self._device.type != "cuda":
             return read
         return read.pin_memory().to(self._device, non_blocking=True)

@@ -48,7 +48,9 @@ def _answers(module: nn.Module, samples: Samples) -> Iterator[tuple[torch.Tensor
         with torch.inference_mode():
             for first in range(0, len(samples), step):
                 rows = slice(first, first + step)
-                inputs = (np.require(a[rows], requirements="CW") for a in samples.inputs.values())
+                inputs = (
+                    np.require(a[rows], requirements=("C", "W")) for a in samples.inputs.values()
+                )
                 yield tuple(module(*(torch.from_numpy(x).to(device) for x in inputs)))
     finally:
         module.train(was_training)

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgewright.contract import Contract
+from edgewright.contract import Contract, Tensor
 from edgewright.testing.recipes import MaskRecipe, mask_samples
 from edgewright.workbench.data import Dataset, Split
 from edgewright.workbench.data.splits import LEAKY_NAME
@@ -155,7 +155,8 @@ def test_masks_have_a_report_too(tmp_path: Path) -> None:
     raw = {"epochs": 1, "batch_size": 4, "threads": 1, "device": "cpu"}
     train(recipe, samples, samples, train_options(recipe, raw, source="t"), tmp_path)
     module, record = load_run(tmp_path, recipe=recipe)
-    contract = Contract(inputs=(), outputs=())
+    image = Tensor(name="image", dtype="float32", shape=("batch", 2, 8, 8))
+    contract = Contract(inputs=(image,), outputs=(image,))
     found = make_report(
         "sky", record, module, task=recipe.task, contract=contract, train=samples, test=samples
     )
