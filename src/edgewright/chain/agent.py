@@ -401,6 +401,7 @@ def _server_order(home: Home, settings: Settings) -> ServerOrder:
         command=(*command, "--uds", str(home.serve_socket), "--admin", str(home.admin_socket)),
         admin=home.admin_socket,
         log=home.server_log,
+        candidate_memory_mb=settings.probe_memory_mb,
     )
 
 

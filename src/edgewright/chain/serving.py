@@ -19,8 +19,10 @@ from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.clock import SystemClock
-from edgewright.device.serve import InferenceServer, Servable, ServeOptions
+from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
+from edgewright.device.serve.child_model import ChildModel, ChildOrder
 
+CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
 _SWITCH_INTERVAL_S = 500e-6
 _BARE_VERSION = "1"
@@ -52,6 +54,24 @@ def open_servable(path: Path) -> Servable:
     )
 
 
+def open_candidate(folder: Path, memory_mb: float) -> Servable:
+    """An unpacked bundle as a model in a child process.
+
+    Raises:
+        TrustError: the folder is not what its manifest says.
+        DeviceError: the child cannot load it.
+    """
+    bundle = open_bundle(folder)
+    order = ChildOrder(command=CANDIDATE_COMMAND, memory_mb=memory_mb)
+    child = ChildModel(order, bundle.manifest.contract, folder, time.perf_counter)
+    try:
+        child.greet()
+        return _servable(bundle, child)
+    except BaseException:
+        child.close()
+        raise
+
+
 def serve_until_stopped(
     paths: Sequence[Path], options: ServeOptions, *, on_ready: OnReady, drain_s: float = 10.0
 ) -> None:
@@ -81,7 +101,13 @@ async def _serve(
     # A thread that loads a model must give way to the one that answers within a fraction of a
     # millisecond; what is loaded now lives as long as the process.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    server = InferenceServer(open_servable, options, clock=SystemClock(), timer=time.perf_counter)
+    server = InferenceServer(
+        open_servable,
+        options,
+        clock=SystemClock(),
+        timer=time.perf_counter,
+        open_candidate=open_candidate,
+    )
     starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))
     await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -103,6 +129,10 @@ def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
 
 
 def _from_bundle(bundle: Bundle) -> Servable:
+    return _servable(bundle, open_model_of(bundle))
+
+
+def _servable(bundle: Bundle, model: Model) -> Servable:
     manifest = bundle.manifest
     golden = decode_golden(bundle.read(bundle.blob("golden"))) if bundle.has("golden") else None
     return Servable(
@@ -110,7 +140,7 @@ def _from_bundle(bundle: Bundle) -> Servable:
         version=manifest.version,
         platform=_platform(manifest.format),
         identity=bundle.id,
-        model=open_model_of(bundle),
+        model=model,
         golden=golden,
         evidence=manifest.evidence,
         is_signed=bool(bundle.signatures),

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edgewright.device.agent.ports import Answer, ProbeReport, ServingSample
+from edgewright.device.agent.ports import Answer, CandidateSample, ProbeReport, ServingSample
 from edgewright.errors import DeviceError
 
 T = TypeVar("T")
@@ -44,12 +44,29 @@ class FakeServer:
         self.refused: set[str] = set()
         self.samples: list[ServingSample] = [ServingSample(is_ready=True)]
         self.history: list[str] = []
+        self.tried: dict[str, Path] = {}
+        self.candidates: list[CandidateSample] = [CandidateSample()]
 
     async def show(self, model: str, folder: Path) -> None:
         self.history.append(folder.name)
         if folder.name in self.refused:
             raise DeviceError(f"server: cannot load {folder.name[:12]}")
         self.shown[model] = folder
+        self.tried.pop(model, None)
+
+    async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
+        self.history.append(f"{'lead' if leads else 'shadow'} {folder.name}")
+        if folder.name in self.refused:
+            raise DeviceError(f"candidate: cannot load {folder.name[:12]}")
+        self.tried[model] = folder
+        if leads:
+            self.shown[model] = folder
+
+    async def candidate(self, model: str) -> CandidateSample | None:
+        if model not in self.tried:
+            return None
+        told = self.candidates
+        return told.pop(0) if len(told) > 1 else told[0]
 
     async def withdraw(self, model: str) -> None:
         self.shown.pop(model, None)

@@ -140,6 +140,16 @@ class LoadOrder(_Message, frozen=True, kw_only=True):
     path: str
 
 
+class TryOrder(_Message, frozen=True, kw_only=True):
+    """A candidate to run beside a model: mirrored ("shadow") or asked first ("lead"), in a child
+    process that may use this much memory (0 is no limit but that of growth).
+    """
+
+    path: str
+    mode: str = "shadow"
+    memory_mb: float = 0.0
+
+
 class Durations(msgspec.Struct, frozen=True, kw_only=True):
     """How often, and how long altogether."""
 

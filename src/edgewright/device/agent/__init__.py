@@ -47,6 +47,7 @@ from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import (
     Answer,
+    CandidateSample,
     Fetcher,
     Fleet,
     MetadataError,
@@ -77,6 +78,7 @@ __all__ = [
     "AgentStatus",
     "Answer",
     "Baseline",
+    "CandidateSample",
     "Control",
     "Daemon",
     "DeviceCertificate",

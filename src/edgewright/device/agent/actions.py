@@ -15,10 +15,12 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import open_bundle
 from edgewright.clock import Clock
+from edgewright.contract import Contract
 from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.machine import CRASH_LIMIT, TABLE, Event, State
 from edgewright.device.agent.ports import (
     Answer,
+    CandidateSample,
     Fleet,
     Offload,
     Probe,
@@ -27,7 +29,13 @@ from edgewright.device.agent.ports import (
     Source,
     Trust,
 )
-from edgewright.device.agent.probation import ProbationLimits, Watch, baseline_of, judge
+from edgewright.device.agent.probation import (
+    ProbationLimits,
+    Watch,
+    baseline_of,
+    judge,
+    why_candidate,
+)
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
 from edgewright.errors import DeviceError, ResourceError, TransportError, TrustError
@@ -207,17 +215,77 @@ class Actions:
         return Outcome(event=Event.PASSED, reason=report.reason)
 
     async def _shadow(self, progress: Progress, release: Release) -> Outcome:
-        """Requests are not mirrored; the old model's figures are taken, for the probation."""
-        tools, reason = self._tools, "shadow is off on this device"
+        """The candidate runs in a child process and sees what the old model is asked, live and
+        golden; the old model's figures are taken meanwhile, for the probation.
+        """
+        tools, model = self._tools, release.model
         if not tools.server.is_on or tools.replay is None or not progress.good:
-            return Outcome(event=Event.SKIPPED, reason=reason)
-        answers = await self._old_answers(release.model, progress.good, tools.replay)
-        baseline = baseline_of(answers, await tools.server.sample(release.model))
+            return Outcome(event=Event.SKIPPED, reason="no old model is served to compare with")
+        is_mirrored = await self._is_comparable(progress, release)
+        try:
+            if is_mirrored:
+                folder = await self._verified(release)
+                await self._show_old(progress, release)
+                await tools.server.try_out(model, folder, leads=False)
+            answers = await self._old_answers(model, progress.good, tools.replay)
+            sample = await tools.server.candidate(model) or CandidateSample()
+            if refusal := why_candidate(sample):
+                raise DeviceError(f"shadow: {refusal}", hint="the old model stays")
+        except BaseException:
+            await self._show_old(progress, release)
+            raise
+        baseline = msgspec.structs.replace(
+            baseline_of(answers, await tools.server.sample(model)),
+            overhead_ms=sample.overhead_p95_ms,
+        )
+        said = (
+            f"{sample.compared} requests were mirrored, {sample.agreed} answers agree"
+            if is_mirrored
+            else "not mirrored: it takes or gives other tensors than the old model"
+        )
         return Outcome(
-            event=Event.SKIPPED,
-            reason=f"{reason}; {baseline.answers} golden answers of the old model were timed",
+            event=Event.PASSED,
+            reason=f"{said}; {baseline.answers} golden answers of the old model were timed",
             baseline=baseline,
         )
+
+    async def _is_comparable(self, progress: Progress, release: Release) -> bool:
+        """Whether the old model can answer for the new one: the same tensors at both doors."""
+        slots = self._tools.slots
+
+        def look() -> bool:
+            if release.bundle_id == progress.good:
+                return False
+            old, new = (
+                open_bundle(slots.folder(release.model, bundle_id)).manifest.contract
+                for bundle_id in (progress.good, release.bundle_id)
+            )
+            return _doors(old) == _doors(new)
+
+        return await self._blocking(look)
+
+    async def _show_old(self, progress: Progress, release: Release) -> None:
+        """Serve the committed bundle alone."""
+        folder = self._tools.slots.folder(release.model, progress.good)
+        await self._tools.server.show(release.model, folder)
+
+    async def _show_new(self, progress: Progress, release: Release, folder: Path) -> None:
+        """Let the new bundle answer: in a child process before the old model where there is one
+        that can answer for it.
+        """
+        server = self._tools.server
+        if not server.is_on or not progress.good:
+            await server.show(release.model, folder)
+        elif await self._is_comparable(progress, release):
+            await self._show_old_unless_tried(progress, release)
+            await server.try_out(release.model, folder, leads=True)
+        else:
+            await server.show(release.model, folder)
+
+    async def _show_old_unless_tried(self, progress: Progress, release: Release) -> None:
+        """The model that answers for the candidate must be there; a candidate that runs stays."""
+        if await self._tools.server.candidate(release.model) is None:
+            await self._show_old(progress, release)
 
     async def _old_answers(self, model: str, bundle_id: str, replay: Replay) -> list[Answer]:
         """Golden answers of the model that is served now; none when it cannot be asked."""
@@ -238,7 +306,7 @@ class Actions:
         folder = await self._verified(release)
         slots = self._tools.slots
         await self._blocking(lambda: slots.activate(release.model, release.bundle_id))
-        await self._tools.server.show(release.model, folder)
+        await self._show_new(progress, release, folder)
         return Outcome(event=Event.DONE)
 
     async def _probation(self, progress: Progress, release: Release) -> Outcome:
@@ -246,7 +314,7 @@ class Actions:
         if not server.is_on:
             return Outcome(event=Event.SKIPPED, reason="no server runs here, the probe decides")
         folder = await self._verified(release)
-        await server.show(release.model, folder)
+        await self._show_new(progress, release, folder)
         limits = await self._blocking(lambda: self._limits(folder))
         first, start_s = await server.sample(release.model), clock.monotonic_s()
         watch = Watch(progress.baseline) if self._tools.replay else None
@@ -254,8 +322,14 @@ class Actions:
         try:
             while True:
                 now = await server.sample(release.model)
-                elapsed_s = clock.monotonic_s() - start_s
-                judgement = judge(first, now, elapsed_s=elapsed_s, limits=limits, watch=watch)
+                judgement = judge(
+                    first,
+                    now,
+                    elapsed_s=clock.monotonic_s() - start_s,
+                    limits=limits,
+                    watch=watch,
+                    candidate=await server.candidate(release.model),
+                )
                 if judgement.verdict == "pass":
                     return Outcome(event=Event.PASSED, reason=judgement.reason)
                 if judgement.verdict == "refuse":
@@ -337,3 +411,8 @@ class Actions:
 
     def _part(self, release: Release) -> Path:
         return self._tools.downloads / f"{release.file_sha256}.part"
+
+
+def _doors(contract: Contract) -> list[tuple[str, str, tuple[int | str, ...]]]:
+    """What a client can see of a contract's tensors."""
+    return [(t.name, t.dtype, t.shape) for t in (*contract.inputs, *contract.outputs)]

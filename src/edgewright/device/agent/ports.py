@@ -117,6 +117,23 @@ class ServingSample(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class CandidateSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the server says about a candidate beside a model: requests that it did not answer as it
+    must (`failed`, the old model answered them) with the first reason, how often it agreed with the
+    old model, its own time and the old model's on the same requests, and what the way to its
+    process adds at the 95th percentile.
+    """
+
+    asked: int = 0
+    failed: int = 0
+    problem: str = ""
+    compared: int = 0
+    agreed: int = 0
+    run_p50_ms: float = 0.0
+    old_run_p50_ms: float = 0.0
+    overhead_p95_ms: float = 0.0
+
+
 class Server(Protocol):
     """The serving process of this device."""
 
@@ -130,6 +147,18 @@ class Server(Protocol):
         Raises:
             DeviceError: the server cannot run it, and goes on with what it had.
         """
+
+    async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
+        """Run the bundle of this folder in a child process beside the model that is served: its
+        requests are mirrored, or, when it leads, it is asked first and the old model answers
+        whatever it does not. `show` ends that, at once when it shows the old bundle.
+
+        Raises:
+            DeviceError: it cannot be run so; the old model answers alone.
+        """
+
+    async def candidate(self, model: str) -> CandidateSample | None:
+        """What the candidate of a model did so far; None when there is none."""
 
     async def withdraw(self, model: str) -> None:
         """Serve nothing under this name."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from edgewright.device.agent.ports import Answer, ServingSample
+from edgewright.device.agent.ports import Answer, CandidateSample, ServingSample
 from edgewright.device.agent.progress import Baseline
 from edgewright.evidence import RateContest, RateWatch
 
@@ -29,6 +29,7 @@ SLOW_BLOCKS_LIMIT = 1 / 3
 BLOCKS_LEAST = 5
 UNANSWERED_MOST = 3
 GRACE_S = 60.0
+COMPARED_LEAST = 40
 
 
 class ProbationLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +88,8 @@ class Watch:
         old = self.baseline
         if not old.answers:
             return False
-        far_ms = max(SLOW_TAIL * old.p95_ms, old.p95_ms + SLACK_MS)
-        slow_ms = max(SLOW_MEDIAN * old.median_ms, old.median_ms + SLACK_MS)
+        far_ms = max(SLOW_TAIL * old.p95_ms, old.p95_ms + SLACK_MS) + old.overhead_ms
+        slow_ms = max(SLOW_MEDIAN * old.median_ms, old.median_ms + SLACK_MS) + old.overhead_ms
         tail = sum(latency_ms > far_ms for latency_ms in block)
         return tail >= TAIL_OF_BLOCK or statistics.median(block) > slow_ms
 
@@ -120,8 +121,10 @@ def judge(
     elapsed_s: float,
     limits: ProbationLimits,
     watch: Watch | None = None,
+    candidate: CandidateSample | None = None,
 ) -> Judgement:
-    """Compare the newest sample and the golden answers with the first sample and the limits.
+    """Compare the newest sample and the golden answers with the first sample and the limits. A
+    candidate in a process of its own may not fail once: the old model answered what it did not.
 
     >>> limits = ProbationLimits(duration_s=60)
     >>> start = ServingSample(is_ready=True)
@@ -137,7 +140,8 @@ def judge(
     if requests < 0:
         return _refuse("the server restarted by itself")
     reason = (
-        _why_errors(requests, errors, limits, watch)
+        (why_candidate(candidate) if candidate else "")
+        or _why_errors(requests, errors, limits, watch)
         or _why_over_budget(requests, now.latency_p95_ms, limits)
         or (_why_answers(watch) if watch else "")
     )
@@ -151,6 +155,28 @@ def judge(
         limits=limits,
         watch=watch,
     )
+
+
+def why_candidate(sample: CandidateSample) -> str:
+    """Why a candidate beside the old model is refused, "" when it is not.
+
+    >>> why_candidate(CandidateSample(asked=9, failed=1, problem="no answer within 1 s (1 x hang)"))
+    'the old model had to answer 1 of 9 requests: no answer within 1 s (1 x hang)'
+    """
+    if sample.failed:
+        return (
+            f"the old model had to answer {sample.failed} of {sample.asked} requests: "
+            f"{sample.problem}"
+        )
+    old_ms = sample.old_run_p50_ms
+    if sample.compared >= COMPARED_LEAST and sample.run_p50_ms > max(
+        SLOW_MEDIAN * old_ms, old_ms + SLACK_MS
+    ):
+        return (
+            f"on {sample.compared} mirrored requests it takes {sample.run_p50_ms:.3g} ms, the old "
+            f"model {old_ms:.3g} ms"
+        )
+    return ""
 
 
 def _why_errors(requests: int, errors: int, limits: ProbationLimits, watch: Watch | None) -> str:

@@ -60,7 +60,8 @@ class BadRelease(msgspec.Struct, frozen=True, kw_only=True):
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the old model did just before it was replaced: its traffic as the server counted it, and
-    the times of its answers to golden requests.
+    the times of its answers to golden requests. `overhead_ms` is what the way to a candidate in a
+    process of its own adds to an answer.
     """
 
     requests: int = 0
@@ -68,6 +69,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answers: int = 0
     median_ms: float = 0.0
     p95_ms: float = 0.0
+    overhead_ms: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

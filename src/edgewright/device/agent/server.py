@@ -17,11 +17,12 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.clock import Clock
-from edgewright.device.agent.ports import ServingSample
+from edgewright.device.agent.ports import CandidateSample, ServingSample
 from edgewright.device.agent.process import Child, Process, find_listener
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TransportError
 from edgewright.transports.http1 import Client, Response
 from edgewright.wire import v2
+from edgewright.wire.candidate import CandidateFigures
 
 START_S = 60.0
 STOP_S = 10.0
@@ -42,6 +43,7 @@ class ServerOrder(msgspec.Struct, frozen=True, kw_only=True):
     admin: Path
     log: Path
     patience_s: float = 10.0
+    candidate_memory_mb: float = 0.0
 
 
 class NoServer:
@@ -51,6 +53,12 @@ class NoServer:
 
     async def show(self, model: str, folder: Path) -> None:
         return
+
+    async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
+        return
+
+    async def candidate(self, model: str) -> CandidateSample | None:
+        return None
 
     async def withdraw(self, model: str) -> None:
         return
@@ -71,6 +79,7 @@ class ServerProcess:
         self._process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._folders: dict[str, Path] = {}
+        self._candidates: dict[str, Path] = {}
         self._deaths: list[float] = []
         self._last_death = ""
         self._lock = asyncio.Lock()
@@ -90,7 +99,7 @@ class ServerProcess:
         """
         async with self._lock:
             is_alive = self._process is not None and self._process.is_alive
-            if is_alive and self._folders.get(model) == folder:
+            if is_alive and self._folders.get(model) == folder and await self._dismissed(model):
                 return
             before = self._folders.pop(model, None)
             await self._ensure()
@@ -103,6 +112,33 @@ class ServerProcess:
                 await self._ensure()
                 raise DeviceError(f"server: {why}", hint="the old model stays") from error
             self._folders[model] = folder
+            self._candidates.pop(model, None)
+
+    async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
+        order = v2.TryOrder(
+            path=str(folder),
+            mode="lead" if leads else "shadow",
+            memory_mb=self._order.candidate_memory_mb,
+        )
+        path = f"/v2/repository/models/{model}/candidate"
+        async with self._lock:
+            try:
+                answer = await self._client.request("POST", path, body=v2.encode(order))
+            except TransportError as error:
+                raise DeviceError(f"candidate: {await self._why(error)}") from error
+            if answer.status != 200:
+                raise DeviceError(f"candidate: {_problem(answer)}", hint="the old model stays")
+            self._candidates[model] = folder
+
+    async def candidate(self, model: str) -> CandidateSample | None:
+        if model not in self._candidates:
+            return None
+        path = f"/v2/repository/models/{model}/candidate"
+        with contextlib.suppress(TransportError):
+            answer = await self._client.request("GET", path)
+            if answer.status == 200:
+                return _candidate_from(answer.body)
+        return None
 
     async def withdraw(self, model: str) -> None:
         """Serve nothing under this name."""
@@ -158,6 +194,7 @@ class ServerProcess:
             _log.warning("the server hangs and is killed")
             self._process.send(signal.SIGKILL)
             await self._process.wait()
+        self._candidates.clear()
         self._process = find_listener(self._order.admin) or await self._spawn()
         await self._answering(self._process)
         self._watch = asyncio.create_task(self._watched(self._process), name="server")
@@ -166,6 +203,18 @@ class ServerProcess:
                 await self._load(model, folder)
             except EdgewrightError as error:
                 _log.error("model=%s is not served: %s", model, error)
+
+    async def _dismissed(self, model: str) -> bool:
+        """Let a candidate go; whether the model is served alone now."""
+        if self._candidates.pop(model, None) is None:
+            return True
+        path = f"/v2/repository/models/{model}/dismiss"
+        try:
+            async with asyncio.timeout(self._order.patience_s):
+                answer = await self._client.request("POST", path)
+        except (TimeoutError, TransportError):
+            return False
+        return answer.status == 200
 
     async def _answers(self) -> bool:
         """Whether the server that runs answers the simplest question in time."""
@@ -256,6 +305,21 @@ def _sample_from(body: bytes) -> ServingSample:
         errors=fail,
         latency_p50_ms=stats.latency_ms.get("p50", 0.0),
         latency_p95_ms=stats.latency_ms.get("p95", 0.0),
+    )
+
+
+def _candidate_from(body: bytes) -> CandidateSample:
+    figures = msgspec.json.decode(body, type=CandidateFigures)
+    kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(figures.failures.items()))
+    return CandidateSample(
+        asked=figures.asked,
+        failed=sum(figures.failures.values()) or bool(figures.broken),
+        problem=f"{figures.broken or figures.problem} ({kinds})" if kinds else figures.broken,
+        compared=figures.compared,
+        agreed=figures.agreed,
+        run_p50_ms=figures.run_ms[0],
+        old_run_p50_ms=figures.old_run_ms[0],
+        overhead_p95_ms=figures.overhead_ms[1],
     )
 
 

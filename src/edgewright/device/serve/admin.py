@@ -3,6 +3,9 @@
     POST /v2/repository/index
     POST /v2/repository/models/NAME/load      {"path": "/a/bundle"}; without a path, again
     POST /v2/repository/models/NAME/unload
+    POST /v2/repository/models/NAME/candidate {"path": "/a/bundle", "mode": "shadow"|"lead"}
+    GET  /v2/repository/models/NAME/candidate     what it did so far
+    POST /v2/repository/models/NAME/dismiss       back to the model alone
     GET  /v2/models/NAME/stats
 
 It is a Unix socket: who may open it may load models.
@@ -19,7 +22,7 @@ from edgewright.device.serve.models import Models
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.errors import EdgewrightError
 from edgewright.transports.http1 import Request, Response
-from edgewright.wire.v2 import LoadOrder
+from edgewright.wire.v2 import LoadOrder, TryOrder
 
 _JSON = {"content-type": "application/json"}
 
@@ -47,6 +50,14 @@ class Admin:
                 return {}
             case "POST", ["", "v2", "repository", "models", name, "unload"] if name:
                 await self._models.unload(name)
+                return {}
+            case "POST" | "GET" as method, ["", "v2", "repository", "models", name, "candidate"]:
+                if method == "POST":
+                    order = decode_json(request.body, TryOrder, source="the candidate's order")
+                    await self._models.try_out(name, order)
+                return self._models.candidate(name)
+            case "POST", ["", "v2", "repository", "models", name, "dismiss"]:
+                await self._models.dismiss(name)
                 return {}
             case "GET", ["", "v2", "models", name, "stats"]:
                 model = self._models.find(name)

@@ -2,18 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from edgewright.device.serve.candidate import Candidate, OpenCandidate, is_compatible
+from edgewright.device.serve.child_model import PATIENCE_RUNS
 from edgewright.device.serve.passes import Resources
+from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
 from edgewright.device.serve.trial import try_model
 from edgewright.device.serve.workers import Loader
 from edgewright.errors import EdgewrightError
+from edgewright.wire.candidate import CandidateFigures
+from edgewright.wire.v2 import TryOrder
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +31,17 @@ class Models:
     """
 
     def __init__(
-        self, open_model: OpenModel, *, admission: Admission, resources: Resources
+        self,
+        open_model: OpenModel,
+        *,
+        admission: Admission,
+        resources: Resources,
+        open_candidate: OpenCandidate | None = None,
     ) -> None:
         self._open_model = open_model
+        self._open_candidate = open_candidate
+        self._candidates: dict[str, tuple[Candidate, ServedModel | None]] = {}
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="serve-candidates")
         self._admission = admission
         self._resources = resources
         self._loader = Loader()
@@ -95,6 +110,7 @@ class Models:
                 self._faults[name or path.stem] = str(error)
                 raise
             self._faults.pop(model.name, None)
+            self._dismiss(model.name)
             self._switch(model, keep=keep)
             self._sources[model.name] = path
         return model
@@ -118,6 +134,7 @@ class Models:
         async with self._lock:
             if name not in self._current:
                 raise self._unknown(name, None)
+            self._dismiss(name)
             del self._current[name]
             for model in self._versions.pop(name).values():
                 self._retire(model)
@@ -128,7 +145,96 @@ class Models:
             await self.unload(name)
         if self._closing:
             await asyncio.wait(self._closing)
+        self._spawner.shutdown()
         self._loader.close()
+
+    async def try_out(self, name: str, order: TryOrder) -> None:
+        """Run a bundle beside the model of this name, mirrored or asked first. The same bundle in
+        another mode goes on in the same child.
+
+        Raises:
+            EdgewrightError: it cannot be opened, or failed its trial; nothing has changed.
+            RefusalError: no such model, or the two do not take and give the same.
+        """
+        async with self._lock:
+            original = self.find(name)
+            candidate, leader = self._candidates.get(name, (None, None))
+            if candidate is None or candidate.path != Path(order.path):
+                self._dismiss(name)
+                original = self.find(name)
+                candidate, leader = await self._opened_candidate(original, order), None
+                self._candidates[name] = candidate, None
+                original.queue.mirror = candidate.mirror
+            if order.mode == "lead" and leader is None:
+                self._lead(name, candidate)
+
+    async def dismiss(self, name: str) -> None:
+        """Let the candidate of this name go; the model answers alone, at once."""
+        async with self._lock:
+            self._dismiss(name)
+
+    def candidate(self, name: str) -> CandidateFigures:
+        """What the candidate of this name did so far.
+
+        Raises:
+            RefusalError: there is none.
+        """
+        candidate, leader = self._candidates.get(name, (None, None))
+        if candidate is None:
+            raise RefusalError(404, f"model {name!r} has no candidate", reason="no_candidate")
+        return candidate.figures(leader.queue.tally.answered if leader else 0)
+
+    def _lead(self, name: str, candidate: Candidate) -> None:
+        original, timer = candidate.original, self._resources.timer
+        original.queue.mirror = None
+        candidate.lead()
+        single_s = candidate.model.child.patience_s / PATIENCE_RUNS
+        plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s)
+        leader = ServedModel(
+            candidate.servable, plan, admission=self._admission, resources=self._resources
+        )
+        leader.queue.fallback = candidate.fall_back
+        self._candidates[name] = candidate, leader
+        self._put(name, leader)
+        logger.info("candidate leads: name=%s version=%s at=%g", name, leader.version, timer())
+
+    def _dismiss(self, name: str) -> None:
+        candidate, leader = self._candidates.pop(name, (None, None))
+        if candidate is None:
+            return
+        candidate.original.queue.mirror = None
+        if leader is None:
+            self._later(name, candidate.close)
+            return
+        self._put(name, candidate.original)
+        leader.queue.when_idle(partial(self._later, name, candidate.close))
+
+    def _put(self, name: str, model: ServedModel) -> None:
+        """Let this one answer for the name, and close none."""
+        self._versions[name] = {model.version: model}
+        self._current[name] = model
+        self.swaps += 1
+
+    async def _opened_candidate(self, original: ServedModel, order: TryOrder) -> Candidate:
+        if self._open_candidate is None:
+            raise RefusalError(501, "this server runs no candidates", reason="no_candidates")
+        loop, path, timer = asyncio.get_running_loop(), Path(order.path), self._resources.timer
+        start = partial(self._open_candidate, path, order.memory_mb)
+        servable = await loop.run_in_executor(self._spawner, start)
+        try:
+            if not is_compatible(original.contract, servable.model.contract):
+                raise RefusalError(
+                    409,
+                    f"{path.name[:12]} takes or gives other tensors than {original.name!r}",
+                    reason="incompatible",
+                )
+            plan = await loop.run_in_executor(self._spawner, partial(try_model, servable, timer))
+        except BaseException:
+            servable.model.close()
+            raise
+        servable.model.settle(plan.single_s)  # type: ignore[attr-defined]  # it is a ChildModel
+        named = msgspec.structs.replace(servable, name=original.name)
+        return Candidate(path, named, original, timer)
 
     async def _opened(self, path: Path, name: str | None) -> ServedModel:
         servable = await self._loader(lambda: self._open_model(path))
@@ -158,10 +264,13 @@ class Models:
         model.queue.when_idle(lambda: self._close_later(model.servable))
 
     def _close_later(self, servable: Servable) -> None:
-        async def close() -> None:
-            await self._loader(servable.model.close)
+        self._later(servable.name, servable.model.close)
 
-        task = asyncio.get_running_loop().create_task(close(), name=f"close {servable.name}")
+    def _later(self, name: str, work: Callable[[], None]) -> None:
+        async def close() -> None:
+            await self._loader(work)
+
+        task = asyncio.get_running_loop().create_task(close(), name=f"close {name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -54,6 +54,12 @@ class Job(msgspec.Struct, gc=False):
     deadline_s: float | None = None
 
 
+Mirror = Callable[[Arrays, Arrays, float], None]
+"""Sees the inputs, the outputs and the run time of a pass that was answered."""
+
+Fallback = Callable[[list[Job], Exception], None]
+"""Takes over the requests of a pass that failed."""
+
 AnswerAll = Callable[[list[Job], Arrays], None]
 """Answers the requests of a pass, given the rows of all of them, in their order."""
 
@@ -73,6 +79,8 @@ class PassQueue:
         contract = servable.model.contract
         self.tally = Tally()
         self.plan = plan
+        self.mirror: Mirror | None = None
+        self.fallback: Fallback | None = None
         self.joins = plan.max_rows > 1 and joins_rows(contract)
         self._name = servable.name
         self._predict = servable.model.predict_checked
@@ -239,10 +247,15 @@ class PassQueue:
             return
         self._answer(jobs, result)
         self._count(jobs, started_s, ended_s)
+        if self.mirror is not None:
+            self.mirror(arrays, result, ended_s - started_s)
         if self._resources.tap is not None:
             self._resources.tap(self._name, arrays, result)
 
     def _finish_failed(self, jobs: list[Job], error: Exception) -> None:
+        if self.fallback is not None:
+            self.fallback(jobs, error)
+            return
         if len(jobs) > 1:  # one of them may be at fault: the others get a pass of their own
             for job in jobs:
                 self._start([job], is_inline=self.plan.runs_inline(job.feed.rows))

@@ -9,6 +9,7 @@ import msgspec
 from edgewright.clock import Clock
 from edgewright.device.serve.admin import Admin
 from edgewright.device.serve.application import InferenceApplication
+from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.ports import OpenModel, Tap, Timer
@@ -45,6 +46,7 @@ class InferenceServer:
         clock: Clock,
         timer: Timer,
         tap: Tap | None = None,
+        open_candidate: OpenCandidate | None = None,
     ) -> None:
         self._options = options
         self._clock = clock
@@ -56,7 +58,12 @@ class InferenceServer:
             call_soon=asyncio.get_running_loop().call_soon,
             tap=tap,
         )
-        self.models = Models(open_model, admission=options.admission, resources=resources)
+        self.models = Models(
+            open_model,
+            admission=options.admission,
+            resources=resources,
+            open_candidate=open_candidate,
+        )
         self._servers: list[Server] = []
         self._admin: Server | None = None
         self._application = InferenceApplication(self.models, self._servers, timer)

@@ -1,0 +1,56 @@
+"""Twelve bad models under 200 requests a second: each ends on the old one, no request fails.
+
+    make prove SUITE=bad_models
+
+About 4 minutes; KINDS=hanging,slow takes some.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from _bad_models import KINDS, Rig, run_all, wrong_of
+from _results import Recording
+
+RATE = 200.0
+PROBATION_S = 20.0
+
+
+async def main() -> None:
+    kinds = os.environ.get("KINDS", ",".join(KINDS)).split(",")
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as folder, Recording("bad_models") as recording:
+        rig = Rig(Path(folder), probation_s=PROBATION_S)
+        asked = failed = kept = 0
+        async for verdict, witness in run_all(rig, kinds, rate=RATE):
+            print(
+                f"{verdict.kind}: {verdict.seconds} s, {witness.failed} of {witness.asked} failed"
+            )
+            print(f"    {verdict.reason}")
+            wrong += wrong_of(verdict, witness)
+            asked, failed = asked + witness.asked, failed + witness.failed
+            kept += verdict.active == "1" and verdict.code != 0
+            ordered = sorted(witness.latencies_ms)
+            recording.raw[verdict.kind] = {
+                "reason": verdict.reason,
+                "seconds": verdict.seconds,
+                "asked": witness.asked,
+                "failed": witness.failed,
+                "versions": dict(witness.versions),
+                "p50_ms": round(ordered[len(ordered) // 2], 2),
+                "max_ms": round(ordered[-1], 1),
+            }
+        recording.figures["bad_models"] = len(kinds)
+        recording.figures["ended_on_the_old_model"] = kept
+        recording.figures["requests"] = asked
+        recording.figures["failed_requests"] = failed
+        recording.figures["rate_rps"] = RATE
+    for line in wrong:
+        print("WRONG", line)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

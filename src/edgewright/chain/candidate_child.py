@@ -1,0 +1,61 @@
+"""A candidate's own process: `python -m edgewright.chain.candidate_child FD FOLDER`.
+
+It loads the unpacked bundle, says so, and answers requests over the socket it was given, until the
+server lets it go or ends. The agent verified the bundle just before.
+"""
+
+import socket
+import sys
+import time
+from pathlib import Path
+
+from edgewright.bundle import open_bundle
+from edgewright.chain.engines import open_model_of
+from edgewright.chain.probe_child import die_with_parent
+from edgewright.device.serve.child_model import pack, unpack
+from edgewright.errors import EdgewrightError, InputError
+from edgewright.runtimes.model import LoadedModel
+from edgewright.wire.candidate import HEAD_BYTES, Ask, Reply, decode_frame, encode_frame, frame_size
+
+
+def answer_all(channel: socket.socket, folder: Path) -> None:
+    """Load, then answer until the other side closes."""
+    try:
+        model = open_model_of(open_bundle(folder))
+    except EdgewrightError as error:
+        channel.sendall(encode_frame(Reply(error=str(error))))
+        return
+    channel.sendall(encode_frame(Reply()))
+    while head := _read(channel, HEAD_BYTES):
+        frame = head + _read(channel, frame_size(head))
+        channel.sendall(encode_frame(_answer(model, decode_frame(frame, Ask))))
+
+
+def _answer(model: LoadedModel, ask: Ask) -> Reply:
+    start_s = time.perf_counter()
+    try:
+        outputs = model.predict_checked(unpack(ask.arrays))
+    except InputError as error:
+        return Reply(error=str(error), is_refusal=True)
+    except EdgewrightError as error:
+        return Reply(error=str(error))
+    return Reply(arrays=pack(outputs), run_s=time.perf_counter() - start_s)
+
+
+def _read(channel: socket.socket, size_bytes: int) -> bytes:
+    """So many bytes; fewer when the other side has closed."""
+    content = bytearray()
+    while len(content) < size_bytes and (chunk := channel.recv(size_bytes - len(content))):
+        content += chunk
+    return bytes(content) if len(content) == size_bytes else b""
+
+
+def main() -> None:
+    """Answer on the descriptor that the command line names."""
+    die_with_parent()
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        answer_all(channel, Path(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""A slice of `make prove SUITE=bad_models`."""
+
+import asyncio
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(280)]
+
+RATE = 100.0
+
+
+@pytest.fixture(scope="session")
+def bad_models(project_root: Path) -> ModuleType:
+    name = "_bad_models"
+    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_bad_models_end_on_the_old_one_and_no_request_fails(
+    bad_models: ModuleType, tmp_path: Path, long_slice: Any
+) -> None:
+    kinds = long_slice.pick(sorted(bad_models.KINDS), 3)
+
+    async def scene() -> list[str]:
+        rig = bad_models.Rig(tmp_path, probation_s=8.0)
+        wrong = []
+        async for verdict, witness in bad_models.run_all(rig, kinds, rate=RATE):
+            wrong += bad_models.wrong_of(verdict, witness)
+        return wrong
+
+    assert asyncio.run(scene()) == []

@@ -1,0 +1,182 @@
+"""A candidate in a child process, real processes and all: mirrored, asked first, let go."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.bundle import unpack
+from edgewright.chain.serving import open_candidate, open_servable
+from edgewright.clock import SystemClock
+from edgewright.contract import Contract, Tensor
+from edgewright.device.serve import InferenceServer, ServeOptions
+from edgewright.device.serve.candidate import agrees, is_compatible
+from edgewright.device.serve.child_model import CandidateError, ChildModel, ChildOrder
+from edgewright.device.serve.refusal import RefusalError
+from edgewright.testing.bundles import MODEL, build_tiny
+from edgewright.transports.http1 import Client
+from edgewright.wire.v2 import TryOrder
+
+pytestmark = pytest.mark.timeout(120)
+
+CONTRACT = Contract(
+    inputs=(Tensor(name="x", dtype="float32", shape=("batch", 2)),),
+    outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),
+)
+# A child that speaks the frames and does to each request what its folder's name says.
+CHILD = """
+import os, socket, sys, time
+import numpy as np
+from edgewright.device.serve.child_model import pack, unpack
+from edgewright.wire.candidate import *
+channel = socket.socket(fileno=int(sys.argv[1]))
+deed = os.path.basename(sys.argv[2])
+if deed == "unready":
+    channel.sendall(encode_frame(Reply(error="no engine")))
+    sys.exit()
+channel.sendall(encode_frame(Reply()))
+kept = []
+while head := channel.recv(4, socket.MSG_WAITALL):
+    ask = decode_frame(head + channel.recv(frame_size(head), socket.MSG_WAITALL), Ask)
+    x = unpack(ask.arrays)["x"]
+    if deed == "crash": os.abort()
+    if deed == "hang": time.sleep(60)
+    if deed == "garbage": channel.sendall(b"\\0\\0\\0\\3abc"); continue
+    if deed == "huge": channel.sendall(b"\\xff\\xff\\xff\\xff"); continue
+    y = x * (np.float32("nan") if deed == "nan" else np.float32(2))
+    if deed == "leak": kept.append(bytes(bytearray(b"x") * (200 << 20)))
+    if deed == "double": y = y.astype(np.float64)
+    arrays = pack({"z" if deed == "other" else "y": y})
+    channel.sendall(encode_frame(Reply(arrays=arrays, run_s=0.001)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind"),
+    [
+        ("crash", "crash"),
+        ("hang", "hang"),
+        ("nan", "nan"),
+        ("leak", "memory"),
+        ("other", "contract"),
+        ("double", "contract"),
+    ],
+)
+def test_whatever_a_child_does_is_a_reason(tmp_path: Path, deed: str, kind: str) -> None:
+    with pytest.raises(CandidateError) as caught:
+        _asked(tmp_path / deed)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("deed", ["garbage", "huge"])
+def test_a_child_that_speaks_nonsense_is_no_answer(tmp_path: Path, deed: str) -> None:
+    from edgewright.errors import EdgewrightError
+
+    with pytest.raises(EdgewrightError, match="frame"):
+        _asked(tmp_path / deed)
+
+
+def test_a_child_that_cannot_load_says_why(tmp_path: Path) -> None:
+    with pytest.raises(CandidateError, match="no engine"):
+        _asked(tmp_path / "unready")
+
+
+def test_a_good_child_answers_and_a_broken_one_is_asked_no_more(tmp_path: Path) -> None:
+    answer = _asked(tmp_path / "good")
+    assert answer["y"].tolist() == [[2.0, 4.0]]
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    child = ChildModel(
+        ChildOrder(command=(sys.executable, "-c", CHILD)), CONTRACT, folder, time.perf_counter
+    )
+    try:
+        child.greet()
+        child.patience_s = 1.0 if folder.name == "hang" else 30.0
+        child._watched_s = -1.0
+        return child.predict_checked({"x": np.array([[1, 2]], np.float32)})
+    finally:
+        child.close()
+        assert child.broken
+
+
+def test_two_models_agree_when_their_best_scores_lie_at_the_same_place() -> None:
+    scores = np.array([[0.1, 0.9]], np.float32)
+    assert agrees(CONTRACT, {"y": scores}, {"y": scores * 3})
+    assert not agrees(CONTRACT, {"y": scores}, {"y": scores[:, ::-1]})
+    assert not agrees(CONTRACT, {"y": scores}, {"y": scores[:, :1]})
+
+
+def test_models_with_other_tensors_are_not_compatible() -> None:
+    other = Contract(
+        inputs=(Tensor(name="x", dtype="float32", shape=("batch", 3)),), outputs=CONTRACT.outputs
+    )
+    assert is_compatible(CONTRACT, CONTRACT)
+    assert not is_compatible(CONTRACT, other)
+
+
+@asynccontextmanager
+async def _served(folder: Path) -> AsyncIterator[tuple[InferenceServer, Client]]:
+    unpack_tiny(folder, "1")
+    server = InferenceServer(
+        open_servable,
+        ServeOptions(uds=folder / "s.sock"),
+        clock=SystemClock(),
+        timer=time.perf_counter,
+        open_candidate=open_candidate,
+    )
+    await server.start([folder / "1"])
+    async with Client(uds=folder / "s.sock", timeout_s=30) as client:
+        yield server, client
+    await server.close(0.5)
+
+
+def unpack_tiny(folder: Path, version: str) -> Path:
+    build_tiny(folder / f"{version}.ewb", version=version)
+    unpack(folder / f"{version}.ewb", folder / version)
+    return folder / version
+
+
+async def _version(client: Client) -> str:
+    body = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
+    path = f"/v2/models/{MODEL}/infer"
+    answer = await client.request("POST", path, body=json.dumps(body).encode())
+    assert answer.status == 200, answer.body
+    return str(json.loads(answer.body)["model_version"])
+
+
+def test_a_candidate_is_mirrored_then_leads_then_is_replaced(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            path = str(unpack_tiny(tmp_path, "2"))
+            await server.models.try_out(MODEL, TryOrder(path=path))
+            for _ in range(20):
+                assert await _version(client) == "1"
+                await asyncio.sleep(0.01)
+            figures = server.models.candidate(MODEL)
+            assert figures.compared > 0
+            assert figures.failures == {}
+            await server.models.try_out(MODEL, TryOrder(path=path, mode="lead"))
+            assert await _version(client) == "2"
+            assert server.models.candidate(MODEL).answered == 1
+            candidate = server.models._candidates[MODEL][0]
+            candidate.model.child._process.kill()
+            assert [await _version(client) for _ in range(3)] == ["1", "1", "1"]
+            figures = server.models.candidate(MODEL)
+            assert figures.failures["crash"] == 1
+            assert "SIGKILL" in figures.broken
+            await server.models.dismiss(MODEL)
+            assert await _version(client) == "1"
+            await server.models.load(Path(path), name=MODEL)
+            assert await _version(client) == "2"
+            with pytest.raises(RefusalError):
+                server.models.candidate(MODEL)
+
+    asyncio.run(scene())
