@@ -1,4 +1,4 @@
-"""A new bundle beside the old one: what the candidate's process shows decides, no client sees it."""
+"""A new bundle beside the old one: what its process shows decides, and no client sees it."""
 
 from typing import Any
 
