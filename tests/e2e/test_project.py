@@ -97,7 +97,7 @@ def test_a_run_leaves_a_bundle_reports_and_lineage(
     assert stages["train"]["facts"]["test_accuracy"] > 0.8
     assert {budget["name"] for budget in now["budgets"]} == {"export", "compile"}  # type: ignore[attr-defined]
     reports = {path.name for path in (project / "reports").iterdir()}
-    assert reports >= {"data.json", "train.json", "verify.json", "time_budgets.json"}
+    assert reports >= {"data.html", "data.json", "train.json", "verify.json", "time_budgets.json"}
     from edgewright.bundle import open_bundle
 
     bundle = open_bundle(project / str(now["bundle"]))

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "convert",
         "Write MODEL in other engine formats, each file checked and compared to it.",
     ),
-    "data": ("data", "data", "Import, check, clean, label and show recordings."),
+    "data": ("data", "data", "Record, import, check, clean, label, split and show recordings."),
     "demo": ("demo", "demo", "Walk the whole chain on this machine, on real data."),
     "device": ("device", "device", "Let devices in, list them, label them, revoke them."),
     "doctor": (

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from edgewright.cli.data import data
 from edgewright.errors import InputError
+from edgewright.workbench.data import SourceMapping, read_source, source_files
 
 MAPPING = """
 label = "what"
@@ -184,3 +185,122 @@ def test_a_folder_is_checked_like_a_file(walk: Path) -> None:
     good = walk.parent / "good.toml"
     done = invoke("check", recordings, "--project", walk.parent, "--mapping", good)
     assert done.exit_code == 0, done.output
+
+
+def test_a_page_is_written_beside_the_report(walk: Path) -> None:
+    good = walk.parent / "good.toml"
+    page = walk.parent / "report.html"
+    done = invoke("check", walk, "--project", walk.parent, "--mapping", good, "--html", page)
+    assert done.exit_code == 0, done.output
+    assert "<svg" in page.read_text()
+
+
+def test_an_import_can_change_the_rate(walk: Path) -> None:
+    folder = walk.parent
+    report = read_json(
+        invoke(
+            "import",
+            walk,
+            "--project",
+            folder,
+            "--mapping",
+            folder / "good.toml",
+            "--rate",
+            "25",
+            "--json",
+        )
+    )
+    assert report["rate_hz"] == 25.0
+
+
+def test_a_split_is_checked_written_and_used(stored: tuple[Path, str], tmp_path: Path) -> None:
+    folder, name = stored
+    out = tmp_path / "parts"
+    where = ("--project", folder)
+    done = read_json(
+        invoke("split", name, "--test", "joe", "--val", "1", "--out", out, *where, "--json")
+    )
+    (only,) = done["splits"]  # type: ignore[misc]  # a list of tables
+    assert only["leaks"] == "none found"
+    assert only["split"]["test"] == ["joe"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [f"{part}.{end}" for part in ("train", "val", "test") for end in ("json", "npz")]
+        + ["split.json"]
+    )
+    calib = tmp_path / "calib.npz"
+    split = ("--split", out / "split.json")
+    record = read_json(
+        invoke("calibration", name, *split, "--count", 5, "--out", calib, *where, "--json")
+    )
+    assert (record["windows"], record["dataset"]) == (5, name)
+    with np.load(calib) as arrays:
+        assert arrays["x"].shape == (5, 100, 3)
+        assert "joe" not in arrays["group"].tolist()
+    again = invoke("calibration", name, *split, "--count", 5, "--out", calib, *where)
+    assert again.stdout.strip() == record["sha256"]
+
+
+def test_every_fold_is_written(stored: tuple[Path, str], tmp_path: Path) -> None:
+    folder, name = stored
+    for option in (("--folds", 4), ("--leave-one-out",)):
+        out = tmp_path / str(option[0])
+        done = read_json(
+            invoke("split", name, *option, "--out", out, "--project", folder, "--json")
+        )
+        assert len(done["splits"]) == 4  # type: ignore[arg-type]  # a list
+        assert (out / "fold-4/test.npz").is_file()
+
+
+def test_a_random_split_is_refused_and_labelled_when_forced(
+    stored: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, name = stored
+    order = ("split", name, "--random", "0.5", "--project", folder, "--out", tmp_path / "parts")
+    refused = invoke(*order)
+    assert isinstance(refused.exception, InputError)
+    assert "--i-know-this-leaks" in str(refused.exception)
+    assert not (tmp_path / "parts").exists()
+    forced = invoke(*order, "--i-know-this-leaks")
+    assert forced.exit_code == 0, forced.output
+    assert "LEAKS" in forced.stdout
+    record = json.loads((tmp_path / "parts/test.json").read_text())
+    assert "LEAKS" in record["warning"]
+    said = read_json(invoke(*order, "--i-know-this-leaks", "--json"))
+    assert said["shared"]["subjects"] > 0  # type: ignore[index]  # a nested table
+
+
+def test_augmentation_refuses_people_who_are_tested(
+    stored: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, name = stored
+    out = tmp_path / "more.npz"
+    order = ("augment", name, "--test", "joe,", "--by", "jitter", "--project", folder, "--out", out)
+    refused = invoke(*order, "--subjects", "ann,joe")
+    assert isinstance(refused.exception, InputError)
+    assert "training windows only" in str(refused.exception)
+    assert not out.exists()
+    assert read_json(invoke(*order, "--copies", 2, "--json"))["windows"] == 2 * 18
+
+
+def test_sources_are_merged_through_a_map(stored: tuple[Path, str], tmp_path: Path) -> None:
+    folder, name = stored
+    path = tmp_path / "map.toml"
+    path.write_text('[one]\nwalk = "go"\nrun = "go"\n[two]\nwalk = "stroll"\nrun = ""\n')
+    sources = (f"one={name[:9]}", f"two={name}")
+    order = ("merge", *sources, "--map", path, "--project", folder)
+    refused = invoke(*order, "--classes", 3)
+    assert isinstance(refused.exception, InputError)
+    assert "lead to 2 classes, expected 3" in str(refused.exception)
+    done = read_json(invoke(*order, "--classes", 2, "--json"))
+    shown = read_json(invoke("show", done["dataset"], "--project", folder, "--json"))
+    assert shown["label_names"] == ["go", "stroll"]
+    assert shown["lineage"]["parents"] == [name, name]  # type: ignore[index]  # a nested table
+    alone = invoke("merge", name, "--project", folder)
+    assert "expected NAME=DATASET" in str(alone.exception)
+
+
+def test_a_stored_version_is_a_source(stored: tuple[Path, str]) -> None:
+    folder, name = stored
+    source = f"dataset:{name[:8]}"
+    assert read_source(source, SourceMapping(), folder=folder).content_hash == name
+    assert all(path.is_file() for path in source_files(source, folder=folder))

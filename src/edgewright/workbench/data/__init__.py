@@ -20,15 +20,17 @@ named by the hash of their content.
 """
 
 from edgewright.contract import Channel
+from edgewright.workbench.data.augmentation import TRANSFORMATIONS, augment_windows
 from edgewright.workbench.data.calibration import draw_calibration, windows_hash
 from edgewright.workbench.data.checks import check_dataset, triads
 from edgewright.workbench.data.cleaning import REPAIRS, Cleaned, clean_dataset
 from edgewright.workbench.data.comparison import DatasetDiff, compare_datasets
 from edgewright.workbench.data.imports import ImportOrder, import_source, read_mapping
 from edgewright.workbench.data.labelling import LabelRange, parse_range, read_ranges, relabel
-from edgewright.workbench.data.leaks import check_leaks, check_windows
+from edgewright.workbench.data.leaks import check_leaks, check_windows, shared_by_windows
 from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
-from edgewright.workbench.data.merging import merge_datasets
+from edgewright.workbench.data.merging import merge_datasets, read_label_maps
+from edgewright.workbench.data.page import data_page, grouped
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
 from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
 from edgewright.workbench.data.samples import (
@@ -52,18 +54,28 @@ from edgewright.workbench.data.sources import (
     source_files,
 )
 from edgewright.workbench.data.splits import (
+    LEAKY_NAME,
     Split,
     k_folds,
     leave_one_out,
     split_by_subject,
     split_windows_at_random,
 )
-from edgewright.workbench.data.store import DatasetManifest, DatasetStore, Lineage
+from edgewright.workbench.data.store import STORE_FOLDER, DatasetManifest, DatasetStore, Lineage
 from edgewright.workbench.data.timebase import at_rate
+from edgewright.workbench.data.window_files import (
+    WindowsRecord,
+    expect_npz,
+    read_split,
+    write_windows,
+)
 from edgewright.workbench.data.windows import WindowSet, cut_windows
 
 __all__ = [
+    "LEAKY_NAME",
     "REPAIRS",
+    "STORE_FOLDER",
+    "TRANSFORMATIONS",
     "UNLABELLED",
     "Balance",
     "Channel",
@@ -86,7 +98,9 @@ __all__ = [
     "SourceMapping",
     "Split",
     "WindowSet",
+    "WindowsRecord",
     "at_rate",
+    "augment_windows",
     "check_dataset",
     "check_leaks",
     "check_windows",
@@ -94,7 +108,10 @@ __all__ = [
     "clean_dataset",
     "compare_datasets",
     "cut_windows",
+    "data_page",
     "draw_calibration",
+    "expect_npz",
+    "grouped",
     "import_source",
     "is_on_disk",
     "k_folds",
@@ -105,6 +122,7 @@ __all__ = [
     "read_edge_impulse",
     "read_folder",
     "read_json_lines",
+    "read_label_maps",
     "read_label_studio",
     "read_mapping",
     "read_npz",
@@ -112,11 +130,14 @@ __all__ = [
     "read_ranges",
     "read_seglearn",
     "read_source",
+    "read_split",
     "relabel",
     "row_shapes",
+    "shared_by_windows",
     "source_files",
     "split_by_subject",
     "split_windows_at_random",
     "triads",
     "windows_hash",
+    "write_windows",
 ]

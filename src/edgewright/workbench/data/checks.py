@@ -1,39 +1,35 @@
 """The rules behind `data check`. Pure: a dataset in, findings out; nothing is repaired here."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.contract import Channel
+from edgewright.workbench.data._axes import check_axes, triads
+from edgewright.workbench.data._signals import check_channel
 from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
-from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
-from edgewright.workbench.data.units import STANDARD_GRAVITY
+from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding, Severity
+from edgewright.workbench.data.timebase import CLOCK_BACKWARDS, CLOCK_HOLE, CLOCK_STILL
 
-_FLAT_S = 1.0
-_CLIPPED_SHARE = 1e-3
-_OUTLIER_SIGMAS = 12.0
-_HUGE = 1e6
+__all__ = ["check_dataset", "class_balance", "subject_balance", "triads"]
+
 _FEW_PEOPLE = 3
 _RARE_SHARE = 0.02
-_RESTING_STD_G = 0.05
-_GRAVITY_TOLERANCE = 0.15
-_FASTEST_TURN_RAD_S = 35.0
-_RESTING_TURN_RAD_S = 0.35
-
-_Bools = NDArray[np.bool_]
+_SLOWEST_HZ, _FASTEST_HZ = 10.0, 1000.0
+_SUMMARISED = 2_000_000
+_ERRORS = {"not-finite", "huge"}
+_CLOCK = {CLOCK_HOLE: "gap", CLOCK_BACKWARDS: "clock", CLOCK_STILL: "clock"}
 
 
 def check_dataset(dataset: Dataset) -> DataReport:
-    """Gaps, holes, flat lines, clipping, outliers, copies, balance and suspicious units."""
-    findings: list[Finding] = [
-        Finding(code="import", severity="info", message=note) for note in dataset.notes
-    ]
+    """Gaps, holes, flat lines, clipping, outliers, copies, balance, suspicious units and axes."""
+    findings: list[Finding] = [_noted(note) for note in dataset.notes]
     for recording in dataset.recordings:
         findings += _check_recording(recording, dataset)
     findings += _check_copies(dataset)
-    findings += _check_units(dataset)
+    findings += _check_rate(dataset)
+    findings += check_axes(dataset)
     findings += _check_balance(dataset)
     return DataReport(
         content_hash=dataset.content_hash,
@@ -85,7 +81,7 @@ def _check_recording(recording: Recording, dataset: Dataset) -> Iterator[Finding
             recording=recording.name,
             count=len(recording),
         )
-    absent: _Bools = np.logical_not(np.isfinite(recording.samples).any(axis=0))
+    absent: NDArray[np.bool_] = np.logical_not(np.isfinite(recording.samples).any(axis=0))
     is_partial = 0 < absent.sum() < len(absent)
     for position, channel in enumerate(dataset.channels):
         if is_partial and absent[position]:
@@ -98,86 +94,39 @@ def _check_recording(recording: Recording, dataset: Dataset) -> Iterator[Finding
                 count=len(recording),
             )
             continue
-        for finding in _check_channel(recording.samples[:, position], recording.rate_hz):
+        for fault in check_channel(recording.samples[:, position], recording.rate_hz):
             yield Finding(
-                code=finding.code,
-                severity="error" if finding.code in _ERRORS else "warning",
-                message=f"recording {recording.name}, {channel.name}: {finding.text}",
+                code=fault.code,
+                severity="error" if fault.code in _ERRORS else "warning",
+                message=f"recording {recording.name}, {channel.name}: {fault.text}",
                 recording=recording.name,
                 channel=channel.name,
-                count=finding.count,
+                count=fault.count,
+                start_s=fault.at / recording.rate_hz,
             )
 
 
-_ERRORS = {"not-finite", "huge"}
+def _noted(note: str) -> Finding:
+    """What the reading did to the data; what it did to the clock is worth a warning."""
+    code = next((code for text, code in _CLOCK.items() if text in note), "import")
+    severity: Severity = "info" if code == "import" else "warning"
+    return Finding(code=code, severity=severity, message=note)
 
 
-@dataclass(frozen=True)
-class _Found:
-    code: str
-    count: int
-    text: str
-
-
-def _check_channel(values: NDArray[np.float32], rate_hz: float) -> Iterator[_Found]:
-    finite = np.isfinite(values)
-    if not finite.all():
-        bad = int((~finite).sum())
-        longest = _longest_run(~finite)
-        yield _Found(
-            "not-finite",
-            bad,
-            f"{bad} samples are NaN or infinite, {longest / rate_hz:.2f} s at most in one piece",
+def _check_rate(dataset: Dataset) -> Iterator[Finding]:
+    if not _SLOWEST_HZ <= dataset.rate_hz <= _FASTEST_HZ:
+        yield Finding(
+            code="rate",
+            severity="warning",
+            message=f"{dataset.rate_hz:g} Hz is no usual rate of a motion sensor "
+            f"({_SLOWEST_HZ:g} to {_FASTEST_HZ:g}); is the clock's unit right?",
         )
-    known = values[finite].astype(np.float64)
-    if len(known) < 2:
-        return
-    huge = int((np.abs(known) > _HUGE).sum())
-    if huge:
-        yield _Found("huge", huge, f"{huge} samples are beyond {_HUGE:g}; no sensor reads that")
-        known = known[np.abs(known) <= _HUGE]
-    flat = _longest_run(np.diff(values) == 0) + 1
-    if flat > _FLAT_S * rate_hz:
-        yield _Found("flat", flat, f"stands still for {flat / rate_hz:.2f} s; a stuck sensor?")
-    else:
-        yield from _check_clipping(known)
-    yield from _check_outliers(known)
-
-
-def _check_clipping(values: NDArray[np.float64]) -> Iterator[_Found]:
-    """Several samples in a row on the very extreme are a full scale that was reached."""
-    if not len(values):
-        return
-    for edge in (values.min(), values.max()):
-        at_edge = values == edge
-        clipped = int((at_edge[1:] & at_edge[:-1]).sum())
-        if clipped > max(2, _CLIPPED_SHARE * len(values)):
-            yield _Found("clipped", clipped, f"{clipped} samples in a row lie on {edge:g}")
-
-
-def _check_outliers(values: NDArray[np.float64]) -> Iterator[_Found]:
-    if not len(values):
-        return
-    middle = np.median(values)
-    spread = max(1.4826 * float(np.median(np.abs(values - middle))), float(values.std()))
-    if spread <= 0:
-        return
-    far = int((np.abs(values - middle) > _OUTLIER_SIGMAS * spread).sum())
-    if far:
-        yield _Found(
-            "outlier", far, f"{far} samples are over {_OUTLIER_SIGMAS:g} spreads from the median"
-        )
-
-
-def _longest_run(flags: _Bools) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
 
 
 def _check_copies(dataset: Dataset) -> Iterator[Finding]:
     seen: dict[bytes, str] = {}
     for recording in dataset.recordings:
-        content = np.ascontiguousarray(recording.samples).tobytes()
+        content = hashlib.sha256(np.ascontiguousarray(recording.samples).data).digest()
         first = seen.setdefault(content, recording.name)
         if first != recording.name:
             yield Finding(
@@ -187,93 +136,6 @@ def _check_copies(dataset: Dataset) -> Iterator[Finding]:
                 recording=recording.name,
                 count=len(recording),
             )
-
-
-def triads(channels: tuple[Channel, ...]) -> dict[str, list[int]]:
-    """Sensors of three axes: the name before `_x _y _z`, and where its axes stand."""
-    names = [channel.name for channel in channels]
-    found = {}
-    for name in names:
-        stem = name.removesuffix("_x")
-        axes = [f"{stem}_{axis}" for axis in "xyz"]
-        if stem != name and all(axis in names for axis in axes):
-            found[stem] = [names.index(axis) for axis in axes]
-    return found
-
-
-def _check_units(dataset: Dataset) -> Iterator[Finding]:
-    for stem, axes in triads(dataset.channels).items():
-        unit = dataset.channels[axes[0]].unit
-        norms = [
-            np.linalg.norm(r.samples[:, axes].astype(np.float64), axis=1)
-            for r in dataset.recordings
-        ]
-        if unit == "g":
-            yield from _check_gravity(stem, norms, int(dataset.rate_hz))
-        elif unit == "rad/s":
-            yield from _check_turning(stem, np.concatenate(norms))
-
-
-def _check_gravity(stem: str, norms: list[NDArray[np.float64]], second: int) -> Iterator[Finding]:
-    """A resting accelerometer reads one g: the median over the calm seconds must say so."""
-    seconds = [n[: len(n) // second * second].reshape(-1, second) for n in norms if second > 1]
-    calm = [
-        block.mean(axis=1)[block.std(axis=1) < _RESTING_STD_G * np.maximum(block.mean(axis=1), 1)]
-        for block in seconds
-    ]
-    resting = np.concatenate(calm) if calm else np.zeros(0)
-    resting = resting[np.isfinite(resting)]
-    level = float(np.median(resting)) if len(resting) else float("nan")
-    if np.isnan(level):
-        yield Finding(
-            code="gravity",
-            severity="info",
-            message=f"{stem}: no calm second to check gravity on",
-            channel=stem,
-        )
-    elif abs(level - 1.0) > _GRAVITY_TOLERANCE:
-        yield Finding(
-            code="gravity",
-            severity="error",
-            message=f"{stem}: reads {level:.3g} g at rest, expected 1; {_gravity_guess(level)}",
-            channel=stem,
-            count=len(resting),
-        )
-
-
-def _gravity_guess(level: float) -> str:
-    guesses = {
-        "the file is in m/s2, map the unit": STANDARD_GRAVITY,
-        "the file is in g, not in m/s2, map the unit": 1.0 / STANDARD_GRAVITY,
-        "the file is in mg, map the unit": 1000.0,
-        "gravity was taken out of it": 0.0,
-    }
-    for guess, expected in guesses.items():
-        if abs(level - expected) <= _GRAVITY_TOLERANCE * max(expected, 0.2):
-            return guess
-    return "an axis is missing, swapped with another sensor, or scaled"
-
-
-def _check_turning(stem: str, norm: NDArray[np.float64]) -> Iterator[Finding]:
-    """Degrees taken for radians turn faster than anybody can."""
-    known = norm[np.isfinite(norm) & (norm < _HUGE)]
-    if not len(known):
-        return
-    fast, calm = float(np.quantile(known, 0.999)), float(np.quantile(known, 0.05))
-    if fast > _FASTEST_TURN_RAD_S:
-        yield Finding(
-            code="turning",
-            severity="error",
-            message=f"{stem}: turns at {fast:.3g} rad/s; the file is in deg/s, map the unit",
-            channel=stem,
-        )
-    elif calm > _RESTING_TURN_RAD_S and fast < 3 * calm:
-        yield Finding(
-            code="turning",
-            severity="warning",
-            message=f"{stem}: never rests below {calm:.3g} rad/s; is it another sensor's axes?",
-            channel=stem,
-        )
 
 
 def _check_balance(dataset: Dataset) -> Iterator[Finding]:
@@ -293,6 +155,7 @@ def _check_balance(dataset: Dataset) -> Iterator[Finding]:
                 severity="warning",
                 message=f"class {each.name} has {each.share:.1%} of the labelled time",
             )
+    yield from _check_lonely_classes(dataset)
     people = len(dataset.subjects)
     if people < _FEW_PEOPLE:
         yield Finding(
@@ -303,12 +166,33 @@ def _check_balance(dataset: Dataset) -> Iterator[Finding]:
         )
 
 
+def _check_lonely_classes(dataset: Dataset) -> Iterator[Finding]:
+    """A class of one person is in train or in test, never in both."""
+    people: dict[int, set[str]] = {}
+    for each in dataset.recordings:
+        for label in np.unique(each.label).tolist():
+            people.setdefault(label, set()).add(each.subject)
+    for position, name in enumerate(dataset.label_names):
+        who = people.get(position, set())
+        if len(who) == 1 < len(dataset.subjects):
+            yield Finding(
+                code="lonely-class",
+                severity="warning",
+                message=f"class {name} is only subject {min(who)}'s; it cannot be both learnt and "
+                "tested on other people",
+            )
+
+
 def _summaries(dataset: Dataset) -> Iterator[ChannelSummary]:
+    step = max(dataset.sample_count // _SUMMARISED, 1)
     for position, channel in enumerate(dataset.channels):
-        values = np.concatenate([r.samples[:, position] for r in dataset.recordings])
+        values = np.concatenate([r.samples[::step, position] for r in dataset.recordings])
         known = values[np.isfinite(values)].astype(np.float64)
         known = known if len(known) else np.zeros(1)
-        low, q01, median, q99, high = np.quantile(known, [0, 0.01, 0.5, 0.99, 1]).tolist()
+        ends = [_ends(r.samples[:, position]) for r in dataset.recordings]
+        low = min((low for low, _ in ends if np.isfinite(low)), default=0.0)
+        high = max((high for _, high in ends if np.isfinite(high)), default=0.0)
+        q01, median, q99 = np.quantile(known, [0.01, 0.5, 0.99]).tolist()
         yield ChannelSummary(
             name=channel.name,
             unit=channel.unit,
@@ -319,3 +203,9 @@ def _summaries(dataset: Dataset) -> Iterator[ChannelSummary]:
             high=high,
             std=float(known.std()),
         )
+
+
+def _ends(values: NDArray[np.float32]) -> tuple[float, float]:
+    finite = np.isfinite(values)
+    low = float(np.min(values, initial=np.inf, where=finite))
+    return low, float(np.max(values, initial=-np.inf, where=finite))

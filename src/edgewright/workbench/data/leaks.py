@@ -36,10 +36,13 @@ def check_leaks(
         InputError: what stands on both sides, with the first few names.
     """
     parts = {"train": split.train, "val": split.val, "test": split.test}
+    runs = {each.name: _run_hashes(each) for each in dataset.recordings}
     for (one, people), (other, others) in itertools.combinations(parts.items(), 2):
         _refuse_shared("subjects", set(people) & set(others), one, other)
         if people and others:
-            copies = _copied_recordings(dataset.of_subjects(people), dataset.of_subjects(others))
+            known = [runs[each.name] for each in dataset.of_subjects(people).recordings]
+            names = [each.name for each in dataset.of_subjects(others).recordings]
+            copies = _copied_recordings(known, {name: runs[name] for name in names})
             _refuse_shared("copies of recordings", copies, one, other)
     for (one, left), (other, right) in itertools.combinations((windows or {}).items(), 2):
         check_windows(left, right, names=(one, other))
@@ -51,12 +54,19 @@ def check_windows(left: WindowSet, right: WindowSet, *, names: tuple[str, str]) 
     Raises:
         InputError: what they share.
     """
-    _refuse_shared("overlapping windows of", overlapping_recordings(left, right), *names)
-    _refuse_shared("subjects", set(left.subjects) & set(right.subjects), *names)
-    recordings = set(left.recording.tolist()) & set(right.recording.tolist())
-    _refuse_shared("recordings", recordings, *names)
+    for what, shared in shared_by_windows(left, right).items():
+        _refuse_shared(what, shared, *names)
+
+
+def shared_by_windows(left: WindowSet, right: WindowSet) -> dict[str, set[str]]:
+    """What stands on both sides, by kind; an honest split shares nothing."""
     twins = near_duplicates(left, right)
-    _refuse_shared("near-duplicate windows", {f"{a}~{b}" for a, b in twins}, *names)
+    return {
+        "overlapping windows of": overlapping_recordings(left, right),
+        "subjects": set(left.subjects) & set(right.subjects),
+        "recordings": set(left.recording.tolist()) & set(right.recording.tolist()),
+        "near-duplicate windows": {f"{a}~{b}" for a, b in twins},
+    }
 
 
 def overlapping_recordings(left: WindowSet, right: WindowSet) -> set[str]:
@@ -97,14 +107,21 @@ def _refuse_shared(what: str, shared: set[str], one: str, other: str) -> None:
     )
 
 
-def _copied_recordings(left: Dataset, right: Dataset) -> set[str]:
-    known: _Hashes = np.unique(np.concatenate([_run_hashes(r) for r in left.recordings]))
-    found = set()
-    for recording in right.recordings:
-        hashes = _run_hashes(recording)
-        if len(hashes) and np.isin(hashes, known).mean() > _COPIED_SHARE:
-            found.add(recording.name)
-    return found
+def _copied_recordings(left: list[_Hashes], right: Mapping[str, _Hashes]) -> set[str]:
+    known: _Hashes = np.unique(np.concatenate(left))
+    return {
+        name
+        for name, hashes in right.items()
+        if len(hashes) and _is_among(hashes, known).mean() > _COPIED_SHARE
+    }
+
+
+def _is_among(hashes: _Hashes, known: _Hashes) -> NDArray[np.bool_]:
+    """Which of some hashes occur in a sorted list."""
+    if not len(known):
+        return np.zeros(len(hashes), bool)
+    at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+    return np.asarray(known[at] == hashes)
 
 
 def _run_hashes(recording: Recording) -> _Hashes:

@@ -8,10 +8,12 @@ A channel that a source lacks is NaN in its recordings: absent, not invented.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from edgewright.contract import Channel
+from edgewright._fs import read_limited
+from edgewright.contract import Channel, decode_toml
 from edgewright.errors import InputError
 from edgewright.workbench.data.recordings import (
     UNLABELLED,
@@ -22,18 +24,26 @@ from edgewright.workbench.data.recordings import (
 )
 from edgewright.workbench.data.timebase import at_rate
 
+_LIMIT_BYTES = 2**20
+
 LabelMaps = Mapping[str, Mapping[str, str]]
 
 
 def merge_datasets(
-    sources: Mapping[str, Dataset], label_maps: LabelMaps, *, rate_hz: float | None = None
+    sources: Mapping[str, Dataset],
+    label_maps: LabelMaps,
+    *,
+    rate_hz: float | None = None,
+    classes: int | None = None,
 ) -> Dataset:
     """One dataset of all recordings, at one rate, with every channel that any source has.
 
     `label_maps[source][label]` is the canonical name, or "" for a label that must not be learnt.
+    `classes` is how many names the author of the maps counted on.
 
     Raises:
-        InputError: a label without a canonical name, ids that collide, or a channel in two units.
+        InputError: a label without a canonical name, ids that collide, a channel in two units, or
+            another number of classes than was counted on.
     """
     if not sources:
         raise InputError("no sources to merge", hint="name two or more")
@@ -45,6 +55,11 @@ def merge_datasets(
     maps = {name: _label_map(name, dataset, label_maps) for name, dataset in sources.items()}
     _refuse_collisions(sources, label_maps)
     names = tuple(dict.fromkeys(to for each in maps.values() for to in each.values() if to))
+    if classes is not None and len(names) != classes:
+        raise InputError(
+            f"the label maps lead to {len(names)} classes, expected {classes}: {list(names)}",
+            hint="two labels were mapped to one name, or one to '' by mistake",
+        )
     channels = _all_channels(sources)
     rate = rate_hz or max(dataset.rate_hz for dataset in sources.values())
     recordings: list[Recording] = []
@@ -53,6 +68,16 @@ def merge_datasets(
         recordings += _renamed(name, at_rate(dataset, rate), np.array(table, np.int16), channels)
     notes = tuple(f"{name}: {note}" for name, each in sources.items() for note in each.notes)
     return Dataset(tuple(recordings), channels, names, rate, " + ".join(sources), notes=notes)
+
+
+def read_label_maps(path: Path) -> dict[str, dict[str, str]]:
+    """A TOML file with a table for each source.
+
+    Raises:
+        InputError: absent, not TOML, or anything but texts in it.
+    """
+    content = read_limited(path, limit_bytes=_LIMIT_BYTES)
+    return decode_toml(content, dict[str, dict[str, str]], source=str(path))
 
 
 def _label_map(name: str, dataset: Dataset, label_maps: LabelMaps) -> dict[str, str]:

@@ -10,7 +10,9 @@ Severity = Literal["error", "warning", "info"]
 class Finding(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """One thing that is wrong or worth knowing: where, and how much of it there is."""
+    """One thing that is wrong or worth knowing: where, and how much of it there is. `start_s` is
+    where in the recording it begins, or is worst.
+    """
 
     code: str
     severity: Severity
@@ -18,6 +20,7 @@ class Finding(
     recording: str = ""
     channel: str = ""
     count: int = 0
+    start_s: float | None = None
 
 
 class ChannelSummary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

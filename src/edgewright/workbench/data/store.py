@@ -17,6 +17,9 @@ from edgewright.contract import Channel, decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.workbench.data.recordings import Dataset, Recording
 
+STORE_FOLDER = Path(".edgewright", "datasets")
+"""Where a project keeps its datasets."""
+
 _MANIFEST = "dataset.json"
 _SAMPLES = "samples.f32"
 _LABELS = "labels.i16"
@@ -108,6 +111,11 @@ class DatasetStore:
                 hint="import the data again",
             )
         return manifest
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """What a dataset consists of on disk."""
+        folder = self._root / self.resolve(name)
+        return tuple(folder / each for each in (_MANIFEST, _SAMPLES, _LABELS))
 
     def list(self) -> tuple[DatasetManifest, ...]:
         """Every dataset here, in the order of their hashes."""

@@ -20,6 +20,11 @@ from edgewright.workbench.data.recordings import Dataset, Recording
 
 Times = NDArray[np.float64]
 
+CLOCK_BACKWARDS = "ran backwards (split there)"
+CLOCK_HOLE = "had a hole over"
+CLOCK_STILL = "stood still (the first sample counts)"
+"""What a note says of a clock; the rest of the sentence is the recording."""
+
 _EVEN_SHARE = 0.01
 """Share of a period by which every sample may miss its time in a clock that is left as it is."""
 
@@ -85,9 +90,9 @@ def _nearest(time_s: Times, grid_s: Times) -> NDArray[np.intp]:
 
 def _notes(name: str, step_s: Times, max_gap_s: float) -> list[str]:
     counted = {
-        "ran backwards (split there)": int((step_s < 0).sum()),
-        f"had a hole over {max_gap_s:g} s (split there)": int((step_s > max_gap_s).sum()),
-        "stood still (the first sample counts)": int((step_s == 0).sum()),
+        CLOCK_BACKWARDS: int((step_s < 0).sum()),
+        f"{CLOCK_HOLE} {max_gap_s:g} s (split there)": int((step_s > max_gap_s).sum()),
+        CLOCK_STILL: int((step_s == 0).sum()),
     }
     return [
         f"recording {name}: the clock {what}, {times} time{'s' if times > 1 else ''}"

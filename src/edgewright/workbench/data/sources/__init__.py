@@ -20,6 +20,7 @@ from edgewright.workbench.data.sources.lines import read_json_lines
 from edgewright.workbench.data.sources.npz import read_npz
 from edgewright.workbench.data.sources.parquet import read_parquet
 from edgewright.workbench.data.sources.seglearn import read_seglearn, seglearn_file
+from edgewright.workbench.data.store import STORE_FOLDER, DatasetStore
 
 _BY_SUFFIX: dict[str, Reader] = {
     ".cbor": read_edge_impulse,
@@ -31,18 +32,22 @@ _BY_SUFFIX: dict[str, Reader] = {
     ".parquet": read_parquet,
 }
 _PACKAGED = "seglearn"
+_STORED = "dataset:"
 
 
 def source_files(source: str, *, folder: Path) -> tuple[Path, ...]:
     """The files that `read_source` would read."""
     if source == _PACKAGED:
         return (seglearn_file(),)
+    if source.startswith(_STORED):
+        return _store(folder).files(source.removeprefix(_STORED))
     path = folder / source
     return folder_files(path, _BY_SUFFIX) if path.is_dir() else (path,)
 
 
 def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset:
-    """A dataset by the word that a project file uses: a file, a folder, or a packaged set.
+    """A dataset by the word that a project file uses: a file, a folder, a packaged set, or
+    `dataset:HASH` for a version in the project's store, which needs no mapping any more.
 
     Raises:
         InputError: the kind is unknown, or the file is wrong.
@@ -50,14 +55,20 @@ def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset
     """
     if source == _PACKAGED:
         return read_seglearn(None, mapping)
+    if source.startswith(_STORED):
+        return _store(folder).open(source.removeprefix(_STORED))
     path = folder / source
     if path.is_dir():
         return read_folder(path, mapping, readers=_BY_SUFFIX)
     reader = _BY_SUFFIX.get(path.suffix.lower())
     if reader is None:
-        known = " ".join([*sorted(_BY_SUFFIX), _PACKAGED])
+        known = " ".join([*sorted(_BY_SUFFIX), _PACKAGED, f"{_STORED}HASH"])
         raise InputError(f"{source}: cannot tell its kind", hint=f"known: {known}")
     return reader(path, mapping)
+
+
+def _store(folder: Path) -> DatasetStore:
+    return DatasetStore(folder / STORE_FOLDER)
 
 
 __all__ = [

@@ -14,6 +14,7 @@ from edgewright.workbench.data import (
     WindowSet,
     check_dataset,
     check_leaks,
+    data_page,
 )
 from edgewright.workbench.pipeline.manifests import hash_file
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
@@ -58,6 +59,7 @@ def data_stage(plan: Plan) -> Stage:
 def _check_recordings(workshop: Workshop, dataset: Dataset) -> None:
     report = check_dataset(dataset)
     write_atomic(workshop.folder / "data.json", encode_json(report))
+    write_atomic(workshop.folder / "data.html", data_page(dataset, report).encode())
     if report.worst == "error":
         wrong = next(finding for finding in report.findings if finding.severity == "error")
         raise InputError(
