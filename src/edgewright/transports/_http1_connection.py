@@ -14,7 +14,7 @@ import orjson
 
 from edgewright.transports._http1_head import BadRequestError, Collector, parse_head
 from edgewright.transports._http1_text import preamble, status_and_headers
-from edgewright.transports.base import Application, Head, Limits, Response
+from edgewright.transports.base import Application, Frame, Head, Limits, Response, Take
 
 _HEAD_END = b"\r\n\r\n"
 _KEPT_HEAD_BYTES = 2048
@@ -25,6 +25,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WITHOUT_BODY = frozenset({204, 304})
 _CLOSE = b"connection: close\r\n"
 _NEVER = float("inf")
+_LENGTH_COUNT = 4096
+_LENGTHS = tuple(b"%d" % size for size in range(_LENGTH_COUNT))
 
 
 class House(Protocol):
@@ -32,9 +34,10 @@ class House(Protocol):
 
     application: Application
     limits: Limits
-    heads: dict[bytes, Head]
+    heads: dict[bytes, "Known"]
     is_closing: bool
     now_s: float
+    idle_deadline_s: float
     date: bytes
 
     def admit(self, connection: "Connection") -> bool:
@@ -50,8 +53,43 @@ class House(Protocol):
         """A request was answered by the transport itself."""
 
 
+class Known:
+    """A head that was parsed before, and who takes its requests."""
+
+    __slots__ = ("head", "raw", "raw_bytes", "take", "total_bytes")
+
+    def __init__(self, raw: bytes, head: Head, take: Take | None) -> None:
+        self.raw = raw
+        self.head = head
+        self.take = take
+        self.raw_bytes = len(raw)
+        self.total_bytes = len(raw) + head.content_length
+
+
 class Connection(asyncio.Protocol):
     """One peer. At most one request is with the application at any time; the rest waits here."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_house",
+        "_is_blocked",
+        "_is_ending",
+        "_is_paused",
+        "_is_pumping",
+        "_known",
+        "_limits",
+        "_pending",
+        "_searched",
+        "_task",
+        "_transport",
+        "_writable",
+        "deadline_s",
+        "head",
+        "is_closed",
+        "peer",
+        "served",
+    )
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -60,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._searched = 0
         self._pending: Head | None = None
+        self._known: Known | None = None
         self._chunked: tuple[Collector, Any] | None = None
         self._is_pumping = False
         self._is_blocked = False
@@ -97,6 +136,21 @@ class Connection(asyncio.Protocol):
         self._wake_writer()
 
     def data_received(self, data: bytes) -> None:
+        known = self._known
+        if (
+            known is not None
+            and self.head is None
+            and len(data) == known.total_bytes
+            and not self._buffer
+            and self._pending is None
+            and not self._is_blocked
+            and not self._is_ending
+            and data.startswith(known.raw)
+        ):  # the last head again, with a whole body
+            self.head = known.head
+            self.deadline_s = _NEVER
+            known.take(self, data[known.raw_bytes :])  # type: ignore[misc]  # only kept with one
+            return
         if self._is_ending:
             return
         if not self._buffer and self._pending is None:
@@ -134,9 +188,32 @@ class Connection(asyncio.Protocol):
         self._transport.write(
             b"%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (preamble, house.date, len(body), body)
         )
+        self._ready_again()
+
+    def reply_framed(self, frame: Frame, content: bytes) -> None:
+        head, house, transport = self.head, self._house, self._transport
+        if head is None or self.is_closed or transport.is_closing():
+            return
+        if not head.keeps_alive or house.is_closing or head.method == "HEAD":
+            self._reply_with_care(head, frame.preamble, frame.body(content))
+            return
+        if frame.date is not house.date:
+            frame.renew(house.date)
+        size = frame.fixed_bytes + len(content)
+        length = _LENGTHS[size] if size < _LENGTH_COUNT else b"%d" % size
+        transport.write(
+            b"".join((frame.preamble_and_date, length, frame.opening, content, frame.after))
+        )
         self.head = None
         self.served += 1
-        self.deadline_s = house.now_s + self._limits.idle_timeout_s
+        self.deadline_s = house.idle_deadline_s
+        if self._buffer or self._is_paused:
+            self._next()
+
+    def _ready_again(self) -> None:
+        self.head = None
+        self.served += 1
+        self.deadline_s = self._house.idle_deadline_s
         if self._buffer or self._is_paused:
             self._next()
 
@@ -181,15 +258,12 @@ class Connection(asyncio.Protocol):
 
     def finish(self, *, ends: bool = False) -> None:
         """The answer is written; go on with the next request, or close."""
-        ends = ends or self.ends_after_answer
-        self.head = None
-        self.served += 1
-        if ends:
+        if ends or self.ends_after_answer:
+            self.head = None
+            self.served += 1
             self._close()
             return
-        self.deadline_s = self._house.now_s + self._limits.idle_timeout_s
-        if self._buffer or self._is_paused:
-            self._next()
+        self._ready_again()
 
     # What the server calls
 
@@ -227,11 +301,17 @@ class Connection(asyncio.Protocol):
         self._is_pumping = True
         while used < size:
             body_at = data.find(_HEAD_END, used) + 4
-            head = heads.get(data[used:body_at]) if body_at > 3 else None
-            if head is None or size - body_at < head.content_length:
+            known = heads.get(data[used:body_at]) if body_at > 3 else None
+            if known is None or size - body_at < known.head.content_length:
                 break
-            used = body_at + head.content_length
-            self._dispatch(head, data[body_at:used])
+            used = body_at + known.head.content_length
+            if known.take is None:
+                self._dispatch(known.head, data[body_at:used])
+            else:
+                self._known = known
+                self.head = known.head
+                self.deadline_s = _NEVER
+                known.take(self, data[body_at:used])
             if self.head is not None or self._is_blocked or self._is_ending:
                 break
         self._is_pumping = False

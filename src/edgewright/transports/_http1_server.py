@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
-from edgewright.transports._http1_connection import Connection
-from edgewright.transports.base import Application, Head, Limits
+from edgewright.transports._http1_connection import Connection, Known
+from edgewright.transports.base import Application, Head, Limits, Prepare
 
 _KEPT_HEADS = 1024
 _DRAIN_STEP_S = 0.02
@@ -21,15 +21,24 @@ _BACKLOG = 1024
 class Server:
     """Serves one application on one address; made by `start_server` and `start_application`."""
 
-    def __init__(self, application: Application, *, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        limits: Limits,
+        clock: Clock,
+        prepare: Prepare | None = None,
+    ) -> None:
         self.application = application
         self.limits = limits
-        self.heads: dict[bytes, Head] = {}
+        self.heads: dict[bytes, Known] = {}
         self.refusals: dict[int, int] = {}
         self.is_closing = False
         self.address = ""
         self.now_s = clock.monotonic_s()
+        self.idle_deadline_s = self.now_s + limits.idle_timeout_s
         self.date = b""
+        self._prepare = prepare
         self._clock = clock
         self._connections: dict[Connection, None] = {}
         self._listener: asyncio.Server | None = None
@@ -46,7 +55,10 @@ class Server:
     def sweep(self) -> None:
         """Read the clock and cut off the peers whose time is up."""
         self.now_s = self._clock.monotonic_s()
-        self.date = formatdate(self._clock.wall_s(), usegmt=True).encode()
+        self.idle_deadline_s = self.now_s + self.limits.idle_timeout_s
+        date = formatdate(self._clock.wall_s(), usegmt=True).encode()
+        if date != self.date:
+            self.date = date
         for connection in list(self._connections):
             connection.expire(self.now_s)
 
@@ -96,7 +108,8 @@ class Server:
         """Remember what these bytes mean, and forget the oldest when there are many."""
         if len(self.heads) >= _KEPT_HEADS:
             del self.heads[next(iter(self.heads))]
-        self.heads[raw] = head
+        take = self._prepare(head) if self._prepare is not None else None
+        self.heads[raw] = Known(raw, head, take)
 
     def count_refusal(self, status: int) -> None:
         """A request was answered by the transport itself."""

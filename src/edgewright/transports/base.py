@@ -85,9 +85,54 @@ class Exchange(Protocol):
     def reply(self, preamble: bytes, body: bytes) -> None:
         """Answer with a rendered status line and headers (see `http1.preamble`) and a body."""
 
+    def reply_framed(self, frame: "Frame", content: bytes) -> None:
+        """`reply` with a body whose beginning and end are always the same."""
+
     def respond(self, response: Response) -> None:
         """Answer with a value; its stream is ignored."""
 
 
 Application = Callable[[Exchange, Head, bytes], None]
 """Takes a request without waiting: it answers at once, or keeps the exchange and answers later."""
+
+Take = Callable[[Exchange, bytes], None]
+"""An application that knows the head already."""
+
+Prepare = Callable[[Head], Take | None]
+"""Looks at a head that will come again and says who takes its requests; None leaves them to the
+application. Asked once for each kept head.
+"""
+
+
+class Frame:
+    """An answer with a gap: status line and headers, then `before` and `after` of its body. What
+    does not change between answers is rendered once a second, when the date does.
+    """
+
+    __slots__ = ("_preamble", "after", "date", "fixed_bytes", "opening", "preamble_and_date")
+
+    def __init__(self, preamble: bytes, before: bytes = b"", after: bytes = b"") -> None:
+        self._preamble = preamble
+        self.opening = b"\r\n\r\n" + before
+        self.after = after
+        self.fixed_bytes = len(before) + len(after)
+        self.date = b""
+        self.preamble_and_date = b""
+
+    def renew(self, date: bytes) -> None:
+        """Render for this date."""
+        self.date = date
+        self.preamble_and_date = b"%bdate: %b\r\ncontent-length: " % (self._preamble, date)
+
+    def body(self, content: bytes) -> bytes:
+        r"""The whole body.
+
+        >>> Frame(b"", b"[", b"]").body(b"1")
+        b'[1]'
+        """
+        return self.opening[4:] + content + self.after
+
+    @property
+    def preamble(self) -> bytes:
+        """Status line and headers, for an answer that needs care."""
+        return self._preamble

@@ -26,23 +26,29 @@ from edgewright.transports._http1_text import preamble
 from edgewright.transports.base import (
     Application,
     Exchange,
+    Frame,
     Handler,
     Head,
     Limits,
+    Prepare,
     Request,
     Response,
+    Take,
 )
 
 __all__ = [
     "Application",
     "Client",
     "Exchange",
+    "Frame",
     "Handler",
     "Head",
     "Limits",
+    "Prepare",
     "Request",
     "Response",
     "Server",
+    "Take",
     "file_response",
     "preamble",
     "start_application",
@@ -88,12 +94,13 @@ async def start_application(
     limits: Limits | None = None,
     clock: Clock,
     tls: ssl.SSLContext | None = None,
+    prepare: Prepare | None = None,
 ) -> Server:
     """Serve with an application that answers without tasks: the hot path of inference.
 
     Raises:
         ResourceError: the address is in use, or not this process's to take.
     """
-    server = Server(application, limits=limits or Limits(), clock=clock)
+    server = Server(application, limits=limits or Limits(), clock=clock, prepare=prepare)
     await server.listen(host=host, port=port, uds=uds, tls=tls)
     return server

@@ -10,6 +10,7 @@ from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import Servable
 from edgewright.device.serve.serving import Admission, ServedModel
 from edgewright.testing.models import FunctionSession, servable
+from edgewright.transports.http1 import Frame
 
 TINY = Plan(is_inline=True, max_rows=8, single_s=20e-6, row_s=1e-6)
 
@@ -26,6 +27,9 @@ class FakeExchange:
     def reply(self, preamble: bytes, body: bytes) -> None:
         assert not self.preamble, "answered twice"
         self.preamble, self.body = preamble, body
+
+    def reply_framed(self, frame: Frame, content: bytes) -> None:
+        self.reply(frame.preamble, frame.body(content))
 
     @property
     def status(self) -> int:
@@ -63,23 +67,33 @@ class Bench:
         self.tapped: list[tuple[str, Any, Any]] = []
 
     def serve(
-        self, model: FunctionSession | Servable, plan: Plan = TINY, **admission: Any
+        self,
+        model: FunctionSession | Servable,
+        plan: Plan = TINY,
+        *,
+        peers: int = 2,
+        **admission: Any,
     ) -> ServedModel:
         resources = Resources(
             workers=self.workers,
             timer=lambda: self.now_s,
             wall_s=lambda: self.now_s,
-            call_soon=self.turns.append,
+            call_soon=self._call_soon,
             tap=lambda *seen: self.tapped.append(seen),
+            peers=lambda: peers,
         )
         opened = servable(model) if isinstance(model, FunctionSession) else model
         return ServedModel(opened, plan, admission=Admission(**admission), resources=resources)
 
+    def _call_soon(self, act: Callable[[], None]) -> None:
+        self.turns.append(act)
+
     def turn(self) -> None:
-        """One turn of the event loop."""
-        turns, self.turns = self.turns, []
-        for act in turns:
-            act()
+        """Turns of the event loop until nothing is left for the next one."""
+        while self.turns:
+            turns, self.turns = self.turns, []
+            for act in turns:
+                act()
 
     def ask(self, model: ServedModel, *rows: list[float], **members: Any) -> FakeExchange:
         """Send a request; its answer comes with a turn."""
@@ -94,6 +108,11 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+@pytest.fixture(scope="session")
+def make_bench() -> type[Bench]:
+    return Bench
 
 
 @pytest.fixture

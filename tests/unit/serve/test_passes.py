@@ -19,7 +19,8 @@ def double(x: Array) -> Array:
 def test_requests_of_one_turn_share_a_pass_and_get_their_own_rows(bench: Any) -> None:
     session = FunctionSession(double)
     model = bench.serve(session)
-    answers = [bench.ask(model, [i, i + 1]) for i in range(3)] + [bench.ask(model, [7, 8], [9, 10])]
+    answers = [bench.ask(model, [i, i + 1], id="1") for i in range(3)]
+    answers.append(bench.ask(model, [7, 8], [9, 10]))
     assert not any(answer.preamble for answer in answers)
     bench.turn()
     assert session.passes == [5]
@@ -32,7 +33,7 @@ def test_pass_never_grows_beyond_the_plan(bench: Any) -> None:
     session = FunctionSession(double)
     model = bench.serve(session)
     for _ in range(20):
-        bench.ask(model, [1, 2])
+        bench.ask(model, [1, 2], id="1")
     bench.turn()
     assert session.passes == [8, 8, 4]
 
@@ -134,7 +135,7 @@ def test_request_is_refused_at_once_when_its_timeout_cannot_be_kept(bench: Any) 
 
 def test_request_is_refused_when_the_queue_is_full(bench: Any) -> None:
     model = bench.serve(FunctionSession(double), max_waiting=2)
-    answers = [bench.ask(model, [1, 2]) for _ in range(3)]
+    answers = [bench.ask(model, [1, 2], id="1") for _ in range(3)]
     assert (answers[2].status, b"retry-after: " in answers[2].preamble) == (429, True)
     bench.turn()
     assert [answer.status for answer in answers[:2]] == [200, 200]

@@ -15,7 +15,7 @@ from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.routes import Route, find_route
 from edgewright.device.serve.serving import refuse_as_v2
 from edgewright.errors import InputError
-from edgewright.transports.http1 import Exchange, Head, Server, preamble
+from edgewright.transports.http1 import Exchange, Head, Server, Take, preamble
 from edgewright.wire.v2 import HEADER_LENGTH, parse_header_length
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,37 @@ class InferenceApplication:
         except Exception:  # the top of a task: one request's fault must not end the server
             logger.exception("request failed: method=%s path=%s", head.method, head.path)
             refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+
+    def prepare(self, head: Head) -> Take | None:
+        """Who takes the requests of a head that will come again: inference, found once."""
+        route = find_route(head.path)
+        if (
+            route is None
+            or route.action != "infer"
+            or route.version is not None
+            or head.method != "POST"
+            or "content-encoding" in head.headers
+            or not self._models.is_known(route.model)
+        ):
+            return None
+        try:
+            header_bytes = parse_header_length(head.headers.get(HEADER_LENGTH))
+        except InputError:
+            return None
+        slot = self._models.slot(route.model)
+
+        def take(exchange: Exchange, body: bytes) -> None:
+            model = slot.model
+            if model is None:
+                self(exchange, head, body)
+                return
+            try:
+                model.infer(exchange, body, header_bytes)
+            except Exception:  # the top of a task: one request's fault must not end the server
+                logger.exception("request failed: path=%s", head.path)
+                refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+
+        return take
 
     def _infer(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
         model = self._models.find(route.model, route.version)

@@ -68,10 +68,10 @@ def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
         page.sample("edgewright_rows_total", model.queue.tally.rows, **_labels(model))
     page.head("edgewright_waiting", "gauge", "Requests that wait for a pass.")
     for model in served:
-        page.sample("edgewright_waiting", model.queue.waiting, **_labels(model))
+        page.sample("edgewright_waiting", model.waiting, **_labels(model))
     page.head("edgewright_in_flight", "gauge", "Requests that wait or run.")
     for model in served:
-        page.sample("edgewright_in_flight", model.queue.in_flight, **_labels(model))
+        page.sample("edgewright_in_flight", model.in_flight, **_labels(model))
 
 
 def _labels(model: ServedModel) -> dict[str, str]:

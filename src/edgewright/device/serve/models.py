@@ -25,6 +25,15 @@ from edgewright.wire.v2 import TryOrder
 logger = logging.getLogger(__name__)
 
 
+class Slot:
+    """The place of a name's newest model; kept by whoever asks for it often."""
+
+    __slots__ = ("model",)
+
+    def __init__(self) -> None:
+        self.model: ServedModel | None = None
+
+
 class Models:
     """The models that are served now, by name and version; the newest version of a name is the
     one that answers when a client names none.
@@ -50,6 +59,7 @@ class Models:
         self._versions: dict[str, dict[str, ServedModel]] = {}
         self._sources: dict[str, Path] = {}
         self._faults: dict[str, str] = {}
+        self._slots: dict[str, Slot] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.swaps = 0
 
@@ -81,6 +91,18 @@ class Models:
         if model is None:
             raise self._unknown(name, version)
         return model
+
+    def is_known(self, name: str) -> bool:
+        """Whether something was loaded under this name, now or before."""
+        return name in self._sources
+
+    def slot(self, name: str) -> "Slot":
+        """Where the newest model of a name is found, now and after it was replaced."""
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = Slot()
+            slot.model = self._current.get(name)
+        return slot
 
     def only(self) -> ServedModel:
         """The one model that routes without a name mean: the first that was loaded.
@@ -136,6 +158,7 @@ class Models:
                 raise self._unknown(name, None)
             self._dismiss(name)
             del self._current[name]
+            self.slot(name).model = None
             for model in self._versions.pop(name).values():
                 self._retire(model)
 
@@ -213,6 +236,7 @@ class Models:
         """Let this one answer for the name, and close none."""
         self._versions[name] = {model.version: model}
         self._current[name] = model
+        self.slot(name).model = model
         self.swaps += 1
 
     async def _opened_candidate(self, original: ServedModel, order: TryOrder) -> Candidate:
@@ -255,13 +279,14 @@ class Models:
             del versions[old.version]
         versions[model.version] = model
         self._current[model.name] = model
+        self.slot(model.name).model = model
         self.swaps += bool(replaced)
         for old in replaced:
             self._retire(old)
 
     def _retire(self, model: ServedModel) -> None:
         """Close a model when its last request is answered."""
-        model.queue.when_idle(lambda: self._close_later(model.servable))
+        model.when_idle(lambda: self._close_later(model.servable))
 
     def _close_later(self, servable: Servable) -> None:
         self._later(servable.name, servable.model.close)

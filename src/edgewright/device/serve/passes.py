@@ -38,6 +38,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: Timer
     call_soon: Callable[[Callable[[], None]], object]
     tap: Tap | None = None
+    peers: Callable[[], int] = lambda: 2
+    """How many clients are connected: where there is one, nobody can join its pass."""
 
 
 class Job(msgspec.Struct, gc=False):
@@ -84,7 +86,7 @@ class PassQueue:
         self.joins = plan.max_rows > 1 and joins_rows(contract)
         self._name = servable.name
         self._predict = servable.model.predict_checked
-        self._check = compile_checks(contract)
+        self.check = compile_checks(contract)
         self._forms = forms
         self._answer = answer
         self._resources = resources
@@ -186,7 +188,7 @@ class PassQueue:
         """The requests whose values are in contract, as one pass; the others are refused."""
         arrays = self._joined(jobs)
         try:
-            self._check(arrays)
+            self.check(arrays)
         except InputError as error:
             if len(jobs) == 1:
                 self.fail(jobs[0], refusal_of(error))

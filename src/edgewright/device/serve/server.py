@@ -50,6 +50,7 @@ class InferenceServer:
     ) -> None:
         self._options = options
         self._clock = clock
+        self._servers: list[Server] = []
         self._workers = Workers(options.threads)
         resources = Resources(
             workers=self._workers,
@@ -57,6 +58,7 @@ class InferenceServer:
             wall_s=clock.wall_s,
             call_soon=asyncio.get_running_loop().call_soon,
             tap=tap,
+            peers=self._peers,
         )
         self.models = Models(
             open_model,
@@ -64,7 +66,6 @@ class InferenceServer:
             resources=resources,
             open_candidate=open_candidate,
         )
-        self._servers: list[Server] = []
         self._admin: Server | None = None
         self._application = InferenceApplication(self.models, self._servers, timer)
 
@@ -102,6 +103,12 @@ class InferenceServer:
         await self.models.close()
         self._workers.close()
 
+    def _peers(self) -> int:
+        servers = self._servers
+        if len(servers) == 1:
+            return servers[0].connections
+        return sum(server.connections for server in servers)
+
     async def _listen(self) -> None:
         options = self._options
         if options.uds is None or options.port is not None or options.host is not None:
@@ -112,12 +119,17 @@ class InferenceServer:
                     port=options.port,
                     limits=options.limits,
                     clock=self._clock,
+                    prepare=self._application.prepare,
                 )
             )
         if options.uds is not None:
             self._servers.append(
                 await start_application(
-                    self._application, uds=options.uds, limits=options.limits, clock=self._clock
+                    self._application,
+                    uds=options.uds,
+                    limits=options.limits,
+                    clock=self._clock,
+                    prepare=self._application.prepare,
                 )
             )
         if options.admin is not None:

@@ -50,6 +50,35 @@ class Tally:
         if len(self._new_s) >= _RECENT:
             self._settle()
 
+    def add_pass(
+        self,
+        arrived_s: list[float],
+        moments_s: tuple[float, float, float, float],
+        wall_s: float,
+    ) -> None:
+        """A pass answered requests of one row each. It began, had read them, had run, had written
+        at these moments.
+        """
+        begun_s, read_s, ended_s, now_s = moments_s
+        count = len(arrived_s)
+        self.answered += count
+        self.rows += count
+        self.passes += 1
+        if count == 1:
+            waited_s = begun_s - arrived_s[0]
+            self._new_s.append(now_s - arrived_s[0])
+        else:
+            waited_s = begun_s * count - sum(arrived_s)
+            self._new_s += [now_s - moment_s for moment_s in arrived_s]
+        stage_s = self.stage_s
+        stage_s["queue"] += waited_s
+        stage_s["read"] += (read_s - begun_s) * count
+        stage_s["run"] += (ended_s - read_s) * count
+        stage_s["write"] += (now_s - ended_s) * count
+        self.last_wall_s = wall_s
+        if len(self._new_s) >= _RECENT:
+            self._settle()
+
     @property
     def total_s(self) -> float:
         """Time of all answered requests together."""

@@ -18,6 +18,7 @@ class Writer:
 
     def __init__(self, contract: Contract, *, name: str, version: str) -> None:
         self._forms = {tensor.name: OutputForm(tensor) for tensor in contract.outputs}
+        self._outputs = contract.outputs
         self._labels = contract.labels
         self._head = orjson.dumps({"model_name": name, "model_version": version})[:-1]
         self._has_strings = any(form.is_string for form in self._forms.values())
@@ -44,6 +45,13 @@ class Writer:
             template % (_id_member(feed.id), *texts)
             for feed, *texts in zip(feeds, *columns, strict=True)
         ]
+
+    def around_rows(self) -> tuple[bytes, bytes]:
+        """What stands before and after one row's numbers in an answer with a single output."""
+        ((form, tensor),) = zip(self._forms.values(), self._outputs, strict=True)
+        sizes = [1, *(size for size in tensor.shape[1:] if isinstance(size, int))]
+        shape = b",".join(b"%d" % size for size in sizes)
+        return b'%b,"outputs":[%b,"shape":[%b],"data":[' % (self._head, form.head, shape), b"]}]}"
 
     def _template(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
         """An answer with places for the id's member and for each output's data."""

@@ -1,0 +1,205 @@
+"""The quick lane: requests that differ from an earlier good one in their numbers only.
+
+Clients of an inference server repeat themselves: the same JSON around other numbers. A `Shape`
+keeps what stood before and after the numbers of a request that was read with care; whatever begins
+and ends with the same bytes is that request with another list in its place. The lists of all
+requests of one pass are decoded together.
+
+That is sound only if no list can swallow or split its neighbours. A result is taken only if it is
+exactly one flat list of exactly as many numbers for each request. Text, nested lists, booleans and
+null, with which a list could reach into the next one, leave the lane: so every bracket was a list's
+own, each request brought at least one pair, and none more. What leaves is read again, alone and
+with care.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+
+from edgewright.device.serve.passes import PassQueue
+from edgewright.device.serve.ports import Array, Arrays
+from edgewright.device.serve.tensors import InputForm, Pack
+from edgewright.transports.http1 import Exchange, Frame
+
+_MEMBER = b'"data"'
+_MAX_AROUND_BYTES = 1024
+
+
+class Shape:
+    """What stands around the numbers of a request: `before`, `after`, and how many there are."""
+
+    __slots__ = ("after", "before", "pack", "shape", "stop")
+
+    def __init__(self, before: bytes, after: bytes, shape: tuple[int, ...], pack: Pack) -> None:
+        self.before = before
+        self.after = after
+        self.stop = -len(after)
+        self.shape = shape
+        self.pack = pack
+
+
+def find_shape(body: bytes, form: InputForm, shape: tuple[int, ...], pack: Pack) -> Shape | None:
+    """The shape of a request that was read: flat numbers, one row, no id. None where it has none
+    that is beyond doubt.
+    """
+    at = body.find(_MEMBER)
+    if at < 0 or form.is_string or form.datatype == "BOOL" or b"\\" in body:
+        return None
+    if body.find(_MEMBER, at + 1) >= 0 or shape[:1] != (1,):
+        return None
+    first, last = body.find(b"[", at), body.find(b"]", at)
+    around = body[at + len(_MEMBER) : first].strip()
+    if around != b":" or first < 0 or last < first:
+        return None
+    before, after = body[:first], body[last + 1 :]
+    if len(before) + len(after) > _MAX_AROUND_BYTES:
+        return None
+    return Shape(before, after, shape, pack)
+
+
+class Lane:
+    """Requests of one shape that wait for the end of this turn, and their passes."""
+
+    __slots__ = (
+        "_add_late",
+        "_check",
+        "_form",
+        "_frame",
+        "_max_rows",
+        "_predict",
+        "_queue",
+        "_schedule",
+        "_tap",
+        "_timer",
+        "_wall_s",
+        "arrived_s",
+        "exchanges",
+        "lists",
+        "shape",
+        "tally",
+    )
+
+    def __init__(
+        self,
+        shape: Shape,
+        form: InputForm,
+        *,
+        frame: Frame,
+        tools: "Tools",
+        queue: PassQueue,
+    ) -> None:
+        self.shape = shape
+        self.exchanges: list[Exchange] = []
+        self.lists: list[bytes] = []
+        self.arrived_s: list[float] = []
+        self.tally = queue.tally
+        self._queue = queue
+        self._form = form
+        self._frame = frame
+        self._max_rows = tools.max_rows
+        self._check = tools.check
+        self._predict = tools.predict
+        self._timer = tools.timer
+        self._wall_s = tools.wall_s
+        self._tap = tools.tap
+        self._add_late = tools.add_late
+        self._schedule = tools.schedule
+
+    def add(self, exchange: Exchange, body: bytes) -> None:
+        """Take a request whose body has the lane's shape."""
+        shape = self.shape
+        self.exchanges.append(exchange)
+        self.lists.append(body[len(shape.before) : shape.stop])
+        self.arrived_s.append(self._timer())
+        waiting = len(self.exchanges)
+        if waiting == 1:
+            self._schedule(self.run)
+        elif waiting >= self._max_rows:
+            self.run()
+
+    def run(self) -> None:
+        """One pass of all that wait; they are never more than one holds."""
+        exchanges, lists, arrived_s = self.exchanges, self.lists, self.arrived_s
+        if exchanges:
+            self.exchanges, self.lists, self.arrived_s = [], [], []
+            self._pass(exchanges, lists, arrived_s)
+
+    def _pass(self, exchanges: list[Exchange], lists: list[bytes], arrived_s: list[float]) -> None:
+        begun_s = self._timer()
+        try:
+            array = self._array(lists)
+            arrays = {self._form.name: array}
+            self._check(arrays)
+            read_s = self._timer()
+            outputs = self._predict(arrays)
+            ended_s = self._timer()
+            (output,) = outputs.values()
+            rows = _rows_as_text(output)
+            if len(rows) != len(lists):
+                raise ValueError("not one row each")
+        except Exception:  # noqa: BLE001 - whatever is wrong is found and told there
+            self._leave(exchanges, lists, arrived_s)
+            return
+        frame = self._frame
+        for exchange, row in zip(exchanges, rows, strict=True):
+            exchange.reply_framed(frame, row)
+        moments_s = (begun_s, read_s, ended_s, self._timer())
+        self.tally.add_pass(arrived_s, moments_s, self._wall_s())
+        if self._queue.mirror is not None:
+            self._queue.mirror(arrays, outputs, ended_s - read_s)
+        if self._tap is not None:
+            self._tap(arrays, outputs)
+
+    def _array(self, lists: list[bytes]) -> Array:
+        shape = self.shape
+        text = b"[%b]" % lists[0] if len(lists) == 1 else b"[%b]" % b",".join(lists)
+        if b"u" in text or b"s" in text:  # true, null, false
+            raise ValueError("not numbers only")
+        rows = orjson.loads(text)
+        if len(rows) != len(lists):
+            raise ValueError("not one list each")
+        pack = shape.pack
+        content = pack(*rows[0]) if len(rows) == 1 else b"".join([pack(*row) for row in rows])
+        dtype: Any = self._form.dtype
+        return np.frombuffer(content, dtype).reshape((len(rows), *shape.shape[1:]))
+
+    def _leave(self, exchanges: list[Exchange], lists: list[bytes], arrived_s: list[float]) -> None:
+        shape = self.shape
+        for exchange, text, moment_s in zip(exchanges, lists, arrived_s, strict=True):
+            self._add_late(exchange, b"".join((shape.before, text, shape.after)), moment_s)
+
+
+class Tools:
+    """What a lane needs of its model's queue."""
+
+    __slots__ = ("add_late", "check", "max_rows", "predict", "schedule", "tap", "timer", "wall_s")
+
+    def __init__(
+        self,
+        *,
+        max_rows: int,
+        check: Callable[[Arrays], None],
+        predict: Callable[[Arrays], dict[str, Array]],
+        timer: Callable[[], float],
+        wall_s: Callable[[], float],
+        tap: Callable[[Arrays, Arrays], None] | None,
+        add_late: Callable[[Exchange, bytes, float], None],
+        schedule: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.max_rows = max_rows
+        self.check = check
+        self.predict = predict
+        self.timer = timer
+        self.wall_s = wall_s
+        self.tap = tap
+        self.add_late = add_late
+        self.schedule = schedule
+
+
+def _rows_as_text(array: Array) -> list[bytes]:
+    """Each row's numbers as JSON, without the brackets."""
+    flat = array if array.ndim == 2 else array.reshape(len(array), -1)
+    text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+    return [text[2:-2]] if len(flat) == 1 else text[2:-2].split(b"],[")
