@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         "_task",
         "_transport",
         "_writable",
+        "client_certificate",
         "deadline_s",
         "head",
         "is_closed",
