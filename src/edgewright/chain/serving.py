@@ -21,6 +21,8 @@ from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_mo
 from edgewright.clock import SystemClock
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.ports import Listener, Timer
 
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
@@ -29,6 +31,7 @@ _BARE_VERSION = "1"
 _PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
 
 OnReady = Callable[[InferenceServer], None]
+ListenAlso = Callable[[Models, Timer], Listener]
 
 
 def open_servable(path: Path) -> Servable:
@@ -73,7 +76,12 @@ def open_candidate(folder: Path, memory_mb: float) -> Servable:
 
 
 def serve_until_stopped(
-    paths: Sequence[Path], options: ServeOptions, *, on_ready: OnReady, drain_s: float = 10.0
+    paths: Sequence[Path],
+    options: ServeOptions,
+    *,
+    on_ready: OnReady,
+    listen_also: ListenAlso | None = None,
+    drain_s: float = 10.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was asked and return.
 
@@ -82,7 +90,7 @@ def serve_until_stopped(
         KeyboardInterrupt: SIGINT ended it.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        ended_by = runner.run(_serve(paths, options, on_ready, drain_s))
+        ended_by = runner.run(_serve(paths, options, on_ready, listen_also, drain_s))
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -93,7 +101,11 @@ def default_threads() -> int:
 
 
 async def _serve(
-    paths: Sequence[Path], options: ServeOptions, on_ready: OnReady, drain_s: float
+    paths: Sequence[Path],
+    options: ServeOptions,
+    on_ready: OnReady,
+    listen_also: ListenAlso | None,
+    drain_s: float,
 ) -> int:
     stopped: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -107,6 +119,7 @@ async def _serve(
         clock=SystemClock(),
         timer=time.perf_counter,
         open_candidate=open_candidate,
+        listen_also=listen_also,
     )
     starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))
     await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)

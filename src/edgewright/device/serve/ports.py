@@ -54,3 +54,17 @@ Timer = Callable[[], float]
 
 Tap = Callable[[str, Arrays, Arrays], None]
 """Sees every answered batch: the model's name, its inputs and its outputs."""
+
+
+class Listener(Protocol):
+    """Another way in than HTTP: it listens, answers through the same models, and drains."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+
+    async def start(self) -> None:
+        """Listen."""
+
+    async def close(self, drain_s: float = 5.0) -> None:
+        """Take nothing new, answer what was taken."""

@@ -58,6 +58,14 @@ class Reader:
                 return feed
         return self._careful_feed(*split_request(body, header_bytes))
 
+    def read_parts(self, request: InferRequest, contents: dict[str, memoryview]) -> Feed:
+        """The feed of a request that came apart already, as gRPC's do.
+
+        Raises:
+            InputError: as `read`.
+        """
+        return self._careful_feed(request, contents)
+
     def _plain_feed(self, body: bytes, decode: Callable[[bytes], Any]) -> Feed | None:
         """The feed of a request with flat data and no options; None leaves it, and every fault, to
         the careful way.

@@ -1,7 +1,7 @@
 """Everything together: listens, loads, serves, drains."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,7 @@ from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Resources
-from edgewright.device.serve.ports import OpenModel, Tap, Timer
+from edgewright.device.serve.ports import Listener, OpenModel, Tap, Timer
 from edgewright.device.serve.serving import Admission
 from edgewright.device.serve.workers import Workers
 from edgewright.errors import InputError
@@ -47,6 +47,7 @@ class InferenceServer:
         timer: Timer,
         tap: Tap | None = None,
         open_candidate: OpenCandidate | None = None,
+        listen_also: Callable[[Models, Timer], Listener] | None = None,
     ) -> None:
         self._options = options
         self._clock = clock
@@ -68,11 +69,13 @@ class InferenceServer:
         )
         self._admin: Server | None = None
         self._application = InferenceApplication(self.models, self._servers, timer)
+        self._listener = listen_also(self.models, timer) if listen_also is not None else None
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where clients reach it."""
-        return tuple(server.address for server in self._servers)
+        also = [self._listener.address] if self._listener is not None else []
+        return (*(server.address for server in self._servers), *also)
 
     async def start(self, paths: Sequence[Path]) -> None:
         """Listen, then load: until a model is ready its requests get a 503.
@@ -98,7 +101,8 @@ class InferenceServer:
 
     async def close(self, drain_s: float = 10.0) -> None:
         """Answer what was asked, refuse newcomers, unload."""
-        servers = [*self._servers, *([self._admin] if self._admin else [])]
+        servers: list[Server | Listener] = [*self._servers]
+        servers += [other for other in (self._admin, self._listener) if other is not None]
         await asyncio.gather(*(server.close(drain_s) for server in servers))
         await self.models.close()
         self._workers.close()
@@ -132,6 +136,8 @@ class InferenceServer:
                     prepare=self._application.prepare,
                 )
             )
+        if self._listener is not None:
+            await self._listener.start()
         if options.admin is not None:
             self._admin = await start_server(
                 Admin(self.models), uds=options.admin, limits=options.limits, clock=self._clock

@@ -149,6 +149,10 @@ class ServedModel:
             schedule=schedule,
         )
 
+    def write(self, feed: Feed, outputs: Arrays) -> tuple[bytes, int | None]:
+        """A V2 body, and its JSON part's length when tensors follow it in binary."""
+        return self._writer.write(feed, outputs)
+
     def submit(self, job: Job) -> None:
         """Let a request wait for its pass, unless there is no point."""
         timeout_s = job.feed.timeout_s or self._admission.timeout_s

@@ -1,0 +1,131 @@
+"""gRPC on the event loop: methods are names and functions of bytes; what the bytes mean is not
+known here. Needs the extra `grpc`.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import grpc
+
+from edgewright.errors import ResourceError
+
+logger = logging.getLogger(__name__)
+
+Unary = Callable[[bytes, "GrpcPeer"], Awaitable[bytes]]
+"""Answers a message with a message, or raises `StatusError`."""
+
+Streaming = Callable[[AsyncIterator[bytes], "GrpcPeer"], AsyncIterator[bytes]]
+
+_KEEPALIVE_MS = 20_000
+
+
+class StatusError(Exception):
+    """A call that ends with a status: `code` is one of gRPC's names ("NOT_FOUND")."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class GrpcPeer:
+    """Who calls."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    @property
+    def timeout_s(self) -> float | None:
+        """How long the caller still waits."""
+        remaining = self._context.time_remaining()
+        return None if remaining is None else max(0.0, float(remaining))
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What came with the call, by lower-case name; binary values are left out."""
+        pairs = self._context.invocation_metadata() or ()
+        return {key: value for key, value in pairs if isinstance(value, str)}
+
+
+class GrpcServer:
+    """Serves the methods of one service on one address."""
+
+    def __init__(
+        self,
+        service: str,
+        unary: Mapping[str, Unary],
+        streaming: Mapping[str, Streaming],
+        *,
+        address: tuple[str, int],
+        message_bytes: int,
+        calls: int,
+    ) -> None:
+        self._host, self._port = address
+        self._server: Any = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", message_bytes),
+                ("grpc.max_send_message_length", message_bytes),
+                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                ("grpc.so_reuseport", 0),
+            ],
+            maximum_concurrent_rpcs=calls,
+        )
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(_unary(name, act))
+            for name, act in unary.items()
+        }
+        for name, stream in streaming.items():
+            handlers[name] = grpc.stream_stream_rpc_method_handler(_streaming(name, stream))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, handlers),)
+        )
+        self.address = ""
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ResourceError: the address cannot be taken.
+        """
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        try:
+            bound = self._server.add_insecure_port(f"{shown}:{self._port}")
+        except RuntimeError as error:
+            raise ResourceError(
+                f"listening on {shown}:{self._port} for gRPC: the address cannot be taken",
+                hint="stop the other server, or choose another (port 0 takes any free one)",
+            ) from error
+        await self._server.start()
+        self.address = f"grpc://{shown}:{bound}"
+
+    async def close(self, drain_s: float = 5.0) -> None:
+        """Take no more calls, wait for those under way, then cut them off."""
+        await self._server.stop(drain_s)
+
+
+def _unary(name: str, act: Unary) -> Any:
+    async def handle(request: bytes, context: Any) -> bytes:
+        try:
+            return await act(request, GrpcPeer(context))
+        except StatusError as error:
+            await context.abort(getattr(grpc.StatusCode, error.code), str(error))
+        except Exception:
+            logger.exception("call failed: method=%s", name)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+        raise AssertionError("abort raises")
+
+    return handle
+
+
+def _streaming(name: str, act: Streaming) -> Any:
+    async def handle(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        try:
+            async for answer in act(requests, GrpcPeer(context)):
+                yield answer
+        except StatusError as error:
+            await context.abort(getattr(grpc.StatusCode, error.code), str(error))
+        except Exception:
+            logger.exception("call failed: method=%s", name)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+
+    return handle

@@ -1,0 +1,128 @@
+"""`edgewright serve --grpc` by a plain gRPC client: its own channel, messages from the table."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.testing.bundles import MODEL, build_tiny
+
+grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
+messages = pytest.importorskip("edgewright.wire.v2_grpc", reason="absent: protobuf (extra grpc)")
+
+pytestmark = pytest.mark.timeout(180)
+
+TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 4]}
+ROW = np.array([[1, 2, 3, 4]], np.float32)
+
+
+class Caller:
+    """Calls methods by name; a refusal is its status and message."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(address.removeprefix("grpc://"))
+
+    def __call__(self, name: str, /, **fields: Any) -> Any:
+        call = self._channel.unary_unary(f"/{messages.SERVICE}/{name}")
+        request = messages.MESSAGES[f"{name}Request"](**fields).SerializeToString()
+        try:
+            answer = call(request, timeout=30)
+        except grpc.RpcError as error:
+            return error.code().name, error.details()
+        return messages.MESSAGES[f"{name}Response"].FromString(answer)
+
+    def stream(self, requests: list[dict[str, Any]]) -> list[Any]:
+        call = self._channel.stream_stream(f"/{messages.SERVICE}/ModelStreamInfer")
+        kind = messages.MESSAGES["ModelInferRequest"]
+        answers = call(iter([kind(**r).SerializeToString() for r in requests]), timeout=30)
+        return [messages.MESSAGES["ModelStreamInferResponse"].FromString(a) for a in answers]
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    path: Path = tmp_path_factory.mktemp("grpc") / "tiny.ewb"
+    build_tiny(path)
+    command = [sys.executable, "-m", "edgewright", "serve", str(path), "--http", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        [*command, "--grpc", "127.0.0.1:0", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    addresses = json.loads(process.stdout.readline())["addresses"]
+    caller = Caller(next(address for address in addresses if address.startswith("grpc://")))
+    yield caller
+    caller.close()
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+def test_server_and_model_describe_themselves(call: Caller) -> None:
+    assert call("ServerLive").live
+    assert call("ServerReady").ready
+    assert call("ModelReady", name=MODEL).ready
+    assert "classification" in call("ServerMetadata").extensions
+    metadata = call("ModelMetadata", name=MODEL)
+    assert [(t.name, t.datatype, list(t.shape)) for t in metadata.inputs] == [
+        ("x", "FP32", [-1, 4])
+    ]
+    config = call("ModelConfig", name=MODEL).config
+    assert (config.input[0].data_type, list(config.input[0].dims)) == (11, [4])
+    assert [model.state for model in call("RepositoryIndex").models] == ["READY"]
+
+
+def test_raw_and_typed_contents_give_the_same_answer(call: Caller) -> None:
+    raw = call("ModelInfer", model_name=MODEL, id="7", inputs=[TENSOR],
+               raw_input_contents=[ROW.tobytes()])  # fmt: skip
+    typed = call("ModelInfer", model_name=MODEL,
+                 inputs=[{**TENSOR, "contents": {"fp32_contents": ROW.ravel()}}])  # fmt: skip
+    assert (raw.id, typed.id, raw.model_name) == ("7", "", MODEL)
+    assert raw.raw_output_contents == typed.raw_output_contents
+    for output, content in zip(raw.outputs, raw.raw_output_contents, strict=True):
+        if output.datatype == "FP32":
+            assert np.isfinite(np.frombuffer(content, np.float32)).all()
+            assert len(content) == 4 * int(np.prod(output.shape))
+    assert call("ModelStatistics", name=MODEL).model_stats[0].inference_count >= 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "complaint"),
+    [
+        ({"model_name": "nope"}, "NOT_FOUND", "model 'nope' is unknown"),
+        ({"model_name": MODEL}, "INVALID_ARGUMENT", "input 'x' is missing"),
+        ({"inputs": [TENSOR], "raw_input_contents": [b"12"]}, "INVALID_ARGUMENT", "has 2 bytes"),
+        ({"inputs": [{**TENSOR, "shape": [1, 5]}], "raw_input_contents": [bytes(20)]},
+         "INVALID_ARGUMENT", "has shape [1, 5]"),
+        ({"inputs": [TENSOR], "raw_input_contents": [ROW.tobytes()] * 2},
+         "INVALID_ARGUMENT", "2 raw contents for 1 inputs"),
+        ({"inputs": [TENSOR], "raw_input_contents": [np.float32([[np.nan] * 4]).tobytes()]},
+         "INVALID_ARGUMENT", "is nan, expected a finite number"),
+    ],
+)  # fmt: skip
+def test_bad_request_is_refused_by_name(
+    call: Caller, fields: dict[str, Any], code: str, complaint: str
+) -> None:
+    status, message = call("ModelInfer", **{"model_name": MODEL, **fields})
+    assert status == code
+    assert complaint in message
+
+
+def test_stream_answers_each_request_and_survives_a_bad_one(call: Caller) -> None:
+    good = {"model_name": MODEL, "inputs": [TENSOR], "raw_input_contents": [ROW.tobytes()]}
+    answers = call.stream([good, {"model_name": "nope"}, good])
+    assert [bool(answer.error_message) for answer in answers] == [False, True, False]
+    assert answers[0].infer_response.raw_output_contents
+
+
+def test_loading_is_left_to_the_administrator(call: Caller) -> None:
+    status, message = call("RepositoryModelLoad", model_name=MODEL)
+    assert status == "PERMISSION_DENIED"
+    assert "--admin" in message
