@@ -12,7 +12,11 @@ names. Needs the extra `grpc`.
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (  # type: ignore[import-untyped]  # protobuf ships no types
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+)
 
 from edgewright.wire.v2 import Parameters
 
