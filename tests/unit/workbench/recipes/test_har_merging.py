@@ -112,3 +112,24 @@ def test_a_recipe_merges_its_sources_by_name(tmp_path: Path) -> None:
     assert len(dataset.recordings) == 280
     assert dataset.label_names == tuple(exercises.values())
     assert len(recipe.sources(tmp_path)) == 2
+
+
+def test_a_sensor_that_no_window_has_is_masked_for_good(dataset: Dataset) -> None:
+    recipe = HarRecipe(HarOptions(masks_absent=True, sensors=("acc", "gyro", "mag")))
+    windows = recipe.cut(dataset, dataset.subjects)
+    assert recipe.facts(windows).channels == NINE
+    module = recipe.build(recipe.facts(windows)).eval()
+    recipe.fit(module, windows)
+    x = torch.from_numpy(windows.x[:4]).clone()
+    sent = x.clone()
+    sent[:, :, 6:] = 43.0
+    assert torch.equal(module(sent)[0], module(x)[0])
+    sent[:, :, :3] = 0.0
+    assert not torch.equal(module(sent)[0], module(x)[0])
+
+
+def test_sensors_may_also_leave_out_what_the_data_have(dataset: Dataset) -> None:
+    recipe = HarRecipe(HarOptions(masks_absent=True, sensors=("gyro",)))
+    cut = recipe.cut(dataset, dataset.subjects)
+    assert [channel.name for channel in cut.channels] == ["gyro_x", "gyro_y", "gyro_z"]
+    assert np.array_equal(cut.x, HarRecipe().cut(dataset, dataset.subjects).x[:, :, 3:])

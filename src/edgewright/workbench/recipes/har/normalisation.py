@@ -10,6 +10,8 @@ from torch import nn
 from edgewright.workbench.data import WindowSet
 
 _SMALLEST_STD = 1e-6
+# Whatever is divided by it is 0: no training window said what such a channel means.
+_NEVER_MEASURED = 1e30
 
 
 class Normalisation(nn.Module):
@@ -33,6 +35,8 @@ class Normalisation(nn.Module):
             if len(present):
                 self.mean[at] = present.mean()
                 self.std[at] = present.std().clamp_min(_SMALLEST_STD)
+            elif self._masks:
+                self.std[at] = _NEVER_MEASURED
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         normal = (x - self.mean) / self.std

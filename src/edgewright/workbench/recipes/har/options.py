@@ -69,7 +69,8 @@ class HarOptions(
     `merge` names several sources instead of one `source`. With `masks_absent` one model serves
     devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN; the
     last of `widths` is also the width of `gru`, `cnn-lstm` and `transformer`, which use `dropout`.
-    `focal` weighs down windows that are easy by now.
+    `focal` weighs down windows that are easy by now. `sensors` says what the model takes, also
+    where the data have less or more of it: what was never measured is masked for good.
     """
 
     source: str = "seglearn"
@@ -85,6 +86,7 @@ class HarOptions(
     dropout: float = 0.1
     loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     masks_absent: bool = False
+    sensors: tuple[Literal["acc", "gyro", "mag"], ...] = ()
     split: SplitOptions = SplitOptions()
     augment: AugmentOptions = AugmentOptions()
     vae: VaeOptions = VaeOptions()
@@ -98,5 +100,7 @@ class HarOptions(
             raise ValueError("widths and latent must be 1 or more")
         if self.architecture == "transformer" and self.widths[-1] % 4:
             raise ValueError(f"the last of widths is {self.widths[-1]}, expected a multiple of 4")
+        if self.sensors and not self.masks_absent:
+            raise ValueError("sensors needs masks_absent = true, for what the data lack")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout:g}, expected 0 to below 1")

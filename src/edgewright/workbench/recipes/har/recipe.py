@@ -40,6 +40,7 @@ from edgewright.workbench.recipes.har.networks import NETWORKS, shortest_window
 from edgewright.workbench.recipes.har.normalisation import Normalisation
 from edgewright.workbench.recipes.har.options import HarOptions
 from edgewright.workbench.recipes.har.quick import QuickNetwork
+from edgewright.workbench.recipes.har.sensors import with_sensors
 from edgewright.workbench.recipes.har.tcn_vae import TcnVae
 
 RANGES = {"g": 50.0, "rad/s": 35.0, "uT": 2000.0}
@@ -116,6 +117,8 @@ class HarRecipe:
             hop=max(round(self._options.hop_s * rate_hz), 1),
             rate_hz=rate_hz,
         )
+        if self._options.sensors:
+            windows = with_sensors(windows, self._options.sensors)
         return _absent_as_zeros(windows) if self._options.masks_absent else windows
 
     def facts(self, windows: WindowSet) -> ModelFacts:
