@@ -76,6 +76,7 @@ def _under_torchrun(job: Job, tell: OnProgress, *, processes: int) -> RunRecord:
             code = child.wait()
         finally:
             _stop(child)
+            child.stdout.close()
         if failure:
             _raise(failure)
         if code:
