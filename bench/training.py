@@ -1,6 +1,6 @@
 """How fast the training loop is against a bare torch loop of the same model, interleaved.
 
-    python bench/training.py [--rounds 7]
+    python bench/training.py [--rounds 5]
 
 Both learn the same windows in the same batches with the same optimizer on one thread: once without
 what a bare loop does not do (augmentation, mixing, averaged weights), once with the defaults. The
@@ -24,7 +24,7 @@ from edgewright.workbench.recipes.har import AugmentOptions, HarOptions, HarReci
 from edgewright.workbench.train import Progress, TrainOptions, train
 from edgewright.workbench.train.batches import Batches
 
-ROWS, BATCH = 1920, 64
+ROWS, BATCH = 640, 64
 PLAIN = AugmentOptions(rotation_deg=0.0, scaling=0.0, jitter=0.0)
 CHANNELS = tuple(
     Channel(name=f"{sensor}_{axis}", unit=unit)
@@ -35,7 +35,7 @@ CHANNELS = tuple(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     windows = make_windows()
