@@ -5,6 +5,7 @@ import gc
 import hashlib
 import os
 import signal
+import ssl
 import sys
 import tempfile
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvloop
 
 from edgewright._fs import file_errors
@@ -20,7 +22,9 @@ from edgewright.bundle.golden import decode_golden
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.clock import SystemClock
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
+from edgewright.device.serve.access import Access
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
+from edgewright.device.serve.friendly import DecodeImage
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.ports import Listener, Timer
 
@@ -31,6 +35,17 @@ _BARE_VERSION = "1"
 _PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
 
 OnReady = Callable[[InferenceServer], None]
+
+
+class Doors(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server may have beside its plain HTTP side."""
+
+    listen_also: "ListenAlso | None" = None
+    decode_image: DecodeImage | None = None
+    access: Access | None = None
+    tls: ssl.SSLContext | None = None
+
+
 ListenAlso = Callable[[Models, Timer], Listener]
 
 
@@ -80,7 +95,7 @@ def serve_until_stopped(
     options: ServeOptions,
     *,
     on_ready: OnReady,
-    listen_also: ListenAlso | None = None,
+    doors: Doors | None = None,
     drain_s: float = 10.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was asked and return.
@@ -90,7 +105,7 @@ def serve_until_stopped(
         KeyboardInterrupt: SIGINT ended it.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        ended_by = runner.run(_serve(paths, options, on_ready, listen_also, drain_s))
+        ended_by = runner.run(_serve(paths, options, on_ready, doors or Doors(), drain_s))
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
 
@@ -104,7 +119,7 @@ async def _serve(
     paths: Sequence[Path],
     options: ServeOptions,
     on_ready: OnReady,
-    listen_also: ListenAlso | None,
+    doors: Doors,
     drain_s: float,
 ) -> int:
     stopped: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -119,7 +134,10 @@ async def _serve(
         clock=SystemClock(),
         timer=time.perf_counter,
         open_candidate=open_candidate,
-        listen_also=listen_also,
+        listen_also=doors.listen_also,
+        decode_image=doors.decode_image,
+        access=doors.access,
+        tls=doors.tls,
     )
     starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))
     await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)

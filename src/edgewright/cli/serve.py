@@ -1,17 +1,23 @@
 """`edgewright serve`: models over HTTP and Unix sockets."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from edgewright.cli._extras import absence_of
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from numpy.typing import NDArray
+
     from edgewright.chain.serving import ListenAlso
     from edgewright.device.serve import InferenceServer, ServeOptions
+    from edgewright.device.serve.access import Access
 
 _FILE = click.Path(path_type=Path)
 _DEFAULT_ADDRESS = "127.0.0.1:8080"
@@ -28,6 +34,10 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--admin", type=_FILE, help="Unix socket for loading and unloading models.")
 @click.option("--queue", type=click.IntRange(min=1), default=512, show_default=True,
               help="Requests that may wait for one model.")  # fmt: skip
+@click.option("--api-keys", type=_FILE, help="File of API keys, one a line; without one, 401.")
+@click.option("--tls-cert", type=_FILE, help="PEM certificate chain: serve HTTPS.")
+@click.option("--tls-key", type=_FILE, help="PEM key that belongs to --tls-cert.")
+@click.option("--client-ca", type=_FILE, help="PEM CA whose client certificates are demanded.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON line.")
 def serve(
     *,
@@ -38,6 +48,10 @@ def serve(
     threads: int | None,
     admin: Path | None,
     queue: int,
+    api_keys: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
     as_json: bool,
 ) -> None:
     """Serve models: bundles (.ewb or unpacked) and bare engine files.
@@ -47,7 +61,12 @@ def serve(
     """
     if not paths and admin is None:
         raise InputError("nothing to serve", hint="give a PATH, or --admin to load models later")
-    from edgewright.chain.serving import default_threads, serve_until_stopped
+    if grpc is not None and (api_keys is not None or client_ca is not None or tls_cert is not None):
+        raise InputError(
+            "--grpc has neither TLS nor API keys yet",
+            hint="leave it out, or leave --api-keys and the TLS options out",
+        )
+    from edgewright.chain.serving import Doors, default_threads, serve_until_stopped
     from edgewright.device.serve import Admission, ServeOptions
 
     host, port = (None, None)
@@ -65,8 +84,50 @@ def serve(
         paths,
         options,
         on_ready=lambda server: _announce(server, as_json=as_json),
-        listen_also=_grpc(_address("--grpc", grpc), options) if grpc is not None else None,
+        doors=Doors(
+            listen_also=_grpc(_address("--grpc", grpc), options) if grpc is not None else None,
+            decode_image=_decode_image,
+            access=_access(api_keys) if api_keys is not None else None,
+            tls=_tls(tls_cert, tls_key, client_ca),
+        ),
     )
+
+
+def _access(path: Path) -> "Access":
+    from edgewright._fs import read_limited
+    from edgewright.device.serve.access import Access
+
+    return Access.of_keys(read_limited(path, limit_bytes=1 << 20).decode().splitlines())
+
+
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> "SSLContext | None":
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        raise InputError("TLS needs --tls-cert and --tls-key", hint="give both PEM files")
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert, key)
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"TLS files {cert}, {key}: {error}", hint="check that they are PEM"
+        ) from error
+    return context
+
+
+def _decode_image(content: bytes) -> "NDArray[Any]":
+    """The decoder, imported when the first picture comes."""
+    try:
+        from edgewright.chain.images import decode_image
+    except ModuleNotFoundError as error:
+        raise absence_of(error) from error
+    return decode_image(content)
 
 
 def _grpc(address: tuple[str, int], options: "ServeOptions") -> "ListenAlso":

@@ -7,7 +7,9 @@ import msgspec
 import orjson
 
 from edgewright.device.serve import descriptions
+from edgewright.device.serve.access import OPEN_ACTIONS, Access
 from edgewright.device.serve.compat import Compat
+from edgewright.device.serve.friendly import Friendly
 from edgewright.device.serve.metrics import render_metrics
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.ports import Timer
@@ -25,13 +27,30 @@ _METRICS = preamble(200, "text/plain; version=0.0.4; charset=utf-8")
 _KEPT_ROUTES = 256
 
 _Action = Callable[[Exchange, Route], None]
+_BodyAction = Callable[[Exchange, Head, bytes, Route], None]
 
 
 class InferenceApplication:
     """Answers requests of clients; loading and unloading are another socket's business."""
 
-    def __init__(self, models: Models, servers: list[Server], timer: Timer) -> None:
+    def __init__(
+        self,
+        models: Models,
+        servers: list[Server],
+        timer: Timer,
+        *,
+        friendly: Friendly,
+        access: Access | None = None,
+    ) -> None:
         self._models = models
+        self._access = access
+        self._friendly: Mapping[str, _BodyAction] = {
+            "predict": friendly.predict,
+            "classify": friendly.classify,
+            "segment": friendly.segment,
+            "predictions": friendly.predictions,
+            "invocations": friendly.invocations,
+        }
         self._servers = servers
         self._compat = Compat(models, timer)
         self._routes: dict[str, Route] = {}
@@ -46,6 +65,8 @@ class InferenceApplication:
             "model_ready": self._model_ready,
             "model_config": self._model_config,
             "model_statistics": self._model_statistics,
+            "status": friendly.status,
+            "ping": lambda exchange, _: friendly.ping(exchange),
             "compat_health": lambda exchange, _: self._compat.health(exchange),
         }
 
@@ -56,12 +77,16 @@ class InferenceApplication:
                 raise RefusalError(
                     405, f"{head.method} {head.path}: use {route.methods[0]}", reason="method"
                 )
+            if not self._may(head, route):
+                raise RefusalError(401, "the API key is missing or unknown", reason="access")
             if route.action == "infer":
                 self._infer(exchange, head, body, route)
             elif route.action == "compat_infer":
                 self._compat.infer(exchange, body)
             elif route.action == "compat_encode":
                 self._compat.encode(exchange, body)
+            elif route.action in self._friendly:
+                self._friendly[route.action](exchange, head, body, route)
             else:
                 self._actions[route.action](exchange, route)
         except RefusalError as refusal:
@@ -80,6 +105,7 @@ class InferenceApplication:
             or head.method != "POST"
             or "content-encoding" in head.headers
             or not self._models.is_known(route.model)
+            or not self._may(head, route)
         ):
             return None
         try:
@@ -100,6 +126,13 @@ class InferenceApplication:
                 refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
 
         return take
+
+    def _may(self, head: Head, route: Route) -> bool:
+        return (
+            self._access is None
+            or route.action in OPEN_ACTIONS
+            or self._access.allows(head.headers)
+        )
 
     def _infer(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
         model = self._models.find(route.model, route.version)

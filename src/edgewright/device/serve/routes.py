@@ -20,6 +20,8 @@ _PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "metrics": ("metrics", _GET),
     "healthz": ("compat_health", _GET),
     "infer": ("compat_infer", _POST),
+    "invocations": ("invocations", _POST),
+    "ping": ("ping", _GET),
     "encode": ("compat_encode", _POST),
 }
 _MODEL: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -29,6 +31,9 @@ _MODEL: dict[str, tuple[str, tuple[str, ...]]] = {
     "stats": ("model_statistics", _GET),
     "infer": ("infer", _POST),
 }
+
+
+_VERBS = ("predict", "classify", "segment")
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -46,10 +51,36 @@ def find_route(path: str) -> Route | None:
     if plain is not None:
         return Route(*plain)
     match path.removeprefix("/").split("/"):
-        case ["v2", "models", model, "versions", version, *rest] if model and version:
-            found = _MODEL.get("/".join(rest))
-            return Route(*found, model, version) if found and len(rest) < 2 else None
         case ["v2", "models", model, *rest] if model:
-            found = _MODEL.get("/".join(rest))
-            return Route(*found, model) if found and len(rest) < 2 else None
+            return _model_route(model, rest)
+        case ["v1", "models", *rest]:
+            return _verb_route(rest)
+        case ["predictions", model, *rest] if model and len(rest) < 2 and all(rest):
+            return Route("predictions", _POST, model, rest[0] if rest else None)
     return None
+
+
+def _model_route(model: str, rest: list[str]) -> Route | None:
+    version = None
+    if len(rest) > 1 and rest[0] == "versions" and rest[1]:
+        version, rest = rest[1], rest[2:]
+    found = _MODEL.get("/".join(rest))
+    return Route(*found, model, version) if found and len(rest) < 2 else None
+
+
+def _verb_route(rest: list[str]) -> Route | None:
+    """TensorFlow Serving's way to name an action: NAME[/versions/V][:VERB]."""
+    match rest:
+        case [last]:
+            model, colon, verb = last.rpartition(":")
+            version = None
+        case [model, "versions", last]:
+            version, colon, verb = last.rpartition(":")
+        case _:
+            return None
+    if not colon:
+        model, version, action, methods = (
+            (verb, None, "status", _GET) if version is None else (model, verb, "status", _GET)
+        )
+        return Route(action, methods, model, version) if model else None
+    return Route(verb, _POST, model, version) if verb in _VERBS and model else None

@@ -1,15 +1,18 @@
 """Everything together: listens, loads, serves, drains."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgewright.clock import Clock
+from edgewright.device.serve.access import Access
 from edgewright.device.serve.admin import Admin
 from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.candidate import OpenCandidate
+from edgewright.device.serve.friendly import DecodeImage, Friendly
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.ports import Listener, OpenModel, Tap, Timer
@@ -47,6 +50,9 @@ class InferenceServer:
         timer: Timer,
         tap: Tap | None = None,
         open_candidate: OpenCandidate | None = None,
+        decode_image: DecodeImage | None = None,
+        access: Access | None = None,
+        tls: ssl.SSLContext | None = None,
         listen_also: Callable[[Models, Timer], Listener] | None = None,
     ) -> None:
         self._options = options
@@ -68,7 +74,14 @@ class InferenceServer:
             open_candidate=open_candidate,
         )
         self._admin: Server | None = None
-        self._application = InferenceApplication(self.models, self._servers, timer)
+        self._tls = tls
+        self._application = InferenceApplication(
+            self.models,
+            self._servers,
+            timer,
+            friendly=Friendly(self.models, self._workers, timer, decode_image),
+            access=access,
+        )
         self._listener = listen_also(self.models, timer) if listen_also is not None else None
 
     @property
@@ -123,6 +136,7 @@ class InferenceServer:
                     port=options.port,
                     limits=options.limits,
                     clock=self._clock,
+                    tls=self._tls,
                     prepare=self._application.prepare,
                 )
             )

@@ -232,4 +232,6 @@ def _are_plain(jobs: list[Job]) -> bool:
 def refuse_as_v2(exchange: Exchange, refusal: RefusalError) -> None:
     """The error body of the V2 protocol."""
     fields = {} if refusal.retry_after_s is None else {"retry_after": str(refusal.retry_after_s)}
+    if refusal.status == 401:
+        fields["www_authenticate"] = "Bearer"
     exchange.reply(preamble(refusal.status, **fields), orjson.dumps({"error": str(refusal)}))

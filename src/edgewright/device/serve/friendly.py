@@ -1,0 +1,335 @@
+"""Routes that users of other servers know, answered by the real model.
+
+    POST /v1/models/NAME:predict    TensorFlow Serving: {"instances": rows} or {"inputs": columns}
+    POST /v1/models/NAME:classify   the best classes with labels and scores (?k=5)
+    POST /v1/models/NAME:segment    the mask, as rows of class positions
+    POST /predictions/NAME          TorchServe: the rows, {"data": rows} or {"instances": rows}
+    POST /invocations               MLflow: instances, inputs or dataframe_split, of the first model
+
+A body whose type is image/jpeg or image/png is one picture; the contract's steps bring it to size.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+
+from edgewright.device.serve.models import Models
+from edgewright.device.serve.passes import Job
+from edgewright.device.serve.ports import Array, Arrays, Timer
+from edgewright.device.serve.reading import Feed
+from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.routes import Route
+from edgewright.device.serve.serving import ServedModel, refuse_as_v2
+from edgewright.device.serve.workers import Workers
+from edgewright.errors import EdgewrightError, InputError, UnavailableError
+from edgewright.transports.http1 import Exchange, Head, preamble
+
+DecodeImage = Callable[[bytes], Array]
+"""A JPEG or PNG as RGB bytes [height, width, 3]. Raises InputError, or UnavailableError."""
+
+_OK = preamble(200)
+_IMAGES = ("image/jpeg", "image/png")
+_MOST_CLASSES = 1000
+
+_Render = Callable[[ServedModel, Arrays], object]
+
+_decoder = msgspec.json.Decoder()
+
+
+class Friendly:
+    """Answers these routes."""
+
+    def __init__(
+        self, models: Models, workers: Workers, timer: Timer, decode_image: DecodeImage | None
+    ) -> None:
+        self._models = models
+        self._workers = workers
+        self._timer = timer
+        self._decode_image = decode_image
+
+    def predict(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        """`POST /v1/models/NAME:predict`."""
+        if _is_image(head):
+            self._picture(exchange, body, route, _predictions)
+            return
+        document = _document(body)
+        if "instances" in document:
+            self._run(exchange, route, document["instances"], _predictions, by_row=True)
+        elif "inputs" in document:
+            self._run(exchange, route, document["inputs"], _outputs)
+        else:
+            raise refusal_of(
+                InputError("neither 'instances' nor 'inputs'", hint='send {"instances": [row]}')
+            )
+
+    def classify(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        """`POST /v1/models/NAME:classify`."""
+        count = head.query.get("k", "5")
+        if not (count.isascii() and count.isdigit()) or not 1 <= int(count[:9]) <= _MOST_CLASSES:
+            raise refusal_of(InputError(f"k is {count[:20]!r}, expected 1 to {_MOST_CLASSES}"))
+        self._shown(exchange, head, body, route, partial(_classes, int(count)))
+
+    def segment(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        """`POST /v1/models/NAME:segment`."""
+        self._shown(exchange, head, body, route, _mask)
+
+    def predictions(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        """`POST /predictions/NAME`."""
+        self._shown(exchange, head, body, route, _plain_outputs)
+
+    def invocations(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
+        """`POST /invocations`."""
+        named = Route(route.action, route.methods, self._models.only().name)
+        if _is_image(head):
+            self._picture(exchange, body, named, _predictions)
+            return
+        document = _document(body)
+        split = document.get("dataframe_split")
+        if isinstance(split, dict) and "data" in split:
+            self._run(exchange, named, split["data"], _predictions)
+        elif "instances" in document:
+            self._run(exchange, named, document["instances"], _predictions, by_row=True)
+        elif "inputs" in document:
+            self._run(exchange, named, document["inputs"], _predictions)
+        else:
+            raise refusal_of(
+                InputError("none of 'instances', 'inputs', 'dataframe_split' is there")
+            )
+
+    def status(self, exchange: Exchange, route: Route) -> None:
+        """`GET /v1/models/NAME`."""
+        self._models.find(route.model, route.version)
+        versions = self._models.versions(route.model)
+        told = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        lines = [{"version": version, **told} for version in versions]
+        exchange.reply(_OK, orjson.dumps({"model_version_status": lines}))
+
+    def ping(self, exchange: Exchange) -> None:
+        """`GET /ping`."""
+        ready = self._models.is_ready
+        body = b'{"status":"Healthy"}' if ready else b'{"status":"Unhealthy"}'
+        exchange.reply(preamble(200 if ready else 503), body)
+
+    def _shown(
+        self, exchange: Exchange, head: Head, body: bytes, route: Route, render: _Render
+    ) -> None:
+        """A picture, rows under one of the usual keys, or bare rows."""
+        if _is_image(head):
+            self._picture(exchange, body, route, render)
+            return
+        values = _parsed(body)
+        if isinstance(values, dict):
+            key = next((key for key in ("instances", "data", "inputs", "x") if key in values), "")
+            values = values[key] if key else values
+        self._run(exchange, route, values, render, by_row=isinstance(values, list))
+
+    def _run(
+        self,
+        exchange: Exchange,
+        route: Route,
+        values: object,
+        render: _Render,
+        *,
+        by_row: bool = False,
+    ) -> None:
+        model = self._models.find(route.model, route.version)
+        try:
+            feed = _feed(model, _by_name(model, values, by_row=by_row))
+        except EdgewrightError as error:
+            raise self._refused(model, error) from error
+        self._submit(exchange, model, feed, render)
+
+    def _picture(self, exchange: Exchange, body: bytes, route: Route, render: _Render) -> None:
+        model = self._models.find(route.model, route.version)
+        if self._decode_image is None:
+            raise refusal_of(
+                UnavailableError(
+                    "pictures cannot be read here", hint="pip install 'edgewright[vision]'"
+                )
+            )
+
+        def decoded(result: object) -> None:
+            if isinstance(result, EdgewrightError):
+                refuse_as_v2(exchange, self._refused(model, result))
+            elif isinstance(result, np.ndarray):
+                try:
+                    feed = _feed(model, {_only_name(model): result[np.newaxis]})
+                except EdgewrightError as error:
+                    refuse_as_v2(exchange, self._refused(model, error))
+                    return
+                self._submit(exchange, model, feed, render)
+            else:
+                refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+
+        self._workers.submit(partial(self._decode_image, body), decoded)
+
+    def _submit(self, exchange: Exchange, model: ServedModel, feed: Feed, render: _Render) -> None:
+        job = Job(exchange, feed, self._timer(), refuse_as_v2, partial(_answer, model, render))
+        model.submit(job)
+
+    def _refused(self, model: ServedModel, error: EdgewrightError) -> RefusalError:
+        refusal = refusal_of(error)
+        model.queue.tally.failed[refusal.reason] += 1
+        return refusal
+
+
+def _answer(model: ServedModel, render: _Render, exchange: Exchange, outputs: Arrays) -> None:
+    exchange.reply(_OK, orjson.dumps(render(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _is_image(head: Head) -> bool:
+    return head.headers.get("content-type", "").partition(";")[0].strip().lower() in _IMAGES
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal_of(InputError(f"not a valid body: {error}")) from error
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = _parsed(body)
+    if not isinstance(document, dict):
+        raise refusal_of(InputError("the body is not a JSON object"))
+    return document
+
+
+def _only_name(model: ServedModel) -> str:
+    names = [form.name for form in model.reader.forms]
+    if len(names) != 1:
+        raise InputError(
+            f"model {model.name!r} takes {names}", hint="name each input, or use /v2/models"
+        )
+    return names[0]
+
+
+def _by_name(model: ServedModel, values: object, *, by_row: bool) -> dict[str, object]:
+    """Values for each input: rows of a single input, rows of objects, or columns by name."""
+    if isinstance(values, dict):
+        return dict(values)
+    if by_row and isinstance(values, list) and values and isinstance(values[0], dict):
+        try:
+            return {name: [row[name] for row in values] for name in values[0]}
+        except (KeyError, TypeError) as error:
+            raise InputError(f"not every row has the same members: {error}") from error
+    return {_only_name(model): values}
+
+
+def _feed(model: ServedModel, values: Mapping[str, object]) -> Feed:
+    forms = model.reader.forms
+    names = [form.name for form in forms]
+    if sorted(values) != sorted(names):
+        raise InputError(f"the body names {sorted(values)}", hint=f"the model takes {names}")
+    contents: list[Any] = []
+    shapes: list[tuple[int, ...]] = []
+    for form in forms:
+        array = _array(form.name, values[form.name], form.dtype)
+        if array.ndim == len(form.tensor.shape) - 1 and form.tensor.has_batch:
+            array = array[np.newaxis]
+        form.check_declared(form.datatype, array.shape)
+        contents.append(list(array.ravel()) if form.is_string else array.tobytes())
+        shapes.append(array.shape)
+    return Feed(tuple(contents), tuple(shapes), shapes[0][0] if shapes[0] else 1)
+
+
+def _array(name: str, values: object, dtype: "np.dtype[Any]") -> Array:
+    try:
+        array = np.array(values)
+        kinds = "U" if dtype.kind == "O" else "biuf"
+        if array.dtype.kind not in kinds:
+            raise InputError(
+                f"input {name!r} does not hold {'text' if kinds == 'U' else 'numbers'} only"
+            )
+        with np.errstate(over="ignore"):
+            return (
+                array.astype(dtype, casting="same_kind" if dtype.kind == "f" else "unsafe")
+                if (dtype.kind in "fO")
+                else _whole(name, array, dtype)
+            )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"input {name!r} is not an array of {dtype}: {error}") from error
+
+
+def _whole(name: str, array: Array, dtype: "np.dtype[Any]") -> Array:
+    """Whole numbers in a type that holds each of them as it is."""
+    if array.dtype.kind == "f":
+        raise InputError(f"input {name!r} holds fractions, expected {dtype}")
+    cast = array.astype(dtype)
+    if not np.array_equal(cast, array):
+        raise InputError(f"input {name!r} holds a value that {dtype} cannot")
+    return cast
+
+
+def _plain(array: Array) -> Any:
+    return array.tolist() if array.dtype.kind in "OSU" else np.ascontiguousarray(array)
+
+
+def _outputs(_: ServedModel, outputs: Arrays) -> object:
+    if len(outputs) == 1:
+        return {"outputs": _plain(next(iter(outputs.values())))}
+    return {"outputs": {name: _plain(array) for name, array in outputs.items()}}
+
+
+def _predictions(_: ServedModel, outputs: Arrays) -> object:
+    if len(outputs) == 1:
+        return {"predictions": _plain(next(iter(outputs.values())))}
+    columns = {name: _plain(array) for name, array in outputs.items()}
+    rows = min(len(column) for column in columns.values())
+    return {"predictions": [{n: _item(c[row]) for n, c in columns.items()} for row in range(rows)]}
+
+
+def _plain_outputs(_: ServedModel, outputs: Arrays) -> object:
+    if len(outputs) == 1:
+        return _plain(next(iter(outputs.values())))
+    return {name: _plain(array) for name, array in outputs.items()}
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _classes(count: int, model: ServedModel, outputs: Arrays) -> object:
+    """Per row the best classes of the first output that holds scores."""
+    found = [a for a in outputs.values() if a.dtype.kind == "f" and a.ndim == 2 and a.shape[1] > 1]
+    if not found:
+        raise InputError(f"model {model.name!r} gives no scores", hint="use :predict")
+    labels = model.contract.labels
+    order = np.argsort(-found[0].astype(np.float64), axis=1, kind="stable")[:, :count]
+    rows = [
+        [
+            {
+                "index": int(place),
+                "label": labels[place] if place < len(labels) else None,
+                "score": float(scores[place]),
+            }
+            for place in places
+        ]
+        for scores, places in zip(found[0], order, strict=True)
+    ]
+    return {"model_name": model.name, "model_version": model.version, "classes": rows}
+
+
+def _mask(model: ServedModel, outputs: Arrays) -> object:
+    """The first output that is a mask, or the best class at each place of one with scores."""
+    for array in outputs.values():
+        if array.dtype.kind in "iub" and array.ndim == 3:
+            mask = array
+            break
+        if array.dtype.kind == "f" and array.ndim == 4 and array.shape[1] > 1:
+            mask = array.argmax(axis=1).astype(np.int32)
+            break
+    else:
+        raise InputError(f"model {model.name!r} gives no mask", hint="use :predict")
+    return {
+        "model_name": model.name,
+        "model_version": model.version,
+        "labels": list(model.contract.labels),
+        "height": mask.shape[1],
+        "width": mask.shape[2],
+        "masks": np.ascontiguousarray(mask),
+    }
