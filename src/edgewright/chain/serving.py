@@ -37,16 +37,16 @@ _PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
 OnReady = Callable[[InferenceServer], None]
 
 
+ListenAlso = Callable[[Models, Timer], Listener]
+
+
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """What a server may have beside its plain HTTP side."""
 
-    listen_also: "ListenAlso | None" = None
+    listen_also: ListenAlso | None = None
     decode_image: DecodeImage | None = None
     access: Access | None = None
     tls: ssl.SSLContext | None = None
-
-
-ListenAlso = Callable[[Models, Timer], Listener]
 
 
 def open_servable(path: Path) -> Servable:

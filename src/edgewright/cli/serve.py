@@ -97,7 +97,9 @@ def _access(path: Path) -> "Access":
     from edgewright._fs import read_limited
     from edgewright.device.serve.access import Access
 
-    return Access.of_keys(read_limited(path, limit_bytes=1 << 20).decode().splitlines())
+    return Access.of_keys(
+        read_limited(path, limit_bytes=1 << 20).decode(errors="replace").splitlines()
+    )
 
 
 def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> "SSLContext | None":

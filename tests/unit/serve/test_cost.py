@@ -43,7 +43,7 @@ class Counter:
     def __init__(self) -> None:
         self.instructions = 0
 
-    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
         if event == "call" and "/edgewright/" not in frame.f_code.co_filename:
             return None
         frame.f_trace_opcodes = True
