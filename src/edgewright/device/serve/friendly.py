@@ -238,19 +238,16 @@ def _feed(model: ServedModel, values: Mapping[str, object]) -> Feed:
 
 
 def _array(name: str, values: object, dtype: "np.dtype[Any]") -> Array:
+    is_text = dtype.kind == "O"
     try:
         array = np.array(values)
-        kinds = "U" if dtype.kind == "O" else "biuf"
-        if array.dtype.kind not in kinds:
-            raise InputError(
-                f"input {name!r} does not hold {'text' if kinds == 'U' else 'numbers'} only"
-            )
-        with np.errstate(over="ignore"):
-            return (
-                array.astype(dtype, casting="same_kind" if dtype.kind == "f" else "unsafe")
-                if (dtype.kind in "fO")
-                else _whole(name, array, dtype)
-            )
+        if array.dtype.kind not in ("U" if is_text else "biuf"):
+            what = "text" if is_text else "numbers"
+            raise InputError(f"input {name!r} does not hold {what} only")
+        if is_text or dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                return array.astype(dtype)
+        return _whole(name, array, dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"input {name!r} is not an array of {dtype}: {error}") from error
 
