@@ -171,3 +171,30 @@ def test_only_who_has_a_key_is_answered() -> None:
     assert ask("/metrics", method="GET", access=access)[0] == 401
     with pytest.raises(InputError, match="too short"):
         Access.of_keys(["short"])
+
+
+def test_sidecar_names_of_metrics_tell_the_same_counts() -> None:
+    async def case() -> tuple[str, str]:
+        server = InferenceServer(
+            open_doubler, ServeOptions(), clock=FakeClock(), timer=time.perf_counter
+        )
+        await server.start([])
+        async with Client(server.addresses[0]) as client:
+            empty = (await client.request("GET", "/metrics")).body.decode()
+            await server.models.load(Path("m"))
+            for row in ([1, 2], [1, 2], [5000, 1]):
+                await client.request("POST", "/infer", body=json.dumps({"x": row}).encode())
+            full = (await client.request("GET", "/metrics")).body.decode()
+        await server.close(drain_s=1)
+        return empty, full
+
+    empty, full = asyncio.run(case())
+    assert "hailo_model_loaded 0\n" in empty
+    for line in (
+        'hailo_inference_requests_total{status="success",model="m"} 2',
+        'hailo_inference_requests_total{status="error",model="m"} 1',
+        'hailo_inference_duration_seconds_count{model="m"} 2',
+        'hailo_model_loaded{model="m"} 1',
+        'hailo_errors_total{error_type="input",model="m"} 1',
+    ):
+        assert f"{line}\n" in full

@@ -32,6 +32,7 @@ def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[i
         )
     _render_requests(page, served)
     _render_passes(page, served)
+    _render_sidecar(page, list({model.name: model for model in served}.values()))
     return page.text()
 
 
@@ -72,6 +73,36 @@ def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
     page.head("edgewright_in_flight", "gauge", "Requests that wait or run.")
     for model in served:
         page.sample("edgewright_in_flight", model.in_flight, **_labels(model))
+
+
+def _render_sidecar(page: Exposition, served: list[ServedModel]) -> None:
+    """The counts of each name's newest version under the names that dashboards of the first users'
+    sidecar ask for.
+    """
+    page.head("hailo_inference_requests_total", "counter", "Requests, by outcome.")
+    for model in served:
+        tally = model.queue.tally
+        for status, count in (("success", tally.answered), ("error", tally.failures)):
+            page.sample("hailo_inference_requests_total", count, status=status, model=model.name)
+    page.head("hailo_inference_duration_seconds", "histogram", "Last byte read to answer written.")
+    for model in served:
+        tally = model.queue.tally
+        page.histogram(
+            "hailo_inference_duration_seconds",
+            LATENCY_BOUNDS_S,
+            tally.buckets,
+            total=tally.total_s,
+            model=model.name,
+        )
+    page.head("hailo_model_loaded", "gauge", "Whether a model answers.")
+    for model in served:
+        page.sample("hailo_model_loaded", 1, model=model.name)
+    if not served:
+        page.sample("hailo_model_loaded", 0)
+    page.head("hailo_errors_total", "counter", "Requests without a result, by reason.")
+    for model in served:
+        for reason, count in sorted(model.queue.tally.failed.items()):
+            page.sample("hailo_errors_total", count, error_type=reason, model=model.name)
 
 
 def _labels(model: ServedModel) -> dict[str, str]:
