@@ -9,8 +9,11 @@ from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
 from edgewright.chain.engines import engine_for_format
 from edgewright.contract import Contract, decode_toml
+from edgewright.errors import InputError
 from edgewright.runtimes.base import Array
 from edgewright.workbench.convert import ExportRecord, Given, Wishes, convert
+from edgewright.workbench.convert.readiness import Readiness, readiness
+from edgewright.workbench.convert.source import read_source
 
 _DATA_LIMIT_BYTES = 4 << 30
 _CONTRACT_LIMIT_BYTES = 4 << 20
@@ -52,6 +55,18 @@ def convert_file(
         open_engine=engine_for_format,
         tell=tell,
     )
+
+
+def report_file(model: Path, formats: tuple[str, ...]) -> tuple[Readiness, ...]:
+    """What stands between a model and each format; needs no toolchain.
+
+    Raises:
+        InputError: not an ONNX model, or no such format.
+    """
+    source = read_source(model)
+    if source.model is None:
+        raise InputError(f"{model}: the report reads ONNX graphs, this is a LiteRT file")
+    return readiness(source.model, formats)
 
 
 def _arrays(path: Path | None) -> dict[str, Array]:

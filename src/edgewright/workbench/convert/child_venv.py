@@ -25,16 +25,25 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     module: str
-    packages: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    advice: str = ""
 
     @property
     def install(self) -> str:
-        """The command that makes the environment, for a message."""
+        """How to get the environment, for a message."""
+        if self.advice:
+            return self.advice
         folder = f".venv-convert-{self.name}"
         return (
             f"python3 -m venv {folder} && {folder}/bin/pip install {' '.join(self.packages)}"
-            " (or, in a clone: make setup EXTRAS=litert-convert)"
+            f"{self.shortcut}"
         )
+
+    @property
+    def shortcut(self) -> str:
+        """What a clone's set-up does for it."""
+        known = self.name == "litert"
+        return " (or, in a clone: make setup EXTRAS=litert-convert)" if known else ""
 
 
 LITERT = Child(
@@ -49,14 +58,31 @@ LITERT = Child(
 )
 
 
+HAILO = Child(
+    name="hailo",
+    module="hailo_sdk_client",
+    advice="install the Hailo Dataflow Compiler from the Hailo developer zone into "
+    ".venv-convert-hailo",
+)
+QAI_HUB = Child(name="qai-hub", module="qai_hub", packages=("qai-hub",))
+RKNN = Child(name="rknn", module="rknn", packages=("rknn-toolkit2",))
+TENSORRT = Child(
+    name="tensorrt",
+    module="tensorrt",
+    advice="run this on the device itself: TensorRT is part of JetPack, and engines do not travel",
+)
+
+
 def find_python(child: Child) -> Path | None:
     """The interpreter that has the converter; None where none has."""
     if _is_here(child.module):
         return Path(sys.executable)
     for folder in _places():
         root = folder / f".venv-convert-{child.name}"
-        found = list(root.glob(f"lib/python*/site-packages/{child.module}/__init__.py"))
-        if found and (root / "bin" / "python").exists():
+        if (
+            any(root.glob(f"lib/python*/site-packages/{child.module}"))
+            and (root / "bin" / "python").exists()
+        ):
             return root / "bin" / "python"
     return None
 

@@ -116,6 +116,34 @@ class Comparison:
         return self._open_engine(format_name).open(path)
 
 
+def compare_lite(format_name: str, artefact: Artefact, folder: Path) -> Compared:
+    """A file that was made of a LiteRT file, held against that file in LiteRT's own kernels.
+
+    Raises:
+        GateError: it answers otherwise.
+    """
+    if format_name in _UNVERIFIED:
+        return Compared(note=f"unverified here: {_UNVERIFIED[format_name]}")
+    if format_name != "tflm-c":
+        return Compared(max_abs=0.0, note="the source's own tables, weights inside")
+    from edgewright.workbench.convert.tflm_project import (  # noqa: PLC0415  # only TFLM needs it
+        difference_to_litert,
+    )
+
+    worst, unit = difference_to_litert(
+        (folder / artefact.main / "model.tflite").read_bytes(), rows=_PARITY_ROWS
+    )
+    limit = 1.0 if unit else 1e-4
+    if not worst <= limit:
+        raise GateError(
+            "difference between TensorFlow Lite Micro and LiteRT",
+            measured=worst,
+            limit=limit,
+            unit=unit,
+        )
+    return Compared(rows=_PARITY_ROWS, max_abs=worst, note=f"max abs is in {unit}" if unit else "")
+
+
 def by_position(session: Session, model: onnx.ModelProto) -> Answer:
     """A session whose tensors are called like the model's: some formats keep no names."""
     inputs = dict(zip(input_names(model), session.inputs, strict=True))
@@ -251,8 +279,19 @@ def _coreml(path: Path, model: onnx.ModelProto) -> Answer:
     return coreml_answer(path, output_names(model))
 
 
+def _tflm(path: Path, model: onnx.ModelProto) -> Answer:
+    from edgewright.workbench.convert.tflm_project import (  # noqa: PLC0415  # only TFLM needs it
+        tflm_answer,
+    )
+
+    content = (path / "model.tflite").read_bytes()
+    answer: Answer = tflm_answer(content, input_names(model), output_names(model))
+    return answer
+
+
 _OWN: dict[str, Callable[[Path, onnx.ModelProto], Answer]] = {
     "onnx": _onnx,
+    "tflm-c": _tflm,
     "torch-export": _torch_export,
     "torchscript": _torchscript,
 }

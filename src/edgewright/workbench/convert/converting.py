@@ -11,7 +11,12 @@ from edgewright.contract import Contract
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes.base import Array
 from edgewright.workbench.convert.artefact import Artefact, Job, Wishes
-from edgewright.workbench.convert.comparing import Compared, Comparison, OpenEngine
+from edgewright.workbench.convert.comparing import (
+    Compared,
+    Comparison,
+    OpenEngine,
+    compare_lite,
+)
 from edgewright.workbench.convert.formats import (
     FORMATS,
     WRITERS,
@@ -65,11 +70,11 @@ def convert(
         GateError: a written file does not answer like the model; no file is left.
     """
     wanted = wanted_formats(formats)
-    for entry in wanted:
-        check_available(entry)
     source, known = read_source(model), given or Given()
-    job = _job(source, known)
     _check_source(source, wanted)
+    for entry in wanted:
+        check_available(entry, from_litert=bool(source.lite))
+    job = _job(source, known)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         desk = Path(name)
         comparison = None
@@ -85,7 +90,10 @@ def convert(
             folder = desk / entry.name
             check_file(artefact.write(folder), entry.name)
             tell(f"{entry.name}: comparing")
-            compared = _compared(comparison, entry, artefact, folder)
+            if comparison is None:
+                compared = compare_lite(entry.name, artefact, folder)
+            else:
+                compared = comparison.compare(entry.name, artefact, folder)
             made.append((entry, artefact, compared))
     return tuple(
         _record(entry, artefact, compared, artefact.write(out), job)
@@ -137,14 +145,6 @@ def _check_source(source: Source, wanted: list[Format]) -> None:
             f"{', '.join(wrong)} cannot be made from a LiteRT file",
             hint=f"give the ONNX model; made of LiteRT are: {', '.join(able)}",
         )
-
-
-def _compared(
-    comparison: Comparison | None, entry: Format, artefact: Artefact, folder: Path
-) -> Compared:
-    if comparison is None:
-        return Compared(note="unverified here: the source has no graph to compare to")
-    return comparison.compare(entry.name, artefact, folder)
 
 
 def _record(

@@ -11,7 +11,15 @@ import msgspec
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError, UnavailableError
 from edgewright.workbench.convert.artefact import Artefact, Job
-from edgewright.workbench.convert.child_venv import LITERT, Child, find_python
+from edgewright.workbench.convert.child_venv import (
+    HAILO,
+    LITERT,
+    QAI_HUB,
+    RKNN,
+    TENSORRT,
+    Child,
+    find_python,
+)
 from edgewright.workbench.convert.onnx_file import cleaned, onnx_bytes
 
 Write = Callable[[Job], Artefact]
@@ -51,12 +59,21 @@ def _onnx(job: Job) -> Artefact:
 
 WRITERS: dict[str, Write] = {
     "coreml": _later("coreml_package", "coreml_artefact"),
+    "edgetpu": _later("vendors", "edgetpu_artefact"),
+    "ethos-u": _later("ethosu_file", "ethosu_artefact"),
     "executorch": _later("executorch_file", "executorch_artefact"),
+    "hailo": _later("vendors", "hailo_artefact"),
     "litert": _later("litert_file", "litert_artefact"),
     "onnx": _onnx,
     "openvino": _later("openvino_files", "openvino_artefact"),
+    "qnn": _later("vendors", "qnn_artefact"),
+    "qualcomm-ai-hub": _later("vendors", "qualcomm_ai_hub_artefact"),
+    "rknn": _later("vendors", "rknn_artefact"),
+    "tensorrt": _later("vendors", "tensorrt_artefact"),
+    "tflm-c": _later("tflm_project", "tflm_artefact"),
     "torch-export": _later("torch_files", "torch_export_artefact"),
     "torchscript": _later("torch_files", "torchscript_artefact"),
+    "vitis-ai": _later("vendors", "vitis_ai_artefact"),
 }
 
 FORMATS: dict[str, Format] = {
@@ -79,6 +96,7 @@ FORMATS: dict[str, Format] = {
             needs=("ai_edge_litert",),
             install="pip install 'edgewright[litert]'",
             child=LITERT,
+            from_litert=True,
         ),
         Format(
             name="executorch",
@@ -103,36 +121,43 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             name="tflm-c",
-            suffix=".c",
-            what="C array for TensorFlow Lite Micro",
-            needs=("litert_torch", "tflite_micro"),
-            install="pip install 'edgewright[litert-convert,mcu]' in a venv of its own",
+            suffix="_tflm",
+            what="C project for TensorFlow Lite Micro",
+            needs=("ai_edge_litert", "tflite_micro"),
+            install="pip install 'edgewright[litert,mcu]'",
+            child=LITERT,
+            from_litert=True,
         ),
         Format(
             name="ethos-u",
-            suffix=".tflite",
+            suffix="_vela.tflite",
             what="LiteRT for Arm Ethos-U",
-            needs=("litert_torch", "ethosu.vela"),
-            install="pip install 'edgewright[litert-convert,mcu]' in a venv of its own",
+            needs=("ai_edge_litert", "ethosu.vela"),
+            install="pip install 'edgewright[litert,mcu]'",
+            child=LITERT,
+            from_litert=True,
+            everyday=False,
         ),
         Format(
             name="hailo",
             suffix=".hef",
             what="Hailo executable",
-            needs=("hailo_sdk_client",),
-            install="the Hailo Dataflow Compiler from the Hailo developer zone",
+            child=HAILO,
+            everyday=False,
         ),
         Format(
             name="tensorrt",
             suffix=".engine",
             what="TensorRT engine",
-            needs=("tensorrt",),
-            install="TensorRT on the device itself (part of JetPack), engines do not travel",
+            child=TENSORRT,
+            everyday=False,
         ),
         Format(
             name="edgetpu",
-            suffix=".tflite",
+            suffix="_edgetpu.tflite",
             what="LiteRT for the Edge TPU",
+            from_litert=True,
+            everyday=False,
             needs=("edgetpu_compiler",),
             kind="program",
             install="Coral's Debian package edgetpu-compiler",
@@ -141,14 +166,19 @@ FORMATS: dict[str, Format] = {
             name="rknn",
             suffix=".rknn",
             what="Rockchip NPU",
-            needs=("rknn",),
-            install="pip install rknn-toolkit2 in a venv of its own",
+            child=RKNN,
+            everyday=False,
         ),
         Format(
             name="qnn",
             suffix=".bin",
             what="Qualcomm AI Engine Direct",
-            needs=("qnn-onnx-converter",),
+            needs=(
+                "qnn-onnx-converter",
+                "qnn-model-lib-generator",
+                "qnn-context-binary-generator",
+            ),
+            everyday=False,
             kind="program",
             install="the Qualcomm AI Engine Direct SDK",
         ),
@@ -156,14 +186,15 @@ FORMATS: dict[str, Format] = {
             name="qualcomm-ai-hub",
             suffix=".bin",
             what="Qualcomm AI Hub compile job",
-            needs=("qai_hub",),
-            install="pip install qai-hub in a venv of its own, and an account",
+            child=QAI_HUB,
+            everyday=False,
         ),
         Format(
             name="vitis-ai",
             suffix=".xmodel",
             what="AMD Vitis AI DPU",
             needs=("vai_c_xir",),
+            everyday=False,
             kind="program",
             install="the Vitis AI container of AMD",
         ),
@@ -190,8 +221,8 @@ def find_format(name: str) -> Format:
     return FORMATS[name]
 
 
-def check_available(entry: Format) -> None:
-    """Refuse a format whose toolchain is absent.
+def check_available(entry: Format, *, from_litert: bool = False) -> None:
+    """Refuse a format whose toolchain is absent. A LiteRT source needs no child to make it one.
 
     Raises:
         UnavailableError: the message names what is missing and how to get it.
@@ -202,11 +233,11 @@ def check_available(entry: Format) -> None:
             f"{entry.what} files need {' and '.join(missing)}, not installed here",
             hint=_how(entry),
         )
-    if entry.child and find_python(entry.child) is None:
+    if entry.child and not from_litert and find_python(entry.child) is None:
         raise UnavailableError(
             f"{entry.what} files need {entry.child.module}, which is not installed here and has "
             f"no environment .venv-convert-{entry.child.name}",
-            hint=f"make one: {entry.child.install}",
+            hint=entry.child.install,
         )
     if entry.name not in WRITERS:
         raise UnavailableError(

@@ -19,6 +19,8 @@ from edgewright.workbench.convert.xxh3 import MIN_BYTES, xxh3_64
 HEF_MAGIC = 0x01484546
 HEF_VERSION = 2
 HEF_HEADER_BYTES = 44
+_SMALLEST_BINARY_BYTES = 512
+_TEXT_BYTES = frozenset(range(32, 127)) | {9, 10, 13}
 _ELF_MAGIC = b"\x7fELF"
 
 
@@ -152,11 +154,38 @@ def _starts_with(*magics: bytes, kind: str) -> Callable[[Path], None]:
     return gate
 
 
+def _sized(kind: str) -> Callable[[Path], None]:
+    """For formats whose makers document no magic: binary, and larger than a message."""
+
+    def gate(path: Path) -> None:
+        content = _content(path)
+        if len(content) < _SMALLEST_BINARY_BYTES:
+            raise _refused(path, kind, f"{len(content)} bytes are less than a header and weights")
+        head = content[:256]
+        if all(byte in _TEXT_BYTES for byte in head):
+            raise _refused(path, kind, "it is text")
+
+    return gate
+
+
 def _coreml(path: Path) -> None:
     manifest = path / "Manifest.json"
     models = list(path.glob("Data/**/model.mlmodel"))
     if not manifest.is_file() or not models or not models[0].stat().st_size:
         raise _refused(path, "CoreML", "no Manifest.json with Data/.../model.mlmodel")
+
+
+def _tflm(path: Path) -> None:
+    header, array = path / "model_data.h", path / "model_data.c"
+    if not header.is_file() or not array.is_file():
+        raise _refused(path, "TFLM project", "no model_data.h with model_data.c")
+    if b"MODEL_ARENA_BYTES" not in _content(header):
+        raise _refused(path, "TFLM project", "no arena size in model_data.h")
+    GATES["litert"](path / "model.tflite")
+    held = _content(array).count(b"0x")
+    wanted = len(_content(path / "model.tflite"))
+    if held != wanted:
+        raise _refused(path, "TFLM project", f"the array holds {held} bytes, expected {wanted}")
 
 
 GATES: dict[str, Callable[[Path], None]] = {
@@ -168,9 +197,13 @@ GATES: dict[str, Callable[[Path], None]] = {
     "litert": _flatbuffer(b"TFL3", "LiteRT"),
     "onnx": _onnx,
     "openvino": _openvino,
+    "qnn": _sized("QNN context"),
+    "qualcomm-ai-hub": _sized("QNN context"),
     "rknn": _starts_with(b"RKNN", kind="RKNN"),
     "tensorrt": _starts_with(b"ptrt", b"ftrt", kind="TensorRT"),
+    "tflm-c": _tflm,
     "torch-export": _archive_with("models/model.json", kind="torch.export"),
     "torchscript": _archive_with("constants.pkl", "data.pkl", kind="TorchScript"),
     "tvm": _starts_with(_ELF_MAGIC, kind="TVM"),
+    "vitis-ai": _sized("Vitis AI"),
 }
