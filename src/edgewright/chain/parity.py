@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from edgewright.runtimes.model import LoadedModel
 from edgewright.workbench.verify import (
     EXACT,
     LOSSY,
+    Divergence,
     Locate,
     ParityOrder,
     ParityReport,
@@ -29,12 +31,18 @@ from edgewright.workbench.verify import (
     run_rows,
     verify,
 )
-from edgewright.workbench.verify.bisection import is_lossy_file, locate_with
+from edgewright.workbench.verify.bisection import (
+    is_lossy_file,
+    locate_with,
+    onnx_trace,
+)
+from edgewright.workbench.verify.traces import Trace, parting_by_order, parting_by_value
 
 _DATA_LIMIT_BYTES = 4 << 30
 _BUNDLE_SUFFIX = ".ewb"
 _INPUT_PREFIX = "in:"
-_ONNX = "onnx"
+_ONNX, _OPENVINO, _LITERT = "onnx", "openvino", "litert"
+_TRACED_ROWS = 8
 
 
 class ParityRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +81,9 @@ def verify_files(request: ParityRequest) -> ParityReport:
     with _opened(request.reference) as reference, _opened(request.candidate) as candidate:
         golden, labels = _golden(request.data, reference.model)
         is_lossy = _is_lossy(candidate) and not _is_lossy(reference)
-        return verify(
+        report = verify(
             reference.answer,
-            candidate.answer,
+            partial(_answer_as, reference, candidate),
             golden,
             labels=labels,
             order=_order(request, is_lossy=is_lossy),
@@ -86,6 +94,28 @@ def verify_files(request: ParityRequest) -> ParityReport:
                 _in_graph(reference, candidate),
             ),
         )
+        return msgspec.structs.replace(report, notes=(*report.notes, *_placed(candidate)))
+
+
+def _answer_as(reference: _Side, candidate: _Side, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The candidate's answer under the reference's names, where its file kept none."""
+    asked = {tensor.name for tensor in reference.model.contract.inputs}
+    own = [tensor.name for tensor in candidate.model.contract.inputs]
+    if set(own) != asked and len(own) == len(asked):
+        arrays = dict(zip(own, arrays.values(), strict=True))
+    answers = candidate.answer(arrays)
+    wanted = [tensor.name for tensor in reference.model.contract.outputs]
+    if not set(answers) & set(wanted) and len(answers) == len(wanted):
+        return dict(zip(wanted, answers.values(), strict=True))
+    return answers
+
+
+def _placed(side: _Side) -> tuple[str, ...]:
+    """Where the candidate really ran: what fell back to another place is said, never silent."""
+    placement = side.model.session.placement
+    fallen = sum(placement.elsewhere.values())
+    told = f"the candidate ran as {placement.text}"
+    return (told, f"silent fallback: {fallen} nodes") if fallen else (told,)
 
 
 def _order(request: ParityRequest, *, is_lossy: bool) -> ParityOrder:
@@ -139,12 +169,73 @@ def _golden(path: Path, model: LoadedModel) -> tuple[dict[str, Array], Array | N
 
 
 def _in_graph(reference: _Side, candidate: _Side) -> Locate | None:
-    """Graphs can be looked into where both are ONNX."""
-    if reference.format != _ONNX or candidate.format != _ONNX:
-        return None
-    open_file = engine_for_format(_ONNX).open
-    return locate_with(reference.file, candidate.file, open_file=open_file)
+    """Graphs can be looked into where the candidate is ONNX, OpenVINO or LiteRT."""
+    pair = (reference.format, candidate.format)
+    if pair == (_ONNX, _ONNX):
+        open_file = engine_for_format(_ONNX).open
+        return locate_with(reference.file, candidate.file, open_file=open_file)
+    if pair in {(_ONNX, _OPENVINO), (_OPENVINO, _OPENVINO)}:
+        return partial(_in_openvino, reference, candidate)
+    if pair in {(_ONNX, _LITERT), (_LITERT, _LITERT)}:
+        return partial(_in_litert, reference, candidate)
+    return None
+
+
+def _in_openvino(
+    reference: _Side, candidate: _Side, arrays: Mapping[str, Array]
+) -> Divergence | None:
+    """OpenVINO reads ONNX too, so both sides are its own graphs; a fault of its reader shows only
+    against ONNX Runtime.
+    """
+    from edgewright.workbench.verify.openvino_trace import (  # noqa: PLC0415  # only where installed
+        openvino_trace,
+    )
+
+    few = _few(arrays)
+    ours = openvino_trace(candidate.file, few)
+    found = parting_by_order(openvino_trace(reference.file, few), ours)
+    if found or reference.format != _ONNX:
+        return found
+    return parting_by_value(_onnx_trace(reference, few), ours)
+
+
+def _in_litert(
+    reference: _Side, candidate: _Side, arrays: Mapping[str, Array]
+) -> Divergence | None:
+    from edgewright.workbench.verify.litert_trace import (  # noqa: PLC0415  # only where installed
+        litert_trace,
+    )
+
+    few = _few(arrays)
+    ours = litert_trace(candidate.file, few)
+    if reference.format == _LITERT:
+        return parting_by_order(litert_trace(reference.file, few), ours)
+    return parting_by_value(_onnx_trace(reference, few), ours)
+
+
+def _onnx_trace(side: _Side, arrays: Mapping[str, Array]) -> Trace:
+    return onnx_trace(side.file, arrays, open_file=engine_for_format(_ONNX).open)
+
+
+def _few(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: array[:_TRACED_ROWS] for name, array in arrays.items()}
 
 
 def _is_lossy(side: _Side) -> bool:
-    return side.format == _ONNX and is_lossy_file(side.file)
+    match side.format:
+        case "onnx":
+            return is_lossy_file(side.file)
+        case "openvino":
+            from edgewright.workbench.verify.openvino_trace import (  # noqa: PLC0415  # only where installed
+                is_lossy_ir,
+            )
+
+            return is_lossy_ir(read_limited(side.file, limit_bytes=_DATA_LIMIT_BYTES))
+        case "litert":
+            from edgewright.workbench.verify.litert_trace import (  # noqa: PLC0415  # only where installed
+                is_lossy_lite,
+            )
+
+            return is_lossy_lite(side.file)
+        case _:
+            return False

@@ -36,8 +36,9 @@ def verify(
 ) -> int:
     """Compare CANDIDATE to REFERENCE on golden data and on edge inputs.
 
-    Both are engine files or bundles. On failure the exit code is 7 and, for ONNX pairs, the first
-    diverging node is named. Files of lower precision get wider tolerances, unless told otherwise.
+    Both are engine files or bundles. On failure the exit code is 7 and the first diverging node is
+    named, inside ONNX, OpenVINO and LiteRT files. Files of lower precision get wider tolerances,
+    unless told otherwise.
     """
     from edgewright.chain.parity import ParityRequest, verify_files
 

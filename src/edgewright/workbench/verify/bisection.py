@@ -22,6 +22,7 @@ from edgewright.workbench.verify.graph import (
 )
 from edgewright.workbench.verify.report import Divergence
 from edgewright.workbench.verify.rows import check_arrays, run_rows
+from edgewright.workbench.verify.traces import Trace, TracedNode
 
 LIMIT_BYTES = 2**31 - 1
 MAX_ROWS = 16
@@ -109,6 +110,20 @@ def _missing(
     paired = set(pairing.tensors.values())
     region = region_before(reference, node, known)
     return tuple(node_name(other) for other in region if not paired & set(other.output))
+
+
+def onnx_trace(path: Path, arrays: Mapping[str, Array], *, open_file: OpenFile) -> Trace:
+    """Every tensor of one pass through an ONNX file.
+
+    Raises:
+        InputError: it cannot be loaded with its inner tensors exposed.
+    """
+    model = _load(path)
+    nodes = tuple(
+        TracedNode(node_name(node), node.op_type, tuple(node.input), tuple(node.output))
+        for node in model.graph.node
+    )
+    return Trace(nodes, _inner_values(model, arrays, open_file))
 
 
 def is_lossy_file(path: Path) -> bool:
