@@ -89,6 +89,16 @@ class Bundle:
             file.seek(offset)
             yield from _checked(blob, _pieces(file, blob.size_bytes))
 
+    def offset(self, blob: Blob) -> int:
+        """Where a blob's content begins in a packed bundle.
+
+        Raises:
+            InputError: this bundle is unpacked.
+        """
+        if self._offsets is None:
+            raise InputError(f"{self.path} is an unpacked bundle", hint="give the .ewb")
+        return self._offsets[blob.sha256]
+
     def file(self, blob: Blob) -> Path:
         """Where a blob lies in an unpacked bundle.
 

@@ -2,6 +2,7 @@
 
     HOME/fleet.db            the state (SQLite)
     HOME/releases/           release files by hash
+    HOME/patches/            patches between them, made anew when they are gone
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
@@ -29,6 +30,7 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.office import Office
+from edgewright.fleet.patches import Patches
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
@@ -43,6 +45,7 @@ DATABASE = "fleet.db"
 RELEASES = "releases"
 TRUSTED_KEYS = "trusted-keys.json"
 IMAGE = "image"
+PATCHES = "patches"
 
 _KEYS_LIMIT_BYTES = 1 << 20
 
@@ -175,15 +178,17 @@ def _office(home: Path, state: SqliteState) -> Office:
         signer=lambda: online_key(home),
         tend=lambda: _tend(home, clock.wall_s()),
     )
+    registry = Registry(
+        state,
+        blobs=FolderBlobs(home / RELEASES),
+        clock=clock,
+        trusted=trusted,
+        director=director,
+    )
     return Office(
         state=state,
-        registry=Registry(
-            state,
-            blobs=FolderBlobs(home / RELEASES),
-            clock=clock,
-            trusted=trusted,
-            director=director,
-        ),
+        registry=registry,
+        patches=Patches(registry, home / PATCHES),
         director=director,
         devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),
         enrolments=Enrolments(state, clock=clock, draw=draw, authorities=tls.authorities),

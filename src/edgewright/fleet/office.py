@@ -9,6 +9,7 @@ from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
+from edgewright.fleet.patches import Patches
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State
@@ -31,3 +32,4 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     director: Director | None = None
+    patches: Patches | None = None

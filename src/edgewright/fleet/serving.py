@@ -71,6 +71,7 @@ async def serve(
             writer=writer,
             door=door,
             director=office.director,
+            patches=office.patches,
         )
         pulse = Pulse(office, presence, writer)
         async with (

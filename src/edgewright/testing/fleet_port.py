@@ -24,6 +24,8 @@ class FakeFleet:
         self.cut_after_bytes: int | None = None
         self.error: EdgewrightError | None = None
         self.sent_bytes = 0
+        self.patches: dict[str, bytes] = {}
+        self.patches_asked: list[tuple[str, str]] = []
         self.repositories: dict[Repository, Fetcher] = {}
 
     def offer(self, path: Path) -> DesiredModel:
@@ -56,6 +58,17 @@ class FakeFleet:
         self.sent_bytes += arrived
         if have + arrived < len(content):
             raise TransportError(f"cut after {have + arrived} bytes")
+
+    async def patch(self, release: Release, base: str, part: Path) -> bool:
+        self._fail()
+        self.patches_asked.append((base, release.bundle_id))
+        if (content := self.patches.get(release.bundle_id)) is None:
+            return False
+        have, arrived = _append(part, content, self.cut_after_bytes)
+        self.sent_bytes += arrived
+        if have + arrived < len(content):
+            raise TransportError(f"cut after {have + arrived} bytes")
+        return True
 
     def repository(self, name: Repository) -> Fetcher:
         return self.repositories[name]

@@ -5,7 +5,8 @@
                                              a person, then the same request is repeated
     POST /device/v1/certificate              CertificateRequest -> CertificateReply
     GET  /device/v1/desired                  -> Desired, with an ETag; ?wait=SECONDS polls long
-    GET  /device/v1/bundles/{bundle_id}      -> the .ewb, with Range and HEAD
+    GET  /device/v1/bundles/{bundle_id}      -> the .ewb, with Range and HEAD; ?base=BUNDLE_ID gives
+                                             a patch from that bundle, or 404
     GET  /device/v1/repositories/image|director/{file} -> TUF metadata
     POST /device/v1/telemetry                a telemetry batch -> Accepted
 

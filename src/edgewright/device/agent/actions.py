@@ -4,6 +4,8 @@ Every action may be repeated: a cut can come at any point of it, and the next st
 """
 
 import asyncio
+import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -14,6 +16,7 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.bundle import open_bundle
+from edgewright.bundle.patch import apply_patch
 from edgewright.clock import Clock
 from edgewright.contract import Contract
 from edgewright.device.agent.air_gap import AirGap
@@ -38,13 +41,17 @@ from edgewright.device.agent.probation import (
 )
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
-from edgewright.errors import DeviceError, ResourceError, TransportError, TrustError
+from edgewright.errors import DeviceError, InputError, ResourceError, TransportError, TrustError
 
 SAMPLES = 60
 KILLED_PAUSE_S = 10.0
+RETRY_S = 1.0
+STALLED_MOST = 3
 BASELINE_ANSWERS = 60
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +121,8 @@ class Actions:
         if release is None or not release.file_sha256 or release.origin == "file":
             return 0
         part = self._part(release)
-        return part.stat().st_size if part.exists() else 0
+        parts = (part, part.with_suffix(".patch"))
+        return sum(path.stat().st_size for path in parts if path.exists())
 
     async def _check(self, progress: Progress, release: Release) -> Outcome:
         slots = self._tools.slots
@@ -145,10 +153,55 @@ class Actions:
         if release.origin == "parcel":
             await self._blocking(lambda: AirGap(Path(release.path)).extract(file))
             return Outcome(event=Event.DONE, reason="taken out of the air-gap file")
+        return await self._fetched_in_spite_of_cuts(release, file)
+
+    async def _fetched_in_spite_of_cuts(self, release: Release, file: Path) -> Outcome:
+        """A line that is cut again and again brings the file, as long as each try brings some."""
+        stalled = 0
+        while True:
+            before = self.part_bytes(release)
+            try:
+                return await self._fetched(release, file)
+            except TransportError:
+                stalled = 0 if self.part_bytes(release) > before else stalled + 1
+                if stalled == STALLED_MOST:
+                    raise
+            await self._tools.clock.sleep(RETRY_S * 2**stalled)
+
+    async def _fetched(self, release: Release, file: Path) -> Outcome:
+        size = release.file_size_bytes
+        patch_bytes = 0 if self._part(release).exists() else await self._patched(release, file)
+        if patch_bytes:
+            share = f"{100 * patch_bytes / size:.2f} %"
+            reason = f"{patch_bytes} bytes as a patch, {share} of {size}"
+            return Outcome(event=Event.DONE, reason=reason)
         part = self._part(release)
         await self._asked_fleet().download(release, part)
         await self._blocking(lambda: _fs.move(part, file))
-        return Outcome(event=Event.DONE, reason=f"{release.file_size_bytes} bytes")
+        return Outcome(event=Event.DONE, reason=f"{size} bytes")
+
+    async def _patched(self, release: Release, file: Path) -> int:
+        """Make the file out of the bundle that is active; how many bytes came, 0 when the whole
+        file must come.
+        """
+        slots, patch = self._tools.slots, self._part(release).with_suffix(".patch")
+        base = slots.current(release.model)
+        if not base or not await self._asked_fleet().patch(release, base, patch):
+            return 0
+
+        def make() -> int:
+            size_bytes = patch.stat().st_size
+            try:
+                apply_patch(patch, slots.verified(release.model, base), file)
+                _require_file(file, release.file_sha256)
+            except (TrustError, InputError) as error:
+                _log.warning("bundle=%s patch refused: %s", release.bundle_id[:12], error)
+                _fs.remove_tree(file)
+                size_bytes = 0
+            _fs.remove_tree(patch)
+            return size_bytes
+
+        return await self._blocking(make)
 
     def _asked_fleet(self) -> Fleet:
         if self._tools.fleet is None:
@@ -411,6 +464,13 @@ class Actions:
 
     def _part(self, release: Release) -> Path:
         return self._tools.downloads / f"{release.file_sha256}.part"
+
+
+def _require_file(file: Path, sha256: str) -> None:
+    with _fs.file_errors(file, doing="reading"), file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != sha256:
+        raise TrustError(f"the patch makes {found[:12]}..., promised was {sha256[:12]}...")
 
 
 def _doors(contract: Contract) -> list[tuple[str, str, tuple[int | str, ...]]]:

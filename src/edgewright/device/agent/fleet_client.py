@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -40,6 +41,8 @@ SLACK_BYTES = 1 << 20
 BYTES_PER_KBIT = 125.0
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _RETRY_STATUS = frozenset({408, 425, 429})
 
@@ -146,6 +149,23 @@ class FleetClient:
                 hint="the fleet or the way to it changed the file",
             )
 
+    async def patch(self, release: Release, base: str, part: Path) -> bool:
+        """Complete `part`, which becomes a patch from the bundle `base`; False when there is none.
+
+        Raises:
+            TransportError: cut off; `part` keeps what arrived.
+        """
+        _fs.make_dirs(part.parent)
+        have = _size_of(part)
+        path = f"{BUNDLES}/{release.bundle_id}?base={base}"
+        try:
+            await self._append_all(path, part, have, limit_bytes=release.file_size_bytes)
+        except InputError as error:
+            _log.info("bundle=%s no patch: %s", release.bundle_id[:12], error)
+            _fs.remove_tree(part)
+            return False
+        return True
+
     def repository(self, name: Repository) -> Fetcher:
         """The metadata files of one of the fleet's two repositories."""
         return _Files(self._client, f"{REPOSITORIES}/{name}/", self._headers)
@@ -163,14 +183,32 @@ class FleetClient:
         """Append what is missing; it is synced every few megabytes, so that a cut costs no more."""
         path = f"{BUNDLES}/{release.bundle_id}"
         left = release.file_size_bytes - have
-        answer = self._client.download(path, headers=self._headers, offset=have, limit_bytes=left)
+        total = await self._append_all(path, part, have, limit_bytes=left, see=digest.update)
+        if total < left:
+            raise TransportError(
+                f"the download ended after {have + total} of {release.file_size_bytes} bytes"
+            )
+
+    async def _append_all(
+        self,
+        path: str,
+        part: Path,
+        have: int,
+        *,
+        limit_bytes: int,
+        see: Callable[[bytes], None] = bytes,
+    ) -> int:
+        """Append what the fleet has from there on, even when it ends badly; how much that was."""
+        answer = self._client.download(
+            path, headers=self._headers, offset=have, limit_bytes=limit_bytes
+        )
         chunks = cast("AsyncGenerator[bytes, None]", answer)  # it is one; the port says less
         start_s, total = self._clock.monotonic_s(), 0
         pending: list[bytes] = []
         try:
             async with contextlib.aclosing(chunks):
                 async for chunk in chunks:
-                    digest.update(chunk)
+                    see(chunk)
                     pending.append(chunk)
                     total += len(chunk)
                     if sum(map(len, pending)) >= SYNC_BYTES:
@@ -178,10 +216,7 @@ class FleetClient:
                     await self._slow_down(total, start_s)
         finally:
             _append(part, pending)
-        if total < left:
-            raise TransportError(
-                f"the download ended after {have + total} of {release.file_size_bytes} bytes"
-            )
+        return total
 
     async def _slow_down(self, total: int, start_s: float) -> None:
         """Keep the average below the bandwidth limit."""
@@ -240,6 +275,10 @@ async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
     yield first
     async for chunk in rest:
         yield chunk
+
+
+def _size_of(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _append(part: Path, pending: list[bytes]) -> None:

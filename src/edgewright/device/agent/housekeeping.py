@@ -41,5 +41,5 @@ def _needed_names(progress: Progress) -> tuple[str, ...]:
         return ()
     if release.origin == "file":
         return (Path(release.path).name,)
-    download = (f"{release.file_sha256}.part", f"{release.file_sha256}.ewb")
+    download = tuple(f"{release.file_sha256}.{kind}" for kind in ("part", "patch", "ewb"))
     return (*download, Path(release.path).name) if release.origin == "parcel" else download

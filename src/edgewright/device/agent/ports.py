@@ -205,5 +205,13 @@ class Fleet(Source, Protocol):
             TrustError: what arrived is not the promised file; `part` is gone.
         """
 
+    async def patch(self, release: Release, base: str, part: Path) -> bool:
+        """Complete `part`, which becomes a patch from the bundle `base`; False when the fleet has
+        none and the whole file is the way.
+
+        Raises:
+            TransportError: cut off; `part` keeps what arrived.
+        """
+
     async def send(self, records: tuple[Record, ...]) -> None:
         """Deliver telemetry; sending a record twice is harmless."""

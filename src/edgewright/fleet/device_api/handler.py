@@ -14,6 +14,7 @@ from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fet
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
+from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.state import State
@@ -47,6 +48,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     writer: Executor
     door: Door = Door()
     director: Director | None = None
+    patches: Patches | None = None
 
 
 class DeviceApi:
@@ -79,6 +81,8 @@ class DeviceApi:
                 return await self._desired(request)
             case "POST", wire.TELEMETRY:
                 return await self._telemetry(request)
+            case "GET", path if path.startswith(f"{wire.BUNDLES}/") and "base" in request.query:
+                return await self._patch(request, path.removeprefix(f"{wire.BUNDLES}/"))
             case _:
                 return self._look(request)
 
@@ -192,6 +196,18 @@ class DeviceApi:
             self._desk.presence.acknowledged(poll.device)
         release, path = self._desk.registry.file(bundle_id)
         return file_response(path, request, etag=release.file_sha256)
+
+    async def _patch(self, request: Request, bundle_id: str) -> Response:
+        """A patch from the bundle that the device has; 404 when the file itself is the way."""
+        whole = self._bundle(request, bundle_id)
+        patches = self._desk.patches
+        if whole.status not in (200, 206) or patches is None:
+            return whole if whole.status == 401 else _problem(404, "there is no patch")
+        base = request.query["base"]
+        path = await asyncio.to_thread(patches.find, base, bundle_id)
+        if path is None:
+            return _problem(404, f"there is no patch from {base[:80]}", "fetch the whole bundle")
+        return file_response(path, request, etag=path.stem)
 
     def _served(self, request: Request, path: str) -> Response:
         """A file: a bundle, or metadata that vouches for bundles."""
