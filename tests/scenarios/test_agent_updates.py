@@ -194,17 +194,20 @@ def test_a_person_may_apply_a_bad_release_again(device: Any, play: Any) -> None:
 def test_a_cut_download_goes_on_where_it_stopped(device: Any, play: Any) -> None:
     wanted = device.fleet.offer(device.bundle("2", filler_bytes=20_000))
     device.fleet.cut_after_bytes = 8_000
-    rounds = 0
-    while device.current != wanted.bundle_id:
-        rounds += 1
-        try:
-            play(device.agent.follow_once())
-        except TransportError:
-            device.start()
-            play(device.agent.settle())
+    progress = play(device.agent.follow_once())[0]
+    assert progress.good == device.current == wanted.bundle_id
     assert device.fleet.sent_bytes == wanted.file_size_bytes
-    assert rounds == -(-wanted.file_size_bytes // 8_000)
     assert not list(device.home.downloads.iterdir())
+
+
+def test_a_download_goes_on_after_a_restart(device: Any, play: Any) -> None:
+    wanted = device.fleet.offer(device.bundle("2", filler_bytes=20_000))
+    device.home.downloads.mkdir(parents=True)
+    part = device.home.downloads / f"{wanted.file_sha256}.part"
+    part.write_bytes(device.fleet.files[wanted.bundle_id].read_bytes()[:9_000])
+    play(device.agent.follow_once())
+    assert device.current == wanted.bundle_id
+    assert device.fleet.sent_bytes == wanted.file_size_bytes - 9_000
 
 
 def test_telemetry_tells_every_step_once_in_order(device: Any, play: Any) -> None:
