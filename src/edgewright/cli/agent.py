@@ -180,6 +180,13 @@ def support_bundle(*, home: Path, output: Path, as_json: bool) -> None:
 def _print_status(result: "AgentStatus") -> None:
     running = "running" if result.is_running else "not running"
     click.echo(f"{result.device}: agent {running}, fleet {result.fleet_url or 'none'}")
+    facts, health = result.facts, result.facts.health
+    what = "two repositories" if result.trust == "repositories" else "pinned keys"
+    click.echo(
+        f"{facts.board or facts.cpu}, {facts.cores} core(s), {facts.system}; "
+        f"{health.memory_free_mb:.0f} MB memory and {health.disk_free_mb:.0f} MB disk free; "
+        f"trusts {what}"
+    )
     print_table(
         "Slots",
         ("model", "bundle", "version", "roles", "damage"),

@@ -196,7 +196,7 @@ class FleetClient:
         have: int,
         *,
         limit_bytes: int,
-        see: Callable[[bytes], None] = bytes,
+        see: Callable[[bytes], object] = bytes,
     ) -> int:
         """Append what the fleet has from there on, even when it ends badly; how much that was."""
         answer = self._client.download(

@@ -1,10 +1,14 @@
 """What `agent status` shows: read from disk alone, so that it works when the agent does not."""
 
+from typing import Literal
+
 import msgspec
 
 from edgewright.clock import iso
+from edgewright.device.agent.facts import Facts, read_facts
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.journal import Line, lines_of, newest
+from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.progress import BadRelease, Progress
 from edgewright.device.agent.slots import Slots
 from edgewright.stores import read_log
@@ -45,7 +49,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `lost_lines` counts journal lines that the disk damaged."""
+    """All of it, and what kind of device this is. `lost_lines` counts journal lines that the disk
+    damaged.
+    """
 
     home: str
     device: str
@@ -54,6 +60,8 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelStatus, ...]
     history: tuple[Step, ...]
     lost_lines: int
+    facts: Facts
+    trust: Literal["repositories", "keys"]
 
 
 def read_status(home: Home, slots: Slots) -> AgentStatus:
@@ -77,6 +85,8 @@ def read_status(home: Home, slots: Slots) -> AgentStatus:
         ),
         history=tuple(_step(line) for line in lines[-HISTORY:]),
         lost_lines=contents.damaged_lines,
+        facts=read_facts(home.root),
+        trust="keys" if isinstance(home.trust(), PinnedKeys) else "repositories",
     )
 
 
