@@ -26,7 +26,7 @@ def test_the_training_notebook_runs(
         if output.output_type == "stream" and output.name == "stdout"
     ]
     assert any(text.startswith("accuracy: ") for text in printed)
-    assert (tmp_path / "edgewright-notebook" / "report.html").stat().st_size > 10_000
+    assert "serves worst" in (tmp_path / "edgewright-notebook" / "report.html").read_text()
     assert all(
         not cell.outputs
         for cell in nbformat.read(project_root / "notebooks" / "train.ipynb", as_version=4).cells

@@ -103,7 +103,12 @@ def test_ray_does_the_same_job(job: Job, alone: RunRecord, tmp_path: Path) -> No
         text=True,
         timeout=800,
         check=False,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "OMP_NUM_THREADS": "1",
+        },
     )
     assert child.returncode == 0, child.stderr[-2000:]
     found = msgspec.json.decode(child.stdout.splitlines()[-1], type=list[float])

@@ -10,7 +10,7 @@ import ray.train
 import ray.train.torch
 
 from edgewright.chain.training import open_mirror
-from edgewright.errors import ResourceError
+from edgewright.errors import ResourceError, UnavailableError
 from edgewright.workbench.train import Progress, RunRecord, load_record
 from edgewright.workbench.train.job import Job, Trainer, do_job, encode_job, read_job
 from edgewright.workbench.train.progress import OnProgress
@@ -25,8 +25,7 @@ def ray_trainer(processes: int) -> Trainer:
         folder = Path(job.out_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _JOB_FILE).write_bytes(encode_job(job))
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+        _start_ray()
         result = ray.train.torch.TorchTrainer(
             _work,
             train_loop_config={"job": str(folder / _JOB_FILE)},
@@ -43,6 +42,17 @@ def ray_trainer(processes: int) -> Trainer:
         return record
 
     return trainer
+
+
+def _start_ray() -> None:
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+    except Exception as error:  # Ray raises bare exceptions when a node does not come up
+        raise UnavailableError(
+            f"Ray did not start here: {error}", hint="see `ray status`, or leave --engine out"
+        ) from error
 
 
 def _work(config: dict[str, Any]) -> None:
