@@ -32,7 +32,8 @@ async def main() -> None:
             wrong += wrong_of(verdict, witness)
             asked, failed = asked + witness.asked, failed + witness.failed
             kept += verdict.active == "1" and verdict.code != 0
-            ordered = sorted(witness.latencies_ms)
+            ordered = sorted(witness.latencies_ms) or [0.0]
+            print(f"    {dict(witness.outcomes.most_common(3))}", flush=True)
             recording.raw[verdict.kind] = {
                 "reason": verdict.reason,
                 "seconds": verdict.seconds,
