@@ -5,6 +5,7 @@
     HOME/patches/            patches between them, made anew when they are gone
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
+    HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
     HOME/tls/                certificates (`edgewright.chain.fleet_tls`)
 
@@ -43,6 +44,7 @@ from edgewright.trust import TrustedKeys
 
 DATABASE = "fleet.db"
 RELEASES = "releases"
+SWU = "swu"
 TRUSTED_KEYS = "trusted-keys.json"
 IMAGE = "image"
 PATCHES = "patches"
@@ -184,6 +186,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         clock=clock,
         trusted=trusted,
         director=director,
+        swu=home / SWU,
     )
     return Office(
         state=state,

@@ -66,6 +66,30 @@ def token(
     click.echo(made.token)
 
 
+@device.command()
+@click.argument("name")
+@click.option("--label", "labels", multiple=True, help="KEY=VALUE")
+@home_option
+@json_option
+def add(name: str, *, labels: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Add a device that does not enrol itself, like one of SWUpdate; prints its secret once.
+
+    SWUpdate sends it as `Authorization: TargetToken SECRET` (its option -k).
+    """
+    from edgewright.fleet.devices import TokenOrder
+    from edgewright.fleet.labels import parse_labels
+
+    with opened(home) as office:
+        order = TokenOrder(device=name, lifetime_s=60.0)
+        made = office.devices.create_token(order, by=operator()).token
+        secret = office.devices.enrol(made, name, parse_labels(labels))
+    if as_json:
+        print_json("device-added", {"device": name, "secret": secret})
+        return
+    say(f"the secret of {name}:")
+    click.echo(secret)
+
+
 @device.command(name="list")
 @click.option("--query", default="", help="Labels, like site=berlin,tier!=prod,camera,!retired.")
 @home_option

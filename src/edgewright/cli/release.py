@@ -18,6 +18,22 @@ def release() -> None:
 @click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True,
               help="A keeper's private key, to sign the target now.")  # fmt: skip
 @click.option("--password-file", type=click.Path(path_type=Path), help="The keys' password.")
+@click.option(
+    "--also",
+    type=click.Choice(["swu"]),
+    multiple=True,
+    help="Also wrap it for SWUpdate, whose devices then take part in rollouts.",
+)
+@click.option("--swu-home", default="/var/lib/edgewright", show_default=True, help="There.")
+@click.option(
+    "--swu-program", default="/opt/edgewright/bin/edgewright", show_default=True, help="There."
+)
+@click.option(
+    "--swu-signer",
+    type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+    metavar="CERT KEY",
+    help="PEM files to sign it with, for an SWUpdate that was built to ask for it (Debian's).",
+)
 @home_option
 @json_option
 def publish(
@@ -25,6 +41,10 @@ def publish(
     *,
     keys: tuple[Path, ...],
     password_file: Path | None,
+    also: tuple[str, ...],
+    swu_home: str,
+    swu_program: str,
+    swu_signer: tuple[Path, Path] | None,
     home: Path,
     as_json: bool,
 ) -> None:
@@ -38,6 +58,13 @@ def publish(
 
     signers = [trust_repository.key_of(key, password_file) for key in keys]
     made = releases.publish(home, file, by=operator(), signers=signers)
+    if also and made.release:
+        from edgewright.fleet.swu import SwuPlaces, SwuSigner
+
+        places = SwuPlaces(incoming=f"{swu_home}/incoming", home=swu_home, program=swu_program)
+        pair = SwuSigner(certificate=swu_signer[0], key=swu_signer[1]) if swu_signer else None
+        with opened(home) as office:
+            say(f"for SWUpdate: {office.registry.wrap(made.release, places, pair)}")
     if as_json:
         print_json("release", made.release or made)
         return

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, insert, select
 from sqlalchemy.engine import RowMapping
 
-from edgewright._fs import file_errors
+from edgewright._fs import file_errors, write_atomic
 from edgewright.bundle import Bundle, open_bundle, verify_signatures
 from edgewright.clock import Clock
 from edgewright.contract import Provenance
@@ -16,6 +16,7 @@ from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.director import Director
 from edgewright.fleet.state import State, schema
+from edgewright.fleet.swu import SwuPlaces, SwuSigner, Wrapped, swu_chunks
 from edgewright.stores.base import LocalBlobStore
 from edgewright.trust import TrustedKeys
 
@@ -55,12 +56,14 @@ class Registry:
         clock: Clock,
         trusted: Callable[[], TrustedKeys],
         director: Director | None = None,
+        swu: Path | None = None,
     ) -> None:
         self._state = state
         self._blobs = blobs
         self._clock = clock
         self._trusted = trusted
         self._director = director
+        self._swu = swu
 
     def publish(self, path: Path, *, by: str) -> Release:
         """Verify a bundle file, keep it, and offer it under its version. Doing so again with the
@@ -120,6 +123,34 @@ class Registry:
             return verify_signatures(bundle, self._trusted())
         self._director.require_released(bundle, sha256=sha256, size_bytes=size_bytes)
         return tuple(signature.key_id for signature in bundle.signatures)
+
+    def wrap(self, release: Release, places: SwuPlaces, signer: SwuSigner | None = None) -> Path:
+        """Make a release an update of SWUpdate as well; returns where that lies.
+
+        Raises:
+            InputError: a place that is no path, or this fleet keeps no such updates.
+        """
+        path = self._swu_path(release.file_sha256)
+        if path is None:
+            raise InputError("this fleet has no folder for updates of SWUpdate")
+        wrapped = Wrapped(
+            text=release.text,
+            version=release.version,
+            bundle_id=release.bundle_id,
+            file_sha256=release.file_sha256,
+            file_size_bytes=release.file_size_bytes,
+        )
+        bundle = self._blobs.path(release.file_sha256)
+        write_atomic(path, swu_chunks(wrapped, bundle, places, signer))
+        return path
+
+    def swu_of(self, file_sha256: str) -> Path | None:
+        """The update of SWUpdate that a release was wrapped in, if it was."""
+        path = self._swu_path(file_sha256)
+        return path if path is not None and path.exists() else None
+
+    def _swu_path(self, file_sha256: str) -> Path | None:
+        return self._swu / f"{file_sha256[:32]}.swu" if self._swu is not None else None
 
     def _release(
         self, bundle: Bundle, sha256: str, size_bytes: int, signers: tuple[str, ...], by: str

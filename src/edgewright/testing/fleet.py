@@ -77,7 +77,11 @@ def fleet_office(
         yield Office(
             state=state,
             registry=Registry(
-                state, blobs=FolderBlobs(home / "releases"), clock=clock, trusted=lambda: trusted
+                state,
+                blobs=FolderBlobs(home / "releases"),
+                clock=clock,
+                trusted=lambda: trusted,
+                swu=home / "swu",
             ),
             devices=Devices(state, clock=clock, draw=draw),
             enrolments=Enrolments(

@@ -11,6 +11,7 @@ import msgspec
 from edgewright.clock import Clock
 from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
+from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
@@ -56,6 +57,7 @@ class DeviceApi:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._ddi = DdiApi(desk.state, desk.registry, desk.presence, desk.clock, door=desk.door)
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; every refusal is a `Problem` with its status."""
@@ -83,6 +85,8 @@ class DeviceApi:
                 return await self._telemetry(request)
             case "GET", path if path.startswith(f"{wire.BUNDLES}/") and "base" in request.query:
                 return await self._patch(request, path.removeprefix(f"{wire.BUNDLES}/"))
+            case _, path if is_ddi(path):
+                return await self._written(lambda: self._ddi.answer(request))
             case _:
                 return self._look(request)
 

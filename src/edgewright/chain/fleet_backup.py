@@ -1,0 +1,178 @@
+"""All of a fleet in one file, made while it goes on working, and a fleet made of such a file.
+
+A tar of the database (copied by SQLite's own online backup), the keys that are trusted, the
+certificates and the release files. It holds the authority's private key: keep it like a secret.
+"""
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.chain.fleet import DATABASE, open_fleet
+from edgewright.contract import decode_json, encode_json
+from edgewright.errors import InputError, TrustError
+from edgewright.fleet.audit import Deed, verify_audit, write_down
+from edgewright.fleet.state import SqliteState
+
+_INDEX = "backup.json"
+_INDEX_LIMIT_BYTES = 16 << 20
+_CHUNK_BYTES = 1 << 20
+_FORMAT = 1
+_SKIPPED_SUFFIXES = ("-wal", "-shm", "-journal")
+
+
+class BackupFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of a backup."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a backup holds."""
+
+    format: int
+    made_at_s: float
+    audit_entries: int
+    audit_hash: str
+    files: tuple[BackupFile, ...]
+
+
+def backup(home: Path, output: Path, *, by: str) -> Backup:
+    """Write a backup of the fleet in a folder; a running server goes on meanwhile.
+
+    Raises:
+        InputError: there is no fleet, or a file of that name is there.
+        ResourceError: the disk is full.
+    """
+    if output.exists():
+        raise InputError(f"{output} exists already", hint="choose another name")
+    with open_fleet(home) as office, tempfile.TemporaryDirectory(dir=home) as folder:
+        assert isinstance(office.state, SqliteState)  # noqa: S101 - the only one that chain opens
+        now_s = office.clock.wall_s()
+        with office.state.write() as connection:
+            deed = Deed(at_s=now_s, who=by, what="backup made", subject=output.name)
+            write_down(connection, deed)
+        copy = Path(folder) / DATABASE
+        office.state.backup(copy)
+        newest = verify_audit(office.state)
+        paths = {DATABASE: copy} | dict(_others(home, Path(folder)))
+        index = Backup(
+            format=_FORMAT,
+            made_at_s=now_s,
+            audit_entries=newest.sequence if newest else 0,
+            audit_hash=newest.hash if newest else "",
+            files=tuple(_described(name, path) for name, path in sorted(paths.items())),
+        )
+        with (
+            _fs.atomic_file(output, mode=0o600) as file,
+            tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            content = encode_json(index)
+            head = tarfile.TarInfo(_INDEX)
+            head.size = len(content)
+            tar.addfile(head, io.BytesIO(content))
+            for name, path in sorted(paths.items()):
+                tar.add(path, arcname=name, recursive=False)
+    return index
+
+
+def restore(source: Path, home: Path, *, by: str) -> Backup:
+    """Make a fleet of a backup, in a folder that does not exist yet.
+
+    Raises:
+        InputError: the folder exists, or the file is no backup.
+        TrustError: a file in it is not what its index says, or the audit log is broken.
+    """
+    if home.exists() and any(home.iterdir()):
+        raise InputError(f"{home} is not empty", hint="restore into a new folder, then move it")
+    if home.exists():
+        home.rmdir()
+    with _fs.atomic_folder(home) as folder:
+        folder.chmod(0o700)
+        index = _unpack(source, folder)
+        state = SqliteState(folder / DATABASE)
+        try:
+            verify_audit(state)
+            with state.write() as connection:
+                deed = Deed(
+                    at_s=index.made_at_s, who=by, what="backup restored", subject=source.name
+                )
+                write_down(connection, deed)
+        finally:
+            state.close()
+    return index
+
+
+def _unpack(source: Path, folder: Path) -> Backup:
+    try:
+        with _fs.file_errors(source, doing="reading"), tarfile.open(source, "r:") as tar:
+            head = tar.next()
+            if head is None or head.name != _INDEX or head.size > _INDEX_LIMIT_BYTES:
+                raise InputError(f"{source} is no backup of a fleet", hint="give the right file")
+            raw = tar.extractfile(head)
+            index = decode_json(raw.read() if raw else b"", Backup, source=str(source))
+            wanted = {file.name: file for file in index.files}
+            for member in tar:
+                if member is head:
+                    continue
+                file = wanted.pop(member.name, None)
+                stream = tar.extractfile(member) if member.isreg() else None
+                if file is None or stream is None or not _is_safe(member.name):
+                    raise TrustError(f"{source}: {member.name[:80]!r} is not in its index")
+                digest = hashlib.sha256()
+                _fs.write_atomic(
+                    folder / member.name,
+                    _hashed(stream, digest, file.size_bytes),
+                    mode=0o600,
+                )
+                if digest.hexdigest() != file.sha256:
+                    raise TrustError(
+                        f"{source}: {member.name} is not what the index says",
+                        hint="take another copy of the backup",
+                    )
+    except tarfile.TarError as error:
+        raise InputError(f"{source} is no backup of a fleet: {error}") from error
+    if wanted:
+        raise TrustError(f"{source}: {next(iter(wanted))} is missing", hint="take another copy")
+    return index
+
+
+def _hashed(stream: IO[bytes], digest: "hashlib._Hash", size_bytes: int) -> Iterator[bytes]:
+    left = size_bytes + 1
+    while left > 0 and (chunk := stream.read(min(_CHUNK_BYTES, left))):
+        digest.update(chunk)
+        left -= len(chunk)
+        yield chunk
+
+
+def _others(home: Path, skipped: Path) -> Iterator[tuple[str, Path]]:
+    """Everything in the home but the database, what SQLite keeps beside it, and leftovers."""
+    for path in home.rglob("*"):
+        name = path.relative_to(home).as_posix()
+        is_inside = skipped in path.parents or path == skipped
+        is_left_over = any(part.startswith(".tmp-") for part in path.relative_to(home).parts)
+        is_database = name == DATABASE or name.endswith(_SKIPPED_SUFFIXES)
+        if path.is_file() and not (is_inside or is_left_over or is_database):
+            yield name, path
+
+
+def _described(name: str, path: Path) -> BackupFile:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return BackupFile(name=name, sha256=digest.hexdigest(), size_bytes=path.stat().st_size)
+
+
+def _is_safe(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts

@@ -1,0 +1,234 @@
+"""Devices of others: SWUpdate asks by hawkBit's API and gets our releases wrapped as its updates.
+
+A device that `release publish --also swu` wrapped a release for takes part in rollouts like any
+other: fetching its order acknowledges it, its closing word is the result.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import func, select
+
+from edgewright.clock import Clock
+from edgewright.fleet.desired import Poll, look_up, look_up_certificate
+from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.presence import Presence
+from edgewright.fleet.registry import Registry
+from edgewright.fleet.state import State, schema
+from edgewright.fleet.telemetry import keep
+from edgewright.telemetry import UpdateRecord
+from edgewright.transports.http1 import Request, Response, file_response
+from edgewright.wire import ddi
+from edgewright.wire.device_api import Desired, DesiredModel, Problem
+
+POLL_SLEEP = "00:00:30"
+
+_PATH = re.compile(
+    rf"/{ddi.TENANT}/controller/v1/(?P<device>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})(?P<rest>/.*)?"
+)
+_DEPLOYMENT = re.compile(
+    r"/deploymentBase/(?P<action>[0-9a-f]{32}-\d{1,12})(?P<feedback>/feedback)?"
+)
+_ARTIFACT = re.compile(r"/softwaremodules/(?P<bundle>[0-9a-f]{64})/artifacts/[A-Za-z0-9._-]{1,100}")
+_JSON = {"content-type": "application/json"}
+_encoder = msgspec.json.Encoder()
+_desired = msgspec.json.Decoder(Desired)
+_feedback = msgspec.json.Decoder(ddi.Feedback)
+
+
+def is_ddi(path: str) -> bool:
+    """Whether a request is one of this API's."""
+    return path.startswith(f"/{ddi.TENANT}/controller/")
+
+
+class DdiApi:
+    """Answers requests of SWUpdate; works in the thread that writes."""
+
+    def __init__(
+        self,
+        state: State,
+        registry: Registry,
+        presence: Presence,
+        clock: Clock,
+        *,
+        door: Door,
+    ) -> None:
+        self._state = state
+        self._presence = presence
+        self._clock = clock
+        self._door = door
+        self._swu_of = registry.swu_of
+
+    def answer(self, request: Request) -> Response:
+        """One request to its answer."""
+        found = _PATH.fullmatch(request.path)
+        poll = self._poll(request)
+        if found is None or poll is None or poll.device != found["device"]:
+            headers = _JSON | {"www-authenticate": "TargetToken"}
+            body = _encoder.encode(Problem(error="unknown or revoked device"))
+            return Response(status=401, body=body, headers=headers)
+        self._presence.saw(poll.device, at_s=self._clock.wall_s())
+        if poll.is_pending:
+            self._presence.pends(poll.device)
+        scheme = "http" if self._door.takes_secrets else "https"
+        base = f"{scheme}://{request.headers.get('host', '')}{request.path[: found.end('device')]}"
+        return self._route(request, poll, found["rest"] or "", base)
+
+    def _route(self, request: Request, poll: Poll, rest: str, base: str) -> Response:
+        if rest == "" and request.method == "GET":
+            return self._root(poll, base)
+        if rest == "/configData" and request.method in ("PUT", "POST"):
+            return Response(status=200)
+        deployment, artifact = _DEPLOYMENT.fullmatch(rest), _ARTIFACT.fullmatch(rest)
+        if deployment and deployment["feedback"] and request.method in ("POST", "PUT"):
+            return self._told(request, poll, deployment["action"])
+        if deployment and not deployment["feedback"] and request.method == "GET":
+            return self._deployment(poll, deployment["action"], base)
+        if artifact and request.method in ("GET", "HEAD"):
+            return self._artifact(request, poll, artifact["bundle"])
+        return _absent()
+
+    def _root(self, poll: Poll, base: str) -> Response:
+        links = {"configData": ddi.Link(f"{base}/configData")}
+        order = self._order(poll)
+        if order is not None:
+            links["deploymentBase"] = ddi.Link(f"{base}/deploymentBase/{_action(order)}")
+        root = ddi.Root(config=ddi.Config(ddi.Polling(POLL_SLEEP)), links=links)
+        return _ok(root)
+
+    def _deployment(self, poll: Poll, action: str, base: str) -> Response:
+        order = self._order(poll)
+        swu = self._swu_of(order.file_sha256) if order is not None else None
+        if order is None or swu is None or _action(order) != action:
+            return _absent()
+        if poll.is_ordered:
+            self._presence.acknowledged(poll.device)
+        hashes = {
+            "sha1": _hash(swu, "sha1"),
+            "md5": _hash(swu, "md5"),
+            "sha256": _hash(swu, "sha256"),
+        }
+        link = ddi.Link(f"{base}/softwaremodules/{order.bundle_id}/artifacts/{swu.name}")
+        artifact = ddi.Artifact(
+            filename=swu.name,
+            hashes=hashes,
+            size=swu.stat().st_size,
+            links={"download-http": link, "download": link},
+        )
+        chunk = ddi.Chunk(part="os", version=order.version, name=order.model, artifacts=(artifact,))
+        plan = ddi.DeploymentPlan(download="forced", update="forced", chunks=(chunk,))
+        return _ok(ddi.Deployment(id=action, deployment=plan))
+
+    def _artifact(self, request: Request, poll: Poll, bundle_id: str) -> Response:
+        order = self._order(poll)
+        swu = self._swu_of(order.file_sha256) if order is not None else None
+        if order is None or swu is None or order.bundle_id != bundle_id:
+            return _absent()
+        return file_response(swu, request, etag=_hash(swu, "sha256"))
+
+    def _told(self, request: Request, poll: Poll, action: str) -> Response:
+        told = _feedback.decode(request.body).status
+        bundle_id = self._bundle_of(action)
+        state, reason = _meaning(told)
+        if bundle_id and state:
+            self._note(poll, bundle_id, state, reason)
+        return Response(status=200)
+
+    def _note(self, poll: Poll, bundle_id: str, state: str, reason: str) -> None:
+        """As a record of the device's own, numbered after those that are there."""
+        table = schema.records
+        newest = select(func.max(table.c.sequence)).where(
+            table.c.device == poll.device, table.c.enrolment == poll.enrolment
+        )
+        with self._state.read() as connection:
+            sequence = (connection.scalar(newest) or 0) + 1
+            release = connection.execute(
+                select(schema.releases).where(schema.releases.c.bundle_id == bundle_id)
+            ).first()
+        now_s = self._clock.wall_s()
+        record = UpdateRecord(
+            device=poll.device,
+            sequence=sequence,
+            at_s=now_s,
+            bundle=bundle_id,
+            state=state,
+            model=release.model if release else "",
+            version=release.version if release else "",
+            reason=reason,
+        )
+        keep(self._state, poll.device, poll.enrolment, [record], now_s=now_s)
+
+    def _order(self, poll: Poll) -> DesiredModel | None:
+        """What the device is to run and does not yet, by its own reports."""
+        with self._state.read() as connection:
+            table = schema.reports
+            query = select(table.c.running_bundle_id).where(table.c.device == poll.device)
+            running = set(connection.scalars(query))
+        for model in _desired.decode(poll.body).models:
+            if model.bundle_id not in running and self._swu_of(model.file_sha256) is not None:
+                return model
+        return None
+
+    def _bundle_of(self, action: str) -> str:
+        prefix = action.partition("-")[0]
+        table = schema.releases
+        query = select(table.c.bundle_id).where(table.c.bundle_id.startswith(prefix)).limit(2)
+        with self._state.read() as connection:
+            found = list(connection.scalars(query))
+        return found[0] if len(found) == 1 else ""
+
+    def _poll(self, request: Request) -> Poll | None:
+        known_by = self._door.credential(request)
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        with self._state.read() as connection:
+            if known_by.fingerprint:
+                now_s = self._clock.wall_s()
+                return look_up_certificate(connection, known_by.fingerprint, now_s=now_s)
+            if self._door.takes_secrets and scheme.lower() == "targettoken" and secret:
+                return look_up(connection, secret)
+        return None
+
+
+def _action(order: DesiredModel) -> str:
+    """One order to one device: the same release in another rollout is another order."""
+    return f"{order.bundle_id[:32]}-{order.rollout}"
+
+
+def _meaning(status: ddi.FeedbackStatus) -> tuple[str, str]:
+    """A state of our agent, in its words."""
+    details = " ".join(str(detail) for detail in status.details)[:500]
+    match status.execution, status.result.finished:
+        case "closed", "success":
+            return "commit", "done"
+        case ("closed", "failure") | ("rejected", _):
+            return "failed", details or "the device says: failure"
+        case (("proceeding" | "download" | "downloaded" | "scheduled" | "resumed"), _):
+            return "download", "done"
+        case _:
+            return "", ""
+
+
+def _hash(path: Path, name: str) -> str:
+    status = path.stat()
+    return _hash_of(path, name, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hash_of(path: Path, name: str, _size_bytes: int, _changed_ns: int) -> str:
+    digest = hashlib.new(name, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _absent() -> Response:
+    body = _encoder.encode(Problem(error="there is no such order for this device"))
+    return Response(status=404, headers=_JSON, body=body)
+
+
+def _ok(value: msgspec.Struct) -> Response:
+    return Response(status=200, body=_encoder.encode(value), headers=_JSON)

@@ -1,0 +1,73 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from edgewright.chain.fleet import open_fleet, trust
+from edgewright.chain.fleet_backup import backup, restore
+from edgewright.chain.fleet_tls import FleetTls
+from edgewright.errors import InputError, TrustError
+from edgewright.testing.fleet import SIGNER, release_file
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "key.pub").write_text(SIGNER.public.public_hex)
+    home = tmp_path / "home"
+    trust(home, [tmp_path / "key.pub"], threshold=1, by="ada")
+    FleetTls(home).init(["fleet.example"])
+    release_file(tmp_path / "1.ewb", version="1")
+    with open_fleet(home) as office:
+        office.registry.publish(tmp_path / "1.ewb", by="ada")
+    return home
+
+
+def test_a_restored_fleet_is_the_one_that_was_backed_up(home: Path, tmp_path: Path) -> None:
+    made = backup(home, tmp_path / "all.tar", by="ada")
+    assert (tmp_path / "all.tar").stat().st_mode & 0o077 == 0
+    again = tmp_path / "again"
+    assert restore(tmp_path / "all.tar", again, by="bert") == made
+    with open_fleet(again) as office:
+        release, path = office.registry.file(office.registry.release("tiny@1").bundle_id)
+        assert path.read_bytes() == (tmp_path / "1.ewb").read_bytes()
+        assert release.text == "tiny@1"
+    assert FleetTls(again).pin() == FleetTls(home).pin()
+    with pytest.raises(InputError, match="not empty"):
+        restore(tmp_path / "all.tar", again, by="bert")
+    with pytest.raises(InputError, match="exists already"):
+        backup(home, tmp_path / "all.tar", by="ada")
+
+
+def respun(source: Path, target: Path, change: str) -> None:
+    """The same tar with one thing spoiled."""
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            stream = old.extractfile(member)
+            content = stream.read() if stream else b""
+            if change == "missing" and member.name.startswith("releases/"):
+                continue
+            if change == "changed" and member.name.startswith("releases/"):
+                content = bytes([content[0] ^ 1]) + content[1:]
+            new.addfile(member, io.BytesIO(content))
+        if change == "escaping":
+            extra = tarfile.TarInfo("../escaped")
+            new.addfile(extra, io.BytesIO(b""))
+
+
+@pytest.mark.parametrize("change", ["missing", "changed", "escaping"])
+def test_a_backup_that_was_changed_restores_nothing(
+    home: Path, tmp_path: Path, change: str
+) -> None:
+    backup(home, tmp_path / "all.tar", by="ada")
+    respun(tmp_path / "all.tar", tmp_path / "bad.tar", change)
+    with pytest.raises(TrustError):
+        restore(tmp_path / "bad.tar", tmp_path / "again", by="bert")
+    assert not (tmp_path / "again").exists()
+    assert not (tmp_path / "escaped").exists()
+
+
+def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.tar").write_bytes(b"no tar")
+    with pytest.raises(InputError, match="no backup"):
+        restore(tmp_path / "bad.tar", tmp_path / "again", by="bert")
