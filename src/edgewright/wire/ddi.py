@@ -92,4 +92,3 @@ class Feedback(msgspec.Struct, frozen=True):
     """What a device says of an order."""
 
     status: FeedbackStatus
-    id: str = ""

@@ -29,9 +29,7 @@ POLL_SLEEP = "00:00:30"
 _PATH = re.compile(
     rf"/{ddi.TENANT}/controller/v1/(?P<device>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})(?P<rest>/.*)?"
 )
-_DEPLOYMENT = re.compile(
-    r"/deploymentBase/(?P<action>[0-9a-f]{32}-\d{1,12})(?P<feedback>/feedback)?"
-)
+_DEPLOYMENT = re.compile(r"/deploymentBase/(?P<action>\d{1,9})(?P<feedback>/feedback)?")
 _ARTIFACT = re.compile(r"/softwaremodules/(?P<bundle>[0-9a-f]{64})/artifacts/[A-Za-z0-9._-]{1,100}")
 _JSON = {"content-type": "application/json"}
 _encoder = msgspec.json.Encoder()
@@ -173,12 +171,10 @@ class DdiApi:
         return None
 
     def _bundle_of(self, action: str) -> str:
-        prefix = action.partition("-")[0]
-        table = schema.releases
-        query = select(table.c.bundle_id).where(table.c.bundle_id.startswith(prefix)).limit(2)
+        table = schema.rollouts
+        query = select(table.c.bundle_id).where(table.c.id == int(action))
         with self._state.read() as connection:
-            found = list(connection.scalars(query))
-        return found[0] if len(found) == 1 else ""
+            return connection.scalar(query) or ""
 
     def _poll(self, request: Request) -> Poll | None:
         known_by = self._door.credential(request)
@@ -193,8 +189,8 @@ class DdiApi:
 
 
 def _action(order: DesiredModel) -> str:
-    """One order to one device: the same release in another rollout is another order."""
-    return f"{order.bundle_id[:32]}-{order.rollout}"
+    """The number of an order to a device: SWUpdate reads it as an integer."""
+    return order.rollout
 
 
 def _meaning(status: ddi.FeedbackStatus) -> tuple[str, str]:
