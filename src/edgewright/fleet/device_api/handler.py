@@ -62,6 +62,8 @@ class DeviceApi:
     async def __call__(self, request: Request) -> Response:
         """Answer one request; every refusal is a `Problem` with its status."""
         try:
+            if is_ddi(request.path):
+                return await self._written(lambda: self._ddi.answer(request))
             return await self._route(request)
         except msgspec.DecodeError as error:
             return _problem(400, f"not the expected JSON: {error}")
@@ -85,8 +87,6 @@ class DeviceApi:
                 return await self._telemetry(request)
             case "GET", path if path.startswith(f"{wire.BUNDLES}/") and "base" in request.query:
                 return await self._patch(request, path.removeprefix(f"{wire.BUNDLES}/"))
-            case _, path if is_ddi(path):
-                return await self._written(lambda: self._ddi.answer(request))
             case _:
                 return self._look(request)
 
