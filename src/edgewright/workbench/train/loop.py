@@ -119,6 +119,8 @@ def _begin(
     """The state to go on from, here or in the mirror, whichever is further."""
     make_dirs(out_dir)
     remove_leftovers(out_dir)
+    if (out_dir / checkpoints.OLDER).is_dir():
+        remove_leftovers(out_dir / checkpoints.OLDER)
     if not resume:
         _clear(out_dir)
         return None
