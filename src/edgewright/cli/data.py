@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._data_capture import capture
 from edgewright.cli._data_common import (
     FILE,
     SHORT,
@@ -28,7 +29,7 @@ def data() -> None:
     """Record, import, check, clean, label, split and show recordings."""
 
 
-for _command in (augment, calibration, clean, label, merge, split):
+for _command in (augment, calibration, capture, clean, label, merge, split):
     data.add_command(_command)
 
 

@@ -42,11 +42,15 @@ def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
     rows: list[_Row] = []
     others = 0
     is_capture = False
+    notes: tuple[str, ...] = ()
     with file_errors(path, doing="reading"), path.open("rb") as file:
         check_bytes(path)
         for number, raw in enumerate(iter(lambda: file.readline(_LINE_BYTES + 1), b""), start=1):
             if not raw.strip():
                 continue
+            if not raw.endswith(b"\n") and not _is_whole(raw):
+                notes = ("the last line is cut off and was left out",)
+                break
             line = _decoded(raw, f"{path}, line {number}")
             is_capture |= is_message(line)
             found = [
@@ -61,7 +65,8 @@ def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
             f"{path}: {what}", hint=f"mapped are {wanted}" if others else "record again"
         )
     dataset = dataset_from_table(_table(rows, path), _with_clock(mapping, is_capture=is_capture))
-    notes = (f"{others} messages without a mapped channel were left out",) if others else ()
+    if others:
+        notes = (*notes, f"{others} messages without a mapped channel were left out")
     return replace(dataset, notes=(*dataset.notes, *notes))
 
 
@@ -86,6 +91,15 @@ def samples_in(line: dict[str, Any]) -> Iterator[_Row]:
     several = isinstance(payload, list) and payload and isinstance(payload[0], dict | list)
     for each in payload if several else [payload]:
         yield {**_flat(each), **context}
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether a line without its end is JSON all the same; a power cut may leave a part of one."""
+    try:
+        msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _decoded(raw: bytes, where: str) -> dict[str, Any]:
