@@ -41,8 +41,12 @@ class CameraSource:
                     raise InputError(f"frame {number} of camera {self._device} is no picture")
                 write_atomic(path, content.tobytes())
                 height, width = frame.shape[:2]
-                facts = {"image": path.name, "width": float(width), "height": float(height)}
-                yield Message(topic=f"camera/{self._device}", payload={**facts})
+                facts: dict[str, float | str] = {
+                    "image": path.name,
+                    "width": float(width),
+                    "height": float(height),
+                }
+                yield Message(topic=f"camera/{self._device}", payload=facts)
                 if is_camera:
                     await asyncio.sleep(self._interval_s)
         finally:
