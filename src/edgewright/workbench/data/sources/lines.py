@@ -24,7 +24,12 @@ from edgewright.errors import InputError
 from edgewright.workbench.data.mapping import SourceMapping
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources._limits import check_bytes, check_values
-from edgewright.workbench.data.sources.table import Column, Table, dataset_from_table
+from edgewright.workbench.data.sources.table import (
+    Column,
+    Table,
+    dataset_from_table,
+    seconds_of,
+)
 
 ARRIVAL = "tst"
 _LINE_BYTES = 2**20
@@ -64,7 +69,8 @@ def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
         raise InputError(
             f"{path}: {what}", hint=f"mapped are {wanted}" if others else "record again"
         )
-    dataset = dataset_from_table(_table(rows, path), _with_clock(mapping, is_capture=is_capture))
+    table = _table(rows, path)
+    dataset = dataset_from_table(table, _with_clock(mapping, table, is_capture=is_capture))
     if others:
         notes = (*notes, f"{others} messages without a mapped channel were left out")
     return replace(dataset, notes=(*dataset.notes, *notes))
@@ -148,8 +154,25 @@ def _table(rows: list[_Row], path: Path) -> Table:
     return Table(columns, len(rows), path.name)
 
 
-def _with_clock(mapping: SourceMapping, *, is_capture: bool) -> SourceMapping:
+def _with_clock(mapping: SourceMapping, table: Table, *, is_capture: bool) -> SourceMapping:
     """The time of arrival is the clock of a capture, unless the mapping knows a better one."""
     if mapping.time or mapping.rate_hz or not is_capture:
         return mapping
-    return msgspec.structs.replace(mapping, time=ARRIVAL, time_unit="iso")
+    timed = msgspec.structs.replace(mapping, time=ARRIVAL, time_unit="iso")
+    return msgspec.structs.replace(timed, rate_hz=_mean_rate_hz(table, timed))
+
+
+def _mean_rate_hz(table: Table, mapping: SourceMapping) -> float | None:
+    """Samples in a second, holes left out. Messages arrive in bursts, so their median step is no
+    rate.
+    """
+    time_s = seconds_of(table.column(ARRIVAL, role="time"), mapping, table.source)
+    nobody = np.full(table.rows, "")
+    names = table.columns.get(mapping.recording, table.columns.get(mapping.subject, nobody))
+    arrivals: dict[object, list[float]] = {}
+    for name, moment in zip(names.tolist(), time_s.tolist(), strict=True):
+        arrivals.setdefault(name, []).append(moment)
+    steps_s = np.concatenate([np.diff(each) for each in arrivals.values()])
+    steps_s = steps_s[(steps_s >= 0) & (steps_s <= mapping.max_gap_s)]
+    mean_s = float(steps_s.mean()) if len(steps_s) else 0.0
+    return float(f"{1.0 / mean_s:.4g}") if mean_s > 0 else None
