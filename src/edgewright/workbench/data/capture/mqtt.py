@@ -34,7 +34,7 @@ class MqttSource:
             ) as client:
                 await client.subscribe(self._topic)
                 async for each in client.messages:
-                    payload = each.payload
+                    payload: object = each.payload
                     if isinstance(payload, bytes | bytearray) and len(payload) <= _PAYLOAD_BYTES:
                         text = bytes(payload).decode(errors="replace")
                         yield Message(topic=str(each.topic), payload=text)

@@ -66,10 +66,10 @@ def _line(message: Message, order: CaptureOrder, wall_s: float) -> dict[str, obj
     payload: object = message.payload
     if isinstance(payload, str):
         rows = list(samples_in({"topic": "", "payload": payload.replace("\t", ",")}))
-        named = [_named(row, order.columns) | order.facts for row in rows]
+        named = [{**_named(row, order.columns), **order.facts} for row in rows]
         payload = named[0] if len(named) == 1 else named
     elif isinstance(payload, dict):
-        payload = payload | order.facts
+        payload = {**payload, **order.facts}
     return {"tst": wall_s, "topic": message.topic, "payload": payload}
 
 
