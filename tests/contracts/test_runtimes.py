@@ -55,7 +55,7 @@ def write_openvino_model(path: Path) -> None:
 
 
 def write_packed_openvino_model(path: Path) -> None:
-    from edgewright.runtimes._openvino_file import pack_parts, read_parts
+    from edgewright.runtimes.openvino_file import pack_parts, read_parts
 
     loose = path.with_name("loose.xml")
     write_openvino_model(loose)

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright._npz import encode_npz
+from edgewright.chain.engines import engine_named
 from edgewright.runtimes.onnxruntime import OnnxRuntime
 
 Result = subprocess.CompletedProcess[str]
@@ -58,10 +59,10 @@ class Case:
         path.write_bytes(encode_npz(arrays))
         return path
 
-    def optimize(self, out: Path, *more: object) -> Result:
+    def optimize(self, out: Path, *more: object, formats: str = "onnx") -> Result:
         return edgewright(
             *("optimize", self.model, "--calib", self.calib, "--eval", self.eval),
-            *("--out", out, *more),
+            *("--formats", formats, "--out", out, *more),
         )
 
 
@@ -111,6 +112,8 @@ def test_the_best_file_keeps_the_budget_and_every_loser_says_why(
     assert sum(one["verdict"] in {"chosen", "baseline"} for one in report["candidates"]) >= 1
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"best.onnx", "report.json", "report.html"}
+    assert best["memory_bytes"] > 10_000_000
+    assert 0 < best["packed_bytes"] <= best["size_bytes"] + 1000
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -124,6 +127,25 @@ def test_fp32_stays_when_nothing_proves_the_budget(case: Case, tmp_path: Path) -
     assert report["best"]["recipe"] == "fp32"
     assert report["best"]["latency_ratio"] == 1
     assert report["verdict"].startswith("fp32 stays")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_other_runtimes_are_searched_and_absent_ones_say_why(case: Case, tmp_path: Path) -> None:
+    pytest.importorskip("nncf", reason="absent: nncf (extra openvino)")
+    formats = "openvino,litert"
+    done = case.optimize(tmp_path / "out", "--max-drop", 6, formats=formats)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    rows = report["candidates"]
+    assert {"openvino", "litert"} <= {row["format"] for row in rows}
+    assert any(row["recipe"].startswith("int8 nncf") and row["latency_ratio"] for row in rows)
+    assert all(row["reason"] for row in rows)
+    if report["best"]["format"] == "openvino":
+        assert (tmp_path / "out" / "best.bin").exists()
+    session = engine_named(report["best"]["format"]).open(tmp_path / "out" / report["best_file"])
+    assert session.run({"x": np.zeros((1, 64), np.float32)})["y"].shape == (1, 8)
+    session.close()
 
 
 def write_text(case: Case, folder: Path) -> list[object]:
@@ -218,7 +240,7 @@ def test_a_killed_search_goes_on_and_leaves_only_its_results(case: Case, tmp_pat
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "edgewright", "optimize", case.model, "--max-drop", "6"),
-            *("--calib", case.calib, "--eval", case.eval, "--out", out),
+            *("--calib", case.calib, "--eval", case.eval, "--formats", "onnx", "--out", out),
         ],
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

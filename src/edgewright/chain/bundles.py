@@ -15,9 +15,9 @@ from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
 from edgewright.keys import FileSigner
 from edgewright.keys.file import read_public_key
-from edgewright.runtimes._openvino_file import pack_parts, read_parts
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import answer_golden
+from edgewright.runtimes.openvino_file import pack_parts, read_parts
 from edgewright.trust import TrustedKeys
 
 CONTRACT_LIMIT_BYTES = 1 << 20

@@ -29,6 +29,10 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of splits and rounds.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--formats",
+    help="Of onnx, openvino, litert, executorch: which to search; all that can be if absent.",
+)
 @click.option("--exhaustive", is_flag=True, help="Measure everything in full; slow.")
 @click.option("--out", type=_FILE, required=True, help="Folder for the best file and the report.")
 @json_option
@@ -43,6 +47,7 @@ def optimize(  # one command line, one parameter for each flag
     objective: Literal["latency", "size", "energy"],
     seed: int,
     threads: int,
+    formats: str | None,
     exhaustive: bool,
     out: Path,
     as_json: bool,
@@ -53,9 +58,8 @@ def optimize(  # one command line, one parameter for each flag
     `group` (the person or site of each sample). The 95 % bound on the drop comes from samples that
     selected nothing. A search that was stopped goes on when it is called again.
     """
-    from edgewright.chain.engines import engine_for_format
+    from edgewright.chain.optimizing import OptimizeOrder, optimize_here
     from edgewright.workbench.optimize import OptimizeOptions
-    from edgewright.workbench.optimize import optimize as search
 
     options = OptimizeOptions(
         max_drop=max_drop,
@@ -65,16 +69,14 @@ def optimize(  # one command line, one parameter for each flag
         seed=seed,
         threads=threads,
         exhaustive=exhaustive,
+        formats=tuple(name for name in (formats or "").split(",") if name),
     )
     with progress_bar() as bar:
         bar.begin("optimize")
-        report = search(
-            model,
-            calib,
-            evaluation,
-            options,
-            out,
-            runtimes={"onnx": engine_for_format("onnx")},
+        report = optimize_here(
+            OptimizeOrder(
+                model=model, calibration=calib, evaluation=evaluation, options=options, out=out
+            ),
             on_progress=lambda at: bar.move(at.done / at.total, at.text),
         )
     if as_json:
@@ -84,7 +86,10 @@ def optimize(  # one command line, one parameter for each flag
 
 
 def _show(report: "OptimizeReport", out: Path) -> None:
-    columns = ("variant", "kB", report.metric, "drop", "bound", "p50/fp32", "verdict", "why")
+    columns = (
+        *("format", "variant", "kB", "MB", report.metric),
+        *("drop", "bound", "p50/fp32", "verdict", "why"),
+    )
     print_table("", columns, [_row(candidate) for candidate in report.candidates])
     say(report.verdict)
     for note in report.notes:
@@ -94,9 +99,12 @@ def _show(report: "OptimizeReport", out: Path) -> None:
 
 def _row(candidate: "Candidate") -> tuple[str, ...]:
     size = candidate.size_bytes
+    memory = candidate.memory_bytes
     return (
+        candidate.format,
         candidate.recipe,
         "" if size is None else f"{size / 1000:.1f}",
+        "" if memory is None else f"{memory / 1e6:.0f}",
         _number(candidate.metric, 2),
         _number(candidate.metric_drop, 2),
         _number(candidate.metric_drop_upper, 2),

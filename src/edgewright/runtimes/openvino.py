@@ -16,7 +16,6 @@ import openvino as ov
 from openvino import properties
 
 from edgewright.errors import DeviceError, InputError, UnavailableError
-from edgewright.runtimes._openvino_file import read_parts
 from edgewright.runtimes.base import (
     Array,
     Availability,
@@ -25,6 +24,7 @@ from edgewright.runtimes.base import (
     compile_feeds,
     first_line,
 )
+from edgewright.runtimes.openvino_file import read_parts
 
 PRECISION_INFO = ["edgewright", "precision"]
 """Where a model file says which arithmetic it was measured with."""

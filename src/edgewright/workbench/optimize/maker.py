@@ -15,6 +15,7 @@ from edgewright.workbench.optimize.quantise import dynamic_int8, quantisable_nod
 from edgewright.workbench.optimize.ranges import Calibrator, Observation, Ranges, observe, ranges_by
 from edgewright.workbench.optimize.rewrite import (
     prepared,
+    tidied,
     with_conv2d,
     with_fp16_weights,
     with_int8_weights,
@@ -23,12 +24,17 @@ from edgewright.workbench.optimize.variants import (
     BASELINE,
     DynamicInt8,
     Plain,
+    ProviderFp32,
     StaticInt8,
     VariantRecipe,
+    everything,
     structures,
 )
 
 OpenFile = Callable[[Path], Session]
+
+Points = Callable[[Callable[[Mapping[str, Array]], dict[str, Array]]], float]
+"""The metric, in points on the select set, of whatever answers for the model."""
 
 
 class Maker(Protocol):
@@ -39,6 +45,9 @@ class Maker(Protocol):
 
     def recipes(self) -> Iterable[VariantRecipe]:
         """What it can try, in the order of hope."""
+
+    def everything(self) -> Iterable[VariantRecipe]:
+        """The whole space, for an exhaustive search."""
 
     def make(self, recipe: VariantRecipe) -> bytes:
         """The engine file.
@@ -67,6 +76,10 @@ class OnnxMaker:
         """The whole space of structures."""
         return structures()
 
+    def everything(self) -> Iterable[VariantRecipe]:
+        """Every structure with every calibrator."""
+        return everything()
+
     def make(self, recipe: VariantRecipe) -> bytes:
         """The ONNX file of a recipe; see `Maker.make`."""
         return onnx_bytes(cleaned(self._made(recipe)))
@@ -88,11 +101,16 @@ class OnnxMaker:
                 return dynamic_int8(self._model, recipe)
             case StaticInt8():
                 return static_int8(self._model, self._ranges_of(recipe.calibrator), recipe)
+            case ProviderFp32():
+                return self._model
+            case _:
+                raise UnavailableError(f"{recipe.name} is no ONNX variant")
 
     def _plain(self, recipe: Plain) -> onnx.ModelProto:
         if recipe == BASELINE:
             return self._model
         rewrites = {
+            "fp32 tidied": (tidied, "there is nothing to tidy up"),
             "fp32 conv1d-as-conv2d": (with_conv2d, "the model has no Conv1d"),
             "fp16 weights": (with_fp16_weights, "the model has no weights worth it"),
             "int8 weights": (with_int8_weights, "the model has no weights worth it"),

@@ -5,13 +5,14 @@ from typing import Literal
 import msgspec
 
 from edgewright.errors import InputError
+from edgewright.workbench.optimize.variants import FORMATS
 
 Objective = Literal["latency", "size", "energy"]
 
 
 class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`max_drop` is the accuracy budget in points of the task metric; the chosen variant's 95 %
-    upper bound on the drop stays below it.
+    upper bound on the drop stays below it. No `formats` are all that can be searched.
     """
 
     max_drop: float
@@ -21,6 +22,7 @@ class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     threads: int = 1
     exhaustive: bool = False
+    formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 100:
@@ -30,6 +32,11 @@ class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.threads < 1:
             raise InputError(f"threads is {self.threads}, expected 1 or more")
+        for name in self.formats:
+            if name not in FORMATS:
+                raise InputError(
+                    f"format {name!r} is not searched", hint=f"known: {', '.join(FORMATS)}"
+                )
 
 
 class Progress(msgspec.Struct, frozen=True):

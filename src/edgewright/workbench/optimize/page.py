@@ -46,6 +46,7 @@ def report_page(report: OptimizeReport) -> str:
         for plot in (
             _plot(report, "Accuracy and latency", "p50 over the p50 of fp32", "latency_ratio"),
             _plot(report, "Accuracy and size", "size in kB", "size_bytes"),
+            _plot(report, "Accuracy and memory", "peak of a process, in MB", "memory_bytes"),
         )
         if plot is not None
     ]
@@ -60,7 +61,7 @@ def _plot(report: OptimizeReport, title: str, x_label: str, field: str) -> Plot 
     ]
     if not rows:
         return None
-    scale = 1e-3 if field == "size_bytes" else 1.0
+    scale = {"size_bytes": 1e-3, "memory_bytes": 1e-6}.get(field, 1.0)
     points = [(getattr(row, field) * scale, row.metric_drop or 0.0) for row in rows]
     # Far outliers would squeeze everything else into a corner; they are drawn at the rim.
     top = max(2 * report.max_drop, 1.0)

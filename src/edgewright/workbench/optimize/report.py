@@ -8,7 +8,7 @@ from edgewright.measure import Machine
 
 SCHEMA_VERSION = 1
 
-Verdict = Literal["chosen", "baseline", "fits", "rejected", "failed"]
+Verdict = Literal["chosen", "baseline", "fits", "rejected", "failed", "unavailable"]
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +16,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `metric` and its drop are in points and come from `split`; `latency_ratio` is p50 over the p50
     of fp32 from interleaved rounds; `metric_drop_upper` is the one-sided 95 % bound.
+    `memory_bytes` is the peak of a process of its own that loads and runs the file, interpreter and
+    engine included; `packed_bytes` is the file after zstd, what a transfer carries; `placement` is
+    where the engine says that it ran.
     """
 
     format: str
@@ -34,6 +37,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     latency_rounds: int = 0
     energy_ratio: float | None = None
     memory_bytes: int | None = None
+    packed_bytes: int | None = None
+    placement: str = ""
     rows: int = 0
 
 
@@ -67,4 +72,5 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     search_cpu_s: float
     notes: tuple[str, ...] = ()
+    weights_file: str = ""
     schema_version: int = SCHEMA_VERSION

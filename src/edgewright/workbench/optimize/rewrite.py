@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
+import onnxslim
 from onnx import helper, numpy_helper
 
+from edgewright.errors import UnavailableError
 from edgewright.runtimes.base import Array
 
 MIN_STORED_VALUES = 256
@@ -27,6 +29,24 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
         taken.add(node.name)
     del copy.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(copy)
+
+
+def tidied(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The graph with constants folded, duplicates merged and batch norms joined to convolutions;
+    None when nothing went.
+
+    Raises:
+        UnavailableError: the optimiser does not take this graph.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    try:
+        slim: onnx.ModelProto = onnxslim.slim(copy, verbose=False)
+    except Exception as error:
+        raise UnavailableError(f"onnxslim refused: {type(error).__name__}: {error}") from error
+    if len(slim.graph.node) >= len(model.graph.node):
+        return None
+    return prepared(slim)
 
 
 def with_conv2d(model: onnx.ModelProto) -> onnx.ModelProto | None:

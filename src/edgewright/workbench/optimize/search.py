@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from zstandard import ZstdCompressor
 
 from edgewright import _fs
 from edgewright.errors import DeviceError, EdgewrightError, InputError, UnavailableError
@@ -26,17 +27,18 @@ from edgewright.workbench.optimize.choose import (
     rejected_for_speed,
 )
 from edgewright.workbench.optimize.labelled import Labelled, bootstrap_groups
-from edgewright.workbench.optimize.maker import OnnxMaker
+from edgewright.workbench.optimize.maker import Maker, OnnxMaker
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
 from edgewright.workbench.optimize.report import Candidate
 from edgewright.workbench.optimize.timing import meter_trials, time_trials
 from edgewright.workbench.optimize.trial import Judge, Trial, edge_fault, first_rows
 from edgewright.workbench.optimize.variants import (
-    BASELINE,
+    BASELINES,
     CALIBRATORS,
+    OpenVinoRecipe,
     StaticInt8,
     VariantRecipe,
-    everything,
+    engine_of,
 )
 from edgewright.workbench.optimize.workspace import Workspace
 from edgewright.workbench.verify import Accuracy
@@ -63,6 +65,17 @@ HALVE = Rung(rounds=40, seconds=4.0, keep=4)
 FINAL = Rung(rounds=300, seconds=8.0, keep=4)
 
 
+class Engines(msgspec.Struct, frozen=True, kw_only=True):
+    """How a search makes, opens and weighs variants. `makers` are by format, the baseline's first;
+    `open_file` takes an engine's name.
+    """
+
+    makers: dict[str, Maker]
+    open_file: Callable[[str, Path], Session]
+    more: tuple[VariantRecipe, ...] = ()
+    weigh: Callable[[str, Path], int] | None = None
+
+
 class SearchData(msgspec.Struct, frozen=True, kw_only=True):
     """What variants are judged on."""
 
@@ -76,23 +89,23 @@ class Search:
 
     def __init__(
         self,
-        maker: OnnxMaker,
+        engines: Engines,
         data: SearchData,
         options: OptimizeOptions,
         *,
-        open_file: Callable[[Path], Session],
         workspace: Workspace,
         on_progress: Callable[[Progress], None],
     ) -> None:
-        self._maker = maker
+        self._engines = engines
+        self._makers = engines.makers
+        self._onnx = next((m for m in self._makers.values() if isinstance(m, OnnxMaker)), None)
         self.data = data
         self._options = options
-        self._open_file = open_file
         self._workspace = workspace
         self._on_progress = on_progress
         self._rng = np.random.default_rng(options.seed)
         self._failed: list[Candidate] = []
-        self._by_content: dict[bytes, str] = {}
+        self._by_content: dict[tuple[str, bytes], str] = {}
         self._reference: dict[str, Scores] = {}
         self.trials: list[Trial] = []
         self.notes: list[str] = []
@@ -101,11 +114,17 @@ class Search:
     def run(self) -> Trial:
         """Search; every trial has its verdict afterwards. Returns the chosen one."""
         if self._options.exhaustive:
-            self._add_all(list(everything()))
+            self._add_all(
+                [one for maker in self._makers.values() for one in maker.everything()]
+                + list(self._engines.more)
+            )
             self._score(self._open(), "select")
-            self._measure(self._open(), FINAL)
+            self._measure(self._open(), _for_all(FINAL, len(self._open())))
         else:
-            self._add_all(list(self._maker.recipes()))
+            self._add_all(
+                [one for maker in self._makers.values() for one in maker.recipes()]
+                + list(self._engines.more)
+            )
             self._screen()
             self._halve()
             self._rescue()
@@ -115,7 +134,7 @@ class Search:
     def candidates(self) -> list[Candidate]:
         """Every variant of the report, best verdicts first."""
         order = {"chosen": 0, "baseline": 1, "fits": 2, "rejected": 3, "failed": 4}
-        rows = [trial.candidate(self._maker.format) for trial in (self.baseline, *self.trials)]
+        rows = [trial.candidate() for trial in (self.baseline, *self.trials)]
         rows += self._failed
         return sorted(rows, key=lambda row: (order[row.verdict], row.latency_ratio or 9.0))
 
@@ -133,7 +152,7 @@ class Search:
     # Making
 
     def _baseline(self) -> Trial:
-        trial = self._made(BASELINE)
+        trial = self._made(BASELINES[next(iter(self._makers))])
         if trial is None:
             raise InputError("the model cannot be opened in fp32", hint=self._failed[-1].reason)
         for split, data in (("select", self.data.select), ("confirm", self.data.confirm)):
@@ -149,8 +168,10 @@ class Search:
         return trial
 
     def _add_all(self, recipes: Sequence[VariantRecipe]) -> None:
-        for position, recipe in enumerate(recipes):
-            self._say(1, f"making {position + 1} of {len(recipes)}: {recipe.name}")
+        wanted = [recipe for recipe in recipes if recipe != self.baseline.recipe]
+        for position, recipe in enumerate(wanted):
+            name = f"{recipe.format} {recipe.name}"
+            self._say(1, f"making {position + 1} of {len(wanted)}: {name}")
             self._add(recipe)
 
     def _add(self, recipe: VariantRecipe) -> Trial | None:
@@ -161,17 +182,19 @@ class Search:
 
     def _made(self, recipe: VariantRecipe) -> Trial | None:
         """The variant's file and session; None, and a row that says why, where there is none."""
-        path = self._workspace.path(recipe, self._maker.suffix)
+        maker, engine = self._makers[recipe.format], engine_of(recipe)
+        path = self._workspace.path(recipe, maker.suffix)
         refusal = self._workspace.refusal(recipe)
         try:
             if refusal is not None:
                 raise UnavailableError(refusal)
             if not path.exists():
-                _fs.write_atomic(path, self._maker.make(recipe))
+                _fs.write_atomic(path, maker.make(recipe))
             content = path.read_bytes()
-            if (twin := self._by_content.setdefault(content, recipe.name)) != recipe.name:
+            twin = self._by_content.setdefault((engine, content), recipe.name)
+            if twin != recipe.name:
                 raise UnavailableError(f"the same file as {twin!r}")
-            session = self._open_file(path)
+            session = self._engines.open_file(engine, path)
         except UnavailableError as error:
             self._workspace.keep_refusal(recipe, error)
             self._fail(recipe, error)
@@ -184,7 +207,7 @@ class Search:
     def _fail(self, recipe: VariantRecipe, error: EdgewrightError) -> None:
         self._failed.append(
             Candidate(
-                format=self._maker.format,
+                format=recipe.format,
                 recipe=recipe.name,
                 verdict="failed",
                 reason=error.message,
@@ -267,13 +290,16 @@ class Search:
             trial
             for trial in by_objective(self._open(), self._options.objective)
             if trial not in fitting
-            and isinstance(trial.recipe, StaticInt8)
+            and _can_be_rescued(trial.recipe)
             and trial.ratio
             and trial.ratio.value < best * GAIN_FOR_RESCUE
         ]
         for trial in promising[:MAX_RESCUED_STRUCTURES]:
             self._say(4, f"other calibrators and mixed precision for {trial.name}")
-            self._rescue_one(trial)
+            if isinstance(trial.recipe, OpenVinoRecipe):
+                self._try(OpenVinoRecipe(kind="int8 accuracy-control"))
+            else:
+                self._rescue_one(trial)
 
     def _rescue_one(self, trial: Trial) -> None:
         recipe = trial.recipe
@@ -287,7 +313,8 @@ class Search:
         best = min(
             (one for one in tried if one.drop), key=lambda one: one.drop.value if one.drop else 0
         )
-        order = self._by_sensitivity(recipe)
+        assert self._onnx  # noqa: S101  # it made the recipe
+        order = self._by_sensitivity(self._onnx, recipe)
         for share in FLOAT_SHARES:
             floats = tuple(sorted(order[: max(1, round(share * len(order)))]))
             mixed = self._try(msgspec.structs.replace(_static(best), floats=floats))
@@ -307,17 +334,17 @@ class Search:
             self._score([trial], "select")
         return trial
 
-    def _by_sensitivity(self, recipe: StaticInt8) -> list[str]:
+    def _by_sensitivity(self, maker: OnnxMaker, recipe: StaticInt8) -> list[str]:
         """Nodes, the one whose integers cost the most accuracy first."""
         data = first_rows(self.data.select, SENSITIVITY_ROWS)
         judge = self.data.judge
         wanted = judge.answers(self.baseline.session, data)
         harm = {}
-        for node in self._maker.nodes():
+        for node in maker.nodes():
             path = self._workspace.folder / "sensitivity.onnx"
             try:
-                _fs.write_atomic(path, self._maker.make_only(node, recipe))
-                session = self._open_file(path)
+                _fs.write_atomic(path, maker.make_only(node, recipe))
+                session = self._engines.open_file(maker.format, path)
             except (UnavailableError, InputError):
                 continue
             try:
@@ -334,6 +361,14 @@ class Search:
             self._lay_aside(trial, finalists[-1])
         self._score(finalists, "select")
         self._measure(finalists, FINAL)
+        self._weigh([self.baseline, *finalists])
+
+    def _weigh(self, trials: Sequence[Trial]) -> None:
+        """Memory in a process of its own, and what a transfer would carry."""
+        for trial in trials:
+            trial.packed_bytes = len(ZstdCompressor(level=19).compress(trial.path.read_bytes()))
+            if self._engines.weigh is not None:
+                trial.memory_bytes = self._engines.weigh(engine_of(trial.recipe), trial.path)
 
     def _fitting(self) -> list[Trial]:
         """Open trials whose point estimate keeps the budget."""
@@ -408,6 +443,18 @@ class Search:
             f"({winner.drop.upper:.2f} points) keeps the budget of {self._options.max_drop:g}; "
             f"{winner.ratio.value:.2f} times the p50 of fp32"
         )
+
+
+def _can_be_rescued(recipe: VariantRecipe) -> bool:
+    if isinstance(recipe, OpenVinoRecipe):
+        return recipe.kind.startswith("int8 nncf")
+    return isinstance(recipe, StaticInt8)
+
+
+def _for_all(rung: Rung, count: int) -> Rung:
+    """The same time for each as in a final."""
+    seconds = rung.seconds * max(count, rung.keep) / rung.keep
+    return msgspec.structs.replace(rung, seconds=seconds)
 
 
 def _static(trial: Trial) -> StaticInt8:

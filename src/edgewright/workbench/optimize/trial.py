@@ -1,6 +1,6 @@
 """One variant under test: its file, its session, and what was measured of it so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -8,7 +8,7 @@ import numpy as np
 
 from edgewright.errors import DeviceError, InputError
 from edgewright.evidence.interval import Interval
-from edgewright.runtimes.base import Array, Session
+from edgewright.runtimes.base import Array, EngineTensor, Session
 from edgewright.workbench.optimize.bound import Drop
 from edgewright.workbench.optimize.labelled import Labelled
 from edgewright.workbench.optimize.report import Candidate, Verdict
@@ -51,7 +51,10 @@ class Trial:
         self.recipe = recipe
         self.path = path
         self.session = session
+        self.placement = session.placement.text
         self.size_bytes = size
+        self.memory_bytes: int | None = None
+        self.packed_bytes: int | None = None
         self.ratio: Interval | None = None
         self.latency_ms: float | None = None
         self.rounds = 0
@@ -65,7 +68,7 @@ class Trial:
 
     @property
     def name(self) -> str:
-        return self.recipe.name
+        return f"{self.recipe.format} {self.recipe.name}"
 
     @property
     def is_open(self) -> bool:
@@ -84,12 +87,12 @@ class Trial:
             self._is_closed = True
             self.session.close()
 
-    def candidate(self, format_name: str) -> Candidate:
+    def candidate(self) -> Candidate:
         """The row of the report."""
         ratio, drop = self.ratio, self.drop
         return Candidate(
-            format=format_name,
-            recipe=self.name,
+            format=self.recipe.format,
+            recipe=self.recipe.name,
             size_bytes=self.size_bytes,
             metric=drop.metric if drop else None,
             metric_drop=drop.value if drop else None,
@@ -100,11 +103,74 @@ class Trial:
             latency_ms=self.latency_ms,
             latency_rounds=self.rounds,
             energy_ratio=self.energy_ratio,
+            memory_bytes=self.memory_bytes,
+            packed_bytes=self.packed_bytes,
+            placement=self.placement,
             verdict=self.verdict or "rejected",
             reason=self.reason,
             split="confirm" if self.split == "confirm" else "select" if self.split else "",
             rows=self.rows,
         )
+
+
+class AsModel:
+    """A session whose tensors are called, and typed, like the model's: some formats keep no names
+    and some no integer widths. Order is what they keep.
+    """
+
+    def __init__(
+        self, session: Session, inputs: tuple[EngineTensor, ...], outputs: tuple[EngineTensor, ...]
+    ) -> None:
+        if (len(session.inputs), len(session.outputs)) != (len(inputs), len(outputs)):
+            raise InputError(
+                f"the file has {len(session.inputs)} inputs and {len(session.outputs)} outputs, "
+                f"the model {len(inputs)} and {len(outputs)}"
+            )
+        self._session = session
+        self._names = {
+            theirs.name: ours.name for theirs, ours in zip(session.inputs, inputs, strict=True)
+        }
+        self._answers = [ours.name for ours in outputs]
+        self.placement = session.placement
+        self.inputs = tuple(
+            EngineTensor(name=ours.name, dtype=ours.dtype, shape=theirs.shape)
+            for theirs, ours in zip(session.inputs, inputs, strict=True)
+        )
+        self.outputs = tuple(
+            EngineTensor(name=ours.name, dtype=theirs.dtype, shape=theirs.shape)
+            for theirs, ours in zip(session.outputs, outputs, strict=True)
+        )
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """One pass; see `Session.run`."""
+        given = {
+            tensor.name: feeds[self._names[tensor.name]].astype(tensor.dtype, copy=False)
+            for tensor in self._session.inputs
+        }
+        answers = self._session.run(given)
+        return {
+            ours: answers[theirs.name]
+            for ours, theirs in zip(self._answers, self._session.outputs, strict=True)
+        }
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self._session.close()
+
+
+def like_the_model(
+    session: Session, inputs: tuple[EngineTensor, ...], outputs: tuple[EngineTensor, ...]
+) -> Session:
+    """The session itself where its tensors are called like the model's already, so that no wrapper
+    is timed.
+
+    Raises:
+        InputError: it has more or fewer tensors.
+    """
+    same = [(t.name, t.dtype) for t in session.inputs] == [(t.name, t.dtype) for t in inputs]
+    if same and [t.name for t in session.outputs] == [t.name for t in outputs]:
+        return session
+    return AsModel(session, inputs, outputs)
 
 
 def first_rows(data: Labelled, count: int) -> Labelled:

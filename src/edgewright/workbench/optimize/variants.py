@@ -5,13 +5,17 @@
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
 from edgewright.workbench.optimize.ranges import Calibrator
 
 Eight = Literal["u8", "s8"]
+
+ONNX, OPENVINO, LITERT, EXECUTORCH = "onnx", "openvino", "litert", "executorch"
+FORMATS = (ONNX, OPENVINO, LITERT, EXECUTORCH)
+"""What is searched, in this order."""
 
 CORE_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """Where the arithmetic is."""
@@ -43,7 +47,8 @@ WIDE_OPERATORS = (
 class Plain(msgspec.Struct, frozen=True, kw_only=True, tag="plain"):
     """Float arithmetic: as it came, in another layout, or with weights stored smaller."""
 
-    kind: Literal["fp32", "fp32 conv1d-as-conv2d", "fp16 weights", "int8 weights"]
+    kind: Literal["fp32", "fp32 tidied", "fp32 conv1d-as-conv2d", "fp16 weights", "int8 weights"]
+    format: ClassVar[str] = ONNX
 
     @property
     def name(self) -> str:
@@ -58,6 +63,7 @@ class DynamicInt8(msgspec.Struct, frozen=True, kw_only=True, tag="dynamic"):
     weights: Eight
     per_channel: bool = False
     reduce_range: bool = False
+    format: ClassVar[str] = ONNX
 
     @property
     def name(self) -> str:
@@ -79,6 +85,7 @@ class StaticInt8(msgspec.Struct, frozen=True, kw_only=True, tag="static"):
     calibrator: Calibrator = "minmax"
     wide: bool = True
     floats: tuple[str, ...] = ()
+    format: ClassVar[str] = ONNX
 
     @property
     def name(self) -> str:
@@ -102,15 +109,95 @@ class StaticInt8(msgspec.Struct, frozen=True, kw_only=True, tag="static"):
         return msgspec.structs.replace(self, calibrator="minmax")
 
 
-VariantRecipe = Plain | DynamicInt8 | StaticInt8
+class OpenVinoRecipe(msgspec.Struct, frozen=True, kw_only=True, tag="openvino"):
+    """OpenVINO's own arithmetic. `kind` "int8 accuracy-control" is NNCF's loop that gives the most
+    harmful operations back their floats until its own budget holds.
+    """
+
+    kind: Literal[
+        "fp32",
+        "bf16",
+        "int8 nncf symmetric",
+        "int8 nncf mixed",
+        "int8 accuracy-control",
+        "int8 weights",
+    ]
+    format: ClassVar[str] = OPENVINO
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+
+class LiteRtRecipe(msgspec.Struct, frozen=True, kw_only=True, tag="litert"):
+    """Made by LiteRT's own quantiser from the converted float file."""
+
+    kind: Literal[
+        "fp32", "int8 static", "int8 dynamic", "int8 weights int16 activations", "int8 weights"
+    ]
+    format: ClassVar[str] = LITERT
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+
+class ExecuTorchRecipe(msgspec.Struct, frozen=True, kw_only=True, tag="executorch"):
+    """ExecuTorch programs for XNNPACK; integers by torchao's PT2E quantiser."""
+
+    kind: Literal["fp32", "int8 static", "int8 dynamic"]
+    format: ClassVar[str] = EXECUTORCH
+
+    @property
+    def name(self) -> str:
+        return self.kind
+
+
+class ProviderFp32(msgspec.Struct, frozen=True, kw_only=True, tag="provider"):
+    """The float file on another execution provider of ONNX Runtime."""
+
+    provider: Literal["cuda", "tensorrt"]
+    format: ClassVar[str] = ONNX
+
+    @property
+    def name(self) -> str:
+        return f"fp32 on {self.provider}"
+
+
+VariantRecipe = (
+    ProviderFp32
+    | Plain
+    | DynamicInt8
+    | StaticInt8
+    | OpenVinoRecipe
+    | LiteRtRecipe
+    | ExecuTorchRecipe
+)
 
 BASELINE = Plain(kind="fp32")
+
+BASELINES: dict[str, VariantRecipe] = {
+    ONNX: BASELINE,
+    OPENVINO: OpenVinoRecipe(kind="fp32"),
+    LITERT: LiteRtRecipe(kind="fp32"),
+    EXECUTORCH: ExecuTorchRecipe(kind="fp32"),
+}
+"""What the others are compared to, by the first format that is searched."""
+
+
+def engine_of(recipe: VariantRecipe) -> str:
+    """Which engine runs a variant: its format's, unless it is about another one."""
+    if isinstance(recipe, ProviderFp32):
+        return f"onnxruntime-{recipe.provider}"
+    return recipe.format
+
 
 CALIBRATORS: tuple[Calibrator, ...] = ("minmax", "percentile", "entropy", "mse")
 
 
 def structures() -> Iterator[VariantRecipe]:
     """Every recipe that differs in speed or size, with the simplest calibrator."""
+    yield Plain(kind="fp32 tidied")
     yield Plain(kind="fp32 conv1d-as-conv2d")
     yield Plain(kind="fp16 weights")
     yield Plain(kind="int8 weights")

@@ -43,6 +43,8 @@ def test_every_structure_is_close_to_the_network_and_keeps_its_names(
 ) -> None:
     expected = answers(maker.make(BASELINE), tmp_path)
     for recipe in structures():
+        if recipe == Plain(kind="fp32 tidied"):
+            continue  # this network is tidy
         content = maker.make(recipe)
         model = parse_onnx(content, source=recipe.name)
         assert [entry.name for entry in model.graph.input] == ["x"]
@@ -50,6 +52,26 @@ def test_every_structure_is_close_to_the_network_and_keeps_its_names(
         error = np.abs(answers(content, tmp_path) - expected).max() / np.abs(expected).max()
         limit = 1e-5 if "fp32" in recipe.name else 2e-3 if "fp16" in recipe.name else 0.2
         assert error < limit, recipe.name
+
+
+def test_a_graph_is_tidied_only_when_there_is_something_to_tidy(
+    conv_net: onnx.ModelProto, maker: OnnxMaker, tmp_path: Path
+) -> None:
+    with pytest.raises(UnavailableError, match="nothing to tidy"):
+        maker.make(Plain(kind="fp32 tidied"))
+    untidy = onnx.ModelProto()
+    untidy.CopyFrom(conv_net)
+    untidy.graph.node[-1].input[0] = "twice"
+    for made, read in (("once", "m"), ("twice", "once")):
+        untidy.graph.node.insert(6, onnx.helper.make_node("Identity", [read], [made], name=made))
+    nodes = sorted(untidy.graph.node[6:8], key=lambda node: node.name)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    for place, node in enumerate(copies):
+        untidy.graph.node[6 + place].CopyFrom(node)
+    content = OnnxMaker(untidy, {"x": X}, OnnxRuntime().open).make(Plain(kind="fp32 tidied"))
+    assert len(parse_onnx(content, source="m").graph.node) < len(untidy.graph.node)
+    expected = answers(maker.make(BASELINE), tmp_path)
+    np.testing.assert_allclose(answers(content, tmp_path), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_same_recipe_gives_the_same_bytes(conv_net: onnx.ModelProto) -> None:
