@@ -1,9 +1,10 @@
+import msgspec
 import pytest
 import torch
 
 from edgewright.workbench.recipes.har import AugmentOptions, augment, rotations
 
-NOTHING = AugmentOptions(rotation_deg=0, scaling=0, jitter=0)
+NOTHING = AugmentOptions(rotation_deg=0, scaling=0, time_warp=0, shift=0)
 TRIADS = ((0, 1, 2), (3, 4, 5))
 
 
@@ -57,7 +58,7 @@ def test_rotations_are_rotations_of_at_most_the_angle() -> None:
 def test_all_sensors_turn_together_and_keep_their_length() -> None:
     x = windows()
     x[:, :, 3:] = x[:, :, :3]
-    options = AugmentOptions(rotation_deg=25, scaling=0, jitter=0)
+    options = msgspec.structs.replace(NOTHING, rotation_deg=25)
     out = augment(x, options, triads=TRIADS, generator=seeded())
     assert torch.allclose(out[:, :, 3:], out[:, :, :3], atol=1e-6)
     before = torch.linalg.vector_norm(x[:, :, :3], dim=2)
@@ -67,7 +68,7 @@ def test_all_sensors_turn_together_and_keep_their_length() -> None:
 
 def test_a_shift_plays_the_same_samples_earlier_or_later() -> None:
     ramp = torch.arange(50.0).reshape(1, 50, 1).expand(40, 50, 1)
-    options = AugmentOptions(rotation_deg=0, scaling=0, jitter=0, shift=5)
+    options = msgspec.structs.replace(NOTHING, shift=5)
     out = augment(ramp, options, triads=(), generator=seeded())
     moved = (out[:, 25, 0] - 25).unique()
     assert moved.abs().max() <= 5
@@ -76,7 +77,7 @@ def test_a_shift_plays_the_same_samples_earlier_or_later() -> None:
 
 def test_a_time_warp_stays_between_the_samples_of_its_window() -> None:
     x = windows()
-    options = AugmentOptions(rotation_deg=0, scaling=0, jitter=0, time_warp=0.3)
+    options = msgspec.structs.replace(NOTHING, time_warp=0.3)
     out = augment(x, options, triads=(), generator=seeded())
     assert (out <= x.amax(dim=1, keepdim=True) + 1e-6).all()
     assert (out >= x.amin(dim=1, keepdim=True) - 1e-6).all()
@@ -84,7 +85,7 @@ def test_a_time_warp_stays_between_the_samples_of_its_window() -> None:
 
 def test_a_dropped_channel_says_nothing() -> None:
     x = windows()
-    options = AugmentOptions(rotation_deg=0, scaling=0, jitter=0, channel_drop=0.5)
+    options = msgspec.structs.replace(NOTHING, channel_drop=0.5)
     out = augment(x, options, triads=(), generator=seeded())
     still = out.std(dim=1) < 1e-6
     assert 0.2 < still.float().mean() < 0.8

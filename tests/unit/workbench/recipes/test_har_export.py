@@ -19,7 +19,9 @@ FACTS = ModelFacts(length=40, channels=CHANNELS, labels=("a", "b", "c"), rate_hz
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("architecture", ["har-quick", "tcn-vae", "gru", "cnn-lstm", "transformer"])
+@pytest.mark.parametrize(
+    "architecture", ["har-quick", "har-fusion", "tcn-vae", "gru", "cnn-lstm", "transformer"]
+)
 def test_a_network_survives_export(tmp_path: Path, architecture: str) -> None:
     torch.manual_seed(1)
     options = HarOptions(architecture=architecture, widths=(8, 16), latent=8, masks_absent=True)

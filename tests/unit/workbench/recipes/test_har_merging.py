@@ -80,7 +80,7 @@ def test_normalisation_is_fitted_on_what_was_measured(dataset: Dataset) -> None:
 
 
 def test_a_dropped_sensor_is_whole_and_never_the_last_one() -> None:
-    options = AugmentOptions(rotation_deg=0, scaling=0, jitter=0, sensor_drop=0.9)
+    options = AugmentOptions(rotation_deg=0, scaling=0, time_warp=0, shift=0, sensor_drop=0.9)
     x = windows(200)
     generator = torch.Generator().manual_seed(1)
     out = augment(x, options, triads=TRIADS, generator=generator)

@@ -4,12 +4,27 @@ from collections.abc import Callable
 
 from torch import nn
 
+from edgewright.workbench.data import triads
 from edgewright.workbench.recipes.base import ModelFacts
+from edgewright.workbench.recipes.har.fusion import FusionNetwork
 from edgewright.workbench.recipes.har.options import HarOptions
 from edgewright.workbench.recipes.har.recurrent import CnnLstm, GruNetwork
 from edgewright.workbench.recipes.har.transformer import PATCH, TransformerNetwork
 
 _DEPTH = 3
+
+
+def _fusion(facts: ModelFacts, options: HarOptions) -> nn.Module:
+    return FusionNetwork(
+        length=facts.length,
+        channels=len(facts.channels),
+        classes=len(facts.labels),
+        widths=options.widths,
+        latent=options.latent,
+        triads=tuple(map(tuple, triads(facts.channels).values())),
+        dropout=options.dropout,
+        masks=options.masks_absent,
+    )
 
 
 def _gru(facts: ModelFacts, options: HarOptions) -> nn.Module:
@@ -50,6 +65,7 @@ def _transformer(facts: ModelFacts, options: HarOptions) -> nn.Module:
 NETWORKS: dict[str, Callable[[ModelFacts, HarOptions], nn.Module]] = {
     "cnn-lstm": _cnn_lstm,
     "gru": _gru,
+    "har-fusion": _fusion,
     "transformer": _transformer,
 }
 
@@ -61,5 +77,7 @@ def shortest_window(options: HarOptions) -> int:
             return PATCH
         case "gru" | "tcn-vae":
             return 2
+        case "har-fusion":
+            return int(2 ** (len(options.widths) + 1))
         case "har-quick" | "cnn-lstm":
             return int(2 ** len(options.widths))

@@ -28,11 +28,11 @@ class AugmentOptions(
     at its mean, or a whole sensor is sent as zeros as by a device that lacks it.
     """
 
-    rotation_deg: float = 25.0
+    rotation_deg: float = 35.0
     scaling: float = 0.1
-    jitter: float = 0.02
-    time_warp: float = 0.0
-    shift: int = 0
+    jitter: float = 0.0
+    time_warp: float = 0.15
+    shift: int = 10
     channel_drop: float = 0.0
     sensor_drop: float = 0.0
 
@@ -67,10 +67,11 @@ class HarOptions(
     """The activity recipe: data, windows, network, augmentation.
 
     `merge` names several sources instead of one `source`. With `masks_absent` one model serves
-    devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN; the
-    last of `widths` is also the width of `gru`, `cnn-lstm` and `transformer`, which use `dropout`.
-    `focal` weighs down windows that are easy by now. `sensors` says what the model takes, also
-    where the data have less or more of it: what was never measured is masked for good.
+    devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN,
+    `har-fusion` the same beside statistics of the window; the last of `widths` is also the width
+    of `gru`, `cnn-lstm` and `transformer`, which use `dropout`. `focal` weighs down windows that
+    are easy by now. `sensors` says what the model takes, also where the data have less or more of
+    it: what was never measured is masked for good.
     """
 
     source: str = "seglearn"
@@ -80,7 +81,9 @@ class HarOptions(
     rate_hz: float | None = None
     window_s: float = 2.0
     hop_s: float = 1.0
-    architecture: Literal["har-quick", "tcn-vae", "gru", "cnn-lstm", "transformer"] = "har-quick"
+    architecture: Literal[
+        "har-quick", "har-fusion", "tcn-vae", "gru", "cnn-lstm", "transformer"
+    ] = "har-quick"
     widths: tuple[int, ...] = (48, 96, 128)
     latent: int = 64
     dropout: float = 0.1

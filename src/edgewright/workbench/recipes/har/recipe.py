@@ -66,6 +66,8 @@ class HarRecipe:
 
     @property
     def training(self) -> Mapping[str, Any]:
+        if self._options.architecture == "har-fusion":
+            return {"batch_size": 128, "lr": 4e-3, "mixup": 0.0, "averaging": 0.98}
         if self._options.architecture != "tcn-vae":
             return {"lr": 1e-3} if self._options.architecture in _CALM else {}
         return {
