@@ -12,9 +12,15 @@ from edgewright.clock import Clock, SystemClock
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError
 from edgewright.workbench.pipeline.budgets import TimeBudget, keep_budgets
+from edgewright.workbench.pipeline.given_stages import (
+    GIVEN,
+    GivenPlan,
+    given_options,
+    plan_given_stages,
+)
 from edgewright.workbench.pipeline.manifests import FinishedStage
-from edgewright.workbench.pipeline.project import read_project
-from edgewright.workbench.pipeline.stage import Walk, Watcher, walk_stages
+from edgewright.workbench.pipeline.project import FILE, Project, read_project
+from edgewright.workbench.pipeline.stage import STORE, Stage, Walk, Watcher, walk_stages
 from edgewright.workbench.pipeline.stages import STAGE_NAMES, Plan, plan_stages, publish_outputs
 from edgewright.workbench.recipes import find_recipe
 from edgewright.workbench.train.job import Means
@@ -61,23 +67,11 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
             raise InputError(f"no stage {name!r}", hint=suggestion(name, list(STAGE_NAMES)))
     clock = clock or SystemClock()
     project = read_project(order.folder, order.overrides)
-    recipe = find_recipe(project.recipe_name).with_options(
-        project.recipe_options, source=f"{order.folder / 'edgewright.toml'}: [recipe]"
-    )
-    plan = Plan(
-        folder=order.folder,
-        project=project,
-        recipe=recipe,
-        engine=engine_for_format,
-        signer=signing_key,
-        command=order.command,
-        clock=clock,
-        means=order.means,
-        trainer=trainer_for(order.means),
-    )
-    walk = Walk(store=plan.store, clock=clock, watch=watch, start=order.start, stop=order.stop)
-    finished = walk_stages(plan_stages(plan), walk)
-    bundle = publish_outputs(plan, finished)
+    stages = _stages(order, project, clock)
+    store = order.folder / STORE
+    walk = Walk(store=store, clock=clock, watch=watch, start=order.start, stop=order.stop)
+    finished = walk_stages(stages, walk)
+    bundle = publish_outputs(order.folder, project.name, finished)
     return RunSummary(
         project=project.name,
         stages=tuple(_summary(stage) for stage in finished.values()),
@@ -86,13 +80,46 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
     )
 
 
+def _stages(order: RunOrder, project: Project, clock: Clock) -> tuple[Stage, ...]:
+    """The stages around a network that is trained, or around a model that was brought."""
+    source = f"{order.folder / FILE}: [recipe]"
+    if project.recipe_name == GIVEN:
+        return plan_given_stages(
+            GivenPlan(
+                folder=order.folder,
+                project=project,
+                options=given_options(project.recipe_options, source=source),
+                engine=engine_for_format,
+                signer=signing_key,
+                command=order.command,
+                clock=clock,
+            )
+        )
+    return plan_stages(
+        Plan(
+            folder=order.folder,
+            project=project,
+            recipe=find_recipe(project.recipe_name).with_options(
+                project.recipe_options, source=source
+            ),
+            engine=engine_for_format,
+            signer=signing_key,
+            command=order.command,
+            clock=clock,
+            means=order.means,
+            trainer=trainer_for(order.means),
+        )
+    )
+
+
 def _durations(finished: dict[str, FinishedStage]) -> dict[str, float]:
     """The durations that the first users budget: the export alone, and optimise plus convert."""
     seconds = {name: stage.manifest.seconds for name, stage in finished.items()}
     durations = {}
     if "optimize" in finished:
-        exported = finished["optimize"].manifest.facts["export_seconds"]
-        durations["export"] = float(exported)
+        exported = finished["optimize"].manifest.facts.get("export_seconds")
+        if exported is not None:
+            durations["export"] = float(exported)
     if "convert" in finished:
         durations["compile"] = seconds["optimize"] + seconds["convert"]
     return durations

@@ -18,13 +18,24 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command()
 @click.argument("folder", type=_FOLDER)
-@click.option("--recipe", required=True, help="The workload, like har.")
-@click.option("--data", default="", help="Path of your recordings; the recipe's own set if absent.")
-def init(folder: Path, *, recipe: str, data: str) -> None:
-    """Write a new project that a person can read."""
-    from edgewright.chain.new_project import init_project
+@click.option("--recipe", required=True, help="The workload: har, onnx, svg-quality, ...")
+@click.option("--data", default="", help="Path of your data; the recipe's own set if absent.")
+@click.option("--model", default="", help="A model trained elsewhere, for recipe onnx.")
+def init(folder: Path, *, recipe: str, data: str, model: str) -> None:
+    """Write a new project that a person can read.
 
-    for path in init_project(folder, recipe, source=str(Path(data).resolve()) if data else ""):
+    Recipe onnx brings a model of your own: .onnx, .tflite, TorchScript, .pt2, Keras, a SavedModel,
+    a Hugging Face snapshot or an Edge Impulse export, with sample inputs in an .npz as --data.
+    """
+    from edgewright.chain.new_project import InitOrder, init_project
+
+    order = InitOrder(
+        folder=folder,
+        recipe=recipe,
+        data=Path(data).resolve() if data else None,
+        model=Path(model).resolve() if model else None,
+    )
+    for path in init_project(order):
         click.echo(folder / path)
     say(f"now: edgewright run --project {folder}")
 

@@ -3,12 +3,22 @@ from pathlib import Path
 import pytest
 
 from edgewright._fs import write_atomic
+from edgewright.chain.new_project import InitOrder, init_project
 from edgewright.errors import InputError
 from edgewright.workbench.pipeline.budgets import TIME_LIMITS_S, keep_budgets
 from edgewright.workbench.pipeline.project import Project, parse_project, read_project
 from edgewright.workbench.pipeline.scaffold import scaffolds, write_project
 
-VALUES = {"name": "steps", "source": "seglearn", "epochs": "3"}
+VALUES = {
+    "name": "steps",
+    "recipe": "har",
+    "source": "seglearn",
+    "epochs": "3",
+    "model_file": "given.onnx",
+    "budget_meaning": "?",
+    "max_drop": "1.0",
+    "origin": "",
+}
 TEXT = b'schema_version = 1\nname = "steps"\n[recipe]\nname = "har"\n[train]\nepochs = 3\n'
 
 
@@ -94,9 +104,9 @@ def test_a_project_goes_into_an_empty_folder_but_never_over_something(tmp_path: 
     assert (tmp_path / "empty" / "edgewright.toml").read_bytes() == before
 
 
-def test_an_unknown_scaffold_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="known: har"):
-        write_project(tmp_path / "new", "hra", VALUES)
+def test_an_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="did you mean 'har'"):
+        init_project(InitOrder(folder=tmp_path / "new", recipe="hra"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,7 +24,7 @@ from edgewright.chain.demo.places import (
 from edgewright.chain.demo.report import write_page
 from edgewright.chain.demo.sabotage import damage, rebuild, scramble
 from edgewright.chain.demo.traffic import Traffic, Witness
-from edgewright.chain.new_project import init_project
+from edgewright.chain.new_project import InitOrder, init_project
 from edgewright.chain.processes import Child
 from edgewright.chain.project import RunOrder, RunSummary, run_project
 from edgewright.chain.validation import ValidationOrder, run_validation
@@ -145,7 +145,7 @@ def _stage_of(folder: Path) -> Iterator[None]:
 def _make(order: DemoOrder, notebook: Notebook) -> RunSummary:
     """Recordings to a signed bundle."""
     project = order.folder / PROJECT
-    init_project(project, "har", epochs=order.epochs)
+    init_project(InitOrder(folder=project, recipe="har", epochs=order.epochs))
     summary = run_project(
         RunOrder(
             folder=project,

@@ -26,3 +26,11 @@ def model_card(draft: Draft, metrics: Scores, report: OptimizeReport, *, task: T
         task=task,
         groups=task.groups,
     )
+
+
+def given_card(draft: Draft, *, held_on: str, report: OptimizeReport | None, trained: str) -> str:
+    """The card of a model that somebody brought."""
+    template = _ENVIRONMENT.get_template("given_card.md.j2")
+    return template.render(
+        draft=draft, contract=draft.contract, held_on=held_on, report=report, trained=trained
+    )

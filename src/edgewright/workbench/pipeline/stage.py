@@ -21,6 +21,9 @@ from edgewright.workbench.pipeline.manifests import (
     stage_key,
 )
 
+STORE = ".edgewright"
+"""Where a project keeps finished stages."""
+
 Facts = dict[str, str | int | float]
 State = Literal["running", "done", "unchanged", "progress"]
 

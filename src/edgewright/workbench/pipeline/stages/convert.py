@@ -1,19 +1,32 @@
 """convert: further files of the same model, for engines that want another format."""
 
+from typing import Protocol
+
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
 from edgewright.workbench.convert import convert
 from edgewright.workbench.convert.formats import find_format
+from edgewright.workbench.pipeline.project import Project
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT
-from edgewright.workbench.pipeline.stages.plan import Plan
 
 
-def convert_stage(plan: Plan) -> Stage:
+class Converting(Protocol):
+    """The plan of any project whose optimize stage leaves an ONNX file."""
+
+    @property
+    def project(self) -> Project:
+        """The project file."""
+
+
+def convert_stage(plan: Converting) -> Stage:
     """The stage, bound to a project."""
     formats = tuple(find_format(name).name for name in plan.project.convert.formats)
 
     def run(workshop: Workshop) -> Facts:
+        if not formats:
+            write_atomic(workshop.folder / "convert.json", encode_json({"files": []}))
+            return {"formats": "none asked for"}
         workshop.tell(0.0, f"to {', '.join(formats)}")
         records = convert(
             workshop.output("optimize", FP32_OUTPUT),

@@ -8,27 +8,26 @@ from edgewright._fs import make_dirs, write_atomic
 from edgewright.bundle import open_bundle
 from edgewright.contract import encode_json
 from edgewright.workbench.pipeline.manifests import FinishedStage
-from edgewright.workbench.pipeline.stages.plan import Plan
 
 _REPORTS = {".json", ".html", ".md"}
 
 
-def publish_outputs(plan: Plan, finished: Mapping[str, FinishedStage]) -> Path | None:
+def publish_outputs(folder: Path, name: str, finished: Mapping[str, FinishedStage]) -> Path | None:
     """Copy what finished stages left to where people look; returns the bundle's path if there is
     one.
     """
-    reports = make_dirs(plan.folder / "reports")
-    for name, stage in finished.items():
+    reports = make_dirs(folder / "reports")
+    for stage_name, stage in finished.items():
         for output in stage.manifest.outputs:
             source = stage.folder / output
             if source.suffix in _REPORTS and "/" not in output:
-                label = output if source.stem == name else f"{name}-{output}"
+                label = output if source.stem == stage_name else f"{stage_name}-{output}"
                 write_atomic(reports / label, source.read_bytes())
-    model = plan.folder / "models" / plan.project.name
-    for name in ("optimize", "convert"):
-        for output in finished[name].manifest.outputs if name in finished else ():
+    model = folder / "models" / name
+    for stage_name in ("optimize", "convert"):
+        for output in finished[stage_name].manifest.outputs if stage_name in finished else ():
             if Path(output).suffix in {".onnx", ".tflite", ".pte"}:
-                source = finished[name].folder / output
+                source = finished[stage_name].folder / output
                 write_atomic(model / "model_files" / source.name, source.read_bytes())
     return _publish_bundle(model, finished["package"]) if "package" in finished else None
 
