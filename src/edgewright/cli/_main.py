@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
     "serve": ("serve", "serve", "Serve models: bundles (.ewb or unpacked) and bare engine files."),
     "stream": ("stream", "stream", "Run samples of a sensor through a model, window by window."),
+    "svg": ("svg", "svg", "Measure how well logos are traced, and recommend settings for one."),
     "targets": (
         "targets",
         "targets",

@@ -1,0 +1,161 @@
+"""The recipe: logos in, a network that predicts the SSIM of their traces for any settings."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from edgewright.contract import Budgets, Contract, Tensor
+from edgewright.errors import InputError
+from edgewright.workbench.data import SampleSet, Split
+from edgewright.workbench.recipes.base import REGRESSION, Inputs, ModelFacts, Moment
+from edgewright.workbench.recipes.sampled import SampleData, SampledRecipe
+from edgewright.workbench.recipes.svg.factory import FactoryOrder, Made, make_rows
+from edgewright.workbench.recipes.svg.features import ExtractorName, find_extractor
+from edgewright.workbench.recipes.svg.networks import WIDE_FEATURES, Head, Quality, Ranker, Wide
+from edgewright.workbench.recipes.svg.settings import PARAMETERS, channels, encode
+
+CACHE = Path(".edgewright") / "svg"
+_FULL_SCALE = 0.05
+
+
+class SvgOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[recipe]`. With `test_source` a second collection is the test set, and none of it trains."""
+
+    source: str = ""
+    test_source: str = ""
+    settings_each: int = 8
+    logos: int = 0
+    seed: int = 0
+    processes: int = 0
+    features: ExtractorName = "probes"
+    features_file: str = ""
+    network: Literal["ranker", "head-1280", "mlp-2056"] = "ranker"
+
+    def __post_init__(self) -> None:
+        if self.settings_each < 2:
+            raise ValueError(f"settings_each is {self.settings_each}, expected 2 or more")
+        if self.logos < 0 or self.processes < 0:
+            raise ValueError("logos and processes are 0 or more")
+
+
+class SvgQuality(SampledRecipe[SvgOptions]):
+    """The SSIM of a logo's trace, from features of the logo and the tracer's settings."""
+
+    name = "svg-quality"
+    task = msgspec.structs.replace(REGRESSION, unit="trace", group="logo", groups="logos")
+    Options = SvgOptions
+
+    @property
+    def training(self) -> dict[str, Any]:
+        return {"mixup": 0.0, "label_smoothing": 0.0}
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        options = self.options
+        more = [options.test_source, options.features_file]
+        return super().sources(folder) + tuple(folder / name for name in more if name)
+
+    def read(self, folder: Path) -> SampleSet:
+        options = self.options
+        places = [self.source(folder)]
+        if options.test_source:
+            places.append(folder / options.test_source)
+        weights = folder / options.features_file if options.features_file else None
+        extractor = find_extractor(options.features, weights)
+        made = [self._make(place, folder / CACHE) for place in places]
+        vectors, settings, values, groups = [], [], [], []
+        for one in made:
+            for logo, picture in zip(one.logos, one.pictures, strict=True):
+                vector = extractor.features(picture, logo.probes)
+                name = f"{logo.source.collection}/{logo.source.file}"
+                for row in logo.drawn:
+                    vectors.append(vector)
+                    settings.append(encode(row.settings))
+                    values.append(row.ssim)
+                    groups.append(name)
+        return SampleSet(
+            inputs={"features": np.stack(vectors), "settings": np.stack(settings)},
+            target=np.array(values, np.float32),
+            group=np.array(groups),
+            origin=", ".join(place.name for place in places),
+        )
+
+    def split(self, data: SampleData) -> Split:
+        if not self.options.test_source:
+            return super().split(data)
+        other = Path(self.options.test_source).stem
+        tested = tuple(name for name in data.subjects if name.startswith(f"{other}/"))
+        rest = np.array([name for name in data.subjects if name not in set(tested)])
+        order = np.random.default_rng(self.options.seed).permutation(len(rest))
+        watched = max(1, len(rest) // 10)
+        return Split(
+            name=f"by collection: trained on one, tested on {other}",
+            test=tested,
+            val=tuple(sorted(rest[order[:watched]].tolist())),
+            train=tuple(sorted(rest[order[watched:]].tolist())),
+        )
+
+    def build(self, facts: ModelFacts) -> nn.Module:
+        (features,) = facts.inputs["features"]
+        match self.options.network:
+            case "mlp-2056" if features > WIDE_FEATURES:
+                raise InputError(f"{features} features do not fit into {WIDE_FEATURES}")
+            case "mlp-2056":
+                return Wide(features)
+            case "head-1280":
+                return Head(features)
+            case "ranker":
+                return Ranker(features)
+
+    def fit(self, module: nn.Module, train: SampleSet) -> None:
+        if isinstance(module, Quality):
+            arrays = [np.asarray(train.inputs[name][:]) for name in ("features", "settings")]
+            module.fit(*(torch.from_numpy(array) for array in arrays))
+
+    def augment(self, inputs: Inputs, facts: ModelFacts, generator: torch.Generator) -> Inputs:
+        """A little noise on the features, so that few logos are not learnt by heart."""
+        features, settings = inputs
+        noise = torch.randn(features.shape, generator=generator).to(features.device)
+        return features * (1 + 0.01 * noise), settings
+
+    def loss(
+        self, module: nn.Module, inputs: Inputs, target: torch.Tensor, moment: Moment
+    ) -> torch.Tensor:
+        return functional.smooth_l1_loss(module(*inputs)[-1], target, beta=_FULL_SCALE)
+
+    def contract(self, facts: ModelFacts) -> Contract:
+        (features,) = facts.inputs["features"]
+        return Contract(
+            inputs=(
+                Tensor(
+                    name="features",
+                    dtype="float32",
+                    shape=("batch", features),
+                    unit=self.options.features,
+                ),
+                Tensor(
+                    name="settings",
+                    dtype="float32",
+                    shape=("batch", len(PARAMETERS)),
+                    channels=channels(),
+                ),
+            ),
+            outputs=(Tensor(name="ssim", dtype="float32", shape=("batch",), low=0.0, high=1.0),),
+            metric="pearson",
+            budgets=Budgets(latency_p95_ms=50.0, memory_mb=512.0, size_mb=100.0),
+        )
+
+    def _make(self, place: Path, cache: Path) -> Made:
+        options = self.options
+        order = FactoryOrder(
+            collection=place,
+            settings_each=options.settings_each,
+            logos=options.logos,
+            seed=options.seed,
+            processes=options.processes,
+        )
+        return make_rows(order, cache)

@@ -1,0 +1,98 @@
+"""The best settings for one picture: the network ranks many, the best few are traced for real.
+
+Nothing is recommended on a prediction alone: what is shown was measured, beside the tracer's
+default, and a pick never makes a larger file.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.workbench.recipes.pictures import Picture
+from edgewright.workbench.recipes.svg.factory import Row, measure_logo
+from edgewright.workbench.recipes.svg.features import Extractor
+from edgewright.workbench.recipes.svg.settings import DEFAULT, PROBES, Settings, draw, encode
+
+CANDIDATES = 600
+TRACED = 8
+
+Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""Features [n, F] and settings [n, 9] to predicted SSIM [n]."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice of settings: what was predicted and what was measured."""
+
+    settings: Settings
+    predicted_ssim: float
+    true_ssim: float
+    svg_bytes: int
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """The pick beside the default; `first` is what the network alone would have picked."""
+
+    pick: Choice
+    default: Choice
+    first: Choice
+    traced: int
+    ranked: int
+
+    @property
+    def is_better(self) -> bool:
+        """More faithful and not larger."""
+        return (
+            self.pick.true_ssim > self.default.true_ssim
+            and self.pick.svg_bytes <= self.default.svg_bytes
+        )
+
+
+def recommend(
+    picture: Picture, extractor: Extractor, predict: Predict, *, seed: int = 0
+) -> Recommendation:
+    """Rank, trace the best few, pick."""
+    probes = measure_logo(picture, PROBES) if extractor.needs_probes else ()
+    vector = extractor.features(picture, probes)
+    candidates = [DEFAULT, *draw_candidates(np.random.default_rng(seed), CANDIDATES)]
+    rows = np.stack([encode(each) for each in candidates])
+    predicted = predict(np.repeat(vector[np.newaxis], len(rows), axis=0), rows)
+    order = np.argsort(-predicted[1:], kind="stable")[:TRACED] + 1
+    (default,) = _measured(picture, [candidates[0]], predicted[:1])
+    traced = _measured(picture, [candidates[at] for at in order], predicted[order])
+    fitting = [each for each in traced if each.svg_bytes <= default.svg_bytes]
+    pick = max([*fitting, default], key=lambda each: each.true_ssim)
+    return Recommendation(
+        pick=pick, default=default, first=traced[0], traced=TRACED, ranked=len(candidates)
+    )
+
+
+def draw_candidates(rng: np.random.Generator, count: int) -> list[Settings]:
+    """Settings worth a look: every mode, much detail, few decimals so that files stay small."""
+    broad = draw(rng, count)
+    return [
+        msgspec.structs.replace(
+            each,
+            filter_speckle=each.filter_speckle % 5,
+            color_precision=6 + each.color_precision % 3,
+            layer_difference=each.layer_difference % 33,
+            path_precision=1 + each.path_precision % 3,
+        )
+        for each in broad
+    ]
+
+
+def _measured(
+    picture: Picture, settings: list[Settings], predicted: NDArray[np.float32]
+) -> list[Choice]:
+    rows: tuple[Row, ...] = measure_logo(picture, settings)
+    return [
+        Choice(
+            settings=row.settings,
+            predicted_ssim=round(float(value), 4),
+            true_ssim=row.ssim,
+            svg_bytes=row.svg_bytes,
+        )
+        for row, value in zip(rows, predicted, strict=True)
+    ]

@@ -1,0 +1,179 @@
+"""The SVG recipe: what may come in, what is measured, and the networks as specified."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vtracer", reason="absent: vtracer (extra svg)")
+import torch
+from PIL import Image
+
+from edgewright.errors import InputError
+from edgewright.workbench.recipes.base import ModelFacts
+from edgewright.workbench.recipes.svg import SvgQuality
+from edgewright.workbench.recipes.svg.drawings import check_svg
+from edgewright.workbench.recipes.svg.factory import (
+    FactoryOrder,
+    Made,
+    make_rows,
+    raster,
+)
+from edgewright.workbench.recipes.svg.features import find_extractor
+from edgewright.workbench.recipes.svg.networks import WIDE_PARAMETERS, Wide
+from edgewright.workbench.recipes.svg.recipe import SvgOptions
+from edgewright.workbench.recipes.svg.recommending import recommend
+from edgewright.workbench.recipes.svg.settings import (
+    PARAMETERS,
+    decode,
+    draw,
+    encode,
+    parse_settings,
+)
+
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+    '<circle cx="12" cy="12" r="{r}" fill="#{c}"/><rect x="2" y="3" width="6" height="4"/></svg>'
+)
+
+
+def svg(inner: str) -> bytes:
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f"{inner}</svg>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (svg("<script>alert(1)</script>"), "a <script> element"),
+        (svg('<rect onload="x()"/>'), "an event handler"),
+        (svg('<image xlink:href="http://example.org/a.png"/>'), "a link that leaves the file"),
+        (svg('<use href="other.svg#a"/>'), "a link that leaves the file"),
+        (svg('<rect fill="url(http://example.org/#a)"/>'), "a link that leaves the file"),
+        (svg("<style>@import 'a.css';</style>"), "an @import"),
+        (svg("<foreignObject/>"), "a <foreignObject> element"),
+        (b'<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', "an entity declaration"),
+        (b"<html/>", "expected <svg>"),
+        (b"<svg", "not well-formed"),
+    ],
+)
+def test_an_svg_that_does_more_than_draw_is_refused(content: bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check_svg(content, source="logo.svg")
+
+
+def test_links_inside_the_file_are_fine() -> None:
+    check_svg(svg('<use href="#a"/><rect fill="url(#b)"/>'), source="logo.svg")
+
+
+def test_settings_go_through_numbers_and_back() -> None:
+    for settings in draw(np.random.default_rng(0), 50):
+        again = decode(encode(settings))
+        assert abs(again.length_threshold - settings.length_threshold) < 1e-5
+        assert encode(again).tolist() == encode(settings).tolist()
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"corner_treshold": 3}, "did you mean 'corner_threshold'"),
+        ({"color_precision": 0}, "color_precision is 0, expected 1 to 8"),
+        ({"filter_speckle": "many"}, "filter_speckle"),
+        ({"mode": "curve"}, "mode"),
+    ],
+)
+def test_a_wrong_parameter_is_named(raw: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        parse_settings(raw, source="request")
+
+
+def test_the_wide_network_has_exactly_its_parameters() -> None:
+    network = Wide(1280)
+    assert sum(p.numel() for p in network.parameters()) == WIDE_PARAMETERS == 2_766_337
+    (answer,) = network.eval()(torch.zeros(3, 1280), torch.zeros(3, len(PARAMETERS)))
+    assert answer.shape == (3,)
+
+
+def test_the_contract_checks_parameters_by_name() -> None:
+    facts = ModelFacts(inputs={"features": (44,), "settings": (9,)})
+    contract = SvgQuality().contract(facts)
+    names = [channel.name for channel in contract.input("settings").channels]
+    assert names == [parameter.name for parameter in PARAMETERS]
+    assert all(c.low is not None for c in contract.input("settings").channels)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("logos")
+    for at in range(3):
+        text = LOGO.format(r=4 + 2 * at, c=f"{at * 70:02x}4080")
+        (folder / f"logo{at}.svg").write_text(text)
+    (folder / "bad.svg").write_bytes(svg("<script/>"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    order = FactoryOrder(collection=collection, settings_each=2, processes=1)
+    return make_rows(order, tmp_path_factory.mktemp("cache"))
+
+
+def test_the_factory_measures_and_says_what_it_left_out(made: Made) -> None:
+    assert [logo.source.file for logo in made.logos] == ["logo0.svg", "logo1.svg", "logo2.svg"]
+    assert list(made.skipped) == ["bad.svg"]
+    rows = [row for logo in made.logos for row in (*logo.probes, *logo.drawn)]
+    assert all(-1 <= row.ssim <= 1 and row.svg_bytes > 0 for row in rows)
+    assert made.logos[0].tools["vtracer"]
+
+
+def test_a_second_run_measures_nothing_and_gives_the_same(
+    made: Made, collection: Path, tmp_path: Path
+) -> None:
+    order = FactoryOrder(collection=collection, settings_each=2, processes=1)
+    first = make_rows(order, tmp_path)
+    assert first.logos == made.logos
+    told: list[str] = []
+    assert make_rows(order, tmp_path, tell=lambda _, text: told.append(text)).logos == first.logos
+    assert told == ["3 of 3 logos were measured before"]
+
+
+def test_features_of_a_picture_without_weights_say_what_is_missing(made: Made) -> None:
+    for name in ("statistics", "probes"):
+        extractor = find_extractor(name, None)
+        vector = extractor.features(made.pictures[0], made.logos[0].probes)
+        assert vector.shape == (extractor.size,)
+        assert np.isfinite(vector).all()
+    with pytest.raises(InputError, match="features_file"):
+        find_extractor("resnet50", None)
+
+
+def test_the_recipe_reads_the_rows(collection: Path, tmp_path: Path) -> None:
+    options = SvgOptions(source=str(collection), settings_each=2, processes=1)
+    recipe = SvgQuality(options)
+    samples = recipe.read(tmp_path)
+    assert len(samples) == 6
+    split = recipe.split(recipe.load_data(tmp_path))
+    assert len(split.test) == len(split.val) == 1
+
+
+def test_a_recommendation_is_measured_and_never_larger(made: Made) -> None:
+    def predict(features: np.ndarray, settings: np.ndarray) -> np.ndarray:
+        return settings[:, 2] / 8 - settings[:, 1] / 32
+
+    found = recommend(made.pictures[0], find_extractor("statistics", None), predict)
+    assert found.pick.svg_bytes <= found.default.svg_bytes
+    assert found.pick.true_ssim >= found.default.true_ssim
+    again = recommend(made.pictures[0], find_extractor("statistics", None), predict)
+    assert again == found
+
+
+def test_pictures_are_squared_on_white() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 10)).save(buffer, "png")
+    square = raster(buffer.getvalue(), source="wide.png")
+    assert square.shape == (128, 128, 3)
+    assert square[0, 0].tolist() == [255, 255, 255]
+    assert square[64, 64].tolist() == [0, 0, 0]
