@@ -45,11 +45,10 @@ def _keras(path: Path) -> tuple[Any, list[Any]]:
         for each in model.inputs
     ]
 
-    @tf.function
     def answer(*inputs: Any) -> Any:
         return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
 
-    return answer, specs
+    return tf.function(answer), specs
 
 
 def _saved(path: Path) -> tuple[Any, list[Any]]:
@@ -58,13 +57,13 @@ def _saved(path: Path) -> tuple[Any, list[Any]]:
     described = signature.structured_input_signature[1]
     specs = [tf.TensorSpec(s.shape, s.dtype, name=name) for name, s in sorted(described.items())]
 
-    @tf.function
     def answer(*inputs: Any) -> Any:
         named = {spec.name: each for spec, each in zip(specs, inputs, strict=True)}
         return signature(**named)
 
-    answer.kept = loaded
-    return answer, specs
+    function = tf.function(answer)
+    function.kept = loaded  # its variables live as long as it does
+    return function, specs
 
 
 def _rename(model: onnx.ModelProto, inputs: list[str], outputs: list[str]) -> None:
