@@ -20,7 +20,7 @@ from edgewright.errors import InputError
 from edgewright.workbench.data import SampleSet, Split, row_shapes
 from edgewright.workbench.recipes.base import Inputs, ModelFacts, Moment, Task
 
-Options = TypeVar("Options", bound=msgspec.Struct)
+Chosen = TypeVar("Chosen", bound=msgspec.Struct)
 
 MIN_GROUPS = 3
 """One to train on, one to test on, one to watch meanwhile."""
@@ -86,7 +86,7 @@ class SampleData:
         )
 
 
-class SampledRecipe(Generic[Options]):
+class SampledRecipe(Generic[Chosen]):
     """A recipe over rows. A subclass sets `name`, `task`, `Options` and writes `read` and `build`;
     options with a field `source` name the file or folder that is read.
     """
@@ -97,9 +97,9 @@ class SampledRecipe(Generic[Options]):
     test_share: float = 0.2
     val_share: float = 0.1
 
-    def __init__(self, options: Options | None = None) -> None:
+    def __init__(self, options: Chosen | None = None) -> None:
         chosen: Any = options if options is not None else self.Options()
-        self.options: Options = chosen
+        self.options: Chosen = chosen
 
     def read(self, folder: Path) -> SampleSet:
         """All rows; relative paths start at `folder`."""
