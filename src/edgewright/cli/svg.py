@@ -71,7 +71,11 @@ def data(
     if as_json:
         print_json("svg-data", {"logos": len(made.logos), "rows": drawn, "skipped": made.skipped})
         return
-    rows = [("logos", len(made.logos)), ("drawn rows", drawn), ("left out", len(made.skipped))]
+    rows: list[tuple[str, object]] = [
+        ("logos", len(made.logos)),
+        ("drawn rows", drawn),
+        ("left out", len(made.skipped)),
+    ]
     rows += [(name, why) for name, why in list(made.skipped.items())[:10]]
     print_table("", ("what", "value"), rows)
 

@@ -1,9 +1,11 @@
 """convert: further files of the same model, for engines that want another format."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
+from edgewright.runtimes import Runtime
 from edgewright.workbench.convert import convert
 from edgewright.workbench.convert.formats import find_format
 from edgewright.workbench.pipeline.project import Project
@@ -17,6 +19,10 @@ class Converting(Protocol):
     @property
     def project(self) -> Project:
         """The project file."""
+
+    @property
+    def engine(self) -> Callable[[str], Runtime]:
+        """The runtime of a format."""
 
 
 def convert_stage(plan: Converting) -> Stage:
