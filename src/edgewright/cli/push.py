@@ -44,7 +44,7 @@ def push(
     html: Path | None,
     as_json: bool,
 ) -> None:
-    """Bring bundle X.ewb to machines over SSH, or take it back with --rollback.
+    """Bring a bundle to machines over SSH, or take it back.
 
     Each machine has an enrolled agent (edgewright agent enroll --key KEY.pub --home DIR) that
     verifies and probes the bundle itself. Before anything is sent: host key, architecture, disk,
