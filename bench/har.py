@@ -41,7 +41,11 @@ HAPT = ROOT.parent / "shared" / "data" / "hapt" / "hapt.npz"
 OFFICIAL_TEST = ("2", "4", "9", "10", "12", "13", "18", "20", "24")
 SIX = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
 CHOSEN = {
-    "recipe": {"architecture": "har-fusion", "hop_s": 0.5},
+    "recipe": {
+        "architecture": "har-fusion",
+        "hop_s": 0.5,
+        "augment": {"rotation_deg": 35.0, "time_warp": 0.15, "shift": 10},
+    },
     "train": {"epochs": 12, "threads": 1},
 }
 REPORTED = {"spar": (0,), "hapt6": (0, 1, 2), "hapt12": (0, 1, 2), "leak": (0,)}

@@ -26,13 +26,15 @@ class AugmentOptions(
     differently does; scaling and jitter are shares of a channel's own size. `shift` is in samples,
     `time_warp` a share of the speed. `channel_drop` and `sensor_drop` are how often a channel stays
     at its mean, or a whole sensor is sent as zeros as by a device that lacks it.
+
+    There is no jitter unless asked: it hides the small motions that tell sitting from standing.
     """
 
-    rotation_deg: float = 35.0
+    rotation_deg: float = 25.0
     scaling: float = 0.1
     jitter: float = 0.0
-    time_warp: float = 0.15
-    shift: int = 10
+    time_warp: float = 0.0
+    shift: int = 0
     channel_drop: float = 0.0
     sensor_drop: float = 0.0
 
