@@ -55,6 +55,7 @@ def test_a_recipe_of_another_package_is_found_and_trained(
         return done.stdout
 
     run("init", "p", "--recipe", "bearings", "--data", "v.npz")
-    found = json.loads(run("run", "--project", "p", "--to", "train", "--json"))
+    quick = ("--set", "train.averaging=0.0", "--set", "train.lr=0.02")
+    found = json.loads(run("run", "--project", "p", "--to", "train", *quick, "--json"))
     facts = {stage["stage"]: stage["facts"] for stage in found["stages"]}
     assert facts["train"]["test_accuracy"] > 0.7
