@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import pytest
 
 from edgewright.testing.bundles import build_tiny, wrong_output
 from edgewright.testing.keys import MemorySigner
+
+asyncssh = pytest.importorskip("asyncssh", reason="absent: asyncssh (extra ssh)")
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -25,15 +25,15 @@ _STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _ENGINE_DOMAINS = _STANDARD_DOMAINS | {"com.microsoft"}
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """A valid, self-contained model.
+def read_onnx(path: Path, *, takes_in: bool = True) -> onnx.ModelProto:
+    """A valid, self-contained model; `takes_in` weights from files beside it.
 
     Raises:
         InputError: absent, no ONNX model, weights in other files, or an operator that only its
             maker's engine knows.
     """
     content = _fs.read_limited(path, limit_bytes=LIMIT_BYTES)
-    return parse_onnx(content, source=str(path), folder=path.parent)
+    return parse_onnx(content, source=str(path), folder=path.parent if takes_in else None)
 
 
 def parse_onnx(content: bytes, *, source: str, folder: Path | None = None) -> onnx.ModelProto:

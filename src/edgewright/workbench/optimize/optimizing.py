@@ -83,7 +83,7 @@ def optimize(
         UnavailableError: no engine here makes variants for the target.
     """
     target = find_target(options.target, all_targets()) if options.target else None
-    source = read_onnx(model)
+    source = read_onnx(model, takes_in=False)
     onnx_engine = _engine_of_the_model(runtimes)
     open_model = partial(onnx_engine.open, threads=options.threads)
     data, calib, split, tensors = _data(model, calibration, evaluation, options, open_model)

@@ -52,7 +52,10 @@ def test_the_newest_checkpoint_arrives_and_older_ones_go(tmp_path: Path) -> None
 def test_it_arrives_when_the_place_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO), Mirror(Away(tmp_path, fails=2), IDENTITY) as mirror:
+    with (
+        caplog.at_level(logging.INFO, logger="edgewright"),
+        Mirror(Away(tmp_path, fails=2), IDENTITY) as mirror,
+    ):
         mirror.offer(1, b"kept")
     assert mirror.problem == ""
     assert mirror.newest() == (1, b"kept")
