@@ -86,7 +86,10 @@ def _measure(protocol: str, arguments: argparse.Namespace, recording: Recording)
             recording.figures[f"{name}_{end}_percent"] = round(100 * float(np.mean(bounds)), 2)
     if protocol == "leak":
         recording.figures["accuracy_by_subject_percent"] = round(100 * runs[0][0].accuracy, 2)
-    recording.raw["recipe"] = msgspec.to_builtins(recipe.options)
+    used = msgspec.to_builtins(recipe.options)
+    if "source" in used:
+        used["source"] = Path(used["source"]).name
+    recording.raw["recipe"] = used
     recording.raw["train"] = msgspec.to_builtins(train_options(recipe, raw, source="--set train"))
     recording.raw["dataset"] = dataset.content_hash
     recording.raw["runs"] = [
