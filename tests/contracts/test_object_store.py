@@ -12,6 +12,7 @@ from edgewright.stores import FolderObjects, ObjectStore
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
         return FolderObjects(tmp_path)
+    pytest.importorskip("boto3", reason="absent: boto3 (extra s3)")
     from edgewright.stores.s3 import S3Objects
 
     return S3Objects(request.getfixturevalue("bucket"))
