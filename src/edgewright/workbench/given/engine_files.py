@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no types
 
 from edgewright._fs import read_limited
 from edgewright.errors import InputError
@@ -91,5 +92,5 @@ def _with_outside_weights(path: Path, content: bytes) -> bytes:
         raise InputError(
             f"{path}: its weights in other files cannot be read: {error}", hint="save it whole"
         ) from error
-    except Exception:  # noqa: BLE001 - whatever else is wrong, parse_onnx says it better
+    except DecodeError:  # no model at all: parse_onnx says it better
         return b""
