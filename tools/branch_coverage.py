@@ -36,6 +36,7 @@ def main() -> int:
 def run_tests(rooms: Iterable[str], report: Path) -> int:
     """Run the unit tests and doctests of the rooms under coverage."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not long"]
+    command += ["--doctest-modules"]
     command += ["--cov=edgewright", "--cov-branch", f"--cov-report=json:{report}", *paths(rooms)]
     own_data = {**os.environ, "COVERAGE_FILE": str(report.with_name("data"))}
     with tempfile.TemporaryFile("w+") as output:

@@ -232,10 +232,12 @@ def _value(scores: Mapping[str, float], loss: float, metric: str) -> float:
 
 def _suggested(trial: optuna.Trial, dimension: Dimension) -> Value:
     among = dimension.among
+    chosen: Value
     if isinstance(among, tuple):
-        chosen: Any = trial.suggest_categorical(dimension.key, list(among))
-        value: Value = chosen
-        return value
-    if isinstance(among.low, int) and isinstance(among.high, int):
-        return trial.suggest_int(dimension.key, among.low, among.high, log=among.log)
-    return trial.suggest_float(dimension.key, float(among.low), float(among.high), log=among.log)
+        chosen = trial.suggest_categorical(dimension.key, list(among))
+    elif isinstance(among.low, int) and isinstance(among.high, int):
+        chosen = trial.suggest_int(dimension.key, among.low, among.high, log=among.log)
+    else:
+        low, high = float(among.low), float(among.high)
+        chosen = trial.suggest_float(dimension.key, low, high, log=among.log)
+    return chosen

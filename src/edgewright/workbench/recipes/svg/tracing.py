@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import msgspec
 import numpy as np
-import vtracer  # type: ignore[import-untyped]  # it ships no types
+import vtracer
 from skimage.metrics import structural_similarity
 
 from edgewright.workbench.recipes.pictures import Picture, encode_png
@@ -42,7 +42,5 @@ def measure(picture: Picture, settings: Settings) -> Traced:
 
 def ssim(one: Picture, other: Picture) -> float:
     """Structural similarity over the three colours, 1 where they are equal."""
-    value = structural_similarity(  # type: ignore[no-untyped-call]  # it ships no types
-        one, other, channel_axis=2, data_range=255
-    )
+    value = structural_similarity(one, other, channel_axis=2, data_range=255)
     return float(np.round(value, 6))
