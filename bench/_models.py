@@ -1,6 +1,7 @@
 """The reference models of serving goals, with synthetic weights: the same bytes for the same seed.
 
-Parameters and MACs of each stand in `bench/models.toml`, and a test holds these builders to them.
+Parameters and MACs of each stand in `bench/models.toml`, and a test holds these builders to them;
+`_recipe_models.py` builds the others, which are networks of the recipes.
 """
 
 from collections.abc import Callable
@@ -107,8 +108,3 @@ BUILDERS: dict[str, Callable[[Path], Path]] = {
     "mlp-16": build_mlp_16,
     "tcn-bench": build_tcn_bench,
 }
-
-
-def parameters(path: Path) -> int:
-    """How many numbers a model file holds."""
-    return sum(int(np.prod(weight.dims)) for weight in onnx.load(str(path)).graph.initializer)

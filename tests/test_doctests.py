@@ -1,4 +1,4 @@
-"""The examples in docstrings are true: each module that has some is imported and its examples run."""
+"""The examples in docstrings are true: every module that has some runs them."""
 
 import doctest
 from importlib import import_module

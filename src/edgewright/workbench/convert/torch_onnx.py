@@ -6,6 +6,7 @@ before a byte reaches the disk.
 """
 
 import contextlib
+import copy
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from torch.nn.utils import parametrize
 
 from edgewright.errors import InputError
 from edgewright.runtimes.base import Array
@@ -50,6 +52,7 @@ def export_onnx(
     """
     arguments = _arguments(example, inputs)
     batch = torch.export.Dim(BATCH_AXIS)
+    module = _plain_weights(module)
     with _in_evaluation(module), _translated(module), torch.no_grad():
         program = torch.onnx.export(
             module,
@@ -92,6 +95,18 @@ def _two_rows(array: Array) -> Array:
     """At least two rows: torch takes a size of 1 for a constant."""
     rows = np.asarray(array)
     return np.array(np.concatenate([rows, rows]) if len(rows) == 1 else rows)
+
+
+def _plain_weights(module: torch.nn.Module) -> torch.nn.Module:
+    """The module, or a copy whose computed weights (weight norm) are numbers, as a device wants."""
+    if not any(parametrize.is_parametrized(part) for part in module.modules()):
+        return module
+    copied = copy.deepcopy(module)
+    for part in list(copied.modules()):
+        computed = getattr(part, "parametrizations", {})
+        for name in list(computed):
+            parametrize.remove_parametrizations(part, name)
+    return copied
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import weight_norm
 
 from edgewright.errors import InputError
 from edgewright.workbench.convert import read_onnx
@@ -66,3 +69,15 @@ def test_a_module_that_cannot_be_exported_leaves_no_file(tmp_path: Path) -> None
     with pytest.raises(InputError, match="cannot export Branch"):
         export_onnx(Branch(), EXAMPLE, tmp_path / "m.onnx", inputs=("x",), outputs=("y",))
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_a_norm_computes_are_shipped_as_numbers(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(weight_norm(torch.nn.Linear(4, 3)))
+    rows = np.ones((2, 4), np.float32)
+    expected = module(torch.from_numpy(rows)).detach().numpy()
+    export_onnx(module, (rows,), tmp_path / "m.onnx", inputs=("x",), outputs=("y",))
+    model = onnx.load(str(tmp_path / "m.onnx"))
+    assert [node.op_type for node in model.graph.node] == ["Gemm"]
+    session = ort.InferenceSession(model.SerializeToString())
+    np.testing.assert_allclose(session.run(None, {"x": rows})[0], expected, rtol=1e-6)
+    assert parametrize.is_parametrized(module[0])  # the module in training stays as it was
