@@ -2,7 +2,7 @@
 
     python bench/svg.py        train on one shared collection, test on the other, and the reverse
 
-Figures are on drawn settings only (never on probes), for whole collections. Side by side: the
+Figures are on drawn settings only (never on pilots), for whole collections. Side by side: the
 recipe's network and gradient boosting, on the same rows and features. Then, for unseen logos: is
 the recommended setting's true SSIM above the tracer's default, in no larger a file? Measured rows
 are kept in build/svg, so a second run measures nothing again.
@@ -97,7 +97,7 @@ def _recommendations(recording: Recording, made: Made, module: Any, name: str) -
             (answer,) = module(torch.from_numpy(features), torch.from_numpy(settings))
         return np.asarray(answer.numpy(), np.float32)
 
-    extractor = find_extractor("probes", None)
+    extractor = find_extractor("pilots", None)
     chosen = np.linspace(0, len(made.logos) - 1, RECOMMENDED).astype(int)
     found = [recommend(made.pictures[at], extractor, predict) for at in chosen]
     alone = [
@@ -130,10 +130,10 @@ def _made(collection: Path) -> Made:
 
 
 def _samples(made: Made) -> SampleSet:
-    extractor = find_extractor("probes", None)
+    extractor = find_extractor("pilots", None)
     vectors, settings, values, groups = [], [], [], []
     for logo, picture in zip(made.logos, made.pictures, strict=True):
-        vector = extractor.features(picture, logo.probes)
+        vector = extractor.features(picture, logo.pilots)
         for row in logo.drawn:
             vectors.append(vector)
             settings.append(encode(row.settings))

@@ -15,7 +15,7 @@ from edgewright.workbench.recipes.svg.factory import raster
 from edgewright.workbench.recipes.svg.features import find_extractor
 from edgewright.workbench.recipes.svg.recommending import Recommendation, recommend
 
-_EXTRACTORS = ("probes", "statistics", "efficientnet-lite0", "resnet50")
+_EXTRACTORS = ("pilots", "statistics", "efficientnet-lite0", "resnet50")
 
 
 def recommend_settings(

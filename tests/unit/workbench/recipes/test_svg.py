@@ -124,7 +124,7 @@ def made(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
 def test_the_factory_measures_and_says_what_it_left_out(made: Made) -> None:
     assert [logo.source.file for logo in made.logos] == ["logo0.svg", "logo1.svg", "logo2.svg"]
     assert list(made.skipped) == ["bad.svg"]
-    rows = [row for logo in made.logos for row in (*logo.probes, *logo.drawn)]
+    rows = [row for logo in made.logos for row in (*logo.pilots, *logo.drawn)]
     assert all(-1 <= row.ssim <= 1 and row.svg_bytes > 0 for row in rows)
     assert made.logos[0].tools["vtracer"]
 
@@ -140,10 +140,21 @@ def test_a_second_run_measures_nothing_and_gives_the_same(
     assert told == ["3 of 3 logos were measured before"]
 
 
+def test_a_longer_order_measures_only_what_is_new(
+    made: Made, collection: Path, tmp_path: Path
+) -> None:
+    make_rows(FactoryOrder(collection=collection, settings_each=2, processes=1), tmp_path)
+    longer = FactoryOrder(collection=collection, settings_each=3, processes=1)
+    more = make_rows(longer, tmp_path)
+    assert [logo.drawn[:2] for logo in more.logos] == [logo.drawn for logo in made.logos]
+    assert more.logos == make_rows(longer, tmp_path / "fresh").logos
+    assert len(list(tmp_path.glob("*.json"))) == 3
+
+
 def test_features_of_a_picture_without_weights_say_what_is_missing(made: Made) -> None:
-    for name in ("statistics", "probes"):
+    for name in ("statistics", "pilots"):
         extractor = find_extractor(name, None)
-        vector = extractor.features(made.pictures[0], made.logos[0].probes)
+        vector = extractor.features(made.pictures[0], made.logos[0].pilots)
         assert vector.shape == (extractor.size,)
         assert np.isfinite(vector).all()
     with pytest.raises(InputError, match="features_file"):

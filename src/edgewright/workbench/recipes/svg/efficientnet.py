@@ -21,7 +21,7 @@ class EfficientNetLite0:
 
     name = "efficientnet-lite0"
     size = 1280
-    needs_probes = False
+    needs_pilots = False
 
     def __init__(self, weights: Path) -> None:
         content = read_limited(weights, limit_bytes=FILE_LIMIT_BYTES)
@@ -42,7 +42,7 @@ class EfficientNetLite0:
         )
         self._input = self._session.get_inputs()[0].name
 
-    def features(self, picture: Picture, probes: tuple[Row, ...]) -> Vector:
+    def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
         scaled = (resized(picture, SIDE, SIDE).astype(np.float32) - 127) / 128
         (found,) = self._session.run(
             [self._output], {self._input: scaled.transpose(2, 0, 1)[np.newaxis]}

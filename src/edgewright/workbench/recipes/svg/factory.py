@@ -1,8 +1,9 @@
 """The data factory: a collection of logos in, one measured row per logo and settings out.
 
-Every logo's rows are one small file named by what could change them (pixels, settings, versions of
-the tools), written whole or not at all: a stopped run goes on where it was, a second run measures
-nothing again, and any number of processes gives the same rows.
+Every logo's rows are one small file named by what could change them (pixels, seed, versions of the
+tools), written whole or not at all: a stopped run goes on where it was, a second run measures
+nothing again, one that asks for more settings measures only those, and any number of processes
+gives the same rows.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +30,7 @@ from edgewright.workbench.recipes.pictures import (
     resized,
 )
 from edgewright.workbench.recipes.svg.drawings import draw_svg
-from edgewright.workbench.recipes.svg.settings import PROBES, Settings, draw
+from edgewright.workbench.recipes.svg.settings import PILOTS, Settings, draw
 from edgewright.workbench.recipes.svg.tracing import TOOLS, Traced, measure
 
 SIZE = 128
@@ -70,7 +72,7 @@ class Logo(msgspec.Struct, frozen=True, kw_only=True):
     pixels_sha256: str
     tools: dict[str, str]
     seed: int
-    probes: tuple[Row, ...]
+    pilots: tuple[Row, ...]
     drawn: tuple[Row, ...]
 
 
@@ -191,46 +193,74 @@ def _measured(
     cache: Path,
     tell: Tell,
 ) -> list[Logo]:
-    wanted: dict[str, tuple[Path, tuple[Settings, ...]]] = {}
+    """What the cache holds, and the rows that it lacks; a longer order goes on where one ended."""
+    orders: dict[str, _LogoOrder] = {}
     found: dict[str, Logo] = {}
     for name, source in sources.items():
         rng = np.random.default_rng([order.seed, int(source.sha256[:15], 16)])
         settings = tuple(draw(rng, order.settings_each))
-        path = cache / f"{_key(pictures[name], settings)}.json"
-        if path.exists():
-            content = read_limited(path, limit_bytes=FILE_LIMIT_BYTES)
-            found[name] = decode_json(content, Logo, source=str(path))
+        path = cache / f"{_key(pictures[name], source, order.seed)}.json"
+        before = _stored(path, settings)
+        known = before.drawn if before is not None else ()
+        if before is not None and len(known) >= len(settings):
+            found[name] = msgspec.structs.replace(before, drawn=known[: len(settings)])
         else:
-            wanted[name] = (path, settings)
+            orders[name] = _LogoOrder(path, before, settings[len(known) :])
     done = len(found)
     tell(done / len(sources), f"{done} of {len(sources)} logos were measured before")
+    wanted = {name: each.wanted for name, each in orders.items()}
     for name, rows in _in_processes(wanted, pictures, order.processes):
-        picture = pictures[name]
-        logo = Logo(
-            source=sources[name],
-            pixels_sha256=hashlib.sha256(picture.tobytes()).hexdigest(),
-            tools=TOOLS,
-            seed=order.seed,
-            probes=rows[: len(PROBES)],
-            drawn=rows[len(PROBES) :],
-        )
-        write_atomic(wanted[name][0], encode_json(logo))
+        logo = orders[name].logo(rows, sources[name], pictures[name], order.seed)
+        write_atomic(orders[name].path, encode_json(logo))
         found[name] = logo
         done += 1
         tell(done / len(sources), f"{done} of {len(sources)} logos")
     return [found[name] for name in sources]
 
 
+class _LogoOrder(NamedTuple):
+    """What one picture still needs, and where its file goes."""
+
+    path: Path
+    before: Logo | None
+    settings: tuple[Settings, ...]
+
+    @property
+    def wanted(self) -> tuple[Settings, ...]:
+        return self.settings if self.before is not None else (*PILOTS, *self.settings)
+
+    def logo(self, rows: tuple[Row, ...], source: Source, picture: Picture, seed: int) -> Logo:
+        if self.before is not None:
+            return msgspec.structs.replace(self.before, drawn=(*self.before.drawn, *rows))
+        return Logo(
+            source=source,
+            pixels_sha256=hashlib.sha256(picture.tobytes()).hexdigest(),
+            tools=TOOLS,
+            seed=seed,
+            pilots=rows[: len(PILOTS)],
+            drawn=rows[len(PILOTS) :],
+        )
+
+
+def _stored(path: Path, settings: tuple[Settings, ...]) -> Logo | None:
+    """What was measured before, as long as the same settings would be drawn today."""
+    if not path.exists():
+        return None
+    logo = decode_json(read_limited(path, limit_bytes=FILE_LIMIT_BYTES), Logo, source=str(path))
+    agree = all(row.settings == each for row, each in zip(logo.drawn, settings, strict=False))
+    return logo if agree else None
+
+
 def _in_processes(
-    wanted: dict[str, tuple[Path, tuple[Settings, ...]]],
+    wanted: dict[str, tuple[Settings, ...]],
     pictures: dict[str, Picture],
     processes: int,
 ) -> Iterator[tuple[str, tuple[Row, ...]]]:
     """Rows as they are finished; a few logos wait in the queue, so that Ctrl-C ends it soon."""
     count = processes or len(os.sched_getaffinity(0))
     if count == 1 or len(wanted) < 2:
-        for name, (_, settings) in wanted.items():
-            yield name, measure_logo(pictures[name], (*PROBES, *settings))
+        for name, settings in wanted.items():
+            yield name, measure_logo(pictures[name], settings)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(count, len(wanted)), mp_context=context) as pool:
@@ -238,8 +268,7 @@ def _in_processes(
         running: dict[Future[tuple[Row, ...]], str] = {}
         while True:
             for name in itertools.islice(names, max(2 * count - len(running), 0)):
-                settings = (*PROBES, *wanted[name][1])
-                running[pool.submit(measure_logo, pictures[name], settings)] = name
+                running[pool.submit(measure_logo, pictures[name], wanted[name])] = name
             if not running:
                 return
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -247,7 +276,9 @@ def _in_processes(
                 yield running.pop(future), future.result()
 
 
-def _key(picture: Picture, settings: tuple[Settings, ...]) -> str:
+def _key(picture: Picture, source: Source, seed: int) -> str:
+    """Of all that decides a row but how many there are."""
     digest = hashlib.sha256(picture.tobytes())
-    digest.update(encode_json({"settings": settings, "probes": PROBES, "tools": TOOLS}))
+    facts = {"source": source, "seed": seed, "pilots": PILOTS, "tools": TOOLS}
+    digest.update(encode_json(facts))
     return digest.hexdigest()[:32]

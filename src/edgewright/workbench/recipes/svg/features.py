@@ -1,6 +1,6 @@
 """Feature extractors: what a network is told about a picture. A port and its backends.
 
-`probes` and `statistics` need nothing; `efficientnet-lite0` and `resnet50` take their weights from
+`pilots` and `statistics` need nothing; `efficientnet-lite0` and `resnet50` take their weights from
 a file that the user names.
 """
 
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from edgewright.errors import InputError
 from edgewright.workbench.recipes.pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row
-from edgewright.workbench.recipes.svg.settings import PROBES
+from edgewright.workbench.recipes.svg.settings import PILOTS
 
 Vector = NDArray[np.float32]
-ExtractorName = Literal["probes", "statistics", "efficientnet-lite0", "resnet50"]
+ExtractorName = Literal["pilots", "statistics", "efficientnet-lite0", "resnet50"]
 
 
 class Extractor(Protocol):
-    """Turns a picture into numbers; `needs_probes` says whether it must be traced for that."""
+    """Turns a picture into numbers; `needs_pilots` says whether it must be traced for that."""
 
     name: str
     size: int
-    needs_probes: bool
+    needs_pilots: bool
 
-    def features(self, picture: Picture, probes: tuple[Row, ...]) -> Vector:
-        """The numbers of one picture; `probes` is empty where the extractor needs none."""
+    def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
+        """The numbers of one picture; `pilots` is empty where the extractor needs none."""
 
 
 def find_extractor(name: ExtractorName, weights: Path | None) -> Extractor:
@@ -38,8 +38,8 @@ def find_extractor(name: ExtractorName, weights: Path | None) -> Extractor:
     """
     if name == "statistics":
         return Statistics()
-    if name == "probes":
-        return Probes()
+    if name == "pilots":
+        return Pilots()
     if weights is None:
         raise InputError(
             f"features {name!r} need a file with weights",
@@ -61,9 +61,9 @@ class Statistics:
 
     name = "statistics"
     size = 24
-    needs_probes = False
+    needs_pilots = False
 
-    def features(self, picture: Picture, probes: tuple[Row, ...]) -> Vector:
+    def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
         pixels = picture.astype(np.float32) / 255
         grey = pixels.mean(axis=2)
         values = [float(pixels[..., colour].mean()) for colour in range(3)]
@@ -75,15 +75,15 @@ class Statistics:
         return np.array(values, np.float32)
 
 
-class Probes:
+class Pilots:
     """What ten fixed settings gave on this very picture (SSIM and size), and its statistics."""
 
-    name = "probes"
-    size = 2 * len(PROBES) + Statistics.size
-    needs_probes = True
+    name = "pilots"
+    size = 2 * len(PILOTS) + Statistics.size
+    needs_pilots = True
 
-    def features(self, picture: Picture, probes: tuple[Row, ...]) -> Vector:
-        seen = [row.ssim for row in probes] + [np.log(row.svg_bytes) / 10 for row in probes]
+    def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
+        seen = [row.ssim for row in pilots] + [np.log(row.svg_bytes) / 10 for row in pilots]
         plain = Statistics().features(picture, ())
         return np.concatenate([np.array(seen, np.float32), plain])
 

@@ -32,7 +32,7 @@ class SvgOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     logos: int = 0
     seed: int = 0
     processes: int = 0
-    features: ExtractorName = "probes"
+    features: ExtractorName = "pilots"
     features_file: str = ""
     network: Literal["ranker", "head-1280", "mlp-2056"] = "ranker"
 
@@ -70,7 +70,7 @@ class SvgQuality(SampledRecipe[SvgOptions]):
         vectors, settings, values, groups = [], [], [], []
         for one in made:
             for logo, picture in zip(one.logos, one.pictures, strict=True):
-                vector = extractor.features(picture, logo.probes)
+                vector = extractor.features(picture, logo.pilots)
                 name = f"{logo.source.collection}/{logo.source.file}"
                 for row in logo.drawn:
                     vectors.append(vector)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgewright.workbench.recipes.pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row, measure_logo
 from edgewright.workbench.recipes.svg.features import Extractor
-from edgewright.workbench.recipes.svg.settings import DEFAULT, PROBES, Settings, draw, encode
+from edgewright.workbench.recipes.svg.settings import DEFAULT, PILOTS, Settings, draw, encode
 
 CANDIDATES = 600
 TRACED = 8
@@ -53,8 +53,8 @@ def recommend(
     picture: Picture, extractor: Extractor, predict: Predict, *, seed: int = 0
 ) -> Recommendation:
     """Rank, trace the best few, pick."""
-    probes = measure_logo(picture, PROBES) if extractor.needs_probes else ()
-    vector = extractor.features(picture, probes)
+    pilots = measure_logo(picture, PILOTS) if extractor.needs_pilots else ()
+    vector = extractor.features(picture, pilots)
     candidates = [DEFAULT, *draw_candidates(np.random.default_rng(seed), CANDIDATES)]
     rows = np.stack([encode(each) for each in candidates])
     predicted = predict(np.repeat(vector[np.newaxis], len(rows), axis=0), rows)

@@ -69,7 +69,7 @@ class ResNet50Features:
 
     name = "resnet50"
     size = 2048
-    needs_probes = False
+    needs_pilots = False
 
     def __init__(self, weights: Path) -> None:
         self._trunk = ResNet50().eval()
@@ -84,7 +84,7 @@ class ResNet50Features:
                 hint="a file of torch.save(model.state_dict()) with the usual names",
             ) from error
 
-    def features(self, picture: Picture, probes: tuple[Row, ...]) -> Vector:
+    def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
         scaled = resized(picture, SIDE, SIDE).astype(np.float32) / 255
         scaled = (scaled - np.array(_MEAN, np.float32)) / np.array(_STD, np.float32)
         with torch.inference_mode():

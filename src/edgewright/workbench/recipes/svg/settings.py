@@ -214,7 +214,7 @@ def draw(rng: np.random.Generator, count: int) -> list[Settings]:
     return drawn
 
 
-PROBES = (
+PILOTS = (
     DEFAULT,
     Settings(mode="none"),
     Settings(mode="none", filter_speckle=12),
