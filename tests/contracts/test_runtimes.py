@@ -263,3 +263,11 @@ def test_hardware_that_is_absent_says_what_to_install(name: str, words: str) -> 
             pytest.skip(f"{name} is attached here")
         message = f"{state.reason}; {state.install}"
     assert words in message or "pip install" in message
+
+
+def test_no_other_provider_is_asked_when_one_fails(tmp_path: Path) -> None:
+    """onnxruntime would go on with another one by itself and say so on stdout only."""
+    runtime: Any = engine_named("onnxruntime")
+    write_onnx_model(tmp_path / "model.onnx")
+    session: Any = runtime.open(tmp_path / "model.onnx")
+    assert session._session._enable_fallback is False

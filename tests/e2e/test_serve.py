@@ -19,6 +19,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgewright.bundle import unpack
+from edgewright.device.drift import build_reference
+from edgewright.device.drift.files import save_reference
 from edgewright.measure.procfs import read_process
 from edgewright.testing.bundles import MODEL, build_tiny, no_model, not_finite, wrong_output
 from edgewright.transports.http1 import Client
@@ -78,12 +80,13 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "tiny.ewb"
 
 
-def double_onnx(path: Path) -> Path:
+def double_onnx(path: Path, *shape: int) -> Path:
+    sizes = ["n", *(shape or (2,))]
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "x"], ["y"])],
         "double",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, sizes)],
     )
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10),
@@ -278,6 +281,45 @@ def test_bad_neighbours_do_not_keep_others_from_their_answers(serve: Serve, bund
     assert (after.open_files or 0) <= (before.open_files or 0) + 1
     assert after.memory_bytes - before.memory_bytes < 8 << 20
     assert served.end() == (0, f"ready: tiny 1 on {served.address}\n")
+
+
+def reference_file(path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 6, (600, 1, 1)) + np.arange(20)[:, None] * [0.5, 1.0]
+    windows = np.sin(phase) + rng.normal(0, 0.1, (600, 20, 2))
+    save_reference(build_reference(windows, channels=("ax", "ay"), rng=rng), path)
+    return path
+
+
+def test_drift_of_a_models_inputs_is_on_the_metrics_page(serve: Serve, tmp_path: Path) -> None:
+    reference = reference_file(tmp_path / "reference.npz")
+    model = double_onnx(tmp_path / "double.onnx", 20, 2)
+    served = serve(model, "--drift", f"double={reference}")
+    values = np.random.default_rng(1).normal(5, 1, (32, 20, 2)).ravel().tolist()
+    tensor = {"name": "x", "datatype": "FP32", "shape": [32, 20, 2], "data": values}
+    body = json.dumps({"inputs": [tensor]}).encode()
+
+    async def case() -> None:
+        async with Client(served.address) as client:
+            assert (await post(client, "/v2/models/double/infer", body))[0] == 200
+            for _ in range(100):
+                page = (await client.request("GET", "/metrics")).body.decode()
+                if 'edgewright_drift_windows_total{model="double",version="1"} 32' in page:
+                    break
+                await asyncio.sleep(0.1)
+            mean = 'edgewright_tensor_mean{model="double",version="1",tensor="x",channel="0"} '
+            assert float(page.split(mean)[1].split()[0]) == pytest.approx(5, abs=0.2)
+
+    asyncio.run(case())
+
+
+def test_reference_of_other_windows_is_refused(tmp_path: Path) -> None:
+    reference = reference_file(tmp_path / "reference.npz")
+    model = double_onnx(tmp_path / "double.onnx", 30, 2)
+    words = [*SERVE, model, "--http", "127.0.0.1:0", "--drift", f"double={reference}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the reference has windows [20, 2], input 'x' of model 'double' is" in done.stderr
 
 
 def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path) -> None:

@@ -9,7 +9,8 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,18 @@ from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.clock import SystemClock
+from edgewright.device.drift import DriftMonitor, Reference
+from edgewright.device.drift.files import decode_reference, load_reference
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
 from edgewright.device.serve.friendly import DecodeImage
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.ports import Listener, Timer
+from edgewright.errors import InputError
 
+DRIFT_BLOB = "drift.npz"
+"""A bundle's file of this name is the reference that its model's inputs are judged by."""
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
 _SWITCH_INTERVAL_S = 500e-6
@@ -47,6 +53,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     decode_image: DecodeImage | None = None
     access: Access | None = None
     tls: ssl.SSLContext | None = None
+    drift: Mapping[str, Path] = {}
+    """Drift references by model name, before what a bundle brings."""
 
 
 def open_servable(path: Path) -> Servable:
@@ -129,7 +137,7 @@ async def _serve(
     # millisecond; what is loaded now lives as long as the process.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     server = InferenceServer(
-        open_servable,
+        partial(_open_watched, doors.drift),
         options,
         clock=SystemClock(),
         timer=time.perf_counter,
@@ -159,6 +167,27 @@ def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
         stopped.set_result(number)
 
 
+def _open_watched(references: Mapping[str, Path], path: Path) -> Servable:
+    """A model, with the judge of its drift where there is a reference."""
+    servable = open_servable(path)
+    if servable.name not in references:
+        return servable
+    source = references[servable.name]
+    return _watched(servable, load_reference(source), source=str(source))
+
+
+def _watched(servable: Servable, reference: Reference, *, source: str) -> Servable:
+    first = servable.model.contract.inputs[0]
+    expected = (reference.length, len(reference.channels))
+    if len(first.shape) != 3 or first.shape[1:] != expected:
+        raise InputError(
+            f"{source}: the reference has windows {list(expected)}, input {first.name!r} of model "
+            f"{servable.name!r} is {list(first.shape)}",
+            hint="build the reference from windows as the model takes them",
+        )
+    return msgspec.structs.replace(servable, drift=DriftMonitor(reference))
+
+
 def _from_bundle(bundle: Bundle) -> Servable:
     return _servable(bundle, open_model_of(bundle))
 
@@ -166,7 +195,7 @@ def _from_bundle(bundle: Bundle) -> Servable:
 def _servable(bundle: Bundle, model: Model) -> Servable:
     manifest = bundle.manifest
     golden = decode_golden(bundle.read(bundle.blob("golden"))) if bundle.has("golden") else None
-    return Servable(
+    servable = Servable(
         name=manifest.name,
         version=manifest.version,
         platform=_platform(manifest.format),
@@ -176,6 +205,11 @@ def _servable(bundle: Bundle, model: Model) -> Servable:
         evidence=manifest.evidence,
         is_signed=bool(bundle.signatures),
     )
+    for blob in manifest.blobs:
+        if blob.name == DRIFT_BLOB:
+            reference = decode_reference(bundle.read(blob), source=DRIFT_BLOB)
+            return _watched(servable, reference, source=DRIFT_BLOB)
+    return servable
 
 
 def _platform(format_word: str) -> str:

@@ -38,6 +38,8 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--tls-cert", type=_FILE, help="PEM certificate chain: serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="PEM key that belongs to --tls-cert.")
 @click.option("--client-ca", type=_FILE, help="PEM CA whose client certificates are demanded.")
+@click.option("--drift", metavar="MODEL=FILE", multiple=True,
+              help="Reference (`monitor reference`) to judge a model's inputs by.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON line.")
 def serve(
     *,
@@ -52,6 +54,7 @@ def serve(
     tls_cert: Path | None,
     tls_key: Path | None,
     client_ca: Path | None,
+    drift: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Serve models: bundles (.ewb or unpacked) and bare engine files.
@@ -89,8 +92,22 @@ def serve(
             decode_image=_decode_image,
             access=_access(api_keys) if api_keys is not None else None,
             tls=_tls(tls_cert, tls_key, client_ca),
+            drift=_by_model("--drift", drift),
         ),
     )
+
+
+def _by_model(option: str, pairs: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for pair in pairs:
+        model, equals, file = pair.partition("=")
+        if not (model and equals and file) or model in found:
+            raise InputError(
+                f"{option} {pair!r} is not MODEL=FILE, or names a model again",
+                hint=f"for example {option} har=reference.npz",
+            )
+        found[model] = Path(file)
+    return found
 
 
 def _access(path: Path) -> "Access":

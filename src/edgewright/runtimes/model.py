@@ -15,7 +15,7 @@ from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array, EngineTensor, Session
 from edgewright.steps import compile_checks, compile_postprocess, compile_preprocess
 
-_LIST_SIZE = 64
+_LIST_SIZE = 256
 
 
 class LoadedModel:

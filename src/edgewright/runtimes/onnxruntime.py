@@ -6,10 +6,9 @@ bytes alone are given, which is how files from a bundle's blob folder are opened
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
 
 from edgewright._fs import read_limited
@@ -114,22 +113,33 @@ class OnnxSession:
         self.inputs = tuple(_tensor(node) for node in session.get_inputs())
         self.outputs = tuple(_tensor(node) for node in session.get_outputs())
         self._names = [tensor.name for tensor in self.outputs]
+        self._run = _plain_run(session)
         self._checked = compile_feeds(self.inputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One pass; see `Session.run`."""
         checked = self._checked(feeds)
         try:
-            results = self._session.run(self._names, checked)
+            results = self._run(self._names, checked, None)
         except Exception as error:
             raise DeviceError(
                 f"onnxruntime failed: {first_line(error)}", hint="verify the model on this device"
             ) from error
-        return dict(zip(self._names, map(np.asarray, results), strict=True))
+        return dict(zip(self._names, results, strict=True))
 
     def close(self) -> None:
         """Let go of the model's memory."""
-        del self._session
+        del self._session, self._run
+
+
+def _plain_run(session: ort.InferenceSession) -> Callable[..., list[Array]]:
+    """The engine's own call. `InferenceSession.run` checks once more what was checked here, and
+    where a provider fails it would ask another one by itself: a silent fallback, so it is off.
+    """
+    session.disable_fallback()
+    inner = getattr(session, "_sess", None)
+    run: Callable[..., list[Array]] = session.run if inner is None else inner.run
+    return run
 
 
 def _placement(session: ort.InferenceSession, runtime: OnnxRuntime, threads: int) -> Placement:

@@ -55,6 +55,17 @@ class HandWorkers:
         done(work())
 
 
+class HandLoader:
+    """What is to be done beside the serving, done when told to."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Callable[[], None]] = []
+        self.background = self.tasks.append
+
+    def run_one(self) -> None:
+        self.tasks.pop(0)()
+
+
 class Bench:
     """A served model on a workbench: time, the event loop's turns and the workers go by hand."""
 
@@ -64,7 +75,8 @@ class Bench:
         self.now_s = 0.0
         self.turns: list[Callable[[], None]] = []
         self.workers = HandWorkers()
-        self.tapped: list[tuple[str, Any, Any]] = []
+        self.later: list[Callable[[], None]] = []
+        self.loader = HandLoader()
 
     def serve(
         self,
@@ -79,7 +91,8 @@ class Bench:
             timer=lambda: self.now_s,
             wall_s=lambda: self.now_s,
             call_soon=self._call_soon,
-            tap=lambda *seen: self.tapped.append(seen),
+            call_later=lambda _, act: self.later.append(act),
+            loader=self.loader,  # type: ignore[arg-type]  # background is all that is asked of it
             peers=lambda: peers,
         )
         opened = servable(model) if isinstance(model, FunctionSession) else model

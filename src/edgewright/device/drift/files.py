@@ -68,6 +68,15 @@ def load_reference(path: Path, *, length: int = DEFAULT_LENGTH) -> Reference:
     )
 
 
+def decode_reference(content: bytes, *, source: str) -> Reference:
+    """A reference that was saved, from its file's content.
+
+    Raises:
+        InputError: it is none.
+    """
+    return _decode(decode_npz(content, source=source), Path(source))
+
+
 def save_reference(reference: Reference, path: Path) -> None:
     """Keep a reference for devices."""
     mixture, limits, sketch = reference.mixture, reference.limits, reference.sketch

@@ -112,10 +112,10 @@ class InferenceApplication:
             header_bytes = parse_header_length(head.headers.get(HEADER_LENGTH))
         except InputError:
             return None
-        slot = self._models.slot(route.model)
+        newest = self._models.newest(route.model)
 
         def take(exchange: Exchange, body: bytes) -> None:
-            model = slot.model
+            model = newest.model
             if model is None:
                 self(exchange, head, body)
                 return

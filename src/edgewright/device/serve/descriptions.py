@@ -65,7 +65,7 @@ def model_config(model: ServedModel) -> dict[str, object]:
 def model_statistics(model: ServedModel) -> ModelStatistics:
     """What a model did since it was loaded."""
     tally = model.queue.tally
-    stages = {name: _durations(tally.answered, spent) for name, spent in tally.stage_s.items()}
+    stages = {name: _durations(tally.answered, found.total) for name, found in tally.stages.items()}
     return ModelStatistics(
         name=model.name,
         version=model.version,
@@ -73,7 +73,7 @@ def model_statistics(model: ServedModel) -> ModelStatistics:
         inference_count=tally.rows,
         execution_count=tally.passes,
         inference_stats=InferStatistics(
-            success=_durations(tally.answered, tally.total_s),
+            success=_durations(tally.answered, tally.requests.total),
             fail=_durations(tally.failures, 0.0),
             queue=stages["queue"],
             compute_input=stages["read"],

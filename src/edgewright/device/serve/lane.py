@@ -71,7 +71,6 @@ class Lane:
         "_predict",
         "_queue",
         "_schedule",
-        "_tap",
         "_timer",
         "_wall_s",
         "arrived_s",
@@ -79,6 +78,7 @@ class Lane:
         "lists",
         "shape",
         "tally",
+        "watch",
     )
 
     def __init__(
@@ -95,6 +95,7 @@ class Lane:
         self.lists: list[bytes] = []
         self.arrived_s: list[float] = []
         self.tally = queue.tally
+        self.watch = queue.watch
         self._queue = queue
         self._form = form
         self._frame = frame
@@ -103,7 +104,6 @@ class Lane:
         self._predict = tools.predict
         self._timer = tools.timer
         self._wall_s = tools.wall_s
-        self._tap = tools.tap
         self._add_late = tools.add_late
         self._schedule = tools.schedule
 
@@ -149,8 +149,8 @@ class Lane:
         self.tally.add_pass(arrived_s, moments_s, self._wall_s())
         if self._queue.mirror is not None:
             self._queue.mirror(arrays, outputs, ended_s - read_s)
-        if self._tap is not None:
-            self._tap(arrays, outputs)
+        if self.watch.room > 0:
+            self.watch.take(arrays, outputs)
 
     def _array(self, lists: list[bytes]) -> Array:
         shape = self.shape
@@ -174,7 +174,7 @@ class Lane:
 class Tools:
     """What a lane needs of its model's queue."""
 
-    __slots__ = ("add_late", "check", "max_rows", "predict", "schedule", "tap", "timer", "wall_s")
+    __slots__ = ("add_late", "check", "max_rows", "predict", "schedule", "timer", "wall_s")
 
     def __init__(
         self,
@@ -184,7 +184,6 @@ class Tools:
         predict: Callable[[Arrays], dict[str, Array]],
         timer: Callable[[], float],
         wall_s: Callable[[], float],
-        tap: Callable[[Arrays, Arrays], None] | None,
         add_late: Callable[[Exchange, bytes, float], None],
         schedule: Callable[[Callable[[], None]], object],
     ) -> None:
@@ -193,7 +192,6 @@ class Tools:
         self.predict = predict
         self.timer = timer
         self.wall_s = wall_s
-        self.tap = tap
         self.add_late = add_late
         self.schedule = schedule
 

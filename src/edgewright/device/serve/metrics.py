@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.serving import ServedModel
-from edgewright.device.serve.tally import LATENCY_BOUNDS_S, Exposition
+from edgewright.device.serve.tally import Exposition
 
 
 def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[int, int]) -> bytes:
@@ -32,6 +32,7 @@ def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[i
         )
     _render_requests(page, served)
     _render_passes(page, served)
+    _render_watched(page, served)
     _render_sidecar(page, list({model.name: model for model in served}.values()))
     return page.text()
 
@@ -47,17 +48,11 @@ def _render_requests(page: Exposition, served: list[ServedModel]) -> None:
     page.head("edgewright_request_seconds", "histogram", "From last byte read to answer written.")
     for model in served:
         tally = model.queue.tally
-        page.histogram(
-            "edgewright_request_seconds",
-            LATENCY_BOUNDS_S,
-            tally.buckets,
-            total=tally.total_s,
-            **_labels(model),
-        )
-    page.head("edgewright_stage_seconds_total", "counter", "Time of requests, by stage.")
+        page.histogram("edgewright_request_seconds", tally.requests, **_labels(model))
+    page.head("edgewright_stage_seconds", "histogram", "Time of requests, by stage.")
     for model in served:
-        for stage, spent_s in model.queue.tally.stage_s.items():
-            page.sample("edgewright_stage_seconds_total", spent_s, **_labels(model), stage=stage)
+        for stage, found in model.queue.tally.stages.items():
+            page.histogram("edgewright_stage_seconds", found, **_labels(model), stage=stage)
 
 
 def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
@@ -67,12 +62,51 @@ def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
     page.head("edgewright_rows_total", "counter", "Rows in these passes.")
     for model in served:
         page.sample("edgewright_rows_total", model.queue.tally.rows, **_labels(model))
+    page.head("edgewright_pass_rows", "histogram", "Rows of a pass: how far requests share one.")
+    for model in served:
+        page.histogram("edgewright_pass_rows", model.queue.tally.pass_rows, **_labels(model))
     page.head("edgewright_waiting", "gauge", "Requests that wait for a pass.")
     for model in served:
         page.sample("edgewright_waiting", model.waiting, **_labels(model))
     page.head("edgewright_in_flight", "gauge", "Requests that wait or run.")
     for model in served:
         page.sample("edgewright_in_flight", model.in_flight, **_labels(model))
+
+
+def _render_watched(page: Exposition, served: list[ServedModel]) -> None:
+    """What the drift tap saw."""
+    seen = [
+        (moments, {**_labels(model), "tensor": tensor})
+        for model in served
+        for tensor, moments in sorted(model.queue.watch.moments.items())
+        if moments.rows
+    ]
+    page.head("edgewright_tensor_rows_total", "counter", "Rows that the drift tap looked at.")
+    for moments, labels in seen:
+        page.sample("edgewright_tensor_rows_total", moments.rows, **labels)
+    for what, text in (("mean", "Mean"), ("std", "Spread")):
+        name = f"edgewright_tensor_{what}"
+        page.head(name, "gauge", f"{text} of a channel over the latest rows looked at.")
+        for moments, labels in seen:
+            for channel, value in zip(moments.names, getattr(moments, what), strict=True):
+                page.sample(name, float(value), **labels, channel=channel)
+    _render_drift(page, served)
+
+
+def _render_drift(page: Exposition, served: list[ServedModel]) -> None:
+    judged = [
+        (model.queue.watch.drift, _labels(model)) for model in served if model.queue.watch.drift
+    ]
+    page.head("edgewright_drift_score", "gauge", "Distance from the reference; above 1 is drift.")
+    for drift, labels in judged:
+        page.sample("edgewright_drift_score", drift.score, **labels)
+    page.head("edgewright_drift_windows_total", "counter", "Windows that were judged.")
+    for drift, labels in judged:
+        page.sample("edgewright_drift_windows_total", drift.windows, **labels)
+    page.head("edgewright_drift_alarm", "gauge", "1 while the named cause holds.")
+    for drift, labels in judged:
+        if drift.finding.cause:
+            page.sample("edgewright_drift_alarm", 1, **labels, cause=drift.finding.cause)
 
 
 def _render_sidecar(page: Exposition, served: list[ServedModel]) -> None:
@@ -87,13 +121,7 @@ def _render_sidecar(page: Exposition, served: list[ServedModel]) -> None:
     page.head("hailo_inference_duration_seconds", "histogram", "Last byte read to answer written.")
     for model in served:
         tally = model.queue.tally
-        page.histogram(
-            "hailo_inference_duration_seconds",
-            LATENCY_BOUNDS_S,
-            tally.buckets,
-            total=tally.total_s,
-            model=model.name,
-        )
+        page.histogram("hailo_inference_duration_seconds", tally.requests, model=model.name)
     page.head("hailo_model_loaded", "gauge", "Whether a model answers.")
     for model in served:
         page.sample("hailo_model_loaded", 1, model=model.name)

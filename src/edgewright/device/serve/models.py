@@ -17,7 +17,6 @@ from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
 from edgewright.device.serve.trial import try_model
-from edgewright.device.serve.workers import Loader
 from edgewright.errors import EdgewrightError
 from edgewright.wire.candidate import CandidateFigures
 from edgewright.wire.v2 import TryOrder
@@ -25,8 +24,8 @@ from edgewright.wire.v2 import TryOrder
 logger = logging.getLogger(__name__)
 
 
-class Slot:
-    """The place of a name's newest model; kept by whoever asks for it often."""
+class Newest:
+    """Where a name's newest model is found; kept by whoever asks for it often."""
 
     __slots__ = ("model",)
 
@@ -53,13 +52,13 @@ class Models:
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="serve-candidates")
         self._admission = admission
         self._resources = resources
-        self._loader = Loader()
+        self._loader = resources.loader
         self._lock = asyncio.Lock()
         self._current: dict[str, ServedModel] = {}
         self._versions: dict[str, dict[str, ServedModel]] = {}
         self._sources: dict[str, Path] = {}
         self._faults: dict[str, str] = {}
-        self._slots: dict[str, Slot] = {}
+        self._newest: dict[str, Newest] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.swaps = 0
 
@@ -96,13 +95,13 @@ class Models:
         """Whether something was loaded under this name, now or before."""
         return name in self._sources
 
-    def slot(self, name: str) -> "Slot":
+    def newest(self, name: str) -> Newest:
         """Where the newest model of a name is found, now and after it was replaced."""
-        slot = self._slots.get(name)
-        if slot is None:
-            slot = self._slots[name] = Slot()
-            slot.model = self._current.get(name)
-        return slot
+        newest = self._newest.get(name)
+        if newest is None:
+            newest = self._newest[name] = Newest()
+            newest.model = self._current.get(name)
+        return newest
 
     def only(self) -> ServedModel:
         """The one model that routes without a name mean: the first that was loaded.
@@ -158,7 +157,7 @@ class Models:
                 raise self._unknown(name, None)
             self._dismiss(name)
             del self._current[name]
-            self.slot(name).model = None
+            self.newest(name).model = None
             for model in self._versions.pop(name).values():
                 self._retire(model)
 
@@ -236,7 +235,7 @@ class Models:
         """Let this one answer for the name, and close none."""
         self._versions[name] = {model.version: model}
         self._current[name] = model
-        self.slot(name).model = model
+        self.newest(name).model = model
         self.swaps += 1
 
     async def _opened_candidate(self, original: ServedModel, order: TryOrder) -> Candidate:
@@ -279,7 +278,7 @@ class Models:
             del versions[old.version]
         versions[model.version] = model
         self._current[model.name] = model
-        self.slot(model.name).model = model
+        self.newest(model.name).model = model
         self.swaps += bool(replaced)
         for old in replaced:
             self._retire(old)

@@ -12,13 +12,14 @@ from functools import partial
 import msgspec
 
 from edgewright.device.serve.plan import Plan
-from edgewright.device.serve.ports import Array, Arrays, Servable, Tap, Timer
+from edgewright.device.serve.ports import Array, Arrays, Servable, Timer
 from edgewright.device.serve.reading import Feed
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.tally import Tally
 from edgewright.device.serve.tensors import InputForm
 from edgewright.device.serve.trial import joins_rows
-from edgewright.device.serve.workers import Workers
+from edgewright.device.serve.watch import Watch
+from edgewright.device.serve.workers import Loader, Workers
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.steps import compile_checks
 from edgewright.transports.http1 import Exchange
@@ -37,7 +38,9 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer
     wall_s: Timer
     call_soon: Callable[[Callable[[], None]], object]
-    tap: Tap | None = None
+    call_later: Callable[[float, Callable[[], None]], object]
+    """Runs something in the event loop after so many seconds."""
+    loader: Loader
     peers: Callable[[], int] = lambda: 2
     """How many clients are connected: where there is one, nobody can join its pass."""
 
@@ -80,6 +83,13 @@ class PassQueue:
     ) -> None:
         contract = servable.model.contract
         self.tally = Tally()
+        self.watch = Watch(
+            servable.name,
+            contract,
+            drift=servable.drift,
+            call_later=resources.call_later,
+            background=resources.loader.background,
+        )
         self.plan = plan
         self.mirror: Mirror | None = None
         self.fallback: Fallback | None = None
@@ -251,8 +261,8 @@ class PassQueue:
         self._count(jobs, started_s, ended_s)
         if self.mirror is not None:
             self.mirror(arrays, result, ended_s - started_s)
-        if self._resources.tap is not None:
-            self._resources.tap(self._name, arrays, result)
+        if self.watch.room > 0:
+            self.watch.take(arrays, result)
 
     def _finish_failed(self, jobs: list[Job], error: Exception) -> None:
         if self.fallback is not None:
@@ -271,17 +281,12 @@ class PassQueue:
         self.fail(jobs[0], refusal)
 
     def _count(self, jobs: list[Job], started_s: float, ended_s: float) -> None:
-        tally, now_s, count = self.tally, self._timer(), len(jobs)
-        arrived_s = [job.arrived_s for job in jobs]
-        read_s = sum([job.read_s for job in jobs])
-        tally.add([now_s - moment_s for moment_s in arrived_s])
-        tally.passes += 1
-        tally.rows += sum([job.feed.rows for job in jobs])
-        tally.stage_s["read"] += read_s - sum(arrived_s)
-        tally.stage_s["queue"] += started_s * count - read_s
-        tally.stage_s["run"] += (ended_s - started_s) * count
-        tally.stage_s["write"] += (now_s - ended_s) * count
-        tally.last_wall_s = self._resources.wall_s()
+        run_s, written_s = ended_s - started_s, self._timer() - ended_s
+        stages_s = [
+            (job.read_s - job.arrived_s, started_s - job.read_s, run_s, written_s) for job in jobs
+        ]
+        rows = sum([job.feed.rows for job in jobs])
+        self.tally.add_stages(stages_s, rows, self._resources.wall_s())
 
     def _notify_idle(self) -> None:
         if self._on_idle is not None and not self.in_flight:

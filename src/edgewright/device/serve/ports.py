@@ -33,6 +33,33 @@ class Model(Protocol):
         """Let go of its memory."""
 
 
+class DriftFinding(Protocol):
+    """What broke, where something did."""
+
+    @property
+    def cause(self) -> str:
+        """Its name; empty when all is well."""
+
+
+class DriftJudge(Protocol):
+    """Judges windows of a model's input, in the order of time, by one thread at a time."""
+
+    @property
+    def windows(self) -> int:
+        """How many it judged."""
+
+    @property
+    def score(self) -> float:
+        """How far the latest are from normal; above 1 is more than the limit."""
+
+    @property
+    def finding(self) -> DriftFinding:
+        """What holds now."""
+
+    def push(self, windows: Array) -> None:
+        """Take windows [rows, length, channels]."""
+
+
 class Servable(msgspec.Struct, frozen=True, kw_only=True):
     """An opened model and who it is. `identity` is the bundle's id or the file's sha256."""
 
@@ -43,6 +70,7 @@ class Servable(msgspec.Struct, frozen=True, kw_only=True):
     model: Model
     golden: Golden | None = None
     evidence: tuple[Evidence, ...] = ()
+    drift: DriftJudge | None = None
     is_signed: bool = False
 
 
@@ -51,9 +79,6 @@ OpenModel = Callable[[Path], Servable]
 
 Timer = Callable[[], float]
 """Seconds that never fall; only differences mean something."""
-
-Tap = Callable[[str, Arrays, Arrays], None]
-"""Sees every answered batch: the model's name, its inputs and its outputs."""
 
 
 class Listener(Protocol):

@@ -15,9 +15,9 @@ from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.friendly import DecodeImage, Friendly
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Resources
-from edgewright.device.serve.ports import Listener, OpenModel, Tap, Timer
+from edgewright.device.serve.ports import Listener, OpenModel, Timer
 from edgewright.device.serve.serving import Admission
-from edgewright.device.serve.workers import Workers
+from edgewright.device.serve.workers import Loader, Workers
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Limits, Server, start_application, start_server
 
@@ -48,7 +48,6 @@ class InferenceServer:
         *,
         clock: Clock,
         timer: Timer,
-        tap: Tap | None = None,
         open_candidate: OpenCandidate | None = None,
         decode_image: DecodeImage | None = None,
         access: Access | None = None,
@@ -64,7 +63,8 @@ class InferenceServer:
             timer=timer,
             wall_s=clock.wall_s,
             call_soon=asyncio.get_running_loop().call_soon,
-            tap=tap,
+            call_later=asyncio.get_running_loop().call_later,
+            loader=Loader(),
             peers=self._peers,
         )
         self.models = Models(

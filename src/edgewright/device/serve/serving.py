@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 import orjson
@@ -142,7 +141,6 @@ class ServedModel:
             predict=self.servable.model.predict_checked,
             timer=resources.timer,
             wall_s=resources.wall_s,
-            tap=partial(resources.tap, self.name) if resources.tap is not None else None,
             add_late=lambda exchange, body, arrived_s: self._infer_with_care(
                 exchange, body, None, arrived_s
             ),

@@ -5,7 +5,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from edgewright.device.serve.ports import Array
+
 LATENCY_BOUNDS_S = (
+    10e-6,
+    25e-6,
     50e-6,
     100e-6,
     250e-6,
@@ -24,8 +28,33 @@ LATENCY_BOUNDS_S = (
     5.0,
     10.0,
 )
-_RECENT = 2048
+ROW_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 STAGES = ("read", "queue", "run", "write")
+
+_RECENT = 2048
+_SETTLED_AT = 1024
+"""So many requests are counted one by one before numpy sorts them into buckets, all at once."""
+
+Stages = tuple[float, float, float, float]
+"""What a request spent in each of `STAGES`, in seconds."""
+
+
+class Histogram:
+    """How many values fell between bounds, and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = np.zeros(len(bounds) + 1, np.int64)
+        self.total = 0.0
+
+    def add(self, values: Array, weights: Array | None = None) -> None:
+        """Count values, each as often as its weight says."""
+        places = np.searchsorted(self.bounds, values)
+        counts = np.bincount(places, weights=weights, minlength=len(self.counts))
+        self.counts += counts.astype(np.int64)
+        self.total += float(values.sum() if weights is None else values @ weights)
 
 
 class Tally:
@@ -35,19 +64,26 @@ class Tally:
         self.answered = 0
         self.rows = 0
         self.passes = 0
-        self.stage_s = dict.fromkeys(STAGES, 0.0)
         self.failed = Counter[str]()
         self.last_wall_s = 0.0
-        self._total_s = 0.0
-        self._buckets = np.zeros(len(LATENCY_BOUNDS_S) + 1, np.int64)
+        self._requests = Histogram(LATENCY_BOUNDS_S)
+        self._stages = {stage: Histogram(LATENCY_BOUNDS_S) for stage in STAGES}
+        self._pass_rows = Histogram(ROW_BOUNDS)
         self._recent_s: deque[float] = deque(maxlen=_RECENT)
-        self._new_s: list[float] = []
+        self._new_stages_s: list[Stages] = []
+        self._new_arrived_s: list[float] = []
+        self._new_passes_s: list[tuple[int, float, float, float, float]] = []
+        self._new_rows: list[int] = []
 
-    def add(self, latencies_s: list[float]) -> None:
-        """Requests were answered."""
-        self.answered += len(latencies_s)
-        self._new_s += latencies_s
-        if len(self._new_s) >= _RECENT:
+    def add_stages(self, stages_s: list[Stages], rows: int, wall_s: float) -> None:
+        """A pass over so many rows answered requests that spent this in each stage."""
+        self.answered += len(stages_s)
+        self.rows += rows
+        self.passes += 1
+        self._new_rows.append(rows)
+        self._new_stages_s += stages_s
+        self.last_wall_s = wall_s
+        if len(self._new_stages_s) >= _SETTLED_AT:
             self._settle()
 
     def add_pass(
@@ -59,52 +95,67 @@ class Tally:
         """A pass answered requests of one row each. It began, had read them, had run, had written
         at these moments.
         """
-        begun_s, read_s, ended_s, now_s = moments_s
         count = len(arrived_s)
         self.answered += count
         self.rows += count
         self.passes += 1
-        if count == 1:
-            waited_s = begun_s - arrived_s[0]
-            self._new_s.append(now_s - arrived_s[0])
-        else:
-            waited_s = begun_s * count - sum(arrived_s)
-            self._new_s += [now_s - moment_s for moment_s in arrived_s]
-        stage_s = self.stage_s
-        stage_s["queue"] += waited_s
-        stage_s["read"] += (read_s - begun_s) * count
-        stage_s["run"] += (ended_s - read_s) * count
-        stage_s["write"] += (now_s - ended_s) * count
+        self._new_passes_s.append((count, *moments_s))
+        self._new_arrived_s += arrived_s
         self.last_wall_s = wall_s
-        if len(self._new_s) >= _RECENT:
+        if len(self._new_arrived_s) >= _SETTLED_AT:
             self._settle()
 
     @property
-    def total_s(self) -> float:
-        """Time of all answered requests together."""
+    def requests(self) -> Histogram:
+        """Seconds of whole requests."""
         self._settle()
-        return self._total_s
+        return self._requests
 
     @property
-    def buckets(self) -> list[int]:
-        """How many latencies fell between two bounds."""
+    def stages(self) -> dict[str, Histogram]:
+        """Seconds of requests by stage."""
         self._settle()
-        return [int(count) for count in self._buckets]
+        return self._stages
+
+    @property
+    def pass_rows(self) -> Histogram:
+        """Rows of passes."""
+        self._settle()
+        return self._pass_rows
 
     def _settle(self) -> None:
-        """Sort new latencies into buckets, many at once."""
-        if self._new_s:
-            places = np.searchsorted(LATENCY_BOUNDS_S, self._new_s)
-            self._buckets += np.bincount(places, minlength=len(self._buckets))
-            self._total_s += sum(self._new_s)
-            self._recent_s.extend(self._new_s)
-            self._new_s.clear()
+        """Sort what is new into buckets, all at once."""
+        if self._new_stages_s:
+            spent_s = np.array(self._new_stages_s).T
+            self._count_requests(spent_s.sum(axis=0))
+            for histogram, column_s in zip(self._stages.values(), spent_s, strict=True):
+                histogram.add(column_s)
+            self._pass_rows.add(np.array(self._new_rows))
+            self._new_stages_s, self._new_rows = [], []
+        if self._new_passes_s:
+            self._settle_passes(np.array(self._new_passes_s).T, np.array(self._new_arrived_s))
+            self._new_passes_s, self._new_arrived_s = [], []
+
+    def _settle_passes(self, passes_s: Array, arrived_s: Array) -> None:
+        counts, begun_s, read_s, ended_s, written_s = passes_s
+        repeats = counts.astype(np.int64)
+        stages = self._stages
+        stages["read"].add(read_s - begun_s, counts)
+        stages["queue"].add(np.repeat(begun_s, repeats) - arrived_s)
+        stages["run"].add(ended_s - read_s, counts)
+        stages["write"].add(written_s - ended_s, counts)
+        self._pass_rows.add(counts)
+        self._count_requests(np.repeat(written_s, repeats) - arrived_s)
+
+    def _count_requests(self, latencies_s: Array) -> None:
+        self._requests.add(latencies_s)
+        self._recent_s.extend(latencies_s[-_RECENT:].tolist())
 
     def quantiles_ms(self, qs: Iterable[float] = (0.5, 0.95, 0.99)) -> dict[str, float]:
         """Quantiles of the latest requests, by name ("p95"); empty before the first one.
 
         >>> tally = Tally()
-        >>> tally.add([ms / 1000 for ms in range(1, 101)])
+        >>> tally.add_stages([(0.0, 0.0, ms / 1000, 0.0) for ms in range(1, 101)], 100, 0.0)
         >>> tally.quantiles_ms([0.95])
         {'p95': 95.0}
         """
@@ -152,18 +203,15 @@ class Exposition:
     def histogram(
         self,
         name: str,
-        bounds: Iterable[float],
-        buckets: Iterable[int],
-        *,
-        total: float,
+        found: Histogram,
         **labels: str,
     ) -> None:
         """Cumulative buckets, sum and count."""
-        running = 0
-        for bound, count in zip([*map("{:g}".format, bounds), "+Inf"], buckets, strict=True):
+        running, counts = 0, found.counts.tolist()
+        for bound, count in zip([*map("{:g}".format, found.bounds), "+Inf"], counts, strict=True):
             running += count
             self.sample(f"{name}_bucket", running, **labels, le=bound)
-        self.sample(f"{name}_sum", total, **labels)
+        self.sample(f"{name}_sum", found.total, **labels)
         self.sample(f"{name}_count", running, **labels)
 
     def text(self) -> bytes:

@@ -62,12 +62,19 @@ class Loader:
         self._executor = ThreadPoolExecutor(
             1, thread_name_prefix="serve-loader", initializer=_lower_priority
         )
+        self._is_closed = False
 
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
 
+    def background(self, work: Callable[[], None]) -> None:
+        """Run what nobody waits for and what tells its faults itself; nothing after `close`."""
+        if not self._is_closed:
+            self._executor.submit(work)
+
     def close(self) -> None:
         """Wait for the work at hand."""
+        self._is_closed = True
         self._executor.shutdown()
 
 
