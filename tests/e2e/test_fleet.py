@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
+from edgewright.chain.agent import status
 from edgewright.chain.fleet import open_fleet, trust
+from edgewright.chain.simulation import SimulationOrder, enrolled_homes
+from edgewright.clock import SystemClock
+from edgewright.device.agent import Home
+from edgewright.device.sim import NOT_RUN, Behaviour, Tally, simulate
 from edgewright.testing.bundles import MODEL, build_tiny, wrong_output
 from edgewright.testing.fleet import SIGNER, ScriptedDevice, release_file
 from edgewright.transports.http1 import Client
@@ -339,3 +344,38 @@ def test_a_second_server_on_the_same_port_is_refused(fleet: Fleet) -> None:
     )
     assert done.returncode == 8
     assert b"in use" in done.stderr
+
+
+SIMULATED = 6
+
+
+def test_simulated_devices_commit_once_and_refuse_as_they_are_told(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    async def run() -> tuple[Tally, list[Home]]:
+        made = await command(fleet, "device", "token", "--uses", str(SIMULATED))
+        behaviour = Behaviour(poll_s=2.0, fails_percent=100.0)
+        order = SimulationOrder(
+            url=fleet.devices, token=made["token"], count=SIMULATED, folder=tmp_path / "sims"
+        )
+        homes = await enrolled_homes(order)
+        stop, tally = asyncio.Event(), Tally()
+        living = asyncio.create_task(
+            simulate(homes, behaviour, tally, clock=SystemClock(), stop=stop), name="sim"
+        )
+        for number, (version, status_wanted) in enumerate((("1", "done"), ("2", "aborted")), 1):
+            start = ("rollout", "start", f"tiny@{version}", "--waves", "2,100%", *QUICK)
+            await command(fleet, *start)
+            assert (await ended(fleet, number, "done", "aborted"))["status"] == status_wanted
+        stop.set()
+        await living
+        return tally, homes
+
+    tally, homes = asyncio.run(run())
+    assert len(tally.commits) == SIMULATED
+    assert 1 <= len(tally.refused) <= 2  # no more than the first wave
+    assert set(tally.orders.values()) == {1}
+    for home in homes:
+        told = status(home.root)
+        assert [model.version for model in told.models] == ["1"]
+        assert any(NOT_RUN in step.reason for step in told.history)

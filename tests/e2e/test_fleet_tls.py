@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.chain import agent
+from edgewright.chain import enrolment
 from edgewright.chain.fleet import open_fleet, trust
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.clock import SystemClock
@@ -68,7 +68,7 @@ class Served:
             return office.devices.create_token(TokenOrder(**order), by="test").token
 
     def enrol(self, home: Path, name: str, **order: object) -> None:
-        agent.enroll(self.devices, token=self.token(**order), home=home, device=name, labels={})
+        enrolment.enroll(self.devices, token=self.token(**order), home=home, device=name, labels={})
 
     def asked(self, home: Path, *, shows: bool = True, **headers: str) -> int:
         """The status of a poll by the device of this home."""
@@ -189,9 +189,9 @@ def test_a_fleet_that_the_token_does_not_name_is_not_believed(
     token, _, pin = served.token().partition(".")
     forged = f"{token}.{pin[:-4]}beef"
     with pytest.raises(TrustError, match="somebody may stand in between"):
-        agent.enroll(served.devices, token=forged, home=tmp_path / "e", device="e", labels={})
+        enrolment.enroll(served.devices, token=forged, home=tmp_path / "e", device="e", labels={})
     with pytest.raises(TransportError):
-        agent.enroll(served.devices, token=token, home=tmp_path / "f", device="f", labels={})
+        enrolment.enroll(served.devices, token=token, home=tmp_path / "f", device="f", labels={})
 
 
 def test_the_certificate_of_a_stranger_does_not_get_through_the_handshake(
@@ -216,7 +216,7 @@ def test_an_approved_device_enrols_by_asking_again(served: Served, tmp_path: Pat
     home, token = tmp_path / "h", served.token(needs_approval=True)
 
     def enrol() -> None:
-        agent.enroll(served.devices, token=token, home=home, device="h", labels={})
+        enrolment.enroll(served.devices, token=token, home=home, device="h", labels={})
 
     with pytest.raises(TransportError, match="waits for approval"):
         enrol()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from edgewright.chain import agent
+from edgewright.chain import agent, enrolment
 from edgewright.chain.fleet import open_fleet, trust
 from edgewright.fleet.swu import SwuPlaces, SwuSigner
 from edgewright.testing.bundles import build_tiny
@@ -68,7 +68,7 @@ class Place:
         self.folder, self.home, self.device = folder, folder / "fleet", folder / "device"
         (folder / "key.pub").write_text(SIGNER.public.public_hex)
         trust(self.home, [folder / "key.pub"], threshold=1, by="test")
-        agent.enroll_offline(self.device, device="swu1", keys=[folder / "key.pub"])
+        enrolment.enroll_offline(self.device, device="swu1", keys=[folder / "key.pub"])
         self.places = SwuPlaces(
             incoming=str(self.device / "incoming"),
             home=str(self.device),

@@ -7,13 +7,10 @@ import random
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Literal, TypeVar
-
-import msgspec
+from typing import IO, TypeVar
 
 from edgewright import _fs
 from edgewright.clock import SystemClock
@@ -25,7 +22,6 @@ from edgewright.device.agent import (
     DeviceCertificate,
     FleetClient,
     Home,
-    Identity,
     Journal,
     NoServer,
     Numbers,
@@ -38,26 +34,18 @@ from edgewright.device.agent import (
     ProcessReplay,
     Progress,
     Recorder,
-    Roots,
     Server,
     ServerOrder,
     ServerProcess,
     Settings,
     Slots,
     Tools,
-    local_timezone,
     read_status,
     send_order,
-    unverified_context,
     write_support_bundle,
 )
-from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
-from edgewright.keys.file import read_public_key
+from edgewright.errors import EdgewrightError, InputError, TransportError
 from edgewright.stores import Log
-from edgewright.transports.http1 import Client
-from edgewright.trust import PublicKey, TrustedKeys
-from edgewright.trust.metadata import MetadataLimits, TrustedSet
-from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
 REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
@@ -69,90 +57,6 @@ RENEW_LOOK_S = 900.0
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of enrolling, without the secret."""
-
-    device: str
-    fleet_url: str
-    key_ids: tuple[str, ...]
-    threshold: int
-    anchor: Literal["repositories", "keys"] = "keys"
-
-
-def enroll(
-    url: str,
-    *,
-    token: str,
-    home: Path,
-    device: str,
-    labels: dict[str, str],
-    authority: Path | None = None,
-    image_root: Path | None = None,
-) -> Enrolment:
-    """Swap a token for an identity and plant the roots of the fleet's repositories. Over https the
-    identity is a key that is made here and a certificate that the fleet signs; whose certificate
-    the fleet itself must show is in the token, in a file, or known to the system. With an
-    `image_root` that came by another way, the fleet must give a root that follows it.
-
-    Raises:
-        InputError: the token is not good, or the home belongs to an enrolled agent already.
-        TrustError: the fleet is not the one that the token is of, or its root not the expected one.
-        TransportError: the fleet did not answer, or a person there has yet to approve.
-    """
-    place = _home(home)
-    _require_new(place)
-    request = EnrollRequest(
-        token=token.partition(".")[0], device=device, labels=labels, timezone=local_timezone()
-    )
-    certificate = DeviceCertificate(place.root)
-    if url.startswith("https:"):
-        asyncio.run(_believe(url, certificate, token, authority))
-        csr = certificate.signing_request(device)
-        request = msgspec.structs.replace(request, csr=csr)
-    reply = asyncio.run(_enrolled(url, request, certificate))
-    if reply.certificate:
-        certificate.save(reply.certificate, reply.authority)
-    anchor = _anchor_from(reply, image_root)
-    identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
-    _home(home).save_enrolment(identity, anchor)
-    return _enrolment(identity, anchor)
-
-
-def enroll_by_roots(
-    home: Path, *, device: str, image_root: Path, director_root: Path | None = None
-) -> Enrolment:
-    """Plant roots from files, for a device that no fleet will reach: it takes air-gap files.
-
-    Raises:
-        TrustError: a file is no root, or not signed by its own keys.
-        InputError: no such file, or the home belongs to an enrolled agent already.
-    """
-    _require_new(_home(home))
-    director = _read_root(director_root) if director_root else None
-    anchor = Roots(image=_read_root(image_root), director=director)
-    identity = Identity(device=device)
-    _home(home).save_enrolment(identity, anchor)
-    return _enrolment(identity, anchor)
-
-
-def enroll_offline(
-    home: Path, *, device: str, keys: Sequence[Path], threshold: int = 1
-) -> Enrolment:
-    """Pin keys from files, for a device that no fleet will reach.
-
-    Raises:
-        InputError: a file is no public key, or the home belongs to an enrolled agent already.
-    """
-    _require_new(_home(home))
-    try:
-        pinned = TrustedKeys(threshold=threshold, keys=tuple(read_public_key(key) for key in keys))
-    except ValueError as error:
-        raise InputError(str(error), hint="give each key once, as many as the threshold") from error
-    identity = Identity(device=device)
-    _home(home).save_enrolment(identity, pinned)
-    return _enrolment(identity, pinned)
 
 
 def run(home: Path) -> None:
@@ -255,35 +159,6 @@ def build_agent(
         replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
     )
     return Agent(home, recorder, tools)
-
-
-async def _believe(
-    url: str, certificate: DeviceCertificate, token: str, authority: Path | None
-) -> None:
-    """Find out which authority the fleet's name is behind, and make sure that it is that one."""
-    pin = token.partition(".")[2]
-    if authority is not None:
-        pem = _fs.read_limited(authority, limit_bytes=AUTHORITY_LIMIT_BYTES)
-        certificate.trust_authority(pem, fingerprint=pin)
-    elif pin:
-        async with Client(url, tls=unverified_context()) as client:
-            answer = await client.request("GET", AUTHORITY)
-        if answer.status != 200:
-            raise TrustError(
-                f"{url} shows no authority (status {answer.status}), the token promised one",
-                hint="check the address",
-            )
-        certificate.trust_authority(answer.body, fingerprint=pin)
-
-
-async def _enrolled(
-    url: str, request: EnrollRequest, certificate: DeviceCertificate
-) -> EnrollReply:
-    client = FleetClient(url, secret="", clock=SystemClock(), certificate=certificate)
-    try:
-        return await client.enroll(request)
-    finally:
-        await client.close()
 
 
 async def _run(home: Home) -> None:
@@ -455,73 +330,3 @@ def _stdin_name() -> str:
 def _home(path: Path) -> Home:
     """The home by its full path: other processes are told of files in it."""
     return Home(path.absolute())
-
-
-def _require_new(home: Home) -> None:
-    if home.identity_path.exists():
-        raise InputError(
-            f"{home.root} belongs to device {home.identity().device!r} already",
-            hint="choose another --home, or remove that folder",
-        )
-
-
-def _anchor_from(reply: EnrollReply, expected: Path | None) -> TrustedKeys | Roots:
-    if not reply.image_root:
-        if expected:
-            raise TrustError(
-                "the fleet keeps no image repository, a root of one was expected",
-                hint="ask the fleet's security admin",
-            )
-        return _keys_from(reply)
-    image = reply.image_root.encode()
-    if expected:
-        image = _following(_read_root(expected), image)
-    return Roots(image=image, director=reply.director_root.encode() or None)
-
-
-def _following(pinned: bytes, offered: bytes) -> bytes:
-    """The pinned root itself: the agent follows from it to the fleet's newest, step by step."""
-    first, last = (
-        TrustedSet.from_root(root, now=datetime.fromtimestamp(0, UTC)).root
-        for root in (pinned, offered)
-    )
-    if first.version > last.version or (first.version == last.version and pinned != offered):
-        raise TrustError(
-            f"the fleet's image repository has root v{last.version}, which does not follow the "
-            f"expected v{first.version}",
-            hint="this is another repository, or an old state of it",
-        )
-    return pinned
-
-
-def _read_root(path: Path) -> bytes:
-    return _fs.read_limited(path, limit_bytes=MetadataLimits().root_bytes)
-
-
-def _keys_from(reply: EnrollReply) -> TrustedKeys:
-    try:
-        keys = tuple(PublicKey(public_hex=key.public_hex) for key in reply.keys)
-        return TrustedKeys(threshold=reply.threshold, keys=keys)
-    except ValueError as error:
-        raise InputError(
-            f"the fleet's keys cannot be trusted: {error}", hint="ask the fleet's security admin"
-        ) from error
-
-
-def _enrolment(identity: Identity, anchor: TrustedKeys | Roots) -> Enrolment:
-    if isinstance(anchor, Roots):
-        root = TrustedSet.from_root(anchor.image, now=datetime.fromtimestamp(0, UTC)).root
-        role = root.roles["root"]
-        return Enrolment(
-            device=identity.device,
-            fleet_url=identity.fleet_url,
-            key_ids=tuple(role.keyids),
-            threshold=role.threshold,
-            anchor="repositories",
-        )
-    return Enrolment(
-        device=identity.device,
-        fleet_url=identity.fleet_url,
-        key_ids=tuple(key.key_id for key in anchor.keys),
-        threshold=anchor.threshold,
-    )

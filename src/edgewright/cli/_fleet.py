@@ -60,6 +60,11 @@ def seconds(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
     return float(found["number"]) * _UNIT_S[found["unit"]]
 
 
+def seconds_or_none(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """The same for an option that may be absent."""
+    return None if text is None else seconds(ctx, param, text)
+
+
 def when(at_s: float | None) -> str:
     """A time for a table."""
     return iso(at_s) if at_s else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._fleet import seconds, seconds_or_none
 from edgewright.cli._light import without_cloud_clients
 from edgewright.cli._output import json_option, print_json, print_table, say
 
@@ -59,11 +60,11 @@ def enroll(
     """
     import platform
 
-    from edgewright.chain import agent as chain
+    from edgewright.chain import enrolment as enrolments
 
     name = device or platform.node()
     if url and token:
-        enrolment = chain.enroll(
+        enrolment = enrolments.enroll(
             url,
             token=token,
             home=home,
@@ -73,11 +74,11 @@ def enroll(
             image_root=image_root,
         )
     elif image_root and not url:
-        enrolment = chain.enroll_by_roots(
+        enrolment = enrolments.enroll_by_roots(
             home, device=name, image_root=image_root, director_root=director_root
         )
     elif keys and not url:
-        enrolment = chain.enroll_offline(home, device=name, keys=keys, threshold=threshold)
+        enrolment = enrolments.enroll_offline(home, device=name, keys=keys, threshold=threshold)
     else:
         raise click.UsageError(
             "give URL and --token, or --image-root or --key for a device without a fleet"
@@ -112,6 +113,60 @@ def run(*, home: Path, once: bool, as_json: bool) -> None:
     else:
         for progress in results:
             _say_progress(progress)
+
+
+@agent.command()
+@click.argument("url")
+@click.option("--token", required=True, help="Enrolment token with as many uses as devices.")
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--folder", type=_FOLDER, required=True,
+              help="Where their homes lie; /dev/shm/NAME spares the disk.")  # fmt: skip
+@click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
+@click.option("--fail-percent", type=click.FloatRange(0, 100), default=0.0, show_default=True,
+              help="Share of the devices that refuse every later bundle.")  # fmt: skip
+@click.option("--poll", "poll_s", callback=seconds, default="30s", show_default=True)
+@click.option("--probe", "probe_s", callback=seconds, default="0s", show_default=True,
+              help="How long a probe pretends to take.")  # fmt: skip
+@click.option("--for", "for_s", callback=seconds_or_none, help="End after that time, like 10m.")
+@json_option
+def simulate(
+    *,
+    url: str,
+    token: str,
+    count: int,
+    folder: Path,
+    labels: tuple[str, ...],
+    fail_percent: float,
+    poll_s: float,
+    probe_s: float,
+    for_s: float | None,
+    as_json: bool,
+) -> None:
+    """Let many devices live in this process, to try a fleet at URL before the real ones come.
+
+    They are real agents up to the model: it is verified and staged, never run, and their reports
+    say so.
+    """
+    from edgewright.chain.simulation import SimulationOrder, run_simulation
+    from edgewright.device.sim import Behaviour
+
+    order = SimulationOrder(
+        url=url,
+        token=token,
+        count=count,
+        folder=folder.absolute(),
+        labels=_labels(labels),
+        behaviour=Behaviour(poll_s=poll_s, probe_s=probe_s, fails_percent=fail_percent),
+        seconds=for_s,
+    )
+    facts = run_simulation(order, say=say)
+    if as_json:
+        print_json("agent-simulation", facts)
+    else:
+        click.echo(
+            f"{facts.devices} devices: {facts.commits} bundles committed, {facts.refused} refused, "
+            f"{facts.twice} taken twice"
+        )
 
 
 @agent.command()

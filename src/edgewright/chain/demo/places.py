@@ -10,6 +10,7 @@ from edgewright._fs import write_atomic
 from edgewright.chain import agent as agent_chain
 from edgewright.chain import fleet as fleet_chain
 from edgewright.chain import releases, trust_repository
+from edgewright.chain.enrolment import enroll
 from edgewright.chain.processes import Child, free_port, running
 from edgewright.clock import SystemClock
 from edgewright.device.agent import AgentStatus
@@ -144,7 +145,7 @@ def running_device(home: Path, fleet: Fleet) -> Iterator[tuple[Device, Child]]:
     """A device that enrolled with the fleet, for as long as the block lasts."""
     port = free_port()
     write_atomic(home / "agent.toml", AGENT_TOML.format(port=port).encode())
-    agent_chain.enroll(fleet.devices_url, token=fleet.token(), home=home, device=DEVICE, labels={})
+    enroll(fleet.devices_url, token=fleet.token(), home=home, device=DEVICE, labels={})
     arguments = ["agent", "run", "--home", str(home)]
     with running("the agent", arguments, log=home / "agent.log") as child:
         yield Device(home=home, address=f"127.0.0.1:{port}"), child

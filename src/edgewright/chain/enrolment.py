@@ -1,0 +1,232 @@
+"""How a device gets its identity and the roots of whom it trusts."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.clock import SystemClock
+from edgewright.device.agent import (
+    DeviceCertificate,
+    FleetClient,
+    Home,
+    Identity,
+    Roots,
+    local_timezone,
+    unverified_context,
+)
+from edgewright.errors import InputError, TrustError
+from edgewright.keys.file import read_public_key
+from edgewright.transports.http1 import Client
+from edgewright.trust import PublicKey, TrustedKeys
+from edgewright.trust.metadata import MetadataLimits, TrustedSet
+from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
+
+AUTHORITY_LIMIT_BYTES = 64 << 10
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """By what a device wants to be let in, under which name, and whom it expects there."""
+
+    token: str
+    device: str
+    labels: dict[str, str] = {}
+    authority: Path | None = None
+    image_root: Path | None = None
+
+
+class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of enrolling, without the secret."""
+
+    device: str
+    fleet_url: str
+    key_ids: tuple[str, ...]
+    threshold: int
+    anchor: Literal["repositories", "keys"] = "keys"
+
+
+def enroll(
+    url: str,
+    *,
+    token: str,
+    home: Path,
+    device: str,
+    labels: dict[str, str],
+    authority: Path | None = None,
+    image_root: Path | None = None,
+) -> Enrolment:
+    """`enroll_with`, outside an event loop."""
+    wish = Wish(
+        token=token, device=device, labels=labels, authority=authority, image_root=image_root
+    )
+    return asyncio.run(enroll_with(url, wish, Home(home.absolute())))
+
+
+async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
+    """Swap a token for an identity and plant the roots of the fleet's repositories. Over https the
+    identity is a key that is made here and a certificate that the fleet signs; whose certificate
+    the fleet itself must show is in the token, in a file, or known to the system. With an
+    `image_root` that came by another way, the fleet must give a root that follows it.
+
+    Raises:
+        InputError: the token is not good, or the home belongs to an enrolled agent already.
+        TrustError: the fleet is not the one that the token is of, or its root not the expected one.
+        TransportError: the fleet did not answer, or a person there has yet to approve.
+    """
+    _require_new(place)
+    request = EnrollRequest(
+        token=wish.token.partition(".")[0],
+        device=wish.device,
+        labels=wish.labels,
+        timezone=local_timezone(),
+    )
+    certificate = DeviceCertificate(place.root)
+    if url.startswith("https:"):
+        await _believe(url, certificate, wish.token, wish.authority)
+        csr = certificate.signing_request(wish.device)
+        request = msgspec.structs.replace(request, csr=csr)
+    reply = await _enrolled(url, request, certificate)
+    if reply.certificate:
+        certificate.save(reply.certificate, reply.authority)
+    anchor = _anchor_from(reply, wish.image_root)
+    identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
+    place.save_enrolment(identity, anchor)
+    return _enrolment(identity, anchor)
+
+
+def enroll_by_roots(
+    home: Path, *, device: str, image_root: Path, director_root: Path | None = None
+) -> Enrolment:
+    """Plant roots from files, for a device that no fleet will reach: it takes air-gap files.
+
+    Raises:
+        TrustError: a file is no root, or not signed by its own keys.
+        InputError: no such file, or the home belongs to an enrolled agent already.
+    """
+    _require_new(Home(home.absolute()))
+    director = _read_root(director_root) if director_root else None
+    anchor = Roots(image=_read_root(image_root), director=director)
+    identity = Identity(device=device)
+    Home(home.absolute()).save_enrolment(identity, anchor)
+    return _enrolment(identity, anchor)
+
+
+def enroll_offline(
+    home: Path, *, device: str, keys: Sequence[Path], threshold: int = 1
+) -> Enrolment:
+    """Pin keys from files, for a device that no fleet will reach.
+
+    Raises:
+        InputError: a file is no public key, or the home belongs to an enrolled agent already.
+    """
+    _require_new(Home(home.absolute()))
+    try:
+        pinned = TrustedKeys(threshold=threshold, keys=tuple(read_public_key(key) for key in keys))
+    except ValueError as error:
+        raise InputError(str(error), hint="give each key once, as many as the threshold") from error
+    identity = Identity(device=device)
+    Home(home.absolute()).save_enrolment(identity, pinned)
+    return _enrolment(identity, pinned)
+
+
+async def _believe(
+    url: str, certificate: DeviceCertificate, token: str, authority: Path | None
+) -> None:
+    """Find out which authority the fleet's name is behind, and make sure that it is that one."""
+    pin = token.partition(".")[2]
+    if authority is not None:
+        pem = _fs.read_limited(authority, limit_bytes=AUTHORITY_LIMIT_BYTES)
+        certificate.trust_authority(pem, fingerprint=pin)
+    elif pin:
+        async with Client(url, tls=unverified_context()) as client:
+            answer = await client.request("GET", AUTHORITY)
+        if answer.status != 200:
+            raise TrustError(
+                f"{url} shows no authority (status {answer.status}), the token promised one",
+                hint="check the address",
+            )
+        certificate.trust_authority(answer.body, fingerprint=pin)
+
+
+async def _enrolled(
+    url: str, request: EnrollRequest, certificate: DeviceCertificate
+) -> EnrollReply:
+    client = FleetClient(url, secret="", clock=SystemClock(), certificate=certificate)
+    try:
+        return await client.enroll(request)
+    finally:
+        await client.close()
+
+
+def _require_new(home: Home) -> None:
+    if home.identity_path.exists():
+        raise InputError(
+            f"{home.root} belongs to device {home.identity().device!r} already",
+            hint="choose another --home, or remove that folder",
+        )
+
+
+def _anchor_from(reply: EnrollReply, expected: Path | None) -> TrustedKeys | Roots:
+    if not reply.image_root:
+        if expected:
+            raise TrustError(
+                "the fleet keeps no image repository, a root of one was expected",
+                hint="ask the fleet's security admin",
+            )
+        return _keys_from(reply)
+    image = reply.image_root.encode()
+    if expected:
+        image = _following(_read_root(expected), image)
+    return Roots(image=image, director=reply.director_root.encode() or None)
+
+
+def _following(pinned: bytes, offered: bytes) -> bytes:
+    """The pinned root itself: the agent follows from it to the fleet's newest, step by step."""
+    first, last = (
+        TrustedSet.from_root(root, now=datetime.fromtimestamp(0, UTC)).root
+        for root in (pinned, offered)
+    )
+    if first.version > last.version or (first.version == last.version and pinned != offered):
+        raise TrustError(
+            f"the fleet's image repository has root v{last.version}, which does not follow the "
+            f"expected v{first.version}",
+            hint="this is another repository, or an old state of it",
+        )
+    return pinned
+
+
+def _read_root(path: Path) -> bytes:
+    return _fs.read_limited(path, limit_bytes=MetadataLimits().root_bytes)
+
+
+def _keys_from(reply: EnrollReply) -> TrustedKeys:
+    try:
+        keys = tuple(PublicKey(public_hex=key.public_hex) for key in reply.keys)
+        return TrustedKeys(threshold=reply.threshold, keys=keys)
+    except ValueError as error:
+        raise InputError(
+            f"the fleet's keys cannot be trusted: {error}", hint="ask the fleet's security admin"
+        ) from error
+
+
+def _enrolment(identity: Identity, anchor: TrustedKeys | Roots) -> Enrolment:
+    if isinstance(anchor, Roots):
+        root = TrustedSet.from_root(anchor.image, now=datetime.fromtimestamp(0, UTC)).root
+        role = root.roles["root"]
+        return Enrolment(
+            device=identity.device,
+            fleet_url=identity.fleet_url,
+            key_ids=tuple(role.keyids),
+            threshold=role.threshold,
+            anchor="repositories",
+        )
+    return Enrolment(
+        device=identity.device,
+        fleet_url=identity.fleet_url,
+        key_ids=tuple(key.key_id for key in anchor.keys),
+        threshold=anchor.threshold,
+    )
