@@ -1,0 +1,160 @@
+"""Servers under load: started on loopback, held while others are measured, metered, ended."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import uvloop
+
+from _results import ROOT
+from edgewright.measure.load import LoadLimits, LoadTarget, closed_loop, encode_request
+from edgewright.measure.load_result import LoadResult
+from edgewright.measure.procfs import descendants
+
+_CPU_CLOCK = 2
+_SERVE = "from edgewright.cli import main; main()"
+_END_S = 10.0
+SHAPES = {"mlp-16": (1, 16), "tcn-bench": (1, 100, 9), "tcn-bench-int8": (1, 100, 9)}
+NULL = [sys.executable, str(ROOT / "bench" / "_null_server.py")]
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One server under load once."""
+
+    cpu_us: float
+    throughput_rps: float
+    p50_us: float
+    p99_us: float
+    failed: int
+    generator_share: float
+
+
+class Server:
+    """A server's process tree and where it listens."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", address: str) -> None:
+        self.process = process
+        self.target = LoadTarget.from_url(address)
+
+    @property
+    def pids(self) -> list[int]:
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    def cpu_s(self) -> float:
+        """CPU time of the process and its children, to a nanosecond."""
+        return sum(time.clock_gettime(((~pid) << 3) | _CPU_CLOCK) for pid in self.pids)
+
+    def pss_mb(self) -> float:
+        """Memory of the tree; what several processes share is counted once."""
+        total = 0
+        for pid in self.pids:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+            total += int(text.split("\nPss:")[1].split()[0])
+        return total * 1024 / 1e6
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run here, and nowhere else: a server that is not measured takes no time."""
+        self.signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGSTOP)
+
+    def signal(self, number: int) -> None:
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+@contextmanager
+def started(
+    command: list[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process group of its own, ended with all of its children."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        pids = [process.pid, *descendants(process.pid)]
+        for number in (signal.SIGCONT, signal.SIGTERM):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_S)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[Server]:
+    """A server that tells its address, or its port, in its first line."""
+    with started(command) as process:
+        assert process.stdout is not None
+        line = json.loads(process.stdout.readline())
+        address = line["address"] if isinstance(line, dict) else f"http://127.0.0.1:{line}"
+        yield Server(process, address)
+
+
+def edgewright(*words: str | Path) -> list[str]:
+    """The command that serves these paths on a free port."""
+    serve = [sys.executable, "-c", _SERVE, "serve"]
+    return [*serve, *map(str, words), "--http", "127.0.0.1:0", "--json"]
+
+
+def values_of(model: str) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, SHAPES[model]).astype(np.float32)
+
+
+def infer_request(target: LoadTarget, model: str, *, name: str = "") -> bytes:
+    values = values_of(model)
+    tensor = {
+        "name": "x",
+        "shape": values.shape,
+        "datatype": "FP32",
+        "data": values.ravel().tolist(),
+    }
+    body = json.dumps({"inputs": [tensor]}).encode()
+    return post(target, f"/v2/models/{name or model}/infer", body)
+
+
+def post(target: LoadTarget, path: str, body: bytes) -> bytes:
+    headers = {"content-type": "application/json"}
+    return encode_request("POST", path, target=target, body=body, headers=headers)
+
+
+def one_round(server: Server, request: bytes, connections: int, seconds: float) -> Round:
+    before_s = server.cpu_s()
+    limits = LoadLimits(seconds=seconds)
+    result = uvloop.run(closed_loop(server.target, [request], limits, connections=connections))
+    return round_of(result, server.cpu_s() - before_s)
+
+
+def round_of(result: LoadResult, cpu_s: float) -> Round:
+    p50, p99 = np.quantile(result.latencies_s(), [0.5, 0.99]) * 1e6
+    return Round(
+        cpu_us=cpu_s / max(result.answered, 1) * 1e6,
+        throughput_rps=result.throughput_rps,
+        p50_us=float(p50),
+        p99_us=float(p99),
+        failed=result.failed,
+        generator_share=result.client_share,
+    )

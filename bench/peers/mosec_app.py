@@ -1,0 +1,29 @@
+"""mosec: its Rust front and one worker that takes up to 32 requests together."""
+
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from mosec import Server, Worker
+
+
+class Infer(Worker):
+    def __init__(self) -> None:
+        super().__init__()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = ort.InferenceSession(
+            os.environ["MODEL"], options, providers=["CPUExecutionProvider"]
+        )
+
+    def forward(self, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        values = np.array([item["x"] for item in data], np.float32)
+        return [{"y": row} for row in self.session.run(["y"], {"x": values})[0].tolist()]
+
+
+if __name__ == "__main__":
+    server = Server()
+    server.append_worker(Infer, num=1, max_batch_size=32)
+    server.run()
