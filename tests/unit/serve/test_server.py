@@ -187,6 +187,7 @@ def test_sidecar_routes_answer_from_the_model() -> None:
         b'{"x": [1, 1e999]}',
         b'{"x": [[1, 2], [3]]}',
         b'{"x": ' + b"[" * 5000,
+        b'{"\xbf": [1, 2]}',
     ],
 )
 def test_sidecar_route_refuses_with_422(body: bytes) -> None:

@@ -78,7 +78,7 @@ def _feed(model: ServedModel, body: bytes) -> Feed:
     """A window without the batch dimension, or with it, as a request."""
     try:
         document = _body_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"not a valid body: {error}") from error
     forms = model.reader.forms
     if len(forms) != 1 or forms[0].is_string:
