@@ -14,7 +14,8 @@ class Tolerances(
 ):
     """How far an engine may be from its reference. All hold together: cosine alone lies (FACTS: a
     scalar output has cosine 1.0 at any error; an untrained net had cosine 0.0003 at error
-    1e-15).
+    1e-15). `mismatch_share` is for whole numbers: masks, where a pixel on a boundary may fall to
+    either side.
     """
 
     max_abs: float = 1e-3
@@ -22,6 +23,7 @@ class Tolerances(
     cosine: float = 0.999
     norm_ratio: float = 1.05
     metric_drop_points: float = 0.5
+    mismatch_share: float = 0.0
 
 
 class Budgets(

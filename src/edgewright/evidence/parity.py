@@ -104,7 +104,7 @@ def _compare_output(
         return _compare_floats(
             name, reference.astype(np.float64), candidate.astype(np.float64), tolerances
         )
-    return _compare_exact(name, reference, candidate)
+    return _compare_whole(name, reference, candidate, tolerances.mismatch_share)
 
 
 def _refusal(reference: NDArray[Any], candidate: NDArray[Any]) -> str:
@@ -126,11 +126,13 @@ def _refusal(reference: NDArray[Any], candidate: NDArray[Any]) -> str:
     return ""
 
 
-def _compare_exact(name: str, reference: NDArray[Any], candidate: NDArray[Any]) -> OutputComparison:
+def _compare_whole(
+    name: str, reference: NDArray[Any], candidate: NDArray[Any], tolerated_share: float
+) -> OutputComparison:
     differs = np.asarray(reference != candidate)
     mismatches = int(np.count_nonzero(differs))
-    if mismatches == 0:
-        return OutputComparison(name=name, ok=True)
+    if mismatches <= tolerated_share * reference.size:
+        return OutputComparison(name=name, ok=True, mismatches=mismatches)
     first = tuple(int(index) for index in np.argwhere(differs)[0])
     numeric = reference.dtype.kind in "iub"
     distance = np.abs(reference.astype(np.float64) - candidate.astype(np.float64)) if numeric else 1

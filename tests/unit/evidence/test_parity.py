@@ -93,3 +93,12 @@ def test_worst_names_the_output_farthest_off() -> None:
     reference = {"a": np.ones(4), "b": np.ones(4)}
     candidate = {"a": np.ones(4) * 1.0001, "b": np.ones(4) * 1.5}
     assert compare(reference, candidate, Tolerances()).worst == "b"
+
+
+def test_a_share_of_a_mask_may_differ_where_the_contract_says_so() -> None:
+    reference = np.zeros((1, 10, 10), np.uint8)
+    candidate = reference.copy()
+    candidate[0, 0, :2] = 1
+    assert "2 of 100 values differ" in reasons(reference, candidate, Tolerances())
+    assert not reasons(reference, candidate, Tolerances(mismatch_share=0.02))
+    assert "values differ" in reasons(reference, candidate, Tolerances(mismatch_share=0.019))

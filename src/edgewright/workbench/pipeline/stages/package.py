@@ -17,6 +17,7 @@ from edgewright.contract import (
     Budgets,
     Contract,
     Evidence,
+    Mask,
     Provenance,
     Tolerances,
     decode_json,
@@ -40,6 +41,8 @@ ACROSS_PROCESSORS = {
     "int8": Tolerances(max_abs=0.25, max_rel=0.1, cosine=0.995, norm_ratio=1.05),
 }
 SURE_MARGIN = 1.0
+MASK_MISMATCH_SHARE = 0.01
+"""Of a mask's pixels: those on a boundary may fall to either side on another processor."""
 
 _LIMIT_BYTES = 64 << 20
 
@@ -112,10 +115,12 @@ def precision_of(best: Candidate) -> str:
 
 
 def sure_requests(model: LoadedModel, arrays: dict[str, Array]) -> dict[str, Array]:
-    """The requests whose first two classes are far apart, so that rounding cannot swap labels."""
+    """The requests whose first two classes are far apart, so that rounding cannot swap labels;
+    all of them where the model gives no scores for a row.
+    """
     answers = model.predict(arrays)
     scores = answers.get("logits")
-    if scores is None:
+    if scores is None or scores.ndim != 2:
         return arrays
     ordered = np.sort(scores, axis=1)
     sure = ordered[:, -1] - ordered[:, -2] >= SURE_MARGIN
@@ -135,7 +140,7 @@ def _contract(plan: Plan, workshop: Workshop, best: Candidate) -> Contract:
     return msgspec.structs.replace(
         contract,
         budgets=_overridden(contract.budgets, plan.project.budgets),
-        tolerances=ACROSS_PROCESSORS[precision_of(best)],
+        tolerances=_tolerances(contract, precision_of(best)),
         provenance=Provenance(
             recipe=plan.recipe.name,
             dataset=record.origin.dataset,
@@ -144,6 +149,13 @@ def _contract(plan: Plan, workshop: Workshop, best: Candidate) -> Contract:
             split=split.name,
         ),
     )
+
+
+def _tolerances(contract: Contract, precision: str) -> Tolerances:
+    tolerances = ACROSS_PROCESSORS[precision]
+    if any(isinstance(step, Mask) for step in contract.postprocess):
+        return msgspec.structs.replace(tolerances, mismatch_share=MASK_MISMATCH_SHARE)
+    return tolerances
 
 
 def _overridden(recipe: Budgets, project: Budgets) -> Budgets:
@@ -183,7 +195,7 @@ def _evidence(
                 how=report.bound,
                 where=where,
                 when=when,
-                on=f"{best.rows} windows of the confirm set",
+                on=f"{best.rows} {task.unit}s of the confirm set",
             )
         )
     if best.latency_ratio is not None:
@@ -197,7 +209,7 @@ def _evidence(
                 how=f"{best.latency_rounds} interleaved rounds, one thread",
                 where=where,
                 when=when,
-                on="one window",
+                on=f"one {task.unit}",
             )
         )
     return tuple(found)
