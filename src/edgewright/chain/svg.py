@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright._fs import read_limited
+from edgewright._pictures import FILE_LIMIT_BYTES
 from edgewright.bundle import unpack
 from edgewright.chain.engines import open_unpacked
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import FILE_LIMIT_BYTES
 from edgewright.workbench.recipes.svg.factory import raster
 from edgewright.workbench.recipes.svg.features import find_extractor
 from edgewright.workbench.recipes.svg.recommending import Recommendation, recommend

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.errors import InputError, UnavailableError
-from edgewright.workbench.data import SampleSet
-from edgewright.workbench.recipes.pictures import (
+from edgewright._pictures import (
     SUFFIXES,
     Picture,
     read_picture,
     read_picture_file,
     resized,
 )
+from edgewright.errors import InputError, UnavailableError
+from edgewright.workbench.data import SampleSet
 
 PICTURE_COLUMNS = ("jpeg", "png", "image")
 LABEL_COLUMN = "label"

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.errors import InputError
-from edgewright.workbench.data import SampleSet
-from edgewright.workbench.recipes.pictures import (
+from edgewright._pictures import (
     SUFFIXES,
     Picture,
     read_levels_file,
     read_picture_file,
     resized,
 )
+from edgewright.errors import InputError
+from edgewright.workbench.data import SampleSet
 
 CLASS_LIMIT = 64
 _MASK = "_mask"

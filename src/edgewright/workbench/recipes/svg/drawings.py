@@ -10,8 +10,8 @@ from xml.parsers import expat
 import numpy as np
 import resvg_py
 
+from edgewright._pictures import Picture, read_picture
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import Picture, read_picture
 
 FILE_LIMIT_BYTES = 8 << 20
 ELEMENT_LIMIT = 200_000

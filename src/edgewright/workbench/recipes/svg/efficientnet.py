@@ -7,8 +7,8 @@ import onnx
 import onnxruntime as ort
 
 from edgewright._fs import read_limited
+from edgewright._pictures import Picture, resized
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import Picture, resized
 from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.features import Vector
 

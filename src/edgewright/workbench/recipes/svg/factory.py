@@ -20,15 +20,15 @@ import msgspec
 import numpy as np
 
 from edgewright._fs import file_errors, make_dirs, read_limited, write_atomic
-from edgewright.contract import decode_json, encode_json
-from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import (
+from edgewright._pictures import (
     FILE_LIMIT_BYTES,
     SUFFIXES,
     Picture,
     read_picture,
     resized,
 )
+from edgewright.contract import decode_json, encode_json
+from edgewright.errors import InputError
 from edgewright.workbench.recipes.svg.drawings import draw_svg
 from edgewright.workbench.recipes.svg.settings import PILOTS, Settings, draw
 from edgewright.workbench.recipes.svg.tracing import TOOLS, Traced, measure

@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright._pictures import Picture
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.settings import PILOTS
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.workbench.recipes.pictures import Picture
+from edgewright._pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row, measure_logo
 from edgewright.workbench.recipes.svg.features import Extractor
 from edgewright.workbench.recipes.svg.settings import DEFAULT, PILOTS, Settings, draw, encode

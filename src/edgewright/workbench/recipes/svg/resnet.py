@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgewright._pictures import Picture, resized
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import Picture, resized
 from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.features import Vector
 

@@ -10,7 +10,7 @@ import numpy as np
 import vtracer
 from skimage.metrics import structural_similarity
 
-from edgewright.workbench.recipes.pictures import Picture, encode_png
+from edgewright._pictures import Picture, encode_png
 from edgewright.workbench.recipes.svg.drawings import draw_traced
 from edgewright.workbench.recipes.svg.settings import Settings
 

@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("PIL", reason="absent: pillow (extra vision)")
 from PIL import Image
 
+from edgewright._pictures import read_picture, resized
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.pictures import read_picture, resized
 
 
 def content(image: Image.Image, kind: str = "png", **more: object) -> bytes:
