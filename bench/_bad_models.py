@@ -23,6 +23,7 @@ import numpy as np
 
 from edgewright.bundle import Draft, build_bundle
 from edgewright.bundle.golden import Golden, encode_golden
+from edgewright.chain.processes import free_port
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import TransportError
 from edgewright.testing.keys import MemorySigner
@@ -35,6 +36,9 @@ RUN_MS = 2.0
 WEIGHT = [[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]]
 QUESTION = [[1.0, 2.0, 3.0]]
 MODEL = "planted"
+LATE = -1
+"""`after` of a fault that shows when the candidate leads already, near the end of its probation."""
+LATE_SHARE = 0.75
 
 KINDS: dict[str, dict[str, Any]] = {
     "corrupt": {},
@@ -46,9 +50,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "ending": {"fault": "exit", "after": 150},
     "hanging": {"fault": "hang", "after": 150},
     "nan_after_100": {"fault": "nan", "after": 100},
-    "nan_late": {"fault": "nan", "after": 3000},
-    "segfaulting_late": {"fault": "segfault", "after": 3000},
-    "hanging_late": {"fault": "hang", "after": 3000},
+    "nan_late": {"fault": "nan", "after": LATE},
+    "segfaulting_late": {"fault": "segfault", "after": LATE},
+    "hanging_late": {"fault": "hang", "after": LATE},
 }
 
 
@@ -113,13 +117,14 @@ class Witness:
 class Rig:
     """A device in a folder, its agent running, version 1 served."""
 
-    def __init__(self, folder: Path, *, probation_s: float) -> None:
+    def __init__(self, folder: Path, *, probation_s: float, rate: float) -> None:
         self.folder, self.home = folder, folder / "home"
+        self._late = int(LATE_SHARE * rate * probation_s)
         self._env = {**os.environ, "PYTHONPATH": str(PLANTED)}
         key = folder / "key.pub"
         key.write_text(SIGNER.public.public_hex)
         self._run("enroll", "--key", str(key), "--device", "d1")
-        settings = f'serve_http = "127.0.0.1:0"\nprobation_s = {probation_s}\n'
+        settings = f'serve_http = "127.0.0.1:{free_port()}"\nprobation_s = {probation_s}\n'
         (self.home / "agent.toml").write_text(settings)
         self._run("apply", str(self.bundle("1")))
 
@@ -128,6 +133,8 @@ class Rig:
         path = self.folder / f"{version}.ewb"
         kind = facts.pop("format", "planted")
         model = {"weight": WEIGHT, "ms": RUN_MS, "fault": "", "after": 0} | facts
+        if model["after"] == LATE:
+            model["after"] = self._late
         contract = Contract(
             inputs=(Tensor(name="x", dtype="float32", shape=("batch", 3), low=-10, high=10),),
             outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),

@@ -22,7 +22,7 @@ async def main() -> None:
     kinds = os.environ.get("KINDS", ",".join(KINDS)).split(",")
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder, Recording("bad_models") as recording:
-        rig = Rig(Path(folder), probation_s=PROBATION_S)
+        rig = Rig(Path(folder), probation_s=PROBATION_S, rate=RATE)
         asked = failed = kept = 0
         async for verdict, witness in run_all(rig, kinds, rate=RATE):
             print(

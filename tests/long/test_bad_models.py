@@ -26,17 +26,13 @@ def bad_models(project_root: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known defect: the server of this harness ended by itself and came back at another port",
-)
 def test_bad_models_end_on_the_old_one_and_no_request_fails(
     bad_models: ModuleType, tmp_path: Path, long_slice: Any
 ) -> None:
     kinds = long_slice.pick(sorted(bad_models.KINDS), 3)
 
     async def scene() -> list[str]:
-        rig = bad_models.Rig(tmp_path, probation_s=8.0)
+        rig = bad_models.Rig(tmp_path, probation_s=8.0, rate=RATE)
         wrong = []
         async for verdict, witness in bad_models.run_all(rig, kinds, rate=RATE):
             wrong += bad_models.wrong_of(verdict, witness)
