@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 _OPSET = 20
 _IR_VERSION = 10
@@ -102,6 +103,31 @@ def build_tcn_bench(path: Path, *, seed: int = 5) -> Path:
     graph.add("Flatten")
     graph.dense(256, 12)
     return graph.save(path, 12)
+
+
+class _Rows(CalibrationDataReader):
+    """Rows of one input, one at a time."""
+
+    def __init__(self, rows: Weights) -> None:
+        self._rows = iter(rows)
+
+    def get_next(self) -> dict[str, Weights] | None:
+        row = next(self._rows, None)
+        return None if row is None else {"x": row[np.newaxis]}
+
+
+def build_tcn_bench_int8(model: Path, path: Path, rows: Weights) -> Path:
+    """The same in int8: unsigned activations, signed weights with a scale per channel."""
+    quantize_static(
+        str(model),
+        str(path),
+        _Rows(rows),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+    )
+    return path
 
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {

@@ -60,6 +60,9 @@ class Server:
             total += int(text.split("\nPss:")[1].split()[0])
         return total * 1024 / 1e6
 
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     @contextmanager
     def awake(self) -> Iterator[None]:
         """Let it run here, and nowhere else: a server that is not measured takes no time."""

@@ -34,6 +34,8 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--admin", type=_FILE, help="Unix socket for loading and unloading models.")
 @click.option("--queue", type=click.IntRange(min=1), default=512, show_default=True,
               help="Requests that may wait for one model.")  # fmt: skip
+@click.option("--connections", type=click.IntRange(min=1), default=1024, show_default=True,
+              help="Peers at once; beyond, one that is idle is let go.")  # fmt: skip
 @click.option("--api-keys", type=_FILE, help="File of API keys, one a line; without one, 401.")
 @click.option("--tls-cert", type=_FILE, help="PEM certificate chain: serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="PEM key that belongs to --tls-cert.")
@@ -50,6 +52,7 @@ def serve(
     threads: int | None,
     admin: Path | None,
     queue: int,
+    connections: int,
     api_keys: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -71,6 +74,7 @@ def serve(
         )
     from edgewright.chain.serving import Doors, default_threads, serve_until_stopped
     from edgewright.device.serve import Admission, ServeOptions
+    from edgewright.transports.http1 import Limits
 
     host, port = (None, None)
     if http is not None or uds is None:
@@ -81,6 +85,7 @@ def serve(
         uds=uds,
         admin=admin,
         threads=threads or default_threads(),
+        limits=Limits(connections=connections),
         admission=Admission(max_waiting=queue),
     )
     serve_until_stopped(

@@ -1,0 +1,193 @@
+"""Bad neighbours: clients that are killed, garbage, half bodies, wrong lengths, a gigabyte of
+headers, ten thousand connections. A good client asks all the while and must be answered; memory
+must return.
+
+    python bench/serving_abuse.py [--clients 500] [--connections 10000]
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from _models import build_mlp_16
+from _results import Recording
+from _serving_servers import Server, edgewright, infer_request, running
+
+_GIGABYTE = 1 << 30
+_WATCH_EVERY_S = 0.02
+_ANSWER_S = 5.0
+
+
+class Neighbourhood:
+    """A server, a good client that watches it, and bad ones."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.request = infer_request(server.target, "mlp-16")
+        self.answered = 0
+        self.missed: list[str] = []
+        self.slowest_s = 0.0
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.server.target.host, self.server.target.port)
+
+    async def watch(self) -> None:
+        """Ask on a connection of its own, again and again."""
+        reader, writer = await self.open()
+        while True:
+            started_s = time.perf_counter()
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    writer.write(self.request)
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
+                    body = json.loads(await reader.readexactly(length))
+                    ok = head.startswith(b"HTTP/1.1 200 ") and len(body["outputs"][0]["data"]) == 4
+            except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError) as error:
+                self.missed.append(repr(error))
+                reader, writer = await self.open()
+                continue
+            self.answered += ok
+            if not ok:
+                self.missed.append(head.decode(errors="replace")[:80])
+            self.slowest_s = max(self.slowest_s, time.perf_counter() - started_s)
+            await asyncio.sleep(_WATCH_EVERY_S)
+
+    async def many(self, count: int, act: Callable[[int], Awaitable[None]]) -> None:
+        """So many bad clients, a hundred at a time."""
+
+        async def one(number: int) -> None:
+            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                async with asyncio.timeout(10):
+                    await act(number)
+
+        for first in range(0, count, 100):
+            await asyncio.gather(*(one(number) for number in range(first, min(count, first + 100))))
+
+    async def killed(self, number: int) -> None:
+        """Leave in the middle of a request, or right before its answer."""
+        _, writer = await self.open()
+        writer.write(self.request if number % 2 else self.request[: -1 - number % 90])
+        await writer.drain()
+        writer.transport.abort()
+
+    async def garbage(self, number: int) -> None:
+        reader, writer = await self.open()
+        writer.write(random.Random(number).randbytes(1 + number * 37 % 5000))
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async def half_body(self, number: int) -> None:
+        """Send a part, and no more."""
+        reader, writer = await self.open()
+        writer.write(self.request[: len(self.request) - 1 - number % 200])
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async def wrong_length(self, number: int) -> None:
+        reader, writer = await self.open()
+        lengths = (b"7", b"-1", b"9999999999999999999999", b"1e3", b"0x10", b"10, 10", b"", b"5 5")
+        right = b"content-length: %d" % len(self.request.partition(b"\r\n\r\n")[2])
+        wrong = b"content-length: " + lengths[number % len(lengths)]
+        writer.write(self.request.replace(right, wrong))
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async def headers_without_end(self) -> int:
+        """A gigabyte of headers; returns how many bytes were taken before the door was shut."""
+        _, writer = await self.open()
+        sent, chunk = 0, b"x-more: " + b"a" * 65528
+        writer.write(b"GET /v2 HTTP/1.1\r\nhost: h\r\n")
+        with suppress(OSError):
+            while sent < _GIGABYTE and not writer.transport.is_closing():
+                writer.write(chunk)
+                await asyncio.wait_for(writer.drain(), 10)
+                sent += len(chunk)
+        writer.transport.abort()
+        return sent
+
+    async def crowd(self, count: int) -> tuple[int, int]:
+        """So many connections at once: how many opened, how many got an answer when they asked."""
+        opened: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+        async def join() -> None:
+            with suppress(OSError, TimeoutError):
+                opened.append(await asyncio.wait_for(self.open(), 30))
+
+        for _ in range(0, count, 200):
+            await asyncio.gather(*(join() for _ in range(200)))
+
+        async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+                writer.write(self.request)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+                return head.startswith(b"HTTP/1.1 200 ")
+            return False
+
+        answers = await asyncio.gather(*(ask(*pair) for pair in opened))
+        for _, writer in opened:
+            writer.transport.abort()
+        return len(opened), sum(answers)
+
+
+async def abuse(recording: Recording, server: Server, options: argparse.Namespace) -> None:
+    place, figures = Neighbourhood(server), recording.figures
+    watching = asyncio.create_task(place.watch())
+    await place.many(options.clients, place.half_body)  # so that buffers are as large as they get
+    await asyncio.sleep(0.5)
+    figures["pss_before_mb"] = round(server.pss_mb(), 1)
+    files = server.open_files()
+    for name, act in (
+        ("killed", place.killed),
+        ("garbage", place.garbage),
+        ("half_body", place.half_body),
+        ("wrong_length", place.wrong_length),
+    ):
+        await place.many(options.clients, act)
+        figures[f"{name}_clients"] = options.clients
+    figures["header_bytes_sent"] = await place.headers_without_end()
+    opened, answered = await place.crowd(options.connections)
+    figures["connections_opened"], figures["connections_answered"] = opened, answered
+    figures["pss_crowded_mb"] = round(server.pss_mb(), 1)
+    await asyncio.sleep(3)
+    figures["pss_after_mb"] = round(server.pss_mb(), 1)
+    figures["file_descriptors_left_over"] = server.open_files() - files
+    watching.cancel()
+    figures["good_client_answered"] = place.answered
+    figures["good_client_missed"] = len(place.missed)
+    figures["good_client_slowest_ms"] = round(place.slowest_s * 1e3, 1)
+    recording.raw["missed"] = place.missed[:20]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--connections", type=int, default=10_000)
+    options = parser.parse_args()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    with tempfile.TemporaryDirectory() as folder, Recording("serving_abuse") as recording:
+        recording.raw["options"] = vars(options)
+        recording.raw["file_descriptor_limit"] = most
+        options.connections = min(options.connections, most - 200)
+        model = build_mlp_16(Path(folder) / "mlp-16.onnx")
+        words = ("--connections", str(options.connections + 100))
+        with running(edgewright(model, *words)) as server:
+            asyncio.run(abuse(recording, server, options))
+        for figure, value in recording.figures.items():
+            print(f"{figure:32} {value}")
+
+
+if __name__ == "__main__":
+    main()

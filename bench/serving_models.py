@@ -1,0 +1,156 @@
+"""`tcn-bench` behind `edgewright serve` beside raw onnxruntime, and latency at half load.
+
+    python bench/serving_models.py [--rounds 7] [--seconds 1.5]
+
+Raw onnxruntime runs in this process, one thread a session and as many sessions as the server has
+workers, interleaved with the server's rounds; the server's clients are on the same machine, so its
+share of raw includes what their requests cost there.
+"""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+
+from _models import build_mlp_16, build_tcn_bench, build_tcn_bench_int8
+from _results import Recording
+from _serving_servers import (
+    Round,
+    Server,
+    edgewright,
+    infer_request,
+    one_round,
+    round_of,
+    running,
+    values_of,
+)
+from edgewright.measure.clocks import usable_cores
+from edgewright.measure.load import LoadLimits, even_arrivals, open_loop
+
+_HALF_LOAD_S = 4.0
+
+
+class Raw:
+    """One-thread sessions of one model, each in a thread."""
+
+    def __init__(self, model: Path, sessions: int) -> None:
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = 1
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._sessions = [
+            ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+            for _ in range(sessions)
+        ]
+        self._feed = {"x": values_of(model.stem)}
+
+    def rps(self, seconds: float) -> float:
+        passes = [0] * len(self._sessions)
+        end_s = time.perf_counter() + seconds
+
+        def work(place: int, session: Any) -> None:
+            while time.perf_counter() < end_s:
+                session.run(None, self._feed)
+                passes[place] += 1
+
+        threads = [threading.Thread(target=work, args=pair) for pair in enumerate(self._sessions)]
+        started_s = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(passes) / (time.perf_counter() - started_s)
+
+
+def share_of_raw(
+    recording: Recording, model: Path, *, threads: int, connections: int, options: Any
+) -> Round:
+    """Interleaved; returns the best round of the server."""
+    raw = Raw(model, threads)
+    name = f"{model.stem.replace('-', '_')}_{connections}"
+    rounds: list[tuple[Round, float]] = []
+    with running(edgewright(model, "--threads", str(threads))) as server:
+        request = infer_request(server.target, model.stem)
+        one_round(server, request, connections, 0.3)
+        for _ in range(options.rounds):
+            served = one_round(server, request, connections, options.seconds)
+            rounds.append((served, raw.rps(options.seconds)))
+        recording.figures[f"{name}_pss_mb"] = round(server.pss_mb(), 1)
+    recording.raw[name] = msgspec.to_builtins(rounds)
+    figures = recording.figures
+    figures[f"{name}_share_of_raw"] = _median(
+        each.throughput_rps / raw_rps for each, raw_rps in rounds
+    )
+    figures[f"{name}_rps"] = round(_median(each.throughput_rps for each, _ in rounds), 1)
+    figures[f"{name}_p50_ms"] = _median(each.p50_us / 1e3 for each, _ in rounds)
+    figures[f"{name}_failed"] = sum(each.failed for each, _ in rounds)
+    return max((each for each, _ in rounds), key=lambda each: each.throughput_rps)
+
+
+def half_load(recording: Recording, model: Path, peak_rps: float, rounds: int) -> None:
+    """Requests that arrive evenly at half of the peak, whether the last is answered or not."""
+    name = f"{model.stem.replace('-', '_')}_half_load"
+    with running(edgewright(model, "--threads", "1")) as server:
+        found = [asyncio.run(_arriving(server, model.stem, peak_rps / 2)) for _ in range(rounds)]
+    recording.raw[name] = msgspec.to_builtins(found)
+    figures = recording.figures
+    figures[f"{name}_rps"] = round(peak_rps / 2, 1)
+    figures[f"{name}_p50_ms"] = _median(each.p50_us / 1e3 for each in found)
+    figures[f"{name}_p99_ms"] = _median(each.p99_us / 1e3 for each in found)
+    figures[f"{name}_p99_to_p50"] = _median(each.p99_us / each.p50_us for each in found)
+    figures[f"{name}_failed"] = sum(each.failed for each in found)
+
+
+async def _arriving(server: Server, model: str, rate_rps: float) -> Round:
+    before_s = server.cpu_s()
+    result = await open_loop(
+        server.target,
+        [infer_request(server.target, model)],
+        LoadLimits(seconds=_HALF_LOAD_S),
+        arrivals_s=even_arrivals(rate_rps, _HALF_LOAD_S),
+        connections=16,
+    )
+    return round_of(result, server.cpu_s() - before_s)
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, Recording("serving_models") as recording:
+        folder = Path(name)
+        tcn = build_tcn_bench(folder / "tcn-bench.onnx")
+        calibration = np.random.default_rng(1).uniform(-1, 1, (64, 100, 9)).astype(np.float32)
+        small = build_tcn_bench_int8(tcn, folder / "tcn-bench-int8.onnx", calibration)
+        recording.raw["options"] = vars(options)
+        cores = usable_cores()
+        alone = share_of_raw(recording, tcn, threads=1, connections=1, options=options)
+        share_of_raw(recording, tcn, threads=cores, connections=16, options=options)
+        share_of_raw(recording, small, threads=1, connections=4, options=options)
+        half_load(recording, tcn, alone.throughput_rps, 3)
+        mlp = build_mlp_16(folder / "mlp-16.onnx")
+        with running(edgewright(mlp)) as server:
+            request = infer_request(server.target, "mlp-16")
+            peak_rps = max(one_round(server, request, 16, 1.0).throughput_rps for _ in range(3))
+        half_load(recording, mlp, peak_rps, 3)
+        for figure, value in recording.figures.items():
+            print(f"{figure:42} {value}")
+
+
+if __name__ == "__main__":
+    main()
