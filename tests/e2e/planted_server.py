@@ -54,6 +54,8 @@ class Model:
             self.leak.append(bytes(bytearray(faults.leak_bytes)))
         (tensor,) = json.loads(request.body)["inputs"]
         y = [2 * value * faults.gain for value in tensor["data"]]
+        if faults.mistake_percent and sum(tensor["data"]) * 1e4 % 100 < faults.mistake_percent:
+            y.reverse()
         if faults.nan_every and self.count % faults.nan_every == 0:
             y[1] = float("nan")
         rows = tensor["shape"][0]
@@ -82,6 +84,7 @@ async def main() -> None:
     parser.add_argument("--slow-ms", type=float, default=0.0)
     parser.add_argument("--stall-every", type=int, default=0)
     parser.add_argument("--stall-s", type=float, default=0.0)
+    parser.add_argument("--mistake-percent", type=float, default=0.0)
     parser.add_argument("--nan-every", type=int, default=0)
     parser.add_argument("--refuse-every", type=int, default=0)
     parser.add_argument("--leak-bytes", type=int, default=0)

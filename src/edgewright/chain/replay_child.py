@@ -23,7 +23,8 @@ from edgewright.errors import InputError, TransportError
 from edgewright.evidence.parity import compare
 from edgewright.measure.load import LoadTarget
 from edgewright.transports.http1 import Client, Response
-from edgewright.validate.questions import Question, decode_answer, golden_questions
+from edgewright.validate.encoding import decode_answer
+from edgewright.validate.questions import Question, golden_questions
 from edgewright.validate.served_model import ask_metadata
 
 ANSWER_S = 5.0

@@ -20,24 +20,52 @@ from edgewright.chain.processes import Child, free_port, running
 from edgewright.clock import SystemClock
 from edgewright.contract import Budgets
 from edgewright.errors import InputError, TransportError
-from edgewright.measure import listening_pid
+from edgewright.measure import listening_pid, listening_pid_of_socket
 from edgewright.measure.load import LoadTarget
 from edgewright.transports.http1 import Client
-from edgewright.validate import DEFAULT_SECONDS, Order, Report, ScenarioName, Served, validate
+from edgewright.validate import (
+    DEFAULT_SECONDS,
+    Given,
+    Labelled,
+    Order,
+    Reference,
+    Report,
+    ScenarioName,
+    Served,
+    labelled_of_arrays,
+    validate,
+)
 from edgewright.validate.order import SOAK_SECONDS
 from edgewright.validate.questions import golden_of_arrays
-from edgewright.validate.served_model import ask_metadata, find_model
+from edgewright.validate.recording import read_recording
 from edgewright.validate.soundness import SoundnessLimits
+from edgewright.validate.ways import BinaryWay, JsonWay, Way, only_model
 
 GOLDEN_LIMIT_BYTES = 256 << 20
+LABELLED_LIMIT_BYTES = 2 << 30
 
 _READY_TIMEOUT_S = 60.0
+_REPLAY_SECONDS = 86_400.0
 _READY = 200
-_ELSEWHERE = ("ssh://", "device:")
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """A labelled set, the limits that it is held to, and the model that it is compared with."""
+
+    labelled: Path | None = None
+    reference: str | None = None
+    min_percent: float | None = None
+    max_drop: float | None = None
+    output: str = ""
 
 
 class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What `edgewright validate` was asked for; None means "as the contract says"."""
+    """What `edgewright validate` was asked for; None means "as the contract says".
+
+    `bundle` is what a server that is named by its URL should serve: its contract and golden vectors
+    are what the answers are held to. `way` is how the server is spoken to; the command line hands
+    in gRPC's, which needs an extra.
+    """
 
     target: str
     scenario: ScenarioName
@@ -48,6 +76,13 @@ class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     connections: int | None = None
     golden: Path | None = None
+    bundle: Path | None = None
+    accuracy: Accuracy = Accuracy()
+    recording: Path | None = None
+    speed: float = 1.0
+    admin: Path | None = None
+    swap_to: Path | None = None
+    way: Way = JsonWay()
     attempts: int = 3
     limits: SoundnessLimits = SoundnessLimits()
     seed: int = 0
@@ -55,7 +90,9 @@ class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def standard_seconds(self) -> float:
         """How long load is put on: as asked, else what suits the scenario."""
-        return self.seconds or (SOAK_SECONDS if self.scenario == "soak" else DEFAULT_SECONDS)
+        if self.seconds is not None:
+            return self.seconds
+        return {"soak": SOAK_SECONDS, "replay": _REPLAY_SECONDS}.get(self.scenario, DEFAULT_SECONDS)
 
 
 def run_validation(asked: ValidationOrder) -> Report:
@@ -66,23 +103,78 @@ def run_validation(asked: ValidationOrder) -> Report:
     Raises:
         InputError: no such bundle, model, or golden vectors; a scenario lacks its rate or limit.
         TransportError: nobody answers at the URL.
-        UnavailableError: cold-start of a URL.
+        UnavailableError: cold-start or swap of a URL.
         DeviceError: the bundle's server ended instead of getting ready.
     """
-    if asked.target.startswith(_ELSEWHERE):
-        raise InputError(
-            f"{asked.target} cannot be reached by validate",
-            hint="run edgewright validate on that machine, or give its server's URL",
+    with subject_of(asked) as subject:
+        return validate_subject(asked, subject)
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is validated: a server that answers, and what it was started from, if by us."""
+
+    served: Served
+    bundle: Bundle | None = None
+    launch: "Launch | None" = None
+    reference: Reference | None = None
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server is started: the file, a folder for logs and sockets, and whether with gRPC."""
+
+    path: Path
+    folder: Path
+    has_grpc: bool = False
+
+
+@contextlib.contextmanager
+def subject_of(asked: ValidationOrder) -> Iterator[Subject]:
+    """What the target names, and the reference, both served while the block lasts."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="edgewright-validate-"))
         )
-    if "://" in asked.target or asked.target.startswith("unix:"):
-        return _validated(asked, _served_at(asked.target), bundle=None)
+        subject = stack.enter_context(_subject(asked, folder))
+        reference = asked.accuracy.reference
+        if reference is not None:
+            found = stack.enter_context(_reference(reference, folder / "reference"))
+            subject = msgspec.structs.replace(subject, reference=found)
+        yield subject
+
+
+@contextlib.contextmanager
+def _subject(asked: ValidationOrder, folder: Path) -> Iterator[Subject]:
+    if is_url(asked.target):
+        served = msgspec.structs.replace(served_at(asked.target), admin=asked.admin)
+        known = None if asked.bundle is None else open_bundle(asked.bundle)
+        yield Subject(served=served, bundle=known)
+        return
     path = Path(asked.target)
     bundle = _bundle_at(path)
-    with tempfile.TemporaryDirectory(prefix="edgewright-validate-") as folder:
-        logs = Path(folder)
-        with _serving(path, logs / "server.log") as (served, child):
-            child.wait_for(lambda: _is_ready(served.target), timeout_s=_READY_TIMEOUT_S)
-            return _validated(asked, served, bundle=bundle, launch=(path, logs))
+    launch = Launch(path=path, folder=folder, has_grpc=asked.way.connect is not None)
+    with _ready_server(launch) as served:
+        yield Subject(served=served, bundle=bundle, launch=launch)
+
+
+@contextlib.contextmanager
+def _reference(text: str, folder: Path) -> Iterator[Reference]:
+    """The model that answers are compared with, from a URL, a bundle or a model file."""
+    folder.mkdir()
+    if is_url(text):
+        target = served_at(text).target
+        model = asyncio.run(only_model(JsonWay(), target))
+        yield Reference(target=target, model=model, text=text)
+        return
+    path = Path(text)
+    bundle = _bundle_at(path)
+    with _ready_server(Launch(path=path, folder=folder)) as served:
+        model = bundle.manifest.name if bundle else path.stem
+        yield Reference(target=served.target, model=model, text=text)
+
+
+def is_url(target: str) -> bool:
+    """Whether a server is named, not a file."""
+    return "://" in target or target.startswith("unix:")
 
 
 def _bundle_at(path: Path) -> Bundle | None:
@@ -97,24 +189,28 @@ def _bundle_at(path: Path) -> Bundle | None:
     return None
 
 
-def _validated(
-    asked: ValidationOrder,
-    served: Served,
-    *,
-    bundle: Bundle | None,
-    launch: tuple[Path, Path] | None = None,
-) -> Report:
+def validate_subject(asked: ValidationOrder, subject: Subject) -> Report:
+    """One scenario against a subject that is served."""
+    launch, bundle, served = subject.launch, subject.bundle, subject.served
+
     def spawn() -> contextlib.AbstractContextManager[Served]:
         assert launch is not None  # noqa: S101 - passed on below only when there is one
-        return _spawned(*launch)
+        return _spawned(launch)
 
     async def work() -> Report:
-        target = served.target
-        model = asked.model or (bundle.manifest.name if bundle else await find_model(target))
+        model = asked.model or (
+            bundle.manifest.name if bundle else await only_model(asked.way, served.target)
+        )
         return await validate(
             _order(asked, model, bundle),
             served,
-            golden=await _golden(asked, bundle, target, model),
+            Given(
+                way=asked.way,
+                golden=await _golden(asked, bundle, served.target, model),
+                labelled=_labelled(asked),
+                reference=subject.reference,
+                recording=read_recording(asked.recording) if asked.recording else (),
+            ),
             spawn=None if launch is None else spawn,
             clock=SystemClock(),
         )
@@ -136,6 +232,7 @@ def _order(asked: ValidationOrder, model: str, bundle: Bundle | None) -> Order:
     if bundle:
         manifest = bundle.manifest
         subject = f"bundle {bundle.id[:12]} ({manifest.name} {manifest.version})"
+        subject += f" at {asked.target}" if is_url(asked.target) else ""
     order = Order(
         model=model,
         scenario=asked.scenario,
@@ -145,6 +242,11 @@ def _order(asked: ValidationOrder, model: str, bundle: Bundle | None) -> Order:
         connections=asked.connections,
         budgets=budgets,
         contract=contract,
+        swap_to=asked.swap_to,
+        speed=asked.speed,
+        min_accuracy=asked.accuracy.min_percent,
+        max_drop=asked.accuracy.max_drop,
+        label_output=asked.accuracy.output,
         attempts=asked.attempts,
         limits=asked.limits,
         seed=asked.seed,
@@ -165,30 +267,52 @@ async def _golden(
         arrays = decode_npz(content, source=str(asked.golden))
         if any(name.startswith(("in:", "out:")) for name in arrays):
             return decode_golden(content)
-        return golden_of_arrays(arrays, await ask_metadata(target, model))
+        return golden_of_arrays(arrays, await asked.way.metadata(target, model))
     blobs = [blob for blob in bundle.manifest.blobs if blob.role == "golden"] if bundle else []
     return decode_golden(bundle.read(blobs[0])) if bundle and blobs else None
 
 
-def _served_at(url: str) -> Served:
+def _labelled(asked: ValidationOrder) -> Labelled | None:
+    path = asked.accuracy.labelled
+    if path is None:
+        return None
+    content = read_limited(path, limit_bytes=LABELLED_LIMIT_BYTES)
+    return labelled_of_arrays(decode_npz(content, source=str(path)), source=path.name)
+
+
+def served_at(url: str) -> Served:
+    """The server at a URL, and its process when it is one of this machine's."""
     target = LoadTarget.from_url(url)
-    pid = listening_pid(target.port) if target.is_loopback and not target.uds else None
-    return Served(target, pid)
+    if target.uds:
+        return Served(target, listening_pid_of_socket(Path(target.uds)))
+    return Served(target, listening_pid(target.port) if target.is_loopback else None)
 
 
 @contextlib.contextmanager
-def _serving(path: Path, log: Path) -> Iterator[tuple[Served, Child]]:
-    """A server process for a bundle or model file, on loopback and a free port."""
-    port = free_port()
-    arguments = ["serve", str(path), "--http", f"127.0.0.1:{port}"]
-    with running("the server", arguments, log=log) as child:
-        yield Served(LoadTarget(port=port), child.process.pid), child
-
-
-@contextlib.contextmanager
-def _spawned(path: Path, logs: Path) -> Iterator[Served]:
-    with _serving(path, logs / "cold-start.log") as (served, _):
+def _ready_server(launch: Launch) -> Iterator[Served]:
+    with _serving(launch, "server") as (served, child, http):
+        child.wait_for(lambda: _is_ready(http), timeout_s=_READY_TIMEOUT_S)
         yield served
+
+
+@contextlib.contextmanager
+def _spawned(launch: Launch) -> Iterator[Served]:
+    with _serving(launch, "cold-start") as (served, _, _):
+        yield served
+
+
+@contextlib.contextmanager
+def _serving(launch: Launch, name: str) -> Iterator[tuple[Served, Child, LoadTarget]]:
+    """A server process for a bundle or model file, on loopback and free ports."""
+    http, admin = LoadTarget(port=free_port()), launch.folder / f"{name}.sock"
+    arguments = ["serve", str(launch.path), "--http", http.authority, "--admin", str(admin)]
+    target = http
+    if launch.has_grpc:
+        target = LoadTarget(port=free_port(), scheme="grpc")
+        arguments += ["--grpc", target.authority]
+    with running("the server", arguments, log=launch.folder / f"{name}.log") as child:
+        served = Served(target, child.process.pid, admin=admin, source=launch.path)
+        yield served, child, http
 
 
 def _is_ready(target: LoadTarget) -> bool:
@@ -200,3 +324,8 @@ def _is_ready(target: LoadTarget) -> bool:
         return asyncio.run(ask())
     except TransportError:
         return False
+
+
+def way_named(name: str) -> Way:
+    """HTTP's ways by name; gRPC's is in `validation_grpc`."""
+    return BinaryWay() if name == "binary" else JsonWay()

@@ -22,7 +22,14 @@ from edgewright.evidence.sequential import (
     Sprt,
     log_rate_evidence,
 )
-from edgewright.evidence.verdict import INVALID_EXIT_CODE, Gate, Outcome, Verdict, decide
+from edgewright.evidence.verdict import (
+    INVALID_EXIT_CODE,
+    Gate,
+    Outcome,
+    Verdict,
+    decide,
+    exit_code_of,
+)
 
 __all__ = [
     "INVALID_EXIT_CODE",
@@ -35,5 +42,6 @@ __all__ = [
     "Sprt",
     "Verdict",
     "decide",
+    "exit_code_of",
     "log_rate_evidence",
 ]

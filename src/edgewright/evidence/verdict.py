@@ -131,9 +131,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         """0 for a pass, `GateError`'s 7 for a miss, 9 for a measurement that is not sound."""
-        if self.outcome == "INVALID":
-            return INVALID_EXIT_CODE
-        return 0 if self.ok else GateError.exit_code
+        return exit_code_of(self.outcome)
+
+
+def exit_code_of(outcome: Outcome) -> int:
+    """A process's exit code for an outcome."""
+    if outcome == "INVALID":
+        return INVALID_EXIT_CODE
+    return 0 if outcome == "VALID-PASS" else GateError.exit_code
 
 
 def decide(gates: Iterable[Gate], *, unsound: Iterable[str] = ()) -> Verdict:

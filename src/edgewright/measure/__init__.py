@@ -19,9 +19,11 @@ from edgewright.measure.procfs import (
     ProcessReading,
     descendants,
     listening_pid,
+    listening_pid_of_socket,
     read_process,
     read_tree,
 )
+from edgewright.measure.thermal import Thermal, read_thermal
 
 __all__ = [
     "CpuClock",
@@ -30,13 +32,16 @@ __all__ = [
     "Noise",
     "NoiseReading",
     "ProcessReading",
+    "Thermal",
     "descendants",
     "describe_machine",
     "listening_pid",
+    "listening_pid_of_socket",
     "noise_between",
     "open_energy_meter",
     "read_noise",
     "read_process",
+    "read_thermal",
     "read_tree",
     "usable_cores",
 ]

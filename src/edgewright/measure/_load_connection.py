@@ -11,13 +11,36 @@ _UNKNOWN = (0, -1)
 _KEPT_HEADS = 1024
 
 
+class Wire(Protocol):
+    """One connection to a server, whatever it speaks: a request out, an answer in."""
+
+    index: int | None
+    """The number of the request that is on it."""
+    sent_s: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request can leave on it."""
+
+    def send(self, index: int, request: bytes) -> None:
+        """Put a request on the wire."""
+
+    def abort(self, reason: str) -> None:
+        """Cut the connection; a request on it is lost for this reason."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class Pool(Protocol):
     """What a connection tells whoever owns it."""
 
-    def answered(self, connection: "Connection", index: int, status: int, body: bytes) -> None:
-        """The request with this number got its answer; the connection is free again."""
+    def answered(self, connection: Wire, index: int, status: int | str, body: bytes) -> None:
+        """The request with this number got its answer; the connection is free again. Success is
+        status 200, whatever the protocol.
+        """
 
-    def lost(self, connection: "Connection", index: int | None, reason: str) -> None:
+    def lost(self, connection: Wire, index: int | None, reason: str) -> None:
         """The connection is gone, and with it the request that was on it."""
 
 

@@ -1,10 +1,11 @@
-"""HTTP load: closed loop (so many clients, each waits for its answer) and open loop (requests leave
+"""Load: closed loop (so many clients, each waits for its answer) and open loop (requests leave
 when an arrival process says so, answered or not).
 
 An open loop has no coordinated omission: latency counts from the scheduled moment, and a server
 that stalls is charged for every request that should have left meanwhile. Requests are ready bytes,
 answers come back as bytes; what they mean is the caller's. Every run is bounded in seconds, number
-of requests, connections, and bytes kept.
+of requests, connections, and bytes kept. HTTP is spoken here, on TCP or a Unix socket; another
+protocol is a `Connect` that is handed in (`measure.load_grpc`).
 
     >>> import asyncio
     >>> from edgewright.clock import SystemClock
@@ -29,123 +30,44 @@ import gc
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.errors import InputError, TransportError
-from edgewright.measure._load_connection import Connection
+from edgewright.measure._load_connection import Connection, Pool, Wire
 from edgewright.measure._load_record import Recorder
 from edgewright.measure._timer import Timer, make_timer
 from edgewright.measure.load_result import LoadResult
+from edgewright.measure.load_target import (
+    LoadLimits,
+    LoadTarget,
+    encode_request,
+    even_arrivals,
+    poisson_arrivals,
+)
+
+__all__ = [
+    "ClosedLoop",
+    "Connect",
+    "LoadLimits",
+    "LoadResult",
+    "LoadTarget",
+    "OpenLoop",
+    "closed_loop",
+    "encode_request",
+    "even_arrivals",
+    "open_loop",
+    "poisson_arrivals",
+]
+
+Connect = Callable[[LoadTarget, Pool], Awaitable[Wire]]
+"""Opens one connection of another protocol than HTTP. Raises OSError when nobody answers."""
 
 _SWEEP_S = 0.05
 _RECONNECT_S = 0.02
 _SUCCESS = 200
-
-
-class LoadTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a server listens: host and port, or the path of a Unix socket."""
-
-    host: str = "127.0.0.1"
-    port: int = 80
-    path: str = ""
-    uds: str = ""
-
-    @classmethod
-    def from_url(cls, url: str) -> Self:
-        """The target of `http://host:port[/prefix]`, or of `unix:/path/to.sock`.
-
-        >>> LoadTarget.from_url("http://127.0.0.1:8080").port
-        8080
-
-        Raises:
-            InputError: another scheme, or no host.
-        """
-        if url.startswith("unix:"):
-            return cls(uds=str(Path(url.removeprefix("unix:").removeprefix("//"))))
-        try:
-            parts = urlsplit(url)
-            port = parts.port or 80
-        except ValueError as error:
-            raise InputError(f"URL {url!r}: {error}", hint="write http://HOST:PORT") from error
-        if parts.scheme != "http" or not parts.hostname:
-            raise InputError(
-                f"URL {url!r} is not one that load can be sent to",
-                hint="write http://HOST:PORT or unix:/path/to.sock",
-            )
-        return cls(host=parts.hostname, port=port, path=parts.path.rstrip("/"))
-
-    @property
-    def authority(self) -> str:
-        """Host and port as URLs and `Host:` headers write them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return "localhost" if self.uds else f"{host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether the server must be on this machine."""
-        is_local_name = self.host in {"localhost", "::1"} or self.host.startswith("127.")
-        return bool(self.uds) or is_local_name
-
-    @property
-    def text(self) -> str:
-        return f"unix:{self.uds}" if self.uds else f"http://{self.authority}{self.path}"
-
-
-class LoadLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run ends: nothing of it is unbounded.
-
-    `timeout_s` is how long one request is waited for; after `seconds` (or `requests`) nothing new
-    leaves, and what is under way is waited for `drain_s` at most.
-    """
-
-    seconds: float = 10.0
-    requests: int = 2_000_000
-    timeout_s: float = 10.0
-    drain_s: float = 5.0
-    keep_bytes: int = 64 << 20
-
-
-def encode_request(
-    method: str,
-    path: str,
-    *,
-    target: LoadTarget,
-    body: bytes = b"",
-    headers: Mapping[str, str] | None = None,
-) -> bytes:
-    """A whole HTTP/1.1 request as bytes, made once and sent many times."""
-    fields = {"host": target.authority, "content-length": str(len(body)), **(headers or {})}
-    lines = [f"{method} {target.path}{path} HTTP/1.1", *(f"{k}: {v}" for k, v in fields.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def poisson_arrivals(
-    rate_rps: float, seconds: float, *, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Moments of a Poisson process within `seconds`, given that it has its expected number of them,
-    so that the offered rate is the one that was asked for.
-
-    >>> moments = poisson_arrivals(1000, 2.0, rng=np.random.default_rng(0))
-    >>> len(moments), bool(moments[-1] < 2.0)
-    (2000, True)
-    """
-    return np.sort(rng.random(round(rate_rps * seconds)) * seconds)
-
-
-def even_arrivals(rate_rps: float, seconds: float) -> NDArray[np.float64]:
-    """Moments of a sensor that ticks evenly.
-
-    >>> even_arrivals(4, 1.0)
-    array([0.  , 0.25, 0.5 , 0.75])
-    """
-    return np.arange(int(rate_rps * seconds)) / rate_rps
 
 
 async def closed_loop(
@@ -182,7 +104,13 @@ class _Loop:
     """What both loops share: the connections, the deadlines and the record."""
 
     def __init__(
-        self, target: LoadTarget, requests: Sequence[bytes], limits: LoadLimits, *, connections: int
+        self,
+        target: LoadTarget,
+        requests: Sequence[bytes],
+        limits: LoadLimits,
+        *,
+        connections: int,
+        connect: Connect | None = None,
     ) -> None:
         if not requests or connections < 1:
             raise InputError(
@@ -193,9 +121,10 @@ class _Loop:
         self._requests = tuple(requests)
         self._limits = limits
         self._wanted = connections
+        self._connect_other = connect
         self._record = Recorder(payloads=len(requests), keep_bytes=limits.keep_bytes)
-        self._busy: set[Connection] = set()
-        self._idle: list[Connection] = []
+        self._busy: set[Wire] = set()
+        self._idle: list[Wire] = []
         self._heads: dict[bytes, tuple[int, int]] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._is_sending = False
@@ -221,7 +150,7 @@ class _Loop:
 
     # What connections call
 
-    def answered(self, connection: Connection, index: int, status: int, body: bytes) -> None:
+    def answered(self, connection: Wire, index: int, status: int | str, body: bytes) -> None:
         now_s = time.perf_counter()
         if status == _SUCCESS:
             self._record.answer(index, now_s, body)
@@ -232,7 +161,7 @@ class _Loop:
         else:
             self._busy.discard(connection)
 
-    def lost(self, connection: Connection, index: int | None, reason: str) -> None:
+    def lost(self, connection: Wire, index: int | None, reason: str) -> None:
         self._busy.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -255,7 +184,7 @@ class _Loop:
         """Send the first requests."""
 
     @abstractmethod
-    def _next(self, connection: Connection, now_s: float) -> None:
+    def _next(self, connection: Wire, now_s: float) -> None:
         """A connection has become free."""
 
     @abstractmethod
@@ -287,17 +216,21 @@ class _Loop:
             ) from errors[0]
         self._record.connections = len(results) - len(errors)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> Wire:
+        connection = await (self._connect_other or self._connect_http)(self._target, self)
+        self._idle.append(connection)
+        return connection
+
+    async def _connect_http(self, target: LoadTarget, pool: Pool) -> Wire:
         loop = asyncio.get_running_loop()
-        if self._target.uds:
+        if target.uds:
             _, connection = await loop.create_unix_connection(
-                lambda: Connection(self, self._heads), self._target.uds
+                lambda: Connection(pool, self._heads), target.uds
             )
         else:
             _, connection = await loop.create_connection(
-                lambda: Connection(self, self._heads), self._target.host, self._target.port
+                lambda: Connection(pool, self._heads), target.host, target.port
             )
-        self._idle.append(connection)
         return connection
 
     async def _send_and_drain(self) -> None:
@@ -366,12 +299,12 @@ class _Loop:
                 self._next(connection, time.perf_counter())
                 return
 
-    def _send(self, connection: Connection, index: int) -> None:
+    def _send(self, connection: Wire, index: int) -> None:
         self._busy.add(connection)
         connection.send(index, self._requests[index % len(self._requests)])
         self._record.sent_s[index] = connection.sent_s
 
-    def _rest(self, connection: Connection) -> None:
+    def _rest(self, connection: Wire) -> None:
         self._busy.discard(connection)
         self._idle.append(connection)
         self._end_if_drained()
@@ -393,7 +326,7 @@ class ClosedLoop(_Loop):
         while self._idle:
             self._next(self._idle.pop(), now_s)
 
-    def _next(self, connection: Connection, now_s: float) -> None:
+    def _next(self, connection: Wire, now_s: float) -> None:
         record = self._record
         if self._is_sending and len(record.states) < self._limits.requests:
             self._send(connection, record.schedule(now_s))
@@ -422,8 +355,9 @@ class OpenLoop(_Loop):
         *,
         arrivals_s: NDArray[np.float64],
         connections: int,
+        connect: Connect | None = None,
     ) -> None:
-        super().__init__(target, requests, limits, connections=connections)
+        super().__init__(target, requests, limits, connections=connections, connect=connect)
         kept = arrivals_s[arrivals_s < limits.seconds][: limits.requests]
         self._arrivals_s: list[float] = kept.tolist()
         self._position = 0
@@ -455,7 +389,7 @@ class OpenLoop(_Loop):
         self._is_sending = False
         self._end_if_drained()
 
-    def _next(self, connection: Connection, now_s: float) -> None:
+    def _next(self, connection: Wire, now_s: float) -> None:
         if self._backlog:
             self._send(connection, self._backlog.popleft())
         else:

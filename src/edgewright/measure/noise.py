@@ -12,6 +12,7 @@ import msgspec
 
 from edgewright.measure.clocks import usable_cores
 from edgewright.measure.procfs import PROC, read_process, read_tree
+from edgewright.measure.thermal import Thermal, read_thermal, throttled_between
 
 _SYS_CPU = Path("/sys/devices/system/cpu")
 _STAT_IDLE = (3, 4)
@@ -29,6 +30,7 @@ class NoiseReading(msgspec.Struct, frozen=True, kw_only=True):
     waited_s: float | None = None
     frequencies_mhz: tuple[float, ...] = ()
     pressure_some_s: float | None = None
+    thermal: Thermal = Thermal()
 
 
 class Noise(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,8 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     processes that belong to neither the server nor the generator. `wait_share` is what that did to
     ours: time spent ready to run without a core, over time running and waiting. `clock_step_s` is
     how far the wall clock moved against the monotonic one. `frequency_ratio` is the lowest over the
-    highest frequency seen, None where the kernel shows none.
+    highest frequency seen, `hottest_c` the highest temperature, `throttled` how often heat slowed
+    the cores down; each None where the machine does not show it.
     """
 
     seconds: float
@@ -49,9 +52,13 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     frequency_ratio: float | None
     clock_step_s: float
     load_1min: float
+    hottest_c: float | None = None
+    throttled: int | None = None
 
 
-def read_noise(*pids: int, root: Path = PROC, sys_cpu: Path = _SYS_CPU) -> NoiseReading:
+def read_noise(
+    *pids: int, root: Path = PROC, sys_cpu: Path = _SYS_CPU, thermal: Thermal | None = None
+) -> NoiseReading:
     """A reading that counts this process, its ended children and the trees of `pids` as ours."""
     fields = [int(field) for field in (root / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     tick = os.sysconf("SC_CLK_TCK")
@@ -68,6 +75,7 @@ def read_noise(*pids: int, root: Path = PROC, sys_cpu: Path = _SYS_CPU) -> Noise
         waited_s=sum(waits) if len(waits) == len(ours) else None,
         frequencies_mhz=read_frequencies(sys_cpu=sys_cpu),
         pressure_some_s=_pressure_s(root),
+        thermal=thermal or read_thermal(),
     )
 
 
@@ -84,6 +92,7 @@ def noise_between(first: NoiseReading, last: NoiseReading, *, cores: int | None 
     capacity_s = seconds * (cores or os.cpu_count() or usable_cores())
     others_s = (last.busy_s - first.busy_s) - (last.watched_s - first.watched_s)
     frequencies = first.frequencies_mhz + last.frequencies_mhz
+    temperatures = first.thermal.temperatures_c + last.thermal.temperatures_c
     pressure = None
     if first.pressure_some_s is not None and last.pressure_some_s is not None:
         pressure = (last.pressure_some_s - first.pressure_some_s) / seconds
@@ -96,6 +105,8 @@ def noise_between(first: NoiseReading, last: NoiseReading, *, cores: int | None 
         frequency_ratio=min(frequencies) / max(frequencies) if frequencies else None,
         clock_step_s=(last.wall_at_s - first.wall_at_s) - (last.at_s - first.at_s),
         load_1min=os.getloadavg()[0],
+        hottest_c=max(temperatures) if temperatures else None,
+        throttled=throttled_between(first.thermal, last.thermal),
     )
 
 

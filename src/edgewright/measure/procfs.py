@@ -21,6 +21,7 @@ _KIB = 1024
 _STAT_UTIME = 11
 _STAT_STIME = 12
 _STAT_PARENT = 1
+_ACCEPTS = 0x10000
 
 
 class ProcessReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +110,21 @@ def listening_pid(port: int, *, root: Path = PROC) -> int | None:
     """The process of this user that listens on a TCP port, so that a server given by its URL can be
     watched when it runs on this machine; None when there is none to be seen.
     """
-    inodes = _listening_inodes(port, root)
+    return _owner_of(_listening_inodes(port, root), root)
+
+
+def listening_pid_of_socket(path: Path, *, root: Path = PROC) -> int | None:
+    """The same for a Unix socket."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for line in (root / "net" / "unix").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[-1] == str(path) and int(fields[3], 16) & _ACCEPTS:
+                inodes.add(fields[6])
+    return _owner_of(inodes, root)
+
+
+def _owner_of(inodes: set[str], root: Path) -> int | None:
     if not inodes:
         return None
     wanted = {f"socket:[{inode}]" for inode in inodes}

@@ -10,6 +10,7 @@ it. No sample, no claim: a run without answers is INVALID, and so is one on a no
     'server'
 """
 
+from edgewright.validate.given import Given, Labelled, Reference, labelled_of_arrays
 from edgewright.validate.order import (
     DEFAULT_SECONDS,
     SCENARIO_NAMES,
@@ -25,12 +26,16 @@ from edgewright.validate.session import validate
 __all__ = [
     "DEFAULT_SECONDS",
     "SCENARIO_NAMES",
+    "Given",
+    "Labelled",
     "Order",
+    "Reference",
     "Report",
     "ScenarioName",
     "Served",
     "Spawn",
     "encode_report",
+    "labelled_of_arrays",
     "read_report",
     "scenario_named",
     "validate",

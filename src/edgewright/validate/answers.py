@@ -5,7 +5,7 @@ wrong once in 10,000 is looked at like all others.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 from edgewright.contract import Tolerances
 from edgewright.errors import InputError
 from edgewright.evidence.parity import compare
-from edgewright.validate.questions import Question, decode_answer
+from edgewright.validate.embedding import EmbeddingSanity, embedding_sanity
+from edgewright.validate.encoding import decode_answer
+from edgewright.validate.questions import Question
 
 CHECK_LIMIT = 20_000
 _SHOWN = 5
+
+Outputs = dict[str, NDArray[Any]]
+Decode = Callable[[bytes], Outputs]
 
 
 class AnswerCheck(msgspec.Struct, frozen=True, kw_only=True):
     """How many answers were looked at, how many of them were wrong, and in what way.
 
     `is_compared` is False when no golden vectors were given, so that only form was checked: V2,
-    finite, declared shapes, the same question the same answer, different questions not all the
-    same.
+    finite, declared shapes, the same question the same answer, and no collapse (`embedding`).
     """
 
     checked: int
@@ -35,6 +39,7 @@ class AnswerCheck(msgspec.Struct, frozen=True, kw_only=True):
     distinct: int
     is_compared: bool
     reasons: tuple[str, ...] = ()
+    sanity: EmbeddingSanity = EmbeddingSanity()
 
 
 def check_answers(
@@ -44,25 +49,32 @@ def check_answers(
     *,
     unkept: int = 0,
     limit: int = CHECK_LIMIT,
+    decode: Decode = decode_answer,
 ) -> AnswerCheck:
-    """Look at every distinct answer (at most `limit` of them)."""
+    """Look at every distinct answer (at most `limit` of them), read by `decode`."""
     checked = wrong = distinct = 0
     reasons: list[str] = []
-    first: dict[int, dict[str, NDArray[Any]]] = {}
+    first: dict[int, Outputs] = {}
     total = sum(sum(known.values()) for known in answers)
     for place, body, count in itertools.islice(_by_rank(answers), limit):
         distinct += 1
         checked += count
-        outputs, fault = _look(body, questions[place], first.get(place), tolerances)
+        try:
+            outputs = decode(body)
+        except InputError as error:
+            fault = f"{error} ({body[:60]!r})"
+        else:
+            fault = _fault(outputs, questions[place], first.get(place), tolerances)
+            if not fault:
+                first.setdefault(place, outputs)
         if fault:
             wrong += count
             reasons.append(f"question {place}, {count} times: {fault}")
-        elif outputs is not None:
-            first.setdefault(place, outputs)
     is_compared = all(question.expected is not None for question in questions)
-    if not is_compared and _has_collapsed(first):
+    sanity = embedding_sanity(tuple(first.values()))
+    if not is_compared and sanity.fault:
         wrong = checked
-        reasons.append(f"{len(first)} different questions all got the same answer")
+        reasons.append(sanity.fault)
     return AnswerCheck(
         checked=checked,
         wrong=wrong,
@@ -70,6 +82,7 @@ def check_answers(
         distinct=distinct,
         is_compared=is_compared,
         reasons=tuple(reasons[:_SHOWN]),
+        sanity=sanity,
     )
 
 
@@ -82,40 +95,24 @@ def _by_rank(answers: Sequence[dict[bytes, int]]) -> Iterator[tuple[int, bytes, 
                 yield place, item[0], item[1]
 
 
-def _look(
-    body: bytes,
-    question: Question,
-    earlier: dict[str, NDArray[Any]] | None,
-    tolerances: Tolerances,
-) -> tuple[dict[str, NDArray[Any]] | None, str]:
-    try:
-        outputs = decode_answer(body)
-    except InputError as error:
-        return None, f"{error} ({body[:60]!r})"
+def _fault(
+    outputs: Outputs, question: Question, earlier: Outputs | None, tolerances: Tolerances
+) -> str:
+    """What is wrong with an answer; empty when nothing is."""
     if question.expected is not None:
-        comparison = compare(question.expected, outputs, tolerances)
-        return outputs, "; ".join(comparison.reasons)
+        return _difference(outputs, (question.expected, *question.alternatives), tolerances)
     if not outputs:
-        return None, "the answer has no outputs"
+        return "the answer has no outputs"
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return None, f"output {name!r} is not finite"
+            return f"output {name!r} is not finite"
     if earlier is not None:
         comparison = compare(earlier, outputs, tolerances)
-        return outputs, "; ".join(f"not repeatable: {one}" for one in comparison.reasons)
-    return outputs, ""
+        return "; ".join(f"not repeatable: {one}" for one in comparison.reasons)
+    return ""
 
 
-def _has_collapsed(first: dict[int, dict[str, NDArray[Any]]]) -> bool:
-    """Whether all questions got one float answer: an embedding that has lost its input."""
-    answers = [
-        [array for array in outputs.values() if array.dtype.kind == "f"]
-        for outputs in first.values()
-    ]
-    if len(answers) < 4 or not all(answers):
-        return False
-    return all(
-        len(one) == len(answers[0])
-        and all(np.array_equal(a, b) for a, b in zip(one, answers[0], strict=True))
-        for one in answers[1:]
-    )
+def _difference(outputs: Outputs, right: Sequence[Outputs], tolerances: Tolerances) -> str:
+    """How an answer differs from the first right one, unless it is one of them."""
+    faults = ["; ".join(compare(one, outputs, tolerances).reasons) for one in right]
+    return faults[0] if all(faults) else ""

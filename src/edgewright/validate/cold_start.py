@@ -8,7 +8,8 @@ from edgewright.errors import TransportError
 from edgewright.evidence.interval import Interval
 from edgewright.evidence.intervals import quantile_interval
 from edgewright.measure import Noise, NoiseReading, noise_between, read_noise
-from edgewright.measure.load import ClosedLoop, LoadLimits
+from edgewright.measure.load import LoadLimits
+from edgewright.validate.load import Load
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served, Spawn
 from edgewright.validate.soundness import noise_doubts
@@ -19,9 +20,7 @@ _PATIENCE_S = 60.0
 _POLL_S = 0.002
 
 
-async def observe_cold_starts(
-    order: Order, spawn: Spawn, request: bytes, *, clock: Clock
-) -> Observed:
+async def observe_cold_starts(order: Order, spawn: Spawn, load: Load, *, clock: Clock) -> Observed:
     """At least six starts (so that the median has an interval), more while there is time."""
     durations_ms: list[float] = []
     answers: dict[bytes, int] = {}
@@ -32,7 +31,7 @@ async def observe_cold_starts(
     ):
         start_s = clock.monotonic_s()
         with spawn() as served:
-            body = await _first_answer(served, request, clock=clock)
+            body = await _first_answer(served, load, clock=clock)
             durations_ms.append((clock.monotonic_s() - start_s) * 1e3)
         answers[body] = answers.get(body, 0) + 1
     noise = _noise(before)
@@ -60,14 +59,15 @@ def _noise(before: NoiseReading) -> Noise:
     return msgspec.structs.replace(noise, wait_share=None)
 
 
-async def _first_answer(served: Served, request: bytes, *, clock: Clock) -> bytes:
+async def _first_answer(served: Served, load: Load, *, clock: Clock) -> bytes:
     """Ask until there is an answer; a refused connection or an error status is "not yet"."""
     limits = LoadLimits(seconds=_PATIENCE_S, requests=1, timeout_s=_PATIENCE_S)
     end_s = clock.monotonic_s() + _PATIENCE_S
     said = "nothing"
+    first = msgspec.structs.replace(load, target=served.target, requests=load.requests[:1])
     while clock.monotonic_s() < end_s:
         try:
-            result = await ClosedLoop(served.target, [request], limits, connections=1).run()
+            result = await first.closed(limits, connections=1).run()
         except TransportError as error:
             said = error.message
         else:

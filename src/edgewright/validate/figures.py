@@ -22,6 +22,8 @@ QUANTILES = {
 
 UNITS = {
     **dict.fromkeys(QUANTILES, "ms"),
+    "latency min": "ms",
+    "latency mean": "ms",
     "latency max": "ms",
     "throughput": "req/s",
     "offered rate": "req/s",
@@ -39,7 +41,23 @@ UNITS = {
     "open files growth": "files",
     "start to first right answer": "ms",
     "start to first right answer, slowest": "ms",
+    "energy per request": "mJ",
+    "power": "W",
+    "hottest": "C",
+    "throttled": "times",
+    "swaps": "times",
+    "swap time": "ms",
+    "latency p95 while swapping": "ms",
+    "longest gap between answers": "ms",
+    "refused in the overload": "%",
+    "accuracy": "%",
+    "balanced accuracy": "%",
+    "accuracy of the reference": "%",
+    "accuracy drop": "points",
+    "agreement with the reference": "%",
 }
+
+_UNITS_BY_START = {"latency p95 beside ": "ms", "found of class ": "%"}
 
 _RATE_BLOCKS = 20
 _TIMELINE_SLICES = 60
@@ -63,6 +81,18 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
     counts: tuple[int, ...]
 
 
+def unit_of(name: str) -> str:
+    """A figure's unit.
+
+    >>> unit_of("latency p95"), unit_of("found of class 3")
+    ('ms', '%')
+    """
+    known = UNITS.get(name)
+    if known is not None:
+        return known
+    return next(unit for start, unit in _UNITS_BY_START.items() if name.startswith(start))
+
+
 def latency_figures(latencies_s: NDArray[np.float64]) -> dict[str, Interval]:
     """Quantiles in ms, their intervals widened for samples that depend on each other."""
     if len(latencies_s) == 0:
@@ -74,7 +104,12 @@ def latency_figures(latencies_s: NDArray[np.float64]) -> dict[str, Interval]:
         )
         for name, q in QUANTILES.items()
     }
-    return {**figures, "latency max": Interval(float(milliseconds.max()))}
+    return {
+        **figures,
+        "latency min": Interval(float(milliseconds.min())),
+        "latency mean": Interval(float(milliseconds.mean())),
+        "latency max": Interval(float(milliseconds.max())),
+    }
 
 
 def throughput_figure(result: LoadResult, *, after_s: float = 0.0) -> Interval:

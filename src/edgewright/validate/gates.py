@@ -47,6 +47,9 @@ def budget_gates(
                 timed=False,
             )
         )
+    if budgets.energy_mj is not None and "energy per request" in figures:
+        energy = figures["energy per request"].value
+        gates.append(Gate.at_most("energy per request", energy, budgets.energy_mj, unit="mJ"))
     if "memory growth" in figures:
         gates.append(
             Gate.at_most(

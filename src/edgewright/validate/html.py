@@ -1,12 +1,13 @@
 """A report as one HTML file: no script, no font, no picture from elsewhere, dark and light."""
 
 import math
+from collections.abc import Sequence
 from importlib import resources
 
 import jinja2
 import msgspec
 
-from edgewright.validate.report import Report
+from edgewright.validate.report import LeftOut, Report, outcome_of
 
 _WIDTH = 720.0
 _HEIGHT = 180.0
@@ -44,22 +45,35 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     y_label: str = ""
 
 
-def html_page(report: Report) -> str:
-    """The whole page."""
+class Item(msgspec.Struct, frozen=True):
+    """One report on the page."""
+
+    report: Report
+    pictures: tuple[Picture, ...]
+
+
+def html_page(reports: Sequence[Report], *, left_out: Sequence[LeftOut] = ()) -> str:
+    """The whole page, of one validation or of all that belong together."""
     template = resources.files("edgewright.validate").joinpath("report.html.jinja").read_text()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = _number
-    pictures = [latency_picture(report), timeline_picture(report), memory_picture(report)]
     return environment.from_string(template).render(
-        report=report,
-        pictures=[picture for picture in pictures if picture is not None],
+        items=[Item(report, _pictures(report)) for report in reports],
+        left_out=left_out,
+        outcome=outcome_of(reports),
+        scenarios=", ".join(report.scenario for report in reports),
         width=_WIDTH,
         height=_HEIGHT,
         left=_LEFT,
         bottom=_HEIGHT - _BOTTOM,
     )
+
+
+def _pictures(report: Report) -> tuple[Picture, ...]:
+    made = (latency_picture(report), timeline_picture(report), memory_picture(report))
+    return tuple(picture for picture in made if picture is not None)
 
 
 def latency_picture(report: Report) -> Picture | None:

@@ -4,14 +4,26 @@ A missed limit is a failure; an unsound measurement is an error, because it says
 model.
 """
 
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from edgewright.evidence import Gate
 from edgewright.validate.report import Report
 
 
-def junit_xml(report: Report) -> bytes:
-    """The report for a CI system."""
+def junit_xml(reports: Sequence[Report]) -> bytes:
+    """The reports for a CI system, a test suite for each."""
+    suites = [_suite(report) for report in reports]
+    root = suites[0]
+    if len(suites) > 1:
+        root = ET.Element("testsuites")
+        root.extend(suites)
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _suite(report: Report) -> ET.Element:
     verdict = report.verdict
     is_sound = verdict.outcome != "INVALID"
     gates = verdict.gates
@@ -31,9 +43,7 @@ def junit_xml(report: Report) -> bytes:
         error.text = "\n".join(verdict.reasons)
     for gate in gates:
         _add_gate(suite, report.scenario, gate)
-    ET.indent(suite)
-    text: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return text + b"\n"
+    return suite
 
 
 def _add_properties(suite: ET.Element, report: Report) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from edgewright.evidence import Interval
+from edgewright.evidence import Gate, Interval
 from edgewright.measure import Noise
 from edgewright.measure.load_result import LoadResult
 from edgewright.validate.resources import ResourceSample
@@ -10,7 +10,8 @@ from edgewright.validate.resources import ResourceSample
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """`doubts` are about the measurement itself, `noise_doubts` about the machine, which the next
-    attempt may find quieter. `result` is the load that latencies come from.
+    attempt may find quieter. `gates` are the scenario's own. `result` is the load that latencies
+    come from.
     """
 
     how: str
@@ -22,6 +23,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     errors: dict[str, int] = {}
     refusals: dict[str, bytes] = {}
+    gates: tuple[Gate, ...] = ()
     doubts: tuple[str, ...] = ()
     noise_doubts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

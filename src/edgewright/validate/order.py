@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
@@ -21,6 +22,9 @@ ScenarioName = Literal[
     "cold-start",
     "soak",
     "stream",
+    "swap",
+    "faults",
+    "replay",
 ]
 
 SCENARIO_NAMES: tuple[str, ...] = get_args(ScenarioName)
@@ -30,10 +34,14 @@ SOAK_SECONDS = 300.0
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A server that answers: where, and as which process when it runs on this machine."""
+    """A server that answers: where, and as which process when it runs on this machine. `admin` is
+    its administrator's socket, `source` the file that it serves, both only where known.
+    """
 
     target: LoadTarget
     pid: int | None = None
+    admin: Path | None = None
+    source: Path | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +49,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `subject` says what is measured (a bundle's id or a URL). `contract` comes with a bundle; a bare
     URL has none. `attempts` is how often a run is repeated that the machine's noise has spoilt.
+    `swap_to` is a second version to swap with, `speed` how much faster a recording is replayed.
     """
 
     model: str
@@ -52,6 +61,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     budgets: Budgets = Budgets()
     tolerances: Tolerances = Tolerances()
     contract: Contract | None = None
+    swap_to: Path | None = None
+    speed: float = 1.0
+    min_accuracy: float | None = None
+    max_drop: float | None = None
+    label_output: str = ""
     attempts: int = 3
     limits: SoundnessLimits = SoundnessLimits()
     seed: int = 0

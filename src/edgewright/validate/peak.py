@@ -7,14 +7,16 @@ import numpy as np
 
 from edgewright.errors import InputError
 from edgewright.evidence import Interval
-from edgewright.measure.load import LoadLimits, OpenLoop, poisson_arrivals
+from edgewright.measure.load import LoadLimits, poisson_arrivals
 from edgewright.measure.load_result import LoadResult
-from edgewright.validate.figures import generator_figures, latency_figures, resource_figures
+from edgewright.validate.figures import generator_figures, latency_figures
+from edgewright.validate.load import Load, merged_answers
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.scenarios import kept_up
 from edgewright.validate.soundness import load_doubts
-from edgewright.validate.steady import Surroundings, run_or_part
+from edgewright.validate.steady import run_or_part
+from edgewright.validate.surroundings import Surroundings
 
 _CONNECTIONS = 64
 _FIRST_RPS = 64.0
@@ -68,7 +70,7 @@ async def find_peak(
 
 
 async def observe_peak(
-    order: Order, served: Served, requests: tuple[bytes, ...], *, rng: np.random.Generator
+    order: Order, served: Served, load: Load, *, rng: np.random.Generator
 ) -> Observed:
     """Search for the peak, then measure latency at 95 % of it.
 
@@ -81,9 +83,7 @@ async def observe_peak(
     results: list[LoadResult] = []
 
     async def run(rate_rps: float, seconds: float) -> LoadResult:
-        loop = OpenLoop(
-            served.target,
-            requests,
+        loop = load.opened(
             LoadLimits(seconds=seconds, drain_s=1.0),
             arrivals_s=poisson_arrivals(rate_rps, seconds, rng=rng),
             connections=order.connections or _CONNECTIONS,
@@ -117,10 +117,10 @@ async def observe_peak(
             **latency_figures(final.latencies_s()),
             "kept up": kept_up(final),
             **generator_figures(final),
-            **resource_figures(surroundings.samples, answered),
+            **surroundings.figures(answered),
         },
         result=final,
-        answers=_merged(results),
+        answers=merged_answers(results),
         unkept=sum(result.unkept for result in results),
         requests=final.requests,
         failed=final.failed,
@@ -141,12 +141,3 @@ def _doubts(search: PeakSearch, final: LoadResult) -> tuple[str, ...]:
     if search.worst_rps is None:
         doubts += ("the limit was kept at every rate that could be tried",)
     return doubts
-
-
-def _merged(results: list[LoadResult]) -> tuple[dict[bytes, int], ...]:
-    merged: tuple[dict[bytes, int], ...] = tuple({} for _ in results[0].answers)
-    for result in results:
-        for known, more in zip(merged, result.answers, strict=True):
-            for body, count in more.items():
-                known[body] = known.get(body, 0) + count
-    return merged

@@ -9,27 +9,37 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from edgewright.bundle.golden import Golden
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import InputError
+from edgewright.validate.encoding import DTYPES, Arrays, encode_body
 from edgewright.wire import v2
-
-Arrays = Mapping[str, NDArray[Any]]
 
 QUESTION_LIMIT = 64
 
-_DTYPES = {word: dtype for dtype, word in v2.DATATYPES.items()}
-_JSON = {"content-type": "application/json"}
-
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """One request's body, and the outputs that are the right answer (None: nobody knows)."""
+    """One request: its arrays, its JSON body, and the outputs that are the right answer (None:
+    nobody knows). `alternatives` are right as well, while two versions of a model are swapped.
+    """
 
     body: bytes
+    inputs: Mapping[str, NDArray[Any]] = {}
     expected: dict[str, NDArray[Any]] | None = None
+    alternatives: tuple[dict[str, NDArray[Any]], ...] = ()
+
+
+def asked(
+    inputs: Arrays, metadata: v2.ModelMetadata, *, expected: Arrays | None = None
+) -> Question:
+    """The question that asks for these arrays."""
+    return Question(
+        body=encode_body(inputs, metadata),
+        inputs=dict(inputs),
+        expected=None if expected is None else dict(expected),
+    )
 
 
 def golden_questions(
@@ -44,12 +54,13 @@ def golden_questions(
     _check_names("outputs", golden.outputs, metadata.outputs)
     rows = _rows(golden, metadata)
     if rows is None:
-        return (Question(body=encode_body(golden.inputs, metadata), expected=dict(golden.outputs)),)
+        return (asked(golden.inputs, metadata, expected=golden.outputs),)
     chosen = np.unique(np.linspace(0, rows - 1, min(rows, limit)).round().astype(int))
     return tuple(
-        Question(
-            body=encode_body({n: a[row : row + 1] for n, a in golden.inputs.items()}, metadata),
-            expected={n: a[row : row + 1] for n, a in golden.outputs.items()},
+        asked(
+            {name: array[row : row + 1] for name, array in golden.inputs.items()},
+            metadata,
+            expected={name: array[row : row + 1] for name, array in golden.outputs.items()},
         )
         for row in chosen
     )
@@ -85,68 +96,11 @@ def drawn_questions(
     """Questions within the contract's ranges, or between -1 and 1 where none are known."""
     tensors = {tensor.name: tensor for tensor in contract.inputs} if contract else {}
     return tuple(
-        Question(
-            body=encode_body(
-                {one.name: _draw(one, tensors.get(one.name), rng) for one in metadata.inputs},
-                metadata,
-            )
+        asked(
+            {one.name: _draw(one, tensors.get(one.name), rng) for one in metadata.inputs}, metadata
         )
         for _ in range(count)
     )
-
-
-def encode_body(inputs: Arrays, metadata: v2.ModelMetadata) -> bytes:
-    """The JSON body of a V2 request."""
-    datatypes = {tensor.name: tensor.datatype for tensor in metadata.inputs}
-    return v2.encode(
-        v2.InferRequest(
-            inputs=tuple(
-                v2.InferInput(
-                    name=name,
-                    shape=tuple(array.shape),
-                    datatype=datatypes[name],
-                    data=msgspec.Raw(_json_data(array, datatypes[name])),
-                )
-                for name, array in inputs.items()
-            )
-        )
-    )
-
-
-def decode_answer(body: bytes) -> dict[str, NDArray[Any]]:
-    """The outputs in the body of a V2 answer.
-
-    Raises:
-        InputError: it is not one, or its data do not fill its shapes.
-    """
-    response, _ = v2.split_response(body, None)
-    return {output.name: _array(output) for output in response.outputs}
-
-
-def _array(output: v2.InferOutput) -> NDArray[Any]:
-    dtype = _DTYPES.get(output.datatype)
-    if dtype is None:
-        raise InputError(f"output {output.name!r} is of unknown type {output.datatype!r}")
-    if isinstance(output.data, msgspec.UnsetType):
-        raise InputError(f"output {output.name!r} has no data")
-    try:
-        data = orjson.loads(bytes(output.data))
-        array = np.array(data, dtype=np.str_ if dtype == "string" else dtype)
-        return array.reshape(output.shape)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(
-            f"output {output.name!r}: its data do not make {output.datatype} "
-            f"{list(output.shape)}: {error}"
-        ) from error
-
-
-def _json_data(array: NDArray[Any], datatype: str) -> bytes:
-    dtype = _DTYPES[datatype]
-    flat = np.ascontiguousarray(array).ravel()
-    if dtype == "string":
-        return orjson.dumps([str(text) for text in flat])
-    wide = flat.astype(np.float32 if dtype == "float16" else dtype)
-    return orjson.dumps(wide, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _check_names(kind: str, arrays: Arrays, tensors: tuple[v2.TensorMetadata, ...]) -> None:
@@ -173,7 +127,7 @@ def _draw(
     metadata: v2.TensorMetadata, tensor: Tensor | None, rng: np.random.Generator
 ) -> NDArray[Any]:
     shape = tuple(1 if size < 0 else size for size in metadata.shape)
-    dtype = _DTYPES.get(metadata.datatype)
+    dtype = DTYPES.get(metadata.datatype)
     if dtype is None or dtype == "string":
         raise InputError(
             f"questions for input {metadata.name!r} of type {metadata.datatype} cannot be drawn",

@@ -1,5 +1,6 @@
 """The record of one validation: what was asked, what was measured, what follows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from edgewright._fs import read_limited
 from edgewright.contract import Evidence, decode_json, encode_json
 from edgewright.errors import InputError
-from edgewright.evidence import Verdict
+from edgewright.evidence import Outcome, Verdict, exit_code_of
 from edgewright.measure import Machine, Noise
 from edgewright.validate.answers import AnswerCheck
 from edgewright.validate.figures import Histogram, Slice
@@ -59,12 +60,67 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     memory: tuple[MemorySample, ...] = ()
     is_partial: bool = False
 
+    @property
+    def all_reports(self) -> tuple["Report", ...]:
+        """Itself: a single validation is read like a suite of one."""
+        return (self,)
+
+    @property
+    def left_out(self) -> tuple["LeftOut", ...]:
+        return ()
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.verdict.outcome
+
+    @property
+    def exit_code(self) -> int:
+        return self.verdict.exit_code
+
     def figure(self, name: str) -> Evidence | None:
         """The figure of that name, None when it was not measured."""
         return next((one for one in self.figures if one.name == name), None)
 
 
-def encode_report(report: Report) -> bytes:
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A scenario of a suite that this subject cannot be put through, and why."""
+
+    scenario: str
+    reason: str
+
+
+class SuiteReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Several validations of one subject, and what follows from them together."""
+
+    schema_version: int = SCHEMA_VERSION
+    kind: str = "validation-suite"
+    outcome: Outcome
+    seconds: float
+    reports: tuple[Report, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def all_reports(self) -> tuple[Report, ...]:
+        return self.reports
+
+    @property
+    def is_partial(self) -> bool:
+        return any(report.is_partial for report in self.reports)
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code_of(self.outcome)
+
+
+def outcome_of(reports: Sequence[Report]) -> Outcome:
+    """One miss fails them all; without one, one unsound measurement makes them unsound."""
+    outcomes = [report.verdict.outcome for report in reports]
+    if "VALID-FAIL" in outcomes:
+        return "VALID-FAIL"
+    return "INVALID" if "INVALID" in outcomes or not outcomes else "VALID-PASS"
+
+
+def encode_report(report: Report | SuiteReport) -> bytes:
     """The one JSON text of a report."""
     return encode_json(report)
 

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,9 +33,19 @@ class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResourceWatch:
-    """Samples a process tree from a thread until the block ends; nothing to see gives nothing."""
+    """Samples a process tree from a thread until the block ends; nothing to see gives nothing.
+    `also` is called at every look (counters of energy want to be read before they wrap).
+    """
 
-    def __init__(self, pid: int | None, *, interval_s: float = 0.5, root: Path = PROC) -> None:
+    def __init__(
+        self,
+        pid: int | None,
+        *,
+        interval_s: float = 0.5,
+        root: Path = PROC,
+        also: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._also = also
         self.samples: list[ResourceSample] = []
         self._pid = pid
         self._interval_s = interval_s
@@ -63,6 +74,7 @@ class ResourceWatch:
             self._look()
 
     def _look(self) -> None:
+        self._also()
         if self._pid is None:
             return
         with contextlib.suppress(EdgewrightError):

@@ -8,6 +8,9 @@ offline         more clients than the server can serve at once: throughput
 find-peak       the highest Poisson rate that still keeps the p95 limit
 soak            `server` for long, and what grows meanwhile
 cold-start      from starting the process to the first right answer
+swap            `server` while the model is loaded anew again and again
+faults          a client that waits, beside slow, killed, garbling and far too many others
+replay          recorded traffic, at its own pace
 """
 
 from typing import Literal
@@ -17,18 +20,11 @@ import numpy as np
 
 from edgewright.errors import InputError
 from edgewright.evidence import Interval
-from edgewright.measure.load import (
-    ClosedLoop,
-    LoadLimits,
-    LoadTarget,
-    OpenLoop,
-    even_arrivals,
-    poisson_arrivals,
-)
+from edgewright.measure.load import LoadLimits, even_arrivals, poisson_arrivals
 from edgewright.measure.load_result import LoadResult
+from edgewright.validate.load import Load, Loop
 from edgewright.validate.order import Order
 
-Loop = ClosedLoop | OpenLoop
 Shape = Literal["closed", "poisson", "even"]
 
 
@@ -71,16 +67,14 @@ def steady_rate_rps(order: Order, steady: Steady) -> float | None:
     return rate_rps
 
 
-def steady_loop(
-    order: Order, target: LoadTarget, requests: tuple[bytes, ...], *, rng: np.random.Generator
-) -> Loop:
+def steady_loop(order: Order, load: Load, *, rng: np.random.Generator) -> Loop:
     """The loop of a steady scenario, ready to run."""
     steady = STEADY[order.scenario]
     connections = order.connections or steady.connections
     limits = LoadLimits(seconds=order.seconds)
     rate_rps = steady_rate_rps(order, steady)
     if rate_rps is None:
-        return ClosedLoop(target, requests, limits, connections=connections)
+        return load.closed(limits, connections=connections)
     arrivals_s = (
         poisson_arrivals(rate_rps, order.seconds, rng=rng)
         if steady.shape == "poisson"
@@ -91,7 +85,7 @@ def steady_loop(
             f"{rate_rps:g} requests a second for {order.seconds:g} s make no request",
             hint="give a higher --rps or more --seconds",
         )
-    return OpenLoop(target, requests, limits, arrivals_s=arrivals_s, connections=connections)
+    return load.opened(limits, arrivals_s=arrivals_s, connections=connections)
 
 
 def protocol_text(order: Order) -> str:

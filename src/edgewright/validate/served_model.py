@@ -45,19 +45,10 @@ async def ask_metadata(target: LoadTarget, model: str) -> v2.ModelMetadata:
     return _decode(answer, target)
 
 
-async def find_model(target: LoadTarget) -> str:
-    """The name of the only model a server has, for callers that did not say which.
-
-    Raises:
-        InputError: it has none, several, or does not list them.
-    """
+async def list_models(target: LoadTarget) -> list[str]:
+    """The names of the models that a server lists; empty when it does not say."""
     async with open_client(target) as client:
-        names = await _model_names(client, target)
-    if len(names) != 1:
-        raise InputError(
-            f"{target.text} serves {names or 'no model that it lists'}", hint="give --model NAME"
-        )
-    return names[0]
+        return await _model_names(client, target)
 
 
 def _decode(answer: Response, target: LoadTarget) -> v2.ModelMetadata:

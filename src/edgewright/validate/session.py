@@ -1,37 +1,35 @@
 """One validation from the first question to the report: the shell around the rules."""
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 
-from edgewright.bundle.golden import Golden
 from edgewright.clock import Clock, iso
-from edgewright.contract import Evidence
-from edgewright.errors import UnavailableError
-from edgewright.evidence import Gate, Verdict, decide
-from edgewright.measure import Machine, describe_machine
-from edgewright.measure.load import encode_request
-from edgewright.validate.answers import AnswerCheck, check_answers
+from edgewright.errors import TransportError, UnavailableError
+from edgewright.measure.load import LoadLimits
+from edgewright.validate.answers import check_answers
 from edgewright.validate.cold_start import observe_cold_starts
-from edgewright.validate.figures import UNITS, histogram, timeline
-from edgewright.validate.gates import answer_gates, budget_gates, unmeasured_budgets
+from edgewright.validate.faults import observe_faults
+from edgewright.validate.given import Given, Reference
+from edgewright.validate.judging import Findings, report_of
+from edgewright.validate.labels import examine_labels
+from edgewright.validate.load import Load
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served, Spawn
 from edgewright.validate.peak import observe_peak
 from edgewright.validate.questions import Question, drawn_questions, golden_questions
-from edgewright.validate.report import Discarded, MemorySample, Report
-from edgewright.validate.resources import MIB
-from edgewright.validate.scenarios import STEADY
-from edgewright.validate.served_model import ask_metadata
+from edgewright.validate.recording import replay_questions
+from edgewright.validate.replay import observe_replay
+from edgewright.validate.report import Discarded, Report
 from edgewright.validate.steady import observe_steady, warm_up
+from edgewright.validate.swap import answers_of_the_other, observe_swaps
+from edgewright.wire import v2
 
 
 async def validate(
     order: Order,
     served: Served,
+    given: Given,
     *,
-    golden: Golden | None = None,
     spawn: Spawn | None = None,
     clock: Clock,
 ) -> Report:
@@ -42,158 +40,132 @@ async def validate(
         TransportError: nobody answers at the target.
         InputError: no such model there, golden vectors of another model, a scenario without the
             rate or limit that it needs.
-        UnavailableError: cold-start of a server that is only known by its URL.
+        UnavailableError: cold-start or swap of a server that does not offer it from here.
     """
     rng = np.random.default_rng(order.seed)
     started_s, start_s = clock.wall_s(), clock.monotonic_s()
-    questions = await _questions(order, served, golden, rng)
-    requests = tuple(_request(order, served, question) for question in questions)
+    metadata = await given.way.metadata(served.target, order.model)
+    questions = await _questions(order, given, metadata, rng)
+    await given.way.check(served.target, order.model, questions[0], metadata)
+    load = Load(
+        target=served.target,
+        requests=tuple(
+            given.way.request(served.target, order.model, question, metadata)
+            for question in questions
+        ),
+        connect=given.way.connect,
+    )
+    questions = await _with_alternatives(order, served, given, questions, load)
+    stage = _Stage(order, served, given, questions, load, spawn, rng, clock)
+    observed, discarded = await _quietest(stage)
+    check = check_answers(
+        observed.answers,
+        questions,
+        order.tolerances,
+        unkept=observed.unkept,
+        decode=given.way.answer,
+    )
+    labels = None
+    if given.labelled is not None and not observed.is_partial:
+        labels = await examine_labels(order, served, given, metadata, rng=rng)
+    return report_of(
+        order,
+        Findings(
+            observed=observed,
+            check=check,
+            labels=labels,
+            discarded=tuple(discarded),
+            started=iso(started_s),
+            seconds=clock.monotonic_s() - start_s,
+            way=given.way.name,
+        ),
+    )
+
+
+class _Stage(msgspec.Struct, frozen=True):
+    """All that an attempt at a scenario needs."""
+
+    order: Order
+    served: Served
+    given: Given
+    questions: tuple[Question, ...]
+    load: Load
+    spawn: Spawn | None
+    rng: np.random.Generator
+    clock: Clock
+
+
+async def _quietest(stage: _Stage) -> tuple[Observed, list[Discarded]]:
+    """The first attempt that the machine left alone, else the last; and those before it."""
     discarded: list[Discarded] = []
-    if order.scenario != "cold-start":
-        await warm_up(order, served, requests)
+    if stage.order.scenario != "cold-start":
+        await warm_up(stage.order, stage.load)
     while True:
-        observed = await _observe(order, served, requests, spawn=spawn, rng=rng, clock=clock)
-        is_last = len(discarded) + 1 >= order.attempts
+        observed = await _observe(stage)
+        is_last = len(discarded) + 1 >= stage.order.attempts
         if not observed.noise_doubts or observed.is_partial or is_last:
-            break
+            return observed, discarded
         discarded.append(Discarded(attempt=len(discarded) + 1, doubts=observed.noise_doubts))
-    check = check_answers(observed.answers, questions, order.tolerances, unkept=observed.unkept)
-    bench = _Bench(started=iso(started_s), seconds=clock.monotonic_s() - start_s)
-    return _report(order, observed, check, bench, discarded)
-
-
-class _Bench(msgspec.Struct, frozen=True, kw_only=True):
-    started: str
-    seconds: float
 
 
 async def _questions(
-    order: Order, served: Served, golden: Golden | None, rng: np.random.Generator
+    order: Order, given: Given, metadata: v2.ModelMetadata, rng: np.random.Generator
 ) -> tuple[Question, ...]:
-    metadata = await ask_metadata(served.target, order.model)
-    if golden is None:
-        return drawn_questions(metadata, order.contract, rng=rng)
-    return golden_questions(golden, metadata)
+    """What is asked: recorded traffic, golden vectors, or what is drawn; the last with the
+    reference's answers as the right ones, where there is a reference.
+    """
+    if order.scenario == "replay":
+        return replay_questions(given.recording, metadata)
+    if given.golden is not None:
+        return golden_questions(given.golden, metadata)
+    questions = drawn_questions(metadata, order.contract, rng=rng)
+    return questions if given.reference is None else await _answered(given.reference, questions)
 
 
-def _request(order: Order, served: Served, question: Question) -> bytes:
-    return encode_request(
-        "POST",
-        f"/v2/models/{order.model}/infer",
-        target=served.target,
-        body=question.body,
-        headers={"content-type": "application/json"},
-    )
-
-
-async def _observe(
-    order: Order,
-    served: Served,
-    requests: tuple[bytes, ...],
-    *,
-    spawn: Spawn | None,
-    rng: np.random.Generator,
-    clock: Clock,
-) -> Observed:
-    if order.scenario == "find-peak":
-        return await observe_peak(order, served, requests, rng=rng)
-    if order.scenario != "cold-start":
-        return await observe_steady(order, served, requests, rng=rng)
-    if spawn is None:
-        raise UnavailableError(
-            f"{order.subject} runs already, its cold start cannot be measured from here",
-            hint="give the bundle instead of the URL",
-        )
-    return await observe_cold_starts(order, spawn, requests[0], clock=clock)
-
-
-def _report(
-    order: Order,
-    observed: Observed,
-    check: AnswerCheck,
-    bench: _Bench,
-    discarded: Sequence[Discarded],
-) -> Report:
-    machine = describe_machine()
-    latencies_s = observed.result.latencies_s() if observed.result else np.empty(0)
-    return Report(
-        scenario=order.scenario,
-        model=order.model,
-        subject=order.subject,
-        verdict=_verdict(order, observed, check),
-        started=bench.started,
-        seconds=bench.seconds,
-        machine=machine,
-        figures=_evidence(order, observed, machine, bench.started),
-        requests=observed.requests,
-        answered=check.checked + check.unchecked,
-        failed=observed.failed,
-        errors=observed.errors,
-        answers=check,
-        notes=_notes(observed, check),
-        noise=observed.noise,
-        discarded=tuple(discarded),
-        histogram=histogram(latencies_s),
-        timeline=timeline(observed.result) if observed.result else (),
-        memory=tuple(
-            MemorySample(at_s=sample.at_s, mb=sample.reading.memory_bytes / MIB)
-            for sample in observed.samples
-        ),
-        is_partial=observed.is_partial,
-    )
-
-
-def _verdict(order: Order, observed: Observed, check: AnswerCheck) -> Verdict:
-    steady = STEADY.get(order.scenario)
-    is_offline = steady is not None and steady.is_offline
-    has_latency = order.scenario != "cold-start"
-    gates: tuple[Gate, ...] = answer_gates(check, failed=observed.failed)
-    gates += budget_gates(
-        observed.figures,
-        order.budgets,
-        is_open="kept up" in observed.figures,
-        is_offline=is_offline,
-    )
-    doubts = observed.doubts + observed.noise_doubts
-    if has_latency:
-        doubts += unmeasured_budgets(observed.figures, order.budgets, is_offline=is_offline)
-    if check.checked == 0 and not doubts:
-        doubts += ("no answer was seen",)
-    if observed.is_partial:
-        doubts = ("the run was interrupted, this is a partial report", *doubts)
-    return decide(gates, unsound=doubts)
-
-
-def _evidence(
-    order: Order, observed: Observed, machine: Machine, when: str
-) -> tuple[Evidence, ...]:
+async def _answered(reference: Reference, questions: tuple[Question, ...]) -> tuple[Question, ...]:
+    way, target, model = reference.way, reference.target, reference.model
+    metadata = await way.metadata(target, model)
+    requests = tuple(way.request(target, model, one, metadata) for one in questions)
+    load = Load(target=target, requests=requests, connect=way.connect)
+    result = await load.closed(LoadLimits(requests=len(requests)), connections=1).run()
+    if result.answered != len(requests):
+        raise TransportError(f"{reference.text} refused questions: {result.errors}")
     return tuple(
-        Evidence(
-            name=name,
-            value=figure.value,
-            unit=UNITS[name],
-            how=observed.how,
-            where=machine.text,
-            when=when,
-            on=f"model {order.model} of {order.subject}",
-            low=figure.low,
-            high=figure.high,
-        )
-        for name, figure in observed.figures.items()
+        msgspec.structs.replace(question, expected=way.answer(next(iter(known))))
+        for question, known in zip(questions, result.answers, strict=True)
     )
 
 
-def _notes(observed: Observed, check: AnswerCheck) -> tuple[str, ...]:
-    notes = list(observed.notes)
-    if not check.is_compared:
-        notes.append(
-            "no golden vectors: answers were checked for form, finiteness and repeatability only"
-        )
-    if check.unchecked:
-        notes.append(f"{check.unchecked} answers were not looked at")
-    notes += [
-        f"{reason}: {body[:200].decode(errors='replace')}"
-        for reason, body in observed.refusals.items()
-        if body
-    ]
-    return tuple(notes)
+async def _with_alternatives(
+    order: Order, served: Served, given: Given, questions: tuple[Question, ...], load: Load
+) -> tuple[Question, ...]:
+    """While two versions are swapped, the answers of either are right."""
+    if order.scenario != "swap" or order.swap_to is None:
+        return questions
+    result = await answers_of_the_other(order, served, load)
+    return tuple(
+        msgspec.structs.replace(question, alternatives=(given.way.answer(next(iter(known))),))
+        for question, known in zip(questions, result.answers, strict=True)
+    )
+
+
+async def _observe(stage: _Stage) -> Observed:
+    order, served, load, rng = stage.order, stage.served, stage.load, stage.rng
+    match order.scenario:
+        case "find-peak":
+            return await observe_peak(order, served, load, rng=rng)
+        case "cold-start":
+            if stage.spawn is None:
+                raise UnavailableError(
+                    f"{order.subject} runs already, its cold start cannot be measured from here",
+                    hint="give the bundle instead of the URL",
+                )
+            return await observe_cold_starts(order, stage.spawn, load, clock=stage.clock)
+        case "swap":
+            return await observe_swaps(order, served, load, rng=rng)
+        case "faults":
+            return await observe_faults(order, served, load)
+        case "replay":
+            return await observe_replay(order, served, load, stage.given.recording)
+        case _:
+            return await observe_steady(order, served, load, rng=rng)

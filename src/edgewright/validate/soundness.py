@@ -51,6 +51,8 @@ def noise_doubts(
         doubts.append(
             f"the cores' frequency fell to {noise.frequency_ratio:.0%} of its highest (throttling?)"
         )
+    if noise.throttled:
+        doubts.append(f"heat slowed the cores down {noise.throttled} times")
     return tuple(doubts)
 
 

@@ -1,77 +1,49 @@
 """Steady load on a server, and everything that happened meanwhile written down."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 
 import numpy as np
 
 from edgewright.evidence import Interval
-from edgewright.measure import Noise, noise_between, read_noise
-from edgewright.measure.load import ClosedLoop, LoadLimits
+from edgewright.measure.load import LoadLimits
 from edgewright.measure.load_result import LoadResult
 from edgewright.validate.figures import (
     generator_figures,
     latency_figures,
-    resource_figures,
     throughput_figure,
     warm_up_end_s,
 )
+from edgewright.validate.load import Load, Loop
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
-from edgewright.validate.resources import ResourceSample, ResourceWatch, growth_figures
-from edgewright.validate.scenarios import STEADY, Loop, kept_up, protocol_text, steady_loop
-from edgewright.validate.soundness import SoundnessLimits, load_doubts, never_settled, noise_doubts
+from edgewright.validate.resources import growth_figures
+from edgewright.validate.scenarios import STEADY, kept_up, protocol_text, steady_loop
+from edgewright.validate.soundness import load_doubts, never_settled
+from edgewright.validate.surroundings import Surroundings
 
 _WARM_UP_SHARE = 0.06
 _LEAST_WARM_UP_S = 0.2
 _MOST_WARM_UP_S = 2.0
 
 
-class Surroundings:
-    """The machine and the server's process, watched while the block lasts."""
-
-    def __init__(self, served: Served) -> None:
-        self.samples: list[ResourceSample] = []
-        self.noise: Noise | None = None
-        self._served = served
-        self._pids = () if served.pid is None else (served.pid,)
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Read the machine before and after, the process all along."""
-        before = read_noise(*self._pids)
-        with ResourceWatch(self._served.pid) as watch:
-            yield
-        self.noise = noise_between(before, read_noise(*self._pids))
-        self.samples = watch.samples
-
-    def doubts(self, limits: SoundnessLimits) -> tuple[str, ...]:
-        """What the machine did to the measurement."""
-        knows_server = bool(self._pids) or not self._served.target.is_loopback
-        if self.noise is None:
-            return ()
-        return noise_doubts(self.noise, knows_server=knows_server, limits=limits)
-
-
-async def warm_up(order: Order, served: Served, requests: tuple[bytes, ...]) -> None:
+async def warm_up(order: Order, load: Load) -> None:
     """Some requests that do not count: caches fill, lazily made things get made."""
     seconds = min(max(order.seconds * _WARM_UP_SHARE, _LEAST_WARM_UP_S), _MOST_WARM_UP_S)
-    await ClosedLoop(served.target, requests, LoadLimits(seconds=seconds), connections=2).run()
+    await load.closed(LoadLimits(seconds=seconds), connections=2).run()
 
 
 async def observe_steady(
-    order: Order, served: Served, requests: tuple[bytes, ...], *, rng: np.random.Generator
+    order: Order, served: Served, load: Load, *, rng: np.random.Generator
 ) -> Observed:
     """One attempt; interrupted, it gives what there is, marked as partial."""
-    loop = steady_loop(order, served.target, requests, rng=rng)
+    loop = steady_loop(order, load, rng=rng)
     surroundings = Surroundings(served)
     with surroundings.watched():
         result = await run_or_part(loop)
     cut, after_s = warm_up_end_s(result)
     return Observed(
         how=protocol_text(order),
-        figures=_figures(order, result, surroundings.samples, after_s, rng),
+        figures=_figures(order, result, surroundings, after_s, rng),
         result=result,
         answers=result.answers,
         unkept=result.unkept,
@@ -102,7 +74,7 @@ async def run_or_part(loop: Loop) -> LoadResult:
 def _figures(
     order: Order,
     result: LoadResult,
-    samples: list[ResourceSample],
+    surroundings: Surroundings,
     after_s: float,
     rng: np.random.Generator,
 ) -> dict[str, Interval]:
@@ -110,12 +82,12 @@ def _figures(
         **latency_figures(result.latencies_s(after_s=after_s)),
         "throughput": throughput_figure(result, after_s=after_s),
         **generator_figures(result),
-        **resource_figures(samples, result.answered),
+        **surroundings.figures(result.answered),
     }
     if STEADY[order.scenario].is_open:
         figures["kept up"] = kept_up(result)
     if order.scenario == "soak":
-        figures |= growth_figures(samples, rng=rng)
+        figures |= growth_figures(surroundings.samples, rng=rng)
     return figures
 
 

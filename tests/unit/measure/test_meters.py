@@ -7,12 +7,15 @@ import pytest
 from edgewright.errors import UnavailableError
 from edgewright.measure import (
     NoiseReading,
+    Thermal,
     describe_machine,
     noise_between,
     open_energy_meter,
     read_noise,
+    read_thermal,
 )
 from edgewright.measure.noise import read_frequencies
+from edgewright.measure.thermal import throttled_between
 
 
 def test_a_raspberry_pi_is_named_by_its_firmware(tmp_path: Path) -> None:
@@ -87,3 +90,29 @@ def test_rapl_counts_on_when_its_counter_wraps(tmp_path: Path) -> None:
 def test_energy_without_a_counter_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="no energy counter"):
         open_energy_meter(powercap=tmp_path / "a", hwmon=tmp_path / "b")
+
+
+def test_heat_is_read_where_it_is_shown(tmp_path: Path) -> None:
+    for name, text in (("zone0", "48200"), ("zone1", "-273000"), ("zone2", "hot")):
+        folder = tmp_path / "class/thermal" / f"thermal_{name}"
+        folder.mkdir(parents=True)
+        (folder / "temp").write_text(text)
+    counter = tmp_path / "devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
+    counter.parent.mkdir(parents=True)
+    counter.write_text("3")
+    before = read_thermal(root=tmp_path)
+    assert before == Thermal(temperatures_c=(48.2,), events=3)
+    counter.write_text("5")
+    assert throttled_between(before, read_thermal(root=tmp_path)) == 2
+    assert throttled_between(Thermal(), Thermal()) is None
+
+
+def test_a_raspberry_pi_says_when_it_is_slowed_down(tmp_path: Path) -> None:
+    word = tmp_path / "devices/platform/soc/soc:firmware/get_throttled"
+    word.parent.mkdir(parents=True)
+    word.write_text("50000\n")
+    cool = read_thermal(root=tmp_path)
+    word.write_text("50005\n")
+    hot = read_thermal(root=tmp_path)
+    assert (cool.is_slowed, hot.is_slowed) == (False, True)
+    assert throttled_between(cool, hot) == 1

@@ -9,11 +9,10 @@ from edgewright.bundle.golden import Golden
 from edgewright.contract import Channel, Contract, Tensor, Tolerances
 from edgewright.errors import InputError
 from edgewright.validate.answers import check_answers
+from edgewright.validate.encoding import decode_answer, encode_body
 from edgewright.validate.questions import (
     Question,
-    decode_answer,
     drawn_questions,
-    encode_body,
     golden_of_arrays,
     golden_questions,
 )

@@ -34,7 +34,7 @@ def test_other_files_are_no_reports(text: bytes, tmp_path: Path) -> None:
 
 
 def test_junit_counts_missed_limits_as_failures(report: Make) -> None:
-    suite = ET.fromstring(junit_xml(report(Interval(60.0, 58.0, 62.0))))
+    suite = ET.fromstring(junit_xml([report(Interval(60.0, 58.0, 62.0))]))
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
     failure = suite.find("testcase/failure")
     assert failure is not None
@@ -42,7 +42,7 @@ def test_junit_counts_missed_limits_as_failures(report: Make) -> None:
 
 
 def test_junit_shows_an_unsound_measurement_as_an_error(report: Make, invalid: Verdict) -> None:
-    suite = ET.fromstring(junit_xml(report(verdict=invalid)))
+    suite = ET.fromstring(junit_xml([report(verdict=invalid)]))
     error = suite.find("testcase/error")
     assert suite.get("errors") == "1"
     assert error is not None
@@ -62,7 +62,7 @@ class Page(HTMLParser):
 
 
 def test_the_html_page_needs_nothing_from_elsewhere(report: Make) -> None:
-    text = html_page(report())
+    text = html_page([report()])
     page = Page(text)
     assert page.outside == []
     assert not {"script", "link", "img", "iframe"} & set(page.tags)
@@ -71,7 +71,7 @@ def test_the_html_page_needs_nothing_from_elsewhere(report: Make) -> None:
 
 
 def test_the_html_page_shows_verdict_gates_pictures_and_origin(report: Make) -> None:
-    text = html_page(report())
+    text = html_page([report()])
     assert "VALID-PASS" in text
     assert text.count('role="img" aria-label=') == 3
     assert "Test CPU (avx2)" in text
@@ -81,7 +81,7 @@ def test_the_html_page_shows_verdict_gates_pictures_and_origin(report: Make) -> 
 
 
 def test_a_partial_report_is_marked_so(report: Make, invalid: Verdict) -> None:
-    text = html_page(report(verdict=invalid, is_partial=True, timeline=(), memory=()))
+    text = html_page([report(verdict=invalid, is_partial=True, timeline=(), memory=())])
     assert "Partial: the run was interrupted." in text
 
 

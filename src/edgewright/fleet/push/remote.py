@@ -17,6 +17,7 @@ from edgewright.errors import (
     TrustError,
     UnavailableError,
 )
+from edgewright.evidence import INVALID_EXIT_CODE
 from edgewright.fleet.push.checks import Facts, parse_facts
 from edgewright.fleet.push.ports import Ended, Machine
 
@@ -31,6 +32,8 @@ PROGRAMS = (
 )
 
 T = TypeVar("T")
+
+_VERDICTS = (0, GateError.exit_code, INVALID_EXIT_CODE)
 
 # Runs in any POSIX shell. $1: the program and $2: the home, both empty when they are to be found.
 _PROBE = f"""
@@ -163,6 +166,18 @@ class Remote:
         """Return a model to the bundle before."""
         await self._agent("rollback", "--model", model, "--reason", reason, timeout_s=timeout_s)
 
+    async def validate(self, arguments: Sequence[str], *, timeout_s: float) -> bytes:
+        """What `validate --json` says there, whatever its verdict.
+
+        Raises:
+            EdgewrightError: the machine's own branch, with its own words.
+        """
+        command = (*self._program, "validate", *arguments, "--json")
+        done = await self.machine.run(command, timeout_s=timeout_s)
+        if done.status not in _VERDICTS:
+            raise _refusal(self.machine, "validate", done)
+        return done.stdout
+
     async def enrol(self, name: str, key_paths: Sequence[str]) -> None:
         """Pin keys on a machine that no fleet reaches."""
         keys = [part for path in key_paths for part in ("--key", path)]
@@ -177,7 +192,7 @@ class Remote:
         command = (*self._program, "agent", *arguments, "--home", self.facts.home, "--json")
         done = await self.machine.run(command, stdin=stdin, timeout_s=timeout_s)
         if done.status != 0:
-            raise _refusal(self.machine, arguments[0], done)
+            raise _refusal(self.machine, f"agent {arguments[0]}", done)
         return done
 
     @property
@@ -190,7 +205,7 @@ def _refusal(machine: Machine, what: str, done: Ended) -> EdgewrightError:
     """The machine's own error, as one of the same branch here."""
     lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
     text = " ".join(lines[-3:])[-600:] or f"exit status {done.status}"
-    message = f"{machine.name}: agent {what}: {text}"
+    message = f"{machine.name}: {what}: {text}"
     if done.status == GateError.exit_code:
         return DeviceError(message)
     return _BRANCHES.get(done.status, DeviceError)(message)

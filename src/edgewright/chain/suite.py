@@ -1,0 +1,106 @@
+"""Several scenarios against one subject, one server for all of them: `--quick` and `--full`."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from edgewright.chain.validation import (
+    Accuracy,
+    Subject,
+    ValidationOrder,
+    subject_of,
+    validate_subject,
+)
+from edgewright.contract import Budgets, Contract
+from edgewright.validate import Report, ScenarioName
+from edgewright.validate.report import LeftOut, SuiteReport, outcome_of
+
+Scenes = Sequence[tuple[ScenarioName, float]]
+
+QUICK: Scenes = (("single-stream", 3.0), ("server", 4.0), ("offline", 3.0))
+"""Under 20 s: enough for the limits of the contract on a quiet machine."""
+
+FULL: Scenes = (
+    ("single-stream", 15.0),
+    ("multi-stream", 10.0),
+    ("server", 20.0),
+    ("stream", 10.0),
+    ("offline", 10.0),
+    ("find-peak", 20.0),
+    ("cold-start", 8.0),
+    ("swap", 15.0),
+    ("faults", 18.0),
+    ("soak", 60.0),
+)
+"""Under 5 minutes, repeats of a noisy run included."""
+
+_FULL_ATTEMPTS = 2
+_QUICK_ATTEMPTS = 1
+
+
+def run_suite(
+    asked: ValidationOrder,
+    *,
+    is_quick: bool,
+    on_scene: Callable[[str, float], None] = lambda _name, _share: None,
+) -> SuiteReport:
+    """All scenarios that this subject can be put through; after Ctrl-C those until then.
+
+    Raises:
+        EdgewrightError: as `run_validation`.
+    """
+    scenes = QUICK if is_quick else FULL
+    attempts = min(asked.attempts, _QUICK_ATTEMPTS if is_quick else _FULL_ATTEMPTS)
+    start_s = time.monotonic()
+    reports: list[Report] = []
+    left_out: list[LeftOut] = []
+    total_s = sum(seconds for _, seconds in scenes)
+    done_s = 0.0
+    with subject_of(asked) as subject:
+        for scenario, seconds in scenes:
+            on_scene(scenario, done_s / total_s)
+            done_s += seconds
+            reason = obstacle(scenario, asked, subject)
+            if reason:
+                left_out.append(LeftOut(scenario=scenario, reason=reason))
+                continue
+            order = msgspec.structs.replace(
+                asked, scenario=scenario, seconds=seconds, attempts=attempts
+            )
+            if reports:
+                order = msgspec.structs.replace(order, accuracy=Accuracy())
+            reports.append(validate_subject(order, subject))
+            if reports[-1].is_partial:
+                break
+    return SuiteReport(
+        outcome=outcome_of(reports),
+        seconds=time.monotonic() - start_s,
+        reports=tuple(reports),
+        left_out=tuple(left_out),
+    )
+
+
+def obstacle(scenario: str, asked: ValidationOrder, subject: Subject) -> str:
+    """Why a subject cannot be put through a scenario; empty when it can."""
+    contract = subject.bundle.manifest.contract if subject.bundle else None
+    budgets = contract.budgets if contract else Budgets()
+    has_rate = (asked.rate_rps or budgets.throughput_rps) is not None
+    needs = {
+        "server": (has_rate, "no rate: give --rps"),
+        "soak": (has_rate, "no rate: give --rps"),
+        "stream": (_has_sensor(contract), "the contract names no sensor rate"),
+        "find-peak": (
+            (asked.p95_ms or budgets.latency_p95_ms) is not None,
+            "no limit to search for: give --p95-ms",
+        ),
+        "cold-start": (subject.launch is not None, "the server runs already: give the bundle"),
+        "swap": (subject.served.admin is not None, "no administrator's socket: give --admin"),
+        "faults": (asked.way.connect is None, "it speaks HTTP only"),
+    }
+    is_possible, reason = needs.get(scenario, (True, ""))
+    return "" if is_possible else reason
+
+
+def _has_sensor(contract: Contract | None) -> bool:
+    return contract is not None and contract.rate_hz is not None

@@ -1,0 +1,117 @@
+"""How validations look in a terminal and in files."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgewright.cli._output import print_table, say
+from edgewright.cli._progress import progress_bar
+
+if TYPE_CHECKING:
+    from edgewright.cli._progress import Bar
+    from edgewright.validate.difference import Difference
+    from edgewright.validate.report import Report, SuiteReport
+
+_TICK_S = 0.5
+
+
+@contextlib.contextmanager
+def timed_progress(task: str, *, expected_s: float) -> Iterator[None]:
+    """A bar that follows the clock: how long a run takes is known beforehand."""
+    is_over = threading.Event()
+
+    def follow(bar: "Bar") -> None:
+        start_s = time.monotonic()
+        while not is_over.wait(_TICK_S):
+            bar.move(min((time.monotonic() - start_s) / expected_s, 0.99), "")
+
+    with progress_bar() as bar:
+        bar.begin(task)
+        follower = threading.Thread(target=follow, args=(bar,), name="progress", daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            follower.join()
+        bar.end("")
+
+
+def write_reports(
+    report: "Report | SuiteReport",
+    *,
+    html: Path | None,
+    junit: Path | None,
+    out: Path | None,
+    edge_json: Path | None,
+) -> None:
+    """The files that were asked for."""
+    from edgewright._fs import write_atomic
+    from edgewright.validate import encode_report
+    from edgewright.validate.earlier import earlier_json
+    from edgewright.validate.html import html_page
+    from edgewright.validate.junit import junit_xml
+
+    reports = report.all_reports
+    if out is not None:
+        write_atomic(out, encode_report(report))
+    if html is not None:
+        write_atomic(html, html_page(reports, left_out=report.left_out).encode())
+    if junit is not None:
+        write_atomic(junit, junit_xml(reports))
+    if edge_json is not None:
+        write_atomic(edge_json, earlier_json(reports))
+
+
+def print_report(report: "Report | SuiteReport") -> None:
+    """Tables, sentences, and the verdict last."""
+    reports = report.all_reports
+    for one in reports:
+        _print_one(one)
+    for left in report.left_out:
+        say(f"not run: {left.scenario}, {left.reason}")
+    if len(reports) > 1 or report.left_out:
+        for one in reports:
+            click.echo(f"{one.verdict.outcome}  {one.scenario}")
+        click.echo(f"{report.outcome} in {report.seconds:.0f} s")
+
+
+def print_difference(difference: "Difference") -> None:
+    """What changed."""
+    print_table(
+        f"{difference.before} -> {difference.after}",
+        ("figure", "before", "after", "unit", "ratio", "from", "to", "says"),
+        [(c.name, _number(c.before), _number(c.after), c.unit, f"{c.ratio:.3f}",
+          f"{c.ratio_low:.3f}", f"{c.ratio_high:.3f}", c.direction)
+         for c in difference.changes],
+    )  # fmt: skip
+    for doubt in difference.doubts:
+        click.echo(f"not sound: {doubt}")
+
+
+def _print_one(report: "Report") -> None:
+    print_table(
+        f"{report.model}, {report.scenario}, {report.subject}",
+        ("figure", "value", "unit", "from", "to"),
+        [(f.name, _number(f.value), f.unit, _number(f.low), _number(f.high))
+         for f in report.figures],
+    )  # fmt: skip
+    for gate in report.verdict.gates:
+        click.echo(gate.sentence())
+    for line in (*report.answers.reasons, *report.notes):
+        say(line)
+    for attempt in report.discarded:
+        say(f"attempt {attempt.attempt} was discarded: {'; '.join(attempt.doubts)}")
+    say(f"on {report.machine.text}")
+    click.echo(report.verdict.outcome)
+    for reason in report.verdict.reasons:
+        click.echo(f"  {reason}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
