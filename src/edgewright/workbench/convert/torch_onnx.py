@@ -51,6 +51,7 @@ def export_onnx(
         InputError: the example does not fit the names, or torch cannot export the module.
     """
     arguments = _arguments(example, inputs)
+    module = plain_weights(module)
     batch = torch.export.Dim(BATCH_AXIS)
     module = _plain_weights(module)
     with _in_evaluation(module), _translated(module), torch.no_grad():
@@ -75,6 +76,29 @@ def export_onnx(
     return record_of(
         path, content, format_name="onnx", inputs=inputs, outputs=outputs, opset=opset_of(model)
     )
+
+
+def plain_weights(module: torch.nn.Module) -> torch.nn.Module:
+    """The module, or a copy with weight norm and the like worked into its weights: as a formula a
+    file would compute them anew for every answer, and no quantiser would find them.
+    """
+    if not any(parametrize.is_parametrized(part) for part in module.modules()):
+        return module
+    plain = copy.deepcopy(module)
+    for part in plain.modules():
+        if parametrize.is_parametrized(part):
+            _settle(part)
+    return plain
+
+
+def _settle(layer: torch.nn.Module) -> None:
+    """Torch's own way back takes the formula from the layer's class, which copies share."""
+    names = list(layer.parametrizations)  # type: ignore[arg-type]  # a ModuleDict
+    values = {name: getattr(layer, name).detach().clone() for name in names}
+    layer.__class__ = parametrize.type_before_parametrizations(layer)
+    del layer.parametrizations
+    for name, value in values.items():
+        layer.register_parameter(name, torch.nn.Parameter(value))
 
 
 def _arguments(

@@ -20,6 +20,10 @@ from edgewright.workbench.verify import row_count
 BINS = 2048
 CHUNK_ROWS = 16
 _LEVELS = 256
+_LEAST_SPREAD = 1e-3
+"""A tensor that varies less than this share of its size has nothing to clip, and float32 has no
+room for `BINS` steps in it.
+"""
 
 Calibrator = Literal["minmax", "percentile", "entropy", "mse"]
 Ranges = dict[str, tuple[float, float]]
@@ -101,7 +105,7 @@ def _histograms(
     for tensors in _passes(session, arrays):
         for name, array in tensors.items():
             low, high = extremes[name]
-            if high > low:
+            if high - low > _LEAST_SPREAD * max(abs(low), abs(high)):
                 counts[name] += np.histogram(array, BINS, (low, high))[0]
     return {name: Observation(*extremes[name], counts[name]) for name in extremes}
 
