@@ -7,22 +7,26 @@ import msgspec
 
 from edgewright.chain.engines import engine_for_format, engine_named
 from edgewright.chain.weighing import weigh
-from edgewright.errors import UnavailableError
+from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.workbench.optimize import OptimizeOptions, OptimizeReport, Progress, optimize
 from edgewright.workbench.optimize.variants import FORMATS
+from edgewright.workbench.pipeline.project import FILE as PROJECT_FILE
 
 _PROVIDERS = ("onnxruntime-cuda", "onnxruntime-tensorrt")
 
 
 class OptimizeOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What `edgewright optimize` was asked for."""
+    """What `edgewright optimize` was asked for. A model that is the folder of a finished run needs
+    no npz, and `data` names its project where it lies in none.
+    """
 
     model: Path
-    calibration: Path
-    evaluation: Path
     options: OptimizeOptions
     out: Path
+    calibration: Path | None = None
+    evaluation: Path | None = None
+    data: Path | None = None
 
 
 def optimize_here(
@@ -34,6 +38,18 @@ def optimize_here(
         InputError: the model or the data is wrong, or the target is unknown.
         UnavailableError: no engine here makes variants for the target.
     """
+    if order.model.is_dir():
+        return _optimize_run(order, on_progress)
+    if order.options.chains:
+        raise InputError(
+            f"{order.model}: a chain needs the training recipe",
+            hint="give the folder of a finished run instead of its ONNX file",
+        )
+    if order.calibration is None or order.evaluation is None:
+        raise InputError(
+            "an ONNX model needs --calib and --eval",
+            hint="npz files with one array per input; --eval also with y",
+        )
     return optimize(
         order.model,
         order.calibration,
@@ -44,6 +60,33 @@ def optimize_here(
         weigh=weigh,
         on_progress=on_progress,
     )
+
+
+def _optimize_run(order: OptimizeOrder, on_progress: Callable[[Progress], None]) -> OptimizeReport:
+    from edgewright.workbench.optimize.run import (  # noqa: PLC0415  # only runs need torch
+        RunData,
+        optimize_run,
+    )
+
+    return optimize_run(
+        order.model,
+        RunData(
+            folder=order.data or _project_of(order.model),
+            calibration=order.calibration,
+            evaluation=order.evaluation,
+        ),
+        order.options,
+        order.out,
+        runtimes=engines_here(order.options.formats),
+        weigh=weigh,
+        on_progress=on_progress,
+    )
+
+
+def _project_of(run: Path) -> Path:
+    """The project that a run lies in; the working directory when it lies in none."""
+    parents = run.resolve().parents
+    return next((folder for folder in parents if (folder / PROJECT_FILE).is_file()), Path.cwd())
 
 
 def engines_here(formats: tuple[str, ...] = ()) -> dict[str, Runtime | UnavailableError]:

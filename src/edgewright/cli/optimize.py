@@ -16,8 +16,8 @@ _FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("model", type=_FILE)
-@click.option("--calib", type=_FILE, required=True, help="Typical inputs (.npz), for ranges.")
-@click.option("--eval", "evaluation", type=_FILE, required=True, help="Inputs, y, group (.npz).")
+@click.option("--calib", type=_FILE, help="Typical inputs (.npz), for ranges.")
+@click.option("--eval", "evaluation", type=_FILE, help="Inputs, y, group (.npz).")
 @click.option("--max-drop", type=float, required=True, help="Points the metric may lose.")
 @click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
 @click.option("--target", help="A kind of device, see `edgewright targets list`.")
@@ -33,14 +33,25 @@ _FILE = click.Path(path_type=Path)
     "--formats",
     help="Of onnx, openvino, litert, executorch: which to search; all that can be if absent.",
 )
+@click.option(
+    "--chain",
+    "chains",
+    multiple=True,
+    help="Compression of a run: steps prune=SHARE, dilate, distil[=EPOCHS], qat[=EPOCHS], "
+    "sparse=SHARE, cluster=VALUES, joined by commas; may be repeated, `none` for no chain. "
+    "[default for a run: prune=0.5,distil,qat,cluster=32]",
+)
+@click.option(
+    "--data", type=_FILE, help="Project of a run; the one it lies in, or here, if absent."
+)
 @click.option("--exhaustive", is_flag=True, help="Measure everything in full; slow.")
 @click.option("--out", type=_FILE, required=True, help="Folder for the best file and the report.")
 @json_option
 def optimize(  # one command line, one parameter for each flag
     *,
     model: Path,
-    calib: Path,
-    evaluation: Path,
+    calib: Path | None,
+    evaluation: Path | None,
     max_drop: float,
     metric: str | None,
     target: str | None,
@@ -48,11 +59,17 @@ def optimize(  # one command line, one parameter for each flag
     seed: int,
     threads: int,
     formats: str | None,
+    chains: tuple[str, ...],
+    data: Path | None,
     exhaustive: bool,
     out: Path,
     as_json: bool,
 ) -> None:
     """Find the best variant of MODEL that keeps its accuracy budget.
+
+    MODEL is an ONNX file, or the folder of a finished run: then the training recipe also prunes,
+    distils and trains on integers, and people that the run did not see judge. An ONNX file needs
+    --calib and --eval.
 
     Each npz holds one array per model input, rows are samples; --eval also holds `y` and, if known,
     `group` (the person or site of each sample). The 95 % bound on the drop comes from samples that
@@ -69,13 +86,19 @@ def optimize(  # one command line, one parameter for each flag
         seed=seed,
         threads=threads,
         exhaustive=exhaustive,
+        chains=_chains(model, chains),
         formats=tuple(name for name in (formats or "").split(",") if name),
     )
     with progress_bar() as bar:
         bar.begin("optimize")
         report = optimize_here(
             OptimizeOrder(
-                model=model, calibration=calib, evaluation=evaluation, options=options, out=out
+                model=model,
+                calibration=calib,
+                evaluation=evaluation,
+                data=data,
+                options=options,
+                out=out,
             ),
             on_progress=lambda at: bar.move(at.done / at.total, at.text),
         )
@@ -83,6 +106,14 @@ def optimize(  # one command line, one parameter for each flag
         print_json("optimize-report", report)
         return
     _show(report, out)
+
+
+def _chains(model: Path, given: tuple[str, ...]) -> tuple[str, ...]:
+    from edgewright.workbench.optimize.chain import DEFAULT_CHAINS
+
+    if not given:
+        return DEFAULT_CHAINS if model.is_dir() else ()
+    return tuple(chain for chain in given if chain != "none")
 
 
 def _show(report: "OptimizeReport", out: Path) -> None:

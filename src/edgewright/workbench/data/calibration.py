@@ -5,19 +5,24 @@ number of places; what one cannot fill goes to the others.
 """
 
 import hashlib
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.errors import InputError
+from edgewright.workbench.data.samples import Samples
 from edgewright.workbench.data.windows import WindowSet
 
 DEFAULT_COUNT = 2_000
 _THIRDS = (1 / 3, 2 / 3)
 
+S = TypeVar("S", bound=Samples)
 
-def draw_calibration(windows: WindowSet, *, count: int = DEFAULT_COUNT, seed: int = 0) -> WindowSet:
-    """At most `count` windows, stratified; all of them when there are fewer.
+
+def draw_calibration(samples: S, *, count: int = DEFAULT_COUNT, seed: int = 0) -> S:
+    """At most `count` rows, stratified; all of them when there are fewer. Rows that are no windows
+    are drawn evenly over classes, or over groups where there are none.
 
     Raises:
         InputError: `count` is not above 0.
@@ -25,12 +30,13 @@ def draw_calibration(windows: WindowSet, *, count: int = DEFAULT_COUNT, seed: in
     if count < 1:
         raise InputError(f"a calibration set of {count} windows", hint="ask for 1 or more")
     rng = np.random.default_rng(seed)
-    strata = [rng.permutation(rows) for rows in _strata(windows)]
+    found = _strata(samples) if isinstance(samples, WindowSet) else _plain_strata(samples)
+    strata = [rng.permutation(rows) for rows in found]
     turns = max((len(rows) for rows in strata), default=0)
     order = [
         rows[turn] for turn in range(turns) for rows in _shuffled(strata, rng) if turn < len(rows)
     ]
-    return windows.take(np.sort(np.array(order[:count], np.intp)))
+    return samples.take(np.sort(np.array(order[:count], np.intp)))
 
 
 def windows_hash(windows: WindowSet) -> str:
@@ -53,6 +59,12 @@ def _strata(windows: WindowSet) -> list[NDArray[np.intp]]:
                 if len(rows):
                     found.append(rows)
     return found
+
+
+def _plain_strata(samples: Samples) -> list[NDArray[np.intp]]:
+    has_classes = bool(samples.labels) and samples.target.ndim == 1
+    key = samples.target if has_classes else samples.group
+    return [np.flatnonzero(key == one) for one in np.unique(key)]
 
 
 def _shuffled(strata: list[NDArray[np.intp]], rng: np.random.Generator) -> list[NDArray[np.intp]]:

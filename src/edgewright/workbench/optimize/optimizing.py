@@ -30,11 +30,12 @@ from edgewright.workbench.optimize.labelled import (
     read_evaluation,
     shared_rows,
 )
+from edgewright.workbench.optimize.maker import Maker
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
 from edgewright.workbench.optimize.page import report_page
-from edgewright.workbench.optimize.report import OptimizeReport, Split
-from edgewright.workbench.optimize.search import Engines, Search, SearchData
-from edgewright.workbench.optimize.space import Space, makers_for
+from edgewright.workbench.optimize.report import Candidate, OptimizeReport, Split
+from edgewright.workbench.optimize.search import SEARCH_STEPS, Engines, Search, SearchData
+from edgewright.workbench.optimize.space import Compress, Space, makers_for, makers_of
 from edgewright.workbench.optimize.trial import Judge, Trial, like_the_model
 from edgewright.workbench.optimize.variants import (
     FORMATS,
@@ -49,6 +50,9 @@ REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
 FORMAT = "onnx"
 """What the model itself is, and the engine that asks it."""
+
+_TEACHING_STEPS = 30.0
+"""Teaching takes this many times as long as a step of the search, for the bar."""
 
 Tensors = tuple[tuple[EngineTensor, ...], tuple[EngineTensor, ...]]
 
@@ -70,12 +74,14 @@ def optimize(
     *,
     runtimes: Mapping[str, Runtime | UnavailableError],
     weigh: Weigh | None = None,
+    compress: Compress | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> OptimizeReport:
     """Write `out/best.*`, `out/report.json` and `out/report.html`.
 
     `runtimes` are engines by format, or why there is none; `weigh` measures the memory that a file
-    needs in a process of its own. A search that was killed goes on where it stopped when it is
+    needs in a process of its own; `compress` makes smaller models where the training
+    recipe is at hand. A search that was killed goes on where it stopped when it is
     called again with the same inputs.
 
     Raises:
@@ -94,7 +100,8 @@ def optimize(
         points=partial(_points, data),
         max_drop=options.max_drop,
     )
-    makers, absent = makers_for(_formats(runtimes, target, options), runtimes, space)
+    formats = _formats(runtimes, target, options)
+    makers, absent = makers_for(formats, runtimes, space)
     open_file = _opener(runtimes, options.threads, *tensors)
     notes = _notes(target, calib, data)
     workspace = Workspace(out, _key(model, calibration, evaluation, options))
@@ -102,11 +109,15 @@ def optimize(
     workspace.open()
     started_s = _cpu_s()
     try:
+        chained, refused, on_progress = _compressed(
+            compress, space, workspace, (formats, runtimes), on_progress
+        )
         search = Search(
             Engines(
                 makers=makers,
                 open_file=open_file,
                 more=_providers(runtimes, target) if FORMAT in makers else (),
+                chained=chained,
                 weigh=_weigher(weigh, data, options.threads),
             ),
             data,
@@ -121,7 +132,7 @@ def optimize(
             search.close()
         report = msgspec.structs.replace(
             report,
-            candidates=(*report.candidates, *absent),
+            candidates=(*report.candidates, *refused, *absent),
             notes=(*notes, *search.notes),
             search_cpu_s=round(_cpu_s() - started_s, 3),
         )
@@ -133,6 +144,32 @@ def optimize(
         raise
     workspace.close()
     return report
+
+
+def _compressed(
+    compress: Compress | None,
+    space: Space,
+    workspace: Workspace,
+    where: tuple[tuple[str, ...], Mapping[str, Runtime | UnavailableError]],
+    on_progress: Callable[[Progress], None],
+) -> tuple[dict[str, dict[str, Maker]], list[Candidate], Callable[[Progress], None]]:
+    """Makers of compressed models by chain, rows for what was refused, and how the search that
+    follows tells how far it is: teaching takes most of the time.
+    """
+    if compress is None:
+        return {}, [], on_progress
+    total = SEARCH_STEPS + _TEACHING_STEPS
+
+    def tell(share: float, text: str) -> None:
+        on_progress(Progress(share * _TEACHING_STEPS, total, text))
+
+    products, refused = compress(space, workspace.folder, tell)
+    makers = {one.chain: makers_of(one, *where, space) for one in products}
+    return (
+        makers,
+        refused,
+        lambda at: on_progress(Progress(_TEACHING_STEPS + at.done, total, at.text)),
+    )
 
 
 def _engine_of_the_model(runtimes: Mapping[str, Runtime | UnavailableError]) -> Runtime:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from edgewright.errors import InputError
+from edgewright.workbench.optimize.chain import parse_chain
 from edgewright.workbench.optimize.variants import FORMATS
 
 Objective = Literal["latency", "size", "energy"]
@@ -12,7 +13,8 @@ Objective = Literal["latency", "size", "energy"]
 
 class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`max_drop` is the accuracy budget in points of the task metric; the chosen variant's 95 %
-    upper bound on the drop stays below it. No `formats` are all that can be searched.
+    upper bound on the drop stays below it. No `formats` are all that can be searched;
+    `chains` are compressions for a model that comes with its training recipe.
     """
 
     max_drop: float
@@ -23,6 +25,7 @@ class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     exhaustive: bool = False
     formats: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_drop <= 100:
@@ -32,6 +35,8 @@ class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.threads < 1:
             raise InputError(f"threads is {self.threads}, expected 1 or more")
+        for chain in self.chains:
+            parse_chain(chain)
         for name in self.formats:
             if name not in FORMATS:
                 raise InputError(
@@ -42,6 +47,6 @@ class OptimizeOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True):
     """How far a search is: `done` of `total` steps, and what it does now."""
 
-    done: int
-    total: int
+    done: float
+    total: float
     text: str

@@ -17,8 +17,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     `metric` and its drop are in points and come from `split`; `latency_ratio` is p50 over the p50
     of fp32 from interleaved rounds; `metric_drop_upper` is the one-sided 95 % bound.
     `memory_bytes` is the peak of a process of its own that loads and runs the file, interpreter and
-    engine included; `packed_bytes` is the file after zstd, what a transfer carries; `placement` is
-    where the engine says that it ran.
+    engine included; `packed_bytes` is the file after zstd, what a transfer carries, and
+    `huffman_bytes` after a Huffman code of its bytes alone; `placement` is where the engine says
+    that it ran.
     """
 
     format: str
@@ -38,6 +39,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     energy_ratio: float | None = None
     memory_bytes: int | None = None
     packed_bytes: int | None = None
+    huffman_bytes: int | None = None
     placement: str = ""
     rows: int = 0
 

@@ -26,15 +26,18 @@ from edgewright.workbench.optimize.choose import (
     rejected_for_drop,
     rejected_for_speed,
 )
+from edgewright.workbench.optimize.entropy import huffman_bytes
 from edgewright.workbench.optimize.labelled import Labelled, bootstrap_groups
 from edgewright.workbench.optimize.maker import Maker, OnnxMaker
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
 from edgewright.workbench.optimize.report import Candidate
+from edgewright.workbench.optimize.space import chained_recipes
 from edgewright.workbench.optimize.timing import meter_trials, time_trials
 from edgewright.workbench.optimize.trial import Judge, Trial, edge_fault, first_rows
 from edgewright.workbench.optimize.variants import (
     BASELINES,
     CALIBRATORS,
+    Chained,
     OpenVinoRecipe,
     StaticInt8,
     VariantRecipe,
@@ -44,6 +47,7 @@ from edgewright.workbench.optimize.workspace import Workspace
 from edgewright.workbench.verify import Accuracy
 from edgewright.workbench.verify.metric import Scores
 
+SEARCH_STEPS = 6
 SCREEN_ROWS = 256
 SENSITIVITY_ROWS = 64
 MAX_CONFIRMED = 4
@@ -67,12 +71,13 @@ FINAL = Rung(rounds=300, seconds=8.0, keep=4)
 
 class Engines(msgspec.Struct, frozen=True, kw_only=True):
     """How a search makes, opens and weighs variants. `makers` are by format, the baseline's first;
-    `open_file` takes an engine's name.
+    `chained` are those of compressed models, by chain; `open_file` takes an engine's name.
     """
 
     makers: dict[str, Maker]
     open_file: Callable[[str, Path], Session]
     more: tuple[VariantRecipe, ...] = ()
+    chained: dict[str, dict[str, Maker]] = {}
     weigh: Callable[[str, Path], int] | None = None
 
 
@@ -116,14 +121,13 @@ class Search:
         if self._options.exhaustive:
             self._add_all(
                 [one for maker in self._makers.values() for one in maker.everything()]
-                + list(self._engines.more)
+                + self._more()
             )
             self._score(self._open(), "select")
             self._measure(self._open(), _for_all(FINAL, len(self._open())))
         else:
             self._add_all(
-                [one for maker in self._makers.values() for one in maker.recipes()]
-                + list(self._engines.more)
+                [one for maker in self._makers.values() for one in maker.recipes()] + self._more()
             )
             self._screen()
             self._halve()
@@ -143,11 +147,23 @@ class Search:
         for trial in (self.baseline, *self.trials):
             trial.close()
 
+    def _more(self) -> list[VariantRecipe]:
+        """Other providers, and compressed models."""
+        chained = self._engines.chained.items()
+        found = [one for chain, makers in chained for one in chained_recipes(chain, makers)]
+        return [*self._engines.more, *found]
+
+    def _maker(self, recipe: VariantRecipe) -> tuple[Maker, VariantRecipe]:
+        """Who makes it, and by which of its own recipes."""
+        if isinstance(recipe, Chained):
+            return self._engines.chained[recipe.chain][recipe.format], recipe.then
+        return self._makers[recipe.format], recipe
+
     def _open(self) -> list[Trial]:
         return [trial for trial in self.trials if trial.is_open]
 
     def _say(self, stage: int, text: str) -> None:
-        self._on_progress(Progress(stage, 6, text))
+        self._on_progress(Progress(stage, SEARCH_STEPS, text))
 
     # Making
 
@@ -182,14 +198,14 @@ class Search:
 
     def _made(self, recipe: VariantRecipe) -> Trial | None:
         """The variant's file and session; None, and a row that says why, where there is none."""
-        maker, engine = self._makers[recipe.format], engine_of(recipe)
+        (maker, own), engine = self._maker(recipe), engine_of(recipe)
         path = self._workspace.path(recipe, maker.suffix)
         refusal = self._workspace.refusal(recipe)
         try:
             if refusal is not None:
                 raise UnavailableError(refusal)
             if not path.exists():
-                _fs.write_atomic(path, maker.make(recipe))
+                _fs.write_atomic(path, maker.make(own))
             content = path.read_bytes()
             twin = self._by_content.setdefault((engine, content), recipe.name)
             if twin != recipe.name:
@@ -366,7 +382,9 @@ class Search:
     def _weigh(self, trials: Sequence[Trial]) -> None:
         """Memory in a process of its own, and what a transfer would carry."""
         for trial in trials:
-            trial.packed_bytes = len(ZstdCompressor(level=19).compress(trial.path.read_bytes()))
+            content = trial.path.read_bytes()
+            trial.packed_bytes = len(ZstdCompressor(level=19).compress(content))
+            trial.huffman_bytes = huffman_bytes(content)
             if self._engines.weigh is not None:
                 trial.memory_bytes = self._engines.weigh(engine_of(trial.recipe), trial.path)
 

@@ -4,7 +4,9 @@ Makers beyond ONNX are imported when their format is searched: each loads its ow
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import onnx
@@ -12,9 +14,21 @@ import onnx
 from edgewright.errors import UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.runtimes.base import Array
+from edgewright.workbench.optimize.grid_maker import GridMaker
 from edgewright.workbench.optimize.maker import Maker, OnnxMaker, OpenFile, Points
+from edgewright.workbench.optimize.ranges import Ranges
 from edgewright.workbench.optimize.report import Candidate
-from edgewright.workbench.optimize.variants import EXECUTORCH, LITERT, ONNX, OPENVINO
+from edgewright.workbench.optimize.variants import (
+    BASELINES,
+    EXECUTORCH,
+    LITERT,
+    ONNX,
+    OPENVINO,
+    Chained,
+    Plain,
+    StaticInt8,
+    VariantRecipe,
+)
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +39,59 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
     open_model: OpenFile
     points: Points
     max_drop: float
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chain of compression steps left. With a `recipe` its weights were trained for that
+    recipe's grid over `ranges`, and it is worth nothing on another one.
+    """
+
+    chain: str
+    model: onnx.ModelProto
+    recipe: StaticInt8 | None = None
+    ranges: Ranges = {}
+
+
+Tell = Callable[[float, str], None]
+"""How far it is (0 to 1), and what it does."""
+
+
+class Compress(Protocol):
+    """Makes products from the training recipe of a model; rows for those that cannot be made."""
+
+    def __call__(
+        self, space: Space, folder: Path, tell: Tell
+    ) -> tuple[list[Product], list[Candidate]]: ...
+
+
+def makers_of(
+    product: Product,
+    formats: Sequence[str],
+    runtimes: Mapping[str, Runtime | UnavailableError],
+    space: Space,
+) -> dict[str, Maker]:
+    """Makers by format for what a chain left. Formats that cannot be searched have their row
+    already.
+    """
+    if product.recipe is not None:
+        is_wanted = ONNX in formats
+        fixed = GridMaker(product.model, product.recipe, product.ranges)
+        return {ONNX: fixed} if is_wanted else {}
+    made, _ = makers_for(formats, runtimes, msgspec.structs.replace(space, source=product.model))
+    return made
+
+
+def chained_recipes(chain: str, makers: Mapping[str, Maker]) -> Iterator[VariantRecipe]:
+    """What is tried of a product: float and the wide integer grids; the rest of the space was
+    tried on the model itself.
+    """
+    for name, maker in makers.items():
+        first = () if isinstance(maker, GridMaker) else (BASELINES[name],)
+        for recipe in dict.fromkeys((*first, *maker.recipes())):
+            is_narrow = isinstance(recipe, StaticInt8) and not recipe.wide
+            is_stored = isinstance(recipe, Plain) and recipe.kind.endswith("weights")
+            if not isinstance(recipe, Chained) and not is_narrow and not is_stored:
+                yield Chained(chain=chain, then=recipe)
 
 
 def makers_for(

@@ -55,6 +55,7 @@ class Trial:
         self.size_bytes = size
         self.memory_bytes: int | None = None
         self.packed_bytes: int | None = None
+        self.huffman_bytes: int | None = None
         self.ratio: Interval | None = None
         self.latency_ms: float | None = None
         self.rounds = 0
@@ -105,6 +106,7 @@ class Trial:
             energy_ratio=self.energy_ratio,
             memory_bytes=self.memory_bytes,
             packed_bytes=self.packed_bytes,
+            huffman_bytes=self.huffman_bytes,
             placement=self.placement,
             verdict=self.verdict or "rejected",
             reason=self.reason,

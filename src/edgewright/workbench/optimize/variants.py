@@ -164,7 +164,7 @@ class ProviderFp32(msgspec.Struct, frozen=True, kw_only=True, tag="provider"):
         return f"fp32 on {self.provider}"
 
 
-VariantRecipe = (
+Direct = (
     ProviderFp32
     | Plain
     | DynamicInt8
@@ -173,6 +173,25 @@ VariantRecipe = (
     | LiteRtRecipe
     | ExecuTorchRecipe
 )
+"""Made from the model as it is."""
+
+
+class Chained(msgspec.Struct, frozen=True, kw_only=True, tag="chained"):
+    """Made from what a chain of compression steps left of the model."""
+
+    chain: str
+    then: Direct
+
+    @property
+    def format(self) -> str:
+        return self.then.format
+
+    @property
+    def name(self) -> str:
+        return f"{self.chain} > {self.then.name}"
+
+
+VariantRecipe = Direct | Chained
 
 BASELINE = Plain(kind="fp32")
 
@@ -187,6 +206,8 @@ BASELINES: dict[str, VariantRecipe] = {
 
 def engine_of(recipe: VariantRecipe) -> str:
     """Which engine runs a variant: its format's, unless it is about another one."""
+    if isinstance(recipe, Chained):
+        return engine_of(recipe.then)
     if isinstance(recipe, ProviderFp32):
         return f"onnxruntime-{recipe.provider}"
     return recipe.format

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -68,17 +69,9 @@ def do_job(
         InputError: the data are not those that the job names.
     """
     bound = recipe or find_recipe(job.recipe).with_options(job.recipe_options, source="the job")
-    datasets = DatasetStore(Path(job.store))
-    if datasets.has(job.dataset):
-        data: object = datasets.open(job.dataset)
-    else:
-        loaded = bound.load_data(Path(job.folder))
-        if loaded.content_hash != job.dataset:
-            raise InputError(
-                f"the data are {loaded.content_hash[:12]}, the job names {job.dataset[:12]}",
-                hint="run the data stage again",
-            )
-        data = loaded
+    data = open_data(
+        bound, dataset=job.dataset, folder=Path(job.folder), store=DatasetStore(Path(job.store))
+    )
     return train(
         bound,
         bound.cut(data, job.split.train),
@@ -90,6 +83,27 @@ def do_job(
         origin=RunOrigin(dataset=job.dataset, split=job.split, command=job.command),
         mirror=mirror,
     )
+
+
+def open_data(
+    recipe: Recipe, *, dataset: str, folder: Path, store: DatasetStore | None = None
+) -> Any:
+    """The data of a hash: stored recordings, or the recipe's own data, read again from `folder`.
+    A project keeps its datasets in `.edgewright/datasets`.
+
+    Raises:
+        InputError: the data that are there now are others.
+    """
+    datasets = store or DatasetStore(folder / ".edgewright" / "datasets")
+    if datasets.has(dataset):
+        return datasets.open(dataset)
+    loaded = recipe.load_data(folder)
+    if loaded.content_hash != dataset:
+        raise InputError(
+            f"the data are {loaded.content_hash[:12]}, {dataset[:12]} are wanted",
+            hint="run the data stage again: --from data",
+        )
+    return loaded
 
 
 def encode_job(job: Job) -> bytes:

@@ -25,10 +25,11 @@ from edgewright.contract import (
 from edgewright.measure.machine import Machine, describe_machine
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel, answer_golden
+from edgewright.workbench.optimize.inputs import input_arrays
 from edgewright.workbench.optimize.report import Candidate, OptimizeReport
 from edgewright.workbench.pipeline.card import model_card
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import REPORT_OUTPUT, input_arrays
+from edgewright.workbench.pipeline.stages.optimize import REPORT_OUTPUT
 from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.pipeline.stages.verify import some_rows
 from edgewright.workbench.recipes import Task

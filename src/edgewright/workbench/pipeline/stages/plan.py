@@ -7,14 +7,13 @@ from pathlib import Path
 from edgewright._fs import read_limited
 from edgewright.clock import Clock, iso
 from edgewright.contract import decode_json
-from edgewright.errors import InputError
 from edgewright.runtimes import Runtime
 from edgewright.trust import Signer
 from edgewright.workbench.data import Dataset, DatasetStore, Samples, Split
 from edgewright.workbench.pipeline.project import Project
 from edgewright.workbench.pipeline.stage import Workshop
 from edgewright.workbench.recipes import OwnData, Recipe
-from edgewright.workbench.train.job import Means, Trainer, do_job
+from edgewright.workbench.train.job import Means, Trainer, do_job, open_data
 
 DATASET_OUTPUT = "dataset.txt"
 SPLIT_OUTPUT = "split.json"
@@ -63,16 +62,13 @@ class Plan:
         Raises:
             InputError: the recipe's own data have changed since.
         """
-        name = self.data_name(workshop)
-        if self.datasets.has(name):
-            return self.datasets.open(name)
-        data: OwnData = self.recipe.load_data(self.folder)
-        if data.content_hash != name:
-            raise InputError(
-                f"the data are {data.content_hash[:12]}, the data stage saw {name[:12]}",
-                hint="run again from there: --from data",
-            )
-        return data
+        found: Dataset | OwnData = open_data(
+            self.recipe,
+            dataset=self.data_name(workshop),
+            folder=self.folder,
+            store=self.datasets,
+        )
+        return found
 
     def split(self, workshop: Workshop) -> Split:
         """The split that the data stage decided."""

@@ -11,14 +11,14 @@ from edgewright._fs import read_limited, write_atomic
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import GateError
 from edgewright.runtimes.base import Array
+from edgewright.workbench.convert.run_source import graph_outputs
 from edgewright.workbench.data import Samples
+from edgewright.workbench.optimize.inputs import input_arrays
 from edgewright.workbench.optimize.report import OptimizeReport
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.optimize import (
     FP32_OUTPUT,
     REPORT_OUTPUT,
-    graph_outputs,
-    input_arrays,
 )
 from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.train import load_run
