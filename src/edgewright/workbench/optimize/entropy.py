@@ -1,7 +1,7 @@
 """What entropy coding alone makes of a file. Pure.
 
-zstd codes literals by Huffman and lengths by finite-state entropy after it looked for repetitions; a plain Huffman
-code of the bytes says how much of the gain is due to few distinct weights alone.
+zstd codes literals by Huffman and lengths by finite-state entropy, after it looked for repetitions;
+a plain Huffman code of the bytes says how much of the gain is due to few distinct weights alone.
 
 >>> huffman_bytes(bytes(8000)), huffman_bytes(b"ab" * 4000)
 (1001, 1002)
