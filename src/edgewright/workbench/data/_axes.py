@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.contract import Channel
+from edgewright.steps.units import STANDARD_GRAVITY
 from edgewright.workbench.data._signals import HUGE
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.report import Finding
-from edgewright.workbench.data.units import STANDARD_GRAVITY
 
 _RESTING_STD_G = 0.05
 _GRAVITY_TOLERANCE = 0.15

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgewright.steps.units import STANDARD_GRAVITY
 from edgewright.workbench.data import DataReport, Dataset, check_dataset
-from edgewright.workbench.data.units import STANDARD_GRAVITY
 
 Change = Callable[[NDArray[Any]], None]
 Array = NDArray[Any]

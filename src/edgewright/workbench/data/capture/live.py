@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
+from edgewright.steps.units import canonical
 from edgewright.workbench.data.mapping import SourceMapping
-from edgewright.workbench.data.units import canonical
 
 _RATE_TOLERANCE = 0.1
 _GRAVITY_TOLERANCE = 0.15

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgewright.contract import Channel
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError
+from edgewright.steps.units import canonical
 from edgewright.workbench.data.mapping import TIME_UNITS_S, SourceMapping
 from edgewright.workbench.data.recordings import (
     UNLABELLED,
@@ -22,7 +23,6 @@ from edgewright.workbench.data.recordings import (
     natural_order,
 )
 from edgewright.workbench.data.timebase import at_rate, even_recordings, median_rate_hz
-from edgewright.workbench.data.units import canonical
 
 Column = NDArray[Any]
 _Rows = NDArray[np.intp] | slice

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from edgewright.errors import InputError
-from edgewright.workbench.data.units import canonical
+from edgewright.steps.units import canonical
 
 
 @pytest.mark.parametrize(
