@@ -10,9 +10,9 @@ import msgspec
 from edgewright._fs import appended_file
 from edgewright.clock import Clock
 from edgewright.errors import InputError
+from edgewright.wire.samples import samples_in
 from edgewright.workbench.data.capture.base import CaptureSource, Message
 from edgewright.workbench.data.capture.live import CaptureStatus, LiveCheck
-from edgewright.workbench.data.sources.lines import samples_in
 
 _STATUS_EVERY_S = 1.0
 

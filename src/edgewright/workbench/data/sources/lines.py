@@ -11,7 +11,6 @@ be an object (`{"acc": {"x": 1}}` becomes the column `acc.x`), a list or comma-s
 message without any mapped channel is no sample of the sensor: it is counted and left out.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 
 from edgewright._fs import file_errors
 from edgewright.errors import InputError
+from edgewright.wire.samples import ARRIVAL, Row, is_message, samples_in
 from edgewright.workbench.data.mapping import SourceMapping
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources._limits import check_bytes, check_values
@@ -31,10 +31,7 @@ from edgewright.workbench.data.sources.table import (
     seconds_of,
 )
 
-ARRIVAL = "tst"
 _LINE_BYTES = 2**20
-_MOST_DEPTH = 4
-_Row = dict[str, float | str]
 
 
 def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
@@ -44,7 +41,7 @@ def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
         InputError: absent, empty, a line that is no JSON object, or no message with the channels.
     """
     wanted = [each.column for each in mapping.channels]
-    rows: list[_Row] = []
+    rows: list[Row] = []
     others = 0
     is_capture = False
     notes: tuple[str, ...] = ()
@@ -76,29 +73,6 @@ def read_json_lines(path: Path, mapping: SourceMapping) -> Dataset:
     return replace(dataset, notes=(*dataset.notes, *notes))
 
 
-def is_message(line: dict[str, Any]) -> bool:
-    """Whether a line holds an MQTT message rather than a sample itself."""
-    return "topic" in line and "payload" in line
-
-
-def samples_in(line: dict[str, Any]) -> Iterator[_Row]:
-    """The samples that one line carries, as columns.
-
-    >>> list(samples_in({"tst": 1.0, "topic": "a/b", "payload": "[0.5, 2]"}))
-    [{'0': 0.5, '1': 2, 'tst': 1.0, 'topic.0': 'a', 'topic.1': 'b'}]
-    """
-    if not is_message(line):
-        yield _flat(line)
-        return
-    topic = str(line["topic"])
-    context: _Row = {ARRIVAL: line[ARRIVAL]} if ARRIVAL in line else {}
-    context |= {f"topic.{at}": part for at, part in enumerate(topic.split("/"))}
-    payload = _inner(line["payload"])
-    several = isinstance(payload, list) and payload and isinstance(payload[0], dict | list)
-    for each in payload if several else [payload]:
-        yield {**_flat(each), **context}
-
-
 def _is_whole(raw: bytes) -> bool:
     """Whether a line without its end is JSON all the same; a power cut may leave a part of one."""
     try:
@@ -120,33 +94,7 @@ def _decoded(raw: bytes, where: str) -> dict[str, Any]:
         ) from error
 
 
-def _inner(payload: Any) -> Any:
-    """What a payload that came as text holds: JSON, or numbers between commas."""
-    if not isinstance(payload, str):
-        return payload
-    try:
-        return msgspec.json.decode(payload.encode())
-    except (msgspec.DecodeError, RecursionError):
-        return payload.split(",")
-
-
-def _flat(value: Any, prefix: str = "", depth: int = 0) -> _Row:
-    items: Iterator[tuple[str, Any]]
-    if isinstance(value, dict):
-        items = ((str(key), each) for key, each in value.items())
-    elif isinstance(value, list):
-        items = ((str(at), each) for at, each in enumerate(value))
-    else:
-        return {prefix: "" if value is None else value}
-    found: _Row = {}
-    for key, each in items:
-        name = f"{prefix}.{key}" if prefix else key
-        if depth < _MOST_DEPTH:
-            found |= _flat(each, name, depth + 1)
-    return found
-
-
-def _table(rows: list[_Row], path: Path) -> Table:
+def _table(rows: list[Row], path: Path) -> Table:
     names = dict.fromkeys(name for row in rows for name in row)
     columns: dict[str, Column] = {
         name: np.array([row.get(name, "") for row in rows], object) for name in names
