@@ -1,13 +1,10 @@
 """Live captures as a person makes them: a serial port, a real broker, and Ctrl-C."""
 
 import asyncio
-import contextlib
 import json
 import os
 import pty
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.brokers import running_mosquitto
 
 from edgewright.chain.processes import free_port
 
@@ -95,24 +93,8 @@ def test_a_port_that_is_absent_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
-    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if program is None:
-        pytest.skip("absent: mosquitto (Debian package mosquitto)")
-    port = free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    with subprocess.Popen([program, "-c", config], stderr=subprocess.DEVNULL) as process:
-        wait_until_it_listens(port)
-        yield port
-        process.terminate()
-
-
-def wait_until_it_listens(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"nothing listens on port {port}")
+    with running_mosquitto(tmp_path) as started:
+        yield started.port
 
 
 def test_a_broker_is_recorded(broker: int, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgewright._fs import read_limited, write_atomic
 from edgewright._npz import decode_npz, encode_npz
-from edgewright.chain.streaming import StreamOrder, opened_model, table_source
+from edgewright.chain.streaming import Replay, opened_model, table_source
 from edgewright.clock import Clock
 from edgewright.contract import Contract
 from edgewright.device.streams import Plan, Resampler, Ring, Wishes, plan_stream
@@ -127,11 +127,10 @@ def _requests_from_table(order: PredictOrder, contract: Contract, clock: Clock) 
         return {tensor.name: samples[:, 1:].astype(tensor.dtype)}
     plan = plan_stream(contract, order.wishes)
     source = table_source(
-        StreamOrder(
-            model=order.model,
-            source=order.requests,
+        Replay(
+            path=order.requests,
             time_column=order.time_column,
-            source_rate_hz=order.source_rate_hz,
+            rate_hz=order.source_rate_hz,
         ),
         plan,
         clock=clock,

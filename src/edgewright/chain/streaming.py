@@ -13,28 +13,39 @@ from edgewright.bundle import unpack
 from edgewright.chain.engines import open_engine_file, open_model_of
 from edgewright.clock import Clock
 from edgewright.device.streams import Plan, Sink, Stream, Summary, Wishes, plan_stream, run_stream
-from edgewright.device.streams.http_sink import HttpSink
+from edgewright.device.streams.config import KEPT_IN_MEMORY
+from edgewright.device.streams.forward import Forwarder, ForwardingSink
+from edgewright.device.streams.http_delivery import HttpDelivery
 from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
 from edgewright.device.streams.table_source import Columns, TableSource, read_header
 from edgewright.errors import InputError
 from edgewright.runtimes.model import LoadedModel
+from edgewright.stores import MemoryQueue
 from edgewright.transports.http1 import Client
 
 _TIME_NAMES = ("time", "time_s", "timestamp", "t")
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of samples: which columns hold the model's channels and the time, and how fast it is
+    replayed.
+    """
+
+    path: Path
+    columns: tuple[str, ...] = ()
+    time_column: str = ""
+    time_unit: str = "s"
+    rate_hz: float | None = None
+    speed: float | None = None
 
 
 class StreamOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What `stream` was asked for. A sink is "-" (stdout), an http:// address or a file."""
 
     model: Path
-    source: Path
+    source: Replay
     sinks: tuple[str, ...] = ("-",)
     wishes: Wishes = Wishes()
-    columns: tuple[str, ...] = ()
-    time_column: str = ""
-    time_unit: str = "s"
-    source_rate_hz: float | None = None
-    speed: float | None = None
     only_changes: bool = False
 
 
@@ -72,33 +83,33 @@ def stream_file(order: StreamOrder, *, clock: Clock) -> Summary:
                 f"model {name!r} has no output with one score per label, so nothing can change",
                 hint="leave --changes-only out",
             )
-        source = table_source(order, plan, clock=clock)
-        return asyncio.run(_run(Stream(plan, model, model=name), source, order))
+        source = table_source(order.source, plan, clock=clock)
+        return asyncio.run(_run(Stream(plan, model, model=name), source, order, clock))
 
 
-def table_source(order: StreamOrder, plan: Plan, *, clock: Clock) -> TableSource:
+def table_source(replay: Replay, plan: Plan, *, clock: Clock) -> TableSource:
     """The file's columns matched with the model's channels."""
-    header = read_header(order.source)
-    time = order.time_column
-    if not time and not order.source_rate_hz:
+    header = read_header(replay.path)
+    time = replay.time_column
+    if not time and not replay.rate_hz:
         time = next((name for name in _TIME_NAMES if name in header), "")
         if not time:
             raise InputError(
-                f"{order.source}: no time column among {list(header)}",
+                f"{replay.path}: no time column among {list(header)}",
                 hint="give --time-column, or --source-rate-hz if the rows are evenly spaced",
             )
     columns = Columns(
-        channels=_channel_columns(order, plan, [name for name in header if name != time]),
+        channels=_channel_columns(replay, plan, [name for name in header if name != time]),
         time=time,
-        time_unit=order.time_unit,
-        rate_hz=order.source_rate_hz,
+        time_unit=replay.time_unit,
+        rate_hz=replay.rate_hz,
     )
-    return TableSource(order.source, columns, clock=clock, speed=order.speed)
+    return TableSource(replay.path, columns, clock=clock, speed=replay.speed)
 
 
-def _channel_columns(order: StreamOrder, plan: Plan, header: list[str]) -> tuple[str, ...]:
+def _channel_columns(replay: Replay, plan: Plan, header: list[str]) -> tuple[str, ...]:
     """By order when told so, else by name."""
-    wanted = order.columns or plan.channels
+    wanted = replay.columns or plan.channels
     if len(wanted) != len(plan.channels):
         raise InputError(
             f"{len(wanted)} columns were given, the model takes {len(plan.channels)} channels",
@@ -106,27 +117,30 @@ def _channel_columns(order: StreamOrder, plan: Plan, header: list[str]) -> tuple
         )
     if missing := [name for name in wanted if name not in header]:
         raise InputError(
-            f"{order.source}: no column for channel(s) {missing}, it has {header}",
+            f"{replay.path}: no column for channel(s) {missing}, it has {header}",
             hint=f"name them with --columns in the order {','.join(plan.channels)}",
         )
     return wanted
 
 
-async def _run(stream: Stream, source: TableSource, order: StreamOrder) -> Summary:
-    sinks = [_sink(text) for text in order.sinks]
+async def _run(stream: Stream, source: TableSource, order: StreamOrder, clock: Clock) -> Summary:
+    sinks = [_sink(text, clock) for text in order.sinks]
     return await run_stream(stream, source, sinks, only_changes=order.only_changes)
 
 
-def _sink(text: str) -> Sink:
+def _sink(text: str, clock: Clock) -> Sink:
     if text == "-":
         return JsonStreamSink(sys.stdout.buffer)
     if text.startswith(("http://", "https://")):
         scheme, _, rest = text.partition("://")
         host, _, path = rest.partition("/")
-        return HttpSink(Client(f"{scheme}://{host}"), f"/{path}")
+        base = f"{scheme}://{host}"
+        delivery = HttpDelivery(Client(base), f"/{path}")
+        queue = MemoryQueue(limit=KEPT_IN_MEMORY)
+        return ForwardingSink(Forwarder(queue, delivery, clock=clock, name=base))
     if "://" in text:
         raise InputError(
             f"sink {text!r}: unknown kind of address",
-            hint="known: - (stdout), a file, http://HOST:PORT/PATH",
+            hint="known: - (stdout), a file, http://HOST:PORT/PATH; others need a stream file",
         )
     return JsonFileSink(Path(text))

@@ -1,17 +1,24 @@
 """`edgewright stream`: samples through a model, as they come."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from edgewright.cli._output import say
+from edgewright.cli._output import JSON_SCHEMA_VERSION, say
+from edgewright.errors import InputError
+
+if TYPE_CHECKING:
+    from edgewright.device.streams import Summary
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("model", type=_FILE)
-@click.option("--source", type=_FILE, required=True, help="Samples: .csv with a header, or .jsonl.")
+@click.argument("model", metavar="MODEL|FILE.toml", type=_FILE)
+@click.option("--source", type=_FILE, help="Samples: .csv with a header, or .jsonl.")
 @click.option(
     "--sink",
     "sinks",
@@ -45,10 +52,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--confirm", type=int, default=2, show_default=True, help="Windows to take up.")
 @click.option("--release", type=int, default=3, show_default=True, help="Windows to let go.")
 @click.option("--changes-only", is_flag=True, help="Only results that change the held label.")
+@click.option("--json", "as_json", is_flag=True, help="Print a stream file's summary as JSON.")
 def stream(
     *,
     model: Path,
-    source: Path,
+    source: Path | None,
     sinks: tuple[str, ...],
     columns: str,
     time_column: str,
@@ -63,13 +71,25 @@ def stream(
     confirm: int,
     release: int,
     changes_only: bool,
+    as_json: bool,
 ) -> None:
     """Run samples of a sensor through a model, window by window.
 
     Results are JSON lines: what the model said about each window, and the label that is held to be
     true after hysteresis and debouncing. Gaps are never filled. A summary goes to stderr.
+
+    With a stream file (.toml) instead of a model everything is said in that file: live sources
+    (MQTT, AMQP, CoAP, serial, camera), any number of streams and bridges, queues on disk, and a
+    server beside them. SIGTERM or Ctrl-C delivers what waits, then ends.
     """
-    from edgewright.chain.streaming import StreamOrder, stream_file
+    if model.suffix == ".toml":
+        _run_file(model, as_json=as_json)
+        return
+    if source is None:
+        raise InputError(
+            "nothing says where samples come from", hint="give --source FILE, or a stream file"
+        )
+    from edgewright.chain.streaming import Replay, StreamOrder, stream_file
     from edgewright.clock import SystemClock
     from edgewright.contract.decoding import convert
     from edgewright.device.streams import Wishes
@@ -78,17 +98,42 @@ def stream(
     wishes = {"hop": hop, "rate_hz": rate_hz, "max_gap_s": max_gap_s, "rule": rule}
     order = StreamOrder(
         model=model,
-        source=source,
+        source=Replay(
+            path=source,
+            columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
+            time_column=time_column,
+            time_unit=time_unit,
+            rate_hz=source_rate_hz,
+            speed=speed,
+        ),
         sinks=sinks,
         wishes=convert(wishes, Wishes, source="options"),
-        columns=tuple(name.strip() for name in columns.split(",") if name.strip()),
-        time_column=time_column,
-        time_unit=time_unit,
-        source_rate_hz=source_rate_hz,
-        speed=speed,
         only_changes=changes_only,
     )
-    summary = stream_file(order, clock=SystemClock())
+    _say_summary(stream_file(order, clock=SystemClock()))
+
+
+def _run_file(path: Path, *, as_json: bool) -> None:
+    from edgewright.chain.stream_gateway import run_stream_file
+    from edgewright.clock import SystemClock
+
+    def announce(addresses: Sequence[str]) -> None:
+        say("ready" + (f": serving on {' and '.join(addresses)}" if addresses else ""))
+
+    summary = run_stream_file(path, clock=SystemClock(), on_ready=announce)
+    if as_json:
+        document = {"schema_version": JSON_SCHEMA_VERSION, "kind": "stream-summary"}
+        click.echo(msgspec.json.encode(document | msgspec.to_builtins(summary)))
+    for each in summary.streams:
+        _say_summary(each)
+    for bridge in summary.bridges:
+        say(
+            f"bridge: {bridge.received} received, {bridge.delivered} delivered, "
+            f"{bridge.dropped} dropped, {bridge.refused} refused"
+        )
+
+
+def _say_summary(summary: "Summary") -> None:
     counts = summary.samples
     say(
         f"{counts.samples} samples ({counts.not_finite} not measured, {counts.repeated} repeated, "

@@ -5,5 +5,6 @@ private key never leaves its place, and no message or `repr` shows one.
 """
 
 from edgewright.keys.file import FileSigner
+from edgewright.keys.secret import read_or_make_secret
 
-__all__ = ["FileSigner"]
+__all__ = ["FileSigner", "read_or_make_secret"]

@@ -1,8 +1,9 @@
 """Where bytes stay: blobs by their own hash, and an append-only log that tells damage.
 
-Two ports with one file per backend. A blob is read back under the hash it was stored by, so a
-flipped bit is an error and never a wrong answer. A log survives a power cut at any byte: a torn
-tail is dropped when it is opened, and a damaged line in the middle is counted, never handed out.
+Ports with one file per backend. A blob is read back under the hash it was stored by, so a flipped
+bit is an error and never a wrong answer. A log survives a power cut at any byte: a torn tail is
+dropped when it is opened, and a damaged line in the middle is counted, never handed out. A queue
+has a bound, and counts what newer messages push out.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -18,16 +19,22 @@ tail is dropped when it is opened, and a damaged line in the middle is counted, 
 
 from edgewright.stores.base import BlobStore, ObjectStore
 from edgewright.stores.blobs import FolderBlobs
+from edgewright.stores.disk_queue import DiskQueue
 from edgewright.stores.log import Entry, Log, LogContents, read_log
 from edgewright.stores.objects import FolderObjects
+from edgewright.stores.queue import MemoryQueue, Queue, Queued
 
 __all__ = [
     "BlobStore",
+    "DiskQueue",
     "Entry",
     "FolderBlobs",
     "FolderObjects",
     "Log",
     "LogContents",
+    "MemoryQueue",
     "ObjectStore",
+    "Queue",
+    "Queued",
     "read_log",
 ]

@@ -1,6 +1,6 @@
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -50,7 +50,7 @@ class ListSource:
         self._levels = np.array(levels)[:, None]
         self._rows = rows
 
-    async def chunks(self) -> AsyncIterator[Samples]:
+    async def chunks(self) -> AsyncGenerator[Samples, None]:
         times = np.arange(len(self._levels)) / 10
         for at in range(0, len(times), self._rows):
             part = slice(at, at + self._rows)
@@ -61,6 +61,9 @@ class ListSink:
     def __init__(self) -> None:
         self.results: list[Result] = []
         self.is_closed = False
+
+    async def start(self) -> None:
+        pass
 
     async def write(self, results: Sequence[Result]) -> None:
         self.results += results
@@ -114,7 +117,7 @@ def test_a_broken_model_ends_the_stream_and_closes_the_sinks() -> None:
 
 def test_a_source_that_cannot_go_on_closes_the_sinks() -> None:
     class TornSource(ListSource):
-        async def chunks(self) -> AsyncIterator[Samples]:
+        async def chunks(self) -> AsyncGenerator[Samples, None]:
             async for samples in super().chunks():
                 yield samples
             raise InputError("line 9: not a number")

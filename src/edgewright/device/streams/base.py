@@ -1,6 +1,6 @@
 """The ports of a stream: where samples come from, what predicts, where results go."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,10 +12,24 @@ Array = NDArray[Any]
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """Measured samples in the order of their arrival: `time_s` [n], `values` [n, channels]."""
+    """Measured samples of the sensor `key` in the order of their arrival: `time_s` [n], `values`
+    [n, channels].
+    """
 
     time_s: Array
     values: Array
+    key: str = ""
+
+
+class Picture(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One picture of the camera `key`: RGB bytes [height, width, 3]."""
+
+    time_s: float
+    values: Array
+    key: str = ""
+
+
+Item = Samples | Picture
 
 
 class Result(
@@ -28,10 +42,12 @@ class Result(
 ):
     """What a model said about one window, and what is held to be true after debouncing.
 
-    `refused` is the reason when the window was out of contract; there is no answer then.
+    `refused` is the reason when the window was out of contract; there is no answer then. `key` says
+    which sensor, where one source has many.
     """
 
     model: str
+    key: str = ""
     start_s: float
     end_s: float
     label: str = ""
@@ -44,9 +60,11 @@ class Result(
 
 
 class Source(Protocol):
-    """Samples of a sensor; the columns are the contract's channels in their order."""
+    """Samples of a sensor, the columns being the contract's channels in their order; or
+    pictures.
+    """
 
-    def chunks(self) -> AsyncIterator[Samples]:
+    def chunks(self) -> AsyncGenerator[Item, None]:
         """Samples as they arrive; the end of the iterator is the end of the stream.
 
         Raises:
@@ -57,6 +75,9 @@ class Source(Protocol):
 
 class Sink(Protocol):
     """Takes results somewhere else."""
+
+    async def start(self) -> None:
+        """Get ready; called once, before the first result."""
 
     async def write(self, results: Sequence[Result]) -> None:
         """Take results over; a sink that cannot deliver now may keep a bounded number."""
@@ -72,7 +93,9 @@ class Sink(Protocol):
 class Predictor(Protocol):
     """A loaded model (`edgewright.runtimes.model.LoadedModel` is one)."""
 
-    contract: Contract
+    @property
+    def contract(self) -> Contract:
+        """What it takes and gives."""
 
     def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The contract's outputs for one request.

@@ -24,6 +24,9 @@ class JsonFileSink:
         with file_errors(path, doing="writing"):
             self._file = path.open("ab")
 
+    async def start(self) -> None:
+        """It is open."""
+
     async def write(self, results: Sequence[Result]) -> None:
         with file_errors(self._path, doing="writing"):
             self._file.write(encode_results(results))
@@ -39,6 +42,9 @@ class JsonStreamSink:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+
+    async def start(self) -> None:
+        """It is open."""
 
     async def write(self, results: Sequence[Result]) -> None:
         self._stream.write(encode_results(results))

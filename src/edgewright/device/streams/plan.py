@@ -29,8 +29,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"hop {self.hop} and max_gap_s {self.max_gap_s:g} must be above 0")
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How samples become windows, and answers become a label with a score.
+class Answering(msgspec.Struct, frozen=True, kw_only=True):
+    """How to ask a model, and to make a label with a score of its answer.
 
     `scores` is the output that holds one score per label ("" when there is none); `is_probability`
     says whether the contract made probabilities of them already.
@@ -38,14 +38,27 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     tensor: str
     dtype: str
+    scores: str
+    is_probability: bool
+    labels: tuple[str, ...]
+
+
+class Plan(Answering, frozen=True, kw_only=True):
+    """How samples become windows, and windows answers. `channels` have the units `units`."""
+
     channels: tuple[str, ...]
+    units: tuple[str, ...]
     length: int
     hop: int
     rate_hz: float
     max_gap_s: float
-    scores: str
-    is_probability: bool
-    labels: tuple[str, ...]
+    rule: Rule
+
+
+class PicturePlan(Answering, frozen=True, kw_only=True):
+    """How pictures become answers; `size` (height, width) where the model takes one size only."""
+
+    size: tuple[int, int] | None
     rule: Rule
 
 
@@ -73,6 +86,7 @@ def plan_stream(contract: Contract, wishes: Wishes) -> Plan:
         dtype=tensor.dtype,
         channels=tuple(channel.name for channel in tensor.channels)
         or tuple(f"channel{index}" for index in range(channels)),
+        units=tuple(channel.unit for channel in tensor.channels) or (tensor.unit,) * channels,
         length=length,
         hop=wishes.hop or max(length // 2, 1),
         rate_hz=rate_hz,
@@ -84,7 +98,39 @@ def plan_stream(contract: Contract, wishes: Wishes) -> Plan:
     )
 
 
-def read_answer(outputs: dict[str, Array], plan: Plan) -> tuple[str, float | None]:
+def takes_pictures(contract: Contract) -> bool:
+    """Whether the model's one input is pictures [rows, height, width, 3] of bytes."""
+    shape, dtype = contract.inputs[0].shape, contract.inputs[0].dtype
+    return len(contract.inputs) == 1 and len(shape) == 4 and shape[-1] == 3 and dtype == "uint8"
+
+
+def plan_pictures(contract: Contract, wishes: Wishes) -> PicturePlan:
+    """The plan for a model whose one input is pictures.
+
+    Raises:
+        InputError: the contract is not of that kind.
+    """
+    tensor = contract.inputs[0]
+    if not takes_pictures(contract) or not tensor.has_batch:
+        shapes = {each.name: f"{each.dtype} {list(each.shape)}" for each in contract.inputs}
+        raise InputError(
+            f"the model takes {shapes}, a camera gives uint8 ['batch', height, width, 3]",
+            hint="put resize, channel_order and normalise into the contract's preprocess",
+        )
+    height, width = tensor.shape[1:3]
+    scores = _scores_output(contract)
+    return PicturePlan(
+        tensor=tensor.name,
+        dtype=tensor.dtype,
+        size=(height, width) if isinstance(height, int) and isinstance(width, int) else None,
+        scores=scores,
+        is_probability=_ends_in_softmax(contract, scores),
+        labels=contract.labels,
+        rule=wishes.rule,
+    )
+
+
+def read_answer(outputs: dict[str, Array], plan: Answering) -> tuple[str, float | None]:
     """The label of one window and its probability; ("", None) when the model gives no scores."""
     if not plan.scores:
         return "", None

@@ -1,97 +1,149 @@
 """The loop: samples in, windows by the contract, answers, what is held to be true, results out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from edgewright.device.streams.base import Predictor, Result, Samples, Sink, Source
-from edgewright.device.streams.debounce import Held, advance
-from edgewright.device.streams.plan import Plan, read_answer
+from edgewright.device.streams.base import Item, Picture, Predictor, Result, Samples, Sink, Source
+from edgewright.device.streams.judge import Judge
+from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.device.streams.resampler import Counts, Resampler
-from edgewright.device.streams.ring import Ring, Window
-from edgewright.errors import InputError
+from edgewright.device.streams.ring import Ring
+
+MOST_SENSORS = 256
+
+T = TypeVar("T")
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """What a stream did."""
 
-    samples: Counts
-    windows: int
-    refused: int
-    changes: int
-    flushed: int
+    samples: Counts = msgspec.field(default_factory=Counts)
+    windows: int = 0
+    refused: int = 0
+    changes: int = 0
+    flushed: int = 0
 
 
-class Stream:
-    """One source, one model; `step` is the whole of it, and `run_stream` its loop."""
+class Steps(Protocol):
+    """What one sensor's samples go through."""
 
-    def __init__(self, plan: Plan, predictor: Predictor, *, model: str) -> None:
-        self._plan = plan
-        self._predictor = predictor
-        self._model = model
-        self._resampler = Resampler(rate_hz=plan.rate_hz, max_gap_s=plan.max_gap_s)
-        self._ring = Ring(
-            length=plan.length, hop=plan.hop, channels=len(plan.channels), rate_hz=plan.rate_hz
-        )
-        self._held = Held()
-        self._windows = self._refused = self._changes = 0
-
-    def step(self, samples: Samples) -> list[Result]:
+    def step(self, item: Item) -> list[Result]:
         """The results that the newest samples complete.
 
         Raises:
             DeviceError: the model cannot answer.
         """
-        results = []
-        for stretch in self._resampler.push(samples):
-            results += [self._judge(window) for window in self._ring.push(stretch)]
-        return results
+
+    def summary(self) -> Summary:
+        """What was done so far."""
+
+
+class Stream:
+    """One sensor, one model; `step` is the whole of it, and `run_stream` its loop."""
+
+    def __init__(self, plan: Plan, predictor: Predictor, *, model: str, key: str = "") -> None:
+        self._judge = Judge(plan, plan.rule, predictor, model=model, key=key)
+        self._resampler = Resampler(rate_hz=plan.rate_hz, max_gap_s=plan.max_gap_s)
+        self._ring = Ring(
+            length=plan.length, hop=plan.hop, channels=len(plan.channels), rate_hz=plan.rate_hz
+        )
+
+    def step(self, item: Item) -> list[Result]:
+        """The results of the windows that are full now."""
+        assert isinstance(item, Samples)  # noqa: S101 - chain joins a source with its plan
+        return [
+            self._judge.judge(window.values, start_s=window.start_s, end_s=window.end_s)
+            for stretch in self._resampler.push(item)
+            for window in self._ring.push(stretch)
+        ]
 
     def summary(self) -> Summary:
         """What was done so far."""
         return Summary(
             samples=self._resampler.counts,
-            windows=self._windows,
-            refused=self._refused,
-            changes=self._changes,
+            windows=self._judge.judged,
+            refused=self._judge.refused,
+            changes=self._judge.changes,
             flushed=self._ring.flushed,
         )
 
-    def _judge(self, window: Window) -> Result:
-        self._windows += 1
-        label, score, refused, outputs = "", None, "", {}
-        try:
-            outputs = self._predictor.predict(
-                {self._plan.tensor: window.values[None].astype(self._plan.dtype)}
-            )
-            label, score = read_answer(outputs, self._plan)
-        except InputError as error:
-            refused = str(error)
-            self._refused += 1
-        before = self._held.label
-        self._held = advance(self._held, label=label, score=score or 0.0, rule=self._plan.rule)
-        changed = self._held.label != before
-        self._changes += changed
-        return Result(
-            model=self._model,
-            start_s=window.start_s,
-            end_s=window.end_s,
-            label=label,
-            score=score,
-            state=self._held.label,
-            changed=changed,
-            refused=refused,
-            outputs={} if label else {name: array[0].tolist() for name, array in outputs.items()},
-        )
+
+class PictureStream:
+    """One camera, one model: each picture is a window of its own."""
+
+    def __init__(
+        self, plan: PicturePlan, predictor: Predictor, *, model: str, key: str = ""
+    ) -> None:
+        self._judge = Judge(plan, plan.rule, predictor, model=model, key=key)
+
+    def step(self, item: Item) -> list[Result]:
+        """The result of this picture."""
+        assert isinstance(item, Picture)  # noqa: S101 - chain joins a source with its plan
+        return [self._judge.judge(item.values, start_s=item.time_s, end_s=item.time_s)]
+
+    def summary(self) -> Summary:
+        """What was done so far."""
+        judge = self._judge
+        return Summary(windows=judge.judged, refused=judge.refused, changes=judge.changes)
+
+
+class Streams:
+    """A stream for each sensor of a source, so that no window mixes two. Of more sensors than
+    `most`, the one that was silent for longest is forgotten.
+    """
+
+    def __init__(self, make: Callable[[str], Steps], *, most: int = MOST_SENSORS) -> None:
+        self._make = make
+        self._most = most
+        self._streams: OrderedDict[str, Steps] = OrderedDict()
+        self._forgotten = Summary()
+
+    def step(self, item: Item) -> list[Result]:
+        """The results of the item's sensor."""
+        if item.key not in self._streams:
+            if len(self._streams) >= self._most:
+                _, oldest = self._streams.popitem(last=False)
+                self._forgotten = add_up([self._forgotten, oldest.summary()])
+            self._streams[item.key] = self._make(item.key)
+        self._streams.move_to_end(item.key)
+        return self._streams[item.key].step(item)
+
+    def summary(self) -> Summary:
+        """All sensors together."""
+        return add_up([self._forgotten, *(stream.summary() for stream in self._streams.values())])
+
+
+def add_up(summaries: Sequence[Summary]) -> Summary:
+    """All of them together."""
+    counts = {
+        name: sum(getattr(each.samples, name) for each in summaries)
+        for name in Counts.__struct_fields__
+    }
+    return Summary(
+        samples=Counts(**counts),
+        windows=sum(each.windows for each in summaries),
+        refused=sum(each.refused for each in summaries),
+        changes=sum(each.changes for each in summaries),
+        flushed=sum(each.flushed for each in summaries),
+    )
 
 
 async def run_stream(
-    stream: Stream, source: Source, sinks: Sequence[Sink], *, only_changes: bool = False
+    stream: Steps,
+    source: Source,
+    sinks: Sequence[Sink],
+    *,
+    only_changes: bool = False,
+    stop: asyncio.Event | None = None,
 ) -> Summary:
-    """Run until the source ends; what sinks keep is delivered before the function returns or
-    raises.
+    """Run until the source ends or `stop` is set; what sinks keep is delivered before the function
+    returns or raises.
 
     Raises:
         InputError, TransportError: the source cannot go on, or a sink could not deliver.
@@ -100,13 +152,51 @@ async def run_stream(
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, thread_name_prefix="stream-model") as executor:
         try:
-            async for samples in source.chunks():
-                results = await loop.run_in_executor(executor, stream.step, samples)
-                wanted = [r for r in results if r.changed or not only_changes]
-                if wanted:
-                    for sink in sinks:
-                        await sink.write(wanted)
-        finally:
             for sink in sinks:
-                await sink.close()
+                await sink.start()
+            async with aclosing(until(stop or asyncio.Event(), source.chunks())) as chunks:
+                async for item in chunks:
+                    results = await loop.run_in_executor(executor, stream.step, item)
+                    wanted = [each for each in results if each.changed or not only_changes]
+                    if wanted:
+                        for sink in sinks:
+                            await sink.write(wanted)
+        finally:
+            await close_all(sinks)
     return stream.summary()
+
+
+async def close_all(sinks: Sequence[Sink]) -> None:
+    """Close every sink, whatever the others say.
+
+    Raises:
+        TransportError: the first that could not deliver.
+    """
+    outcomes = await asyncio.gather(*(sink.close() for sink in sinks), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def until(stop: asyncio.Event, items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """Items until `stop` is set."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(items))
+            try:
+                await asyncio.wait([coming, stopping], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                    with suppress(asyncio.CancelledError, StopAsyncIteration):
+                        await coming
+            if coming.cancelled():
+                return
+            try:
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        stopping.cancel()
+        await items.aclose()

@@ -5,7 +5,7 @@ import csv
 import itertools
 import json
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -54,7 +54,7 @@ class TableSource:
         self._clock = clock
         self._speed = speed
 
-    async def chunks(self) -> AsyncIterator[Samples]:
+    async def chunks(self) -> AsyncGenerator[Samples, None]:
         """Samples of up to 256 rows; of one row when the pace is kept."""
         rows_at_once = _CHUNK_ROWS if self._speed is None else 1
         with file_errors(self._path, doing="reading"), self._path.open("rb") as file:

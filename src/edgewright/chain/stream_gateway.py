@@ -1,0 +1,204 @@
+"""What a stream file says, run: streams, bridges, and a server beside them, in one process."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from edgewright._fs import read_limited
+from edgewright.chain.serving import default_threads, open_servable
+from edgewright.chain.stream_parts import bridge_of, sink_of, source_of
+from edgewright.chain.stream_tools import Tools
+from edgewright.chain.streaming import opened_model
+from edgewright.clock import Clock
+from edgewright.contract import Contract, decode_toml
+from edgewright.device.serve import InferenceServer, ServeOptions
+from edgewright.device.serve.models import Models
+from edgewright.device.streams import Summary, Wishes, plan_stream, run_stream
+from edgewright.device.streams.base import Array, Predictor, Sink
+from edgewright.device.streams.bridge import Bridge, BridgeSummary
+from edgewright.device.streams.config import StreamFile, StreamPart
+from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
+from edgewright.device.streams.run import PictureStream, Steps, Stream, Streams
+from edgewright.errors import DeviceError, EdgewrightError, InputError
+
+_LIMIT_BYTES = 1 << 20
+
+
+class GatewaySummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What each part did, in the file's order."""
+
+    streams: tuple[Summary, ...] = ()
+    bridges: tuple[BridgeSummary, ...] = ()
+
+
+OnReady = Callable[[Sequence[str]], None]
+"""Told the addresses that are served, when everything is set up."""
+
+
+class ServedPredictor:
+    """The model that a server answers with now, after a swap the new one."""
+
+    def __init__(self, models: Models, name: str) -> None:
+        self._models = models
+        self._name = name
+
+    @property
+    def contract(self) -> Contract:
+        """What it takes and gives."""
+        return self._models.find(self._name).contract
+
+    def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The contract's outputs for one request."""
+        served = self._models.find(self._name)
+        served.queue.check(arrays)
+        try:
+            return served.servable.model.predict_checked(arrays)
+        except DeviceError:
+            if self._models.find(self._name) is served:
+                raise
+            return self.predict(arrays)  # it was let go in between
+
+
+def read_stream_file(path: Path) -> StreamFile:
+    """The values of a stream file.
+
+    Raises:
+        InputError: it is no such file; the message names the key.
+    """
+    return decode_toml(read_limited(path, limit_bytes=_LIMIT_BYTES), StreamFile, source=str(path))
+
+
+def run_stream_file(path: Path, *, clock: Clock, on_ready: OnReady) -> GatewaySummary:
+    """Run everything until its sources end, or SIGTERM or SIGINT ends it; what waits is delivered
+    before.
+
+    Raises:
+        EdgewrightError: a part cannot be set up, or cannot go on.
+    """
+    order = read_stream_file(path)
+    with contextlib.ExitStack() as stack:
+        predictors = _opened(order, path.parent, stack) if order.serve is None else {}
+        return asyncio.run(_run(order, path.parent, predictors, clock, on_ready))
+
+
+def _opened(
+    order: StreamFile, folder: Path, stack: contextlib.ExitStack
+) -> dict[str, tuple[str, Predictor]]:
+    """Each model once, by its path, with its name."""
+    return {
+        text: stack.enter_context(opened_model(folder / text))
+        for text in dict.fromkeys(part.model for part in order.stream)
+    }
+
+
+async def _run(
+    order: StreamFile,
+    folder: Path,
+    predictors: dict[str, tuple[str, Predictor]],
+    clock: Clock,
+    on_ready: OnReady,
+) -> GatewaySummary:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        addresses: Sequence[str] = ()
+        if order.serve is not None:
+            server = _server(order.serve.http, clock)
+            stack.push_async_callback(server.close)
+            predictors = await _served(server, order, folder)
+            addresses = server.addresses
+        tools = Tools(folder, clock=clock, patience_s=order.patience_s)
+        streams = [_Running(part, predictors[part.model], tools) for part in order.stream]
+        bridges = [bridge_of(part, tools) for part in order.bridge]
+        on_ready(addresses)
+        return await _until_done(streams, bridges, stop)
+
+
+async def _until_done(
+    streams: "list[_Running]", bridges: list[Bridge], stop: asyncio.Event
+) -> GatewaySummary:
+    """Until `stop`, or until every stream has come to its end."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            bridging = [group.create_task(bridge.run(stop)) for bridge in bridges]
+            running = [group.create_task(stream.run(stop)) for stream in streams]
+            if running:
+                await asyncio.wait(running)
+                stop.set()
+    except* EdgewrightError as errors:
+        raise errors.exceptions[0] from None
+    return GatewaySummary(
+        streams=tuple(task.result() for task in running),
+        bridges=tuple(task.result() for task in bridging),
+    )
+
+
+class _Running:
+    """One stream of the file, set up."""
+
+    def __init__(self, part: StreamPart, model: tuple[str, Predictor], tools: Tools) -> None:
+        name, predictor = model
+        wishes = Wishes(
+            hop=part.hop, rate_hz=part.rate_hz, max_gap_s=part.max_gap_s, rule=part.rule
+        )
+        plan = _plan(predictor.contract, wishes)
+        if part.changes_only and not plan.scores:
+            raise InputError(
+                f"model {name!r} has no output with one score per label, so nothing can change",
+                hint="leave changes_only out",
+            )
+        self._part = part
+        self._source = source_of(part.source, plan, tools)
+        self._sinks: list[Sink] = [sink_of(order, tools) for order in part.sinks]
+        self._streams = Streams(partial(_stream_of, plan, predictor, name))
+
+    async def run(self, stop: asyncio.Event) -> Summary:
+        """Until its source ends or `stop` is set."""
+        return await run_stream(
+            self._streams,
+            self._source,
+            self._sinks,
+            only_changes=self._part.changes_only,
+            stop=stop,
+        )
+
+
+def _plan(contract: Contract, wishes: Wishes) -> Plan | PicturePlan:
+    if takes_pictures(contract):
+        return plan_pictures(contract, wishes)
+    return plan_stream(contract, wishes)
+
+
+def _stream_of(plan: Plan | PicturePlan, predictor: Predictor, model: str, key: str) -> Steps:
+    if isinstance(plan, PicturePlan):
+        return PictureStream(plan, predictor, model=model, key=key)
+    return Stream(plan, predictor, model=model, key=key)
+
+
+def _server(http: str, clock: Clock) -> InferenceServer:
+    host, _, port = http.rpartition(":")
+    if not port.isdigit():
+        raise InputError(f"[serve] http {http!r} is not HOST:PORT", hint="127.0.0.1:8080 is one")
+    options = ServeOptions(
+        host=host.strip("[]") or "127.0.0.1", port=int(port), threads=default_threads()
+    )
+    return InferenceServer(open_servable, options, clock=clock, timer=time.perf_counter)
+
+
+async def _served(
+    server: InferenceServer, order: StreamFile, folder: Path
+) -> dict[str, tuple[str, Predictor]]:
+    """Listen, load each model once, and hand out the models as they are at any moment."""
+    await server.start([])
+    found: dict[str, tuple[str, Predictor]] = {}
+    for text in dict.fromkeys(part.model for part in order.stream):
+        model = await server.models.load(folder / text, keep=True)
+        found[text] = model.name, ServedPredictor(server.models, model.name)
+    return found

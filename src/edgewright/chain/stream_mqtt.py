@@ -1,0 +1,47 @@
+"""The MQTT parts of a stream file; importing this file needs the extra `mqtt`."""
+
+from edgewright.chain.stream_tools import Tools
+from edgewright.device.streams import config
+from edgewright.device.streams.base import Sink, Source
+from edgewright.device.streams.bridge import Bridge
+from edgewright.device.streams.command_sink import CommandSink
+from edgewright.device.streams.mqtt_delivery import MqttDelivery
+from edgewright.device.streams.mqtt_feed import MqttFeed
+from edgewright.device.streams.plan import PicturePlan, Plan
+from edgewright.errors import InputError
+from edgewright.transports.mqtt import parse_broker
+
+
+def source(order: config.MqttSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
+    """Samples of a broker's messages."""
+    broker = parse_broker(order.broker, **tools.login(order.login))
+    feed = MqttFeed(broker, order.topics, session=order.session)
+    return tools.live(feed, order, plan, key_part=order.key_part)
+
+
+def sink(order: config.MqttSink | config.CommandSinkOrder, tools: Tools) -> Sink:
+    """Results to a broker, or commands to an actuator."""
+    broker = parse_broker(order.broker, **tools.login(order.login))
+    if isinstance(order, config.CommandSinkOrder):
+        return CommandSink(broker, order.topic, order, clock=tools.clock)
+    delivery = MqttDelivery(broker, retain=order.retain)
+    return tools.forwarding(delivery, order.queue, repr(broker), topic=order.topic)
+
+
+def bridge(order: config.BridgePart, tools: Tools) -> Bridge:
+    """Messages of one broker to another.
+
+    Raises:
+        InputError: both are the same, and messages would go in a circle.
+    """
+    near = parse_broker(order.source, **tools.login(order.source_login))
+    far = parse_broker(order.target, **tools.login(order.target_login))
+    if (near.host, near.port) == (far.host, far.port):
+        raise InputError(f"a bridge from {near!r} to itself sends its messages in a circle")
+    return Bridge(
+        MqttFeed(near, order.topics, session=order.session),
+        tools.forwarder(MqttDelivery(far), order.queue, repr(far)),
+        prefix=order.prefix,
+        clock=tools.clock,
+        patience_s=tools.patience_s,
+    )

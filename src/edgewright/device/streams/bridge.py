@@ -1,0 +1,70 @@
+"""From one broker to another, through a queue: what came in is not acknowledged before the queue
+has it, so a message is lost only where the bound of the queue pushes it out, and that is counted.
+"""
+
+import asyncio
+import logging
+from contextlib import aclosing
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.device.streams.forward import Forwarder, Message
+from edgewright.device.streams.live import Feed, Told, unbroken
+from edgewright.device.streams.run import until
+from edgewright.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+class BridgeSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bridge did."""
+
+    received: int
+    delivered: int
+    refused: int
+    dropped: int
+
+
+class Bridge:
+    """One way; two make both ways."""
+
+    def __init__(
+        self, feed: Feed, forwarder: Forwarder, *, prefix: str, clock: Clock, patience_s: float
+    ) -> None:
+        self._feed = feed
+        self._forwarder = forwarder
+        self._prefix = prefix
+        self._clock = clock
+        self._patience_s = patience_s
+        self._told = Told()
+        self._too_large = 0
+
+    async def run(self, stop: asyncio.Event) -> BridgeSummary:
+        """Forward until `stop` is set.
+
+        Raises:
+            TransportError: messages were lost.
+        """
+        self._forwarder.resume()
+        messages = unbroken(self._feed, self._told, clock=self._clock)
+        try:
+            async with aclosing(until(stop, messages)) as stopped:
+                async for message in stopped:
+                    await self._take(message)
+        finally:
+            await self._forwarder.close(patience_s=self._patience_s)
+        return BridgeSummary(
+            received=self._told.messages,
+            delivered=self._forwarder.delivered,
+            refused=self._forwarder.refused + self._too_large,
+            dropped=self._forwarder.dropped,
+        )
+
+    async def _take(self, message: Message) -> None:
+        try:
+            await self._forwarder.put([Message(self._prefix + message.topic, message.payload)])
+        except InputError as error:
+            if not self._too_large:
+                logger.warning("a message of %s is left out: %s", message.topic, error)
+            self._too_large += 1

@@ -1,0 +1,204 @@
+"""What a stream file says, as values; `docs/streams.md` explains every key.
+
+A section that has kinds names its own (`kind = "mqtt"`). Passwords and tokens stand in files of
+their own, never here.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from edgewright.device.streams.command import CommandOrder
+from edgewright.device.streams.debounce import Rule
+from edgewright.device.streams.reading import Reading
+
+KEPT_IN_MEMORY = 10_000
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Login(_Part, frozen=True, kw_only=True):
+    """Who we are at a broker, and whom we believe: PEM files for TLS, a password in a file."""
+
+    user: str = ""
+    password_file: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+
+class QueueOrder(_Part, frozen=True, kw_only=True):
+    """A queue on disk. The key lies in a file, made when it is absent."""
+
+    folder: str
+    key_file: str
+    limit_mb: float = 64.0
+
+
+class FileSource(_Part, frozen=True, kw_only=True, tag="file", tag_field="kind"):
+    """A recording, replayed."""
+
+    path: str
+    columns: tuple[str, ...] = ()
+    time: str = ""
+    time_unit: str = "s"
+    rate_hz: float | None = None
+    speed: float | None = None
+
+
+class MqttSource(Reading, frozen=True, kw_only=True, tag="mqtt", tag_field="kind"):
+    """Messages of a broker. A `session` stays there while this process is away."""
+
+    broker: str
+    topics: tuple[str, ...]
+    session: str = ""
+    key_part: int | None = None
+    login: Login = Login()
+
+
+class AmqpSource(Reading, frozen=True, kw_only=True, tag="amqp", tag_field="kind"):
+    """Messages of an AMQP 0-9-1 queue, such as RabbitMQ's."""
+
+    broker: str
+    queue: str
+    exchange: str = ""
+    routing: str = "#"
+    key_part: int | None = None
+    login: Login = Login()
+
+
+class CoapSource(Reading, frozen=True, kw_only=True, tag="coap", tag_field="kind"):
+    """A resource that is observed."""
+
+    url: str
+
+
+class SerialSource(Reading, frozen=True, kw_only=True, tag="serial", tag_field="kind"):
+    """Lines of a serial port."""
+
+    port: str
+    baud: int = 115_200
+
+
+class CameraSource(_Part, frozen=True, kw_only=True, tag="camera", tag_field="kind"):
+    """A camera by number, or a video file; `every` n-th picture is taken."""
+
+    device: str
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise ValueError(f"every is {self.every}, expected 1 or more")
+
+
+SourceOrder = FileSource | MqttSource | AmqpSource | CoapSource | SerialSource | CameraSource
+
+
+class FileSink(_Part, frozen=True, kw_only=True, tag="file", tag_field="kind"):
+    """JSON lines, appended; "-" is stdout."""
+
+    path: str
+
+
+class HttpSink(_Part, frozen=True, kw_only=True, tag="http", tag_field="kind"):
+    """JSON lines by POST."""
+
+    url: str
+    token_file: str = ""
+    queue: QueueOrder | None = None
+
+
+class InfluxSink(_Part, frozen=True, kw_only=True, tag="influx", tag_field="kind"):
+    """InfluxDB line protocol by POST, to a time-series database."""
+
+    url: str
+    token_file: str = ""
+    queue: QueueOrder | None = None
+
+
+class MqttSink(_Part, frozen=True, kw_only=True, tag="mqtt", tag_field="kind"):
+    """A message a result; the topic may hold {model}, {key} and {state}."""
+
+    broker: str
+    topic: str
+    retain: bool = False
+    login: Login = Login()
+    queue: QueueOrder | None = None
+
+
+class AmqpSink(_Part, frozen=True, kw_only=True, tag="amqp", tag_field="kind"):
+    """A message a result, to an exchange ("" is the default one)."""
+
+    broker: str
+    routing: str
+    exchange: str = ""
+    login: Login = Login()
+    queue: QueueOrder | None = None
+
+
+class SqlSink(_Part, frozen=True, kw_only=True, tag="sqlite", tag_field="kind"):
+    """Rows of a table in an SQLite file."""
+
+    path: str
+    table: str = "results"
+
+
+class CommandSinkOrder(CommandOrder, frozen=True, kw_only=True, tag="command", tag_field="kind"):
+    """Commands to an actuator over MQTT."""
+
+    broker: str
+    topic: str
+    login: Login = Login()
+
+
+SinkOrder = FileSink | HttpSink | InfluxSink | MqttSink | AmqpSink | SqlSink | CommandSinkOrder
+
+
+class StreamPart(_Part, frozen=True, kw_only=True):
+    """A source, a model, and where results go."""
+
+    model: str
+    source: SourceOrder
+    sinks: tuple[SinkOrder, ...] = (FileSink(path="-"),)
+    hop: int | None = None
+    rate_hz: float | None = None
+    max_gap_s: float = 0.25
+    rule: Rule = Rule()
+    changes_only: bool = False
+
+
+class BridgePart(_Part, frozen=True, kw_only=True):
+    """Messages of one broker to another."""
+
+    source: str
+    topics: tuple[str, ...]
+    target: str
+    prefix: str = ""
+    session: str = ""
+    source_login: Login = Login()
+    target_login: Login = Login()
+    queue: QueueOrder | None = None
+
+
+class ServePart(_Part, frozen=True, kw_only=True):
+    """Serve the streams' models as well."""
+
+    http: str = "127.0.0.1:8080"
+
+
+class StreamFile(_Part, frozen=True, kw_only=True):
+    """All that one process does."""
+
+    stream: tuple[StreamPart, ...] = ()
+    bridge: tuple[BridgePart, ...] = ()
+    serve: ServePart | None = None
+    patience_s: float = 5.0
+    schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if not self.stream and not self.bridge:
+            raise ValueError("there is neither a [[stream]] nor a [[bridge]]")
+        if self.serve is not None and not self.stream:
+            raise ValueError("[serve] has no model: there is no [[stream]]")

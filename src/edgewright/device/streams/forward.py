@@ -1,0 +1,211 @@
+"""Store and forward: results wait in a queue until the other side has them.
+
+What is written is in the queue before `write` returns; a task of its own delivers in order and
+tries again, at growing intervals, when the other side is away.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.device.streams.base import Result
+from edgewright.errors import InputError, TransportError
+from edgewright.stores.queue import Queue, Queued
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """What is delivered: bytes, under a name (a topic; not all sides have such)."""
+
+    topic: str
+    payload: bytes
+
+
+class Delivery(Protocol):
+    """The way to another side."""
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        """Returns when the other side has all of them.
+
+        Raises:
+            TransportError: not now; all of them will be tried again.
+            InputError: never; the other side refuses them.
+        """
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
+class Forwarder:
+    """A queue with a way out of it."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        delivery: Delivery,
+        *,
+        clock: Clock,
+        name: str,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._queue = queue
+        self._delivery = delivery
+        self._clock = clock
+        self._name = name
+        self._chance = chance
+        self._lock = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._last_error = ""
+        self.delivered = 0
+        self.refused = 0
+
+    @property
+    def dropped(self) -> int:
+        """Messages that the bound pushed out of the queue."""
+        return self._queue.dropped
+
+    async def put(self, messages: Sequence[Message]) -> None:
+        """Take messages over; they are in the queue when this returns."""
+        payloads = [msgspec.msgpack.encode(message) for message in messages]
+        async with self._lock:
+            await asyncio.to_thread(self._queue.push, payloads)
+        self._start()
+
+    def resume(self) -> None:
+        """Deliver what waits, without waiting for news."""
+        if len(self._queue):
+            self._start()
+
+    async def close(self, *, patience_s: float) -> None:
+        """Deliver what waits, for so long. A durable queue keeps the rest for the next start.
+
+        Raises:
+            TransportError: messages are lost; the message says how many.
+        """
+        self.resume()
+        task = self._task
+        if task is not None:
+            waits = asyncio.create_task(self._empty.wait())
+            await asyncio.wait([task, waits], timeout=patience_s, return_when="FIRST_COMPLETED")
+            for each in (waits, task):
+                each.cancel()
+            await asyncio.wait([waits, task])
+        await self._delivery.close()
+        left, dropped = len(self._queue), self._queue.dropped
+        is_durable = self._queue.is_durable
+        self._queue.close()
+        if task is not None and not task.cancelled() and (error := task.exception()):
+            raise error
+        if left and is_durable:
+            logger.warning("%s: %d messages stay in the queue for later", self._name, left)
+        lost = self.refused + (0 if is_durable else left + dropped)
+        if lost:
+            raise TransportError(
+                f"{self._name}: {lost} of {lost + self.delivered} messages were not delivered: "
+                f"{self._last_error or 'the queue was full'}",
+                hint="check the address; give the sink a queue on disk to keep them",
+            )
+
+    def _start(self) -> None:
+        self._empty.clear()
+        self._news.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._work(), name=f"forward to {self._name}")
+
+    async def _work(self) -> None:
+        """Deliver until there is nothing left, then wait for more."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            async with self._lock:
+                batch = await asyncio.to_thread(self._queue.oldest, BATCH)
+            if not batch:
+                self._news.clear()
+                self._empty.set()
+                await self._news.wait()
+                continue
+            if await self._try(batch):
+                wait_s = _FIRST_WAIT_S
+            else:
+                await self._clock.sleep(wait_s * (0.5 + self._chance()))
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+    async def _try(self, batch: list[Queued]) -> bool:
+        """Whether the batch is done with."""
+        messages = [msgspec.msgpack.decode(each.payload, type=Message) for each in batch]
+        try:
+            await self._delivery.deliver(messages)
+        except TransportError as error:
+            if str(error) != self._last_error:
+                logger.warning("%s: %s; trying again", self._name, error)
+            self._last_error = str(error)
+            return False
+        except InputError as error:
+            logger.warning("%s refuses %d messages: %s", self._name, len(batch), error)
+            self._last_error = str(error)
+            self.refused += len(batch)
+        else:
+            self.delivered += len(batch)
+            self._last_error = ""
+        async with self._lock:
+            await asyncio.to_thread(self._queue.confirm, batch[-1].sequence)
+        return True
+
+
+class ForwardingSink:
+    """Results to another side; `topic` may name `{model}`, `{key}` and `{state}`."""
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        *,
+        topic: str = "",
+        encode: Callable[[Result], bytes] = msgspec.json.encode,
+        patience_s: float = 5.0,
+    ) -> None:
+        self.forwarder = forwarder
+        self._topic = topic
+        self._encode = encode
+        self._patience_s = patience_s
+
+    async def start(self) -> None:
+        """Deliver what an earlier process left in the queue."""
+        self.forwarder.resume()
+
+    async def write(self, results: Sequence[Result]) -> None:
+        await self.forwarder.put(
+            [Message(fill_topic(self._topic, each), self._encode(each)) for each in results]
+        )
+
+    async def close(self) -> None:
+        await self.forwarder.close(patience_s=self._patience_s)
+
+
+def check_topic(topic: str) -> None:
+    """Whether a topic's placeholders are known.
+
+    Raises:
+        InputError: they are not.
+    """
+    try:
+        topic.format(model="", key="", state="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise InputError(
+            f"topic {topic!r}: {error} is not known", hint="{model}, {key} and {state} are"
+        ) from error
+
+
+def fill_topic(topic: str, result: Result) -> str:
+    """The topic of one result."""
+    return topic.format(model=result.model, key=result.key, state=result.state)

@@ -1,0 +1,112 @@
+"""Sensors that send messages: from a feed that may break to samples that do not stop.
+
+A message that cannot be read is counted and left out, the first of a kind is logged; a feed that
+broke is asked again at growing intervals, for as long as it takes.
+"""
+
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+import msgspec
+
+from edgewright.clock import Clock
+from edgewright.device.streams.base import Samples
+from edgewright.device.streams.forward import Message
+from edgewright.device.streams.reading import SampleReader
+from edgewright.errors import InputError, TransportError
+
+logger = logging.getLogger(__name__)
+
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 30.0
+
+
+class Feed(Protocol):
+    """Messages of another side. One counts as taken when the next one is asked for."""
+
+    @property
+    def name(self) -> str:
+        """Where they come from, for people."""
+
+    def messages(self) -> AsyncGenerator[Message, None]:
+        """Messages as they arrive, over one connection.
+
+        Raises:
+            TransportError: the other side is gone, or was never there.
+            UnavailableError: a device is absent.
+        """
+
+
+class Told(msgspec.Struct):
+    """What arrived so far."""
+
+    messages: int = 0
+    unreadable: int = 0
+    breaks: int = 0
+
+
+async def unbroken(
+    feed: Feed, told: Told, *, clock: Clock, chance: Callable[[], float] = random.random
+) -> AsyncGenerator[Message, None]:
+    """The messages of a feed, over as many connections as it takes."""
+    wait_s, said = _FIRST_WAIT_S, ""
+    while True:
+        try:
+            async with aclosing(feed.messages()) as messages:
+                async for message in messages:
+                    if said:
+                        logger.warning("%s: it is back", feed.name)
+                    wait_s, said = _FIRST_WAIT_S, ""
+                    told.messages += 1
+                    yield message
+                return
+        except TransportError as error:
+            told.breaks += 1
+            if str(error) != said:
+                logger.warning("%s; trying again", error)
+            said = str(error)
+            await clock.sleep(wait_s * (0.5 + chance()))
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+
+
+class LiveSource:
+    """Samples of a feed. `key_part` is the part of a topic that names the sensor; without it the
+    whole topic does.
+    """
+
+    def __init__(
+        self, feed: Feed, reader: SampleReader, *, clock: Clock, key_part: int | None = None
+    ) -> None:
+        self._feed = feed
+        self._reader = reader
+        self._clock = clock
+        self._key_part = key_part
+        self.told = Told()
+
+    async def chunks(self) -> AsyncGenerator[Samples, None]:
+        """Samples, as long as the feed goes on."""
+        async with aclosing(unbroken(self._feed, self.told, clock=self._clock)) as messages:
+            async for message in messages:
+                samples = self._read(message)
+                if samples is not None:
+                    yield samples
+
+    def _read(self, message: Message) -> Samples | None:
+        try:
+            text = message.payload.decode()
+            samples = self._reader.read(text, arrived_s=self._clock.wall_s())
+        except (InputError, UnicodeDecodeError) as error:
+            self.told.unreadable += 1
+            if self.told.unreadable == 1:
+                logger.warning("a message of %s is left out: %s", message.topic, error)
+            return None
+        return msgspec.structs.replace(samples, key=self._key(message.topic))
+
+    def _key(self, topic: str) -> str:
+        if self._key_part is None:
+            return topic
+        parts = topic.split("/")
+        return parts[self._key_part] if -len(parts) <= self._key_part < len(parts) else topic

@@ -1,0 +1,124 @@
+"""What a live source sends, to samples in the model's channels and units. Pure.
+
+A channel is found by its name in the message, or by the name that `columns` gives it; its unit is
+the contract's unless `units` says otherwise. The clock is a column of the message, or its arrival.
+
+    >>> reader = reader_of(Reading(columns={"acc": "a"}, units={"acc": "m/s2"}), {"acc": "g"})
+    >>> samples = reader.read('{"a": 9.80665}', arrived_s=5.0)
+    >>> samples.time_s.tolist(), samples.values.round(6).tolist()
+    ([5.0], [[1.0]])
+"""
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from edgewright.contract.decoding import suggestion
+from edgewright.device.streams.base import Array, Samples
+from edgewright.errors import InputError
+from edgewright.steps.units import canonical
+from edgewright.wire.samples import Row, samples_of
+
+TIME_UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_MOST_ROWS = 10_000
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How messages are read. `rate_hz` spaces samples that come many in a message without times:
+    the last one was taken when the message came.
+    """
+
+    columns: dict[str, str] = {}
+    units: dict[str, str] = {}
+    time: str = ""
+    time_unit: str = "s"
+    rate_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_unit not in TIME_UNITS_S:
+            raise ValueError(
+                f"time_unit is {self.time_unit!r}, expected one of {list(TIME_UNITS_S)}"
+            )
+        if self.rate_hz is not None and not self.rate_hz > 0:
+            raise ValueError(f"rate_hz is {self.rate_hz:g}, expected above 0")
+
+
+class SampleReader:
+    """Reads messages of one sensor, or of many of a kind."""
+
+    def __init__(self, reading: Reading, columns: tuple[str, ...], factors: list[float]) -> None:
+        self._reading = reading
+        self._columns = columns
+        self._factors = np.array(factors)
+
+    def read(self, payload: str, *, arrived_s: float) -> Samples:
+        """The samples of one message.
+
+        Raises:
+            InputError: it has not the channels, or no number where one is needed.
+        """
+        rows = list(samples_of(payload.replace("\t", ",").strip()))
+        if not 0 < len(rows) <= _MOST_ROWS:
+            raise InputError(f"{len(rows)} samples in one message, expected 1 to {_MOST_ROWS}")
+        values = [[_number(row, column) for column in self._columns] for row in rows]
+        return Samples(time_s=self._times(rows, arrived_s), values=np.array(values) * self._factors)
+
+    def _times(self, rows: list[Row], arrived_s: float) -> Array:
+        reading = self._reading
+        if reading.time:
+            unit_s = TIME_UNITS_S[reading.time_unit]
+            return np.array([_number(row, reading.time) for row in rows]) * unit_s
+        if len(rows) > 1 and reading.rate_hz is None:
+            raise InputError(
+                f"{len(rows)} samples in one message, and nobody says when each was taken",
+                hint="name the column with `time`, or give `rate_hz`",
+            )
+        step_s = 1.0 / reading.rate_hz if reading.rate_hz else 0.0
+        return arrived_s - np.arange(len(rows) - 1, -1, -1) * step_s
+
+
+def reader_of(reading: Reading, channels: Mapping[str, str]) -> SampleReader:
+    """The reader for a model's channels, given by name with their units.
+
+    Raises:
+        InputError: a channel that the model does not have, or a unit that does not lead to its own.
+    """
+    for name in (*reading.columns, *reading.units):
+        if name not in channels:
+            raise InputError(
+                f"the model has no channel {name!r}", hint=suggestion(name, list(channels))
+            )
+    columns = tuple(reading.columns.get(name, name) for name in channels)
+    factors = [
+        _factor(name, reading.units.get(name, unit), unit) for name, unit in channels.items()
+    ]
+    return SampleReader(reading, columns, factors)
+
+
+def _factor(channel: str, sent: str, wanted: str) -> float:
+    if sent == wanted:
+        return 1.0
+    sent_as, sent_factor = canonical(sent, of=channel)
+    wanted_as, wanted_factor = canonical(wanted, of=channel)
+    if sent_as != wanted_as:
+        raise InputError(
+            f"channel {channel!r} is sent in {sent!r}, the model takes {wanted!r}",
+            hint="the two measure different things",
+        )
+    return sent_factor / wanted_factor
+
+
+def _number(row: Row, column: str) -> float:
+    if column not in row:
+        raise InputError(f"no column {column!r}", hint=suggestion(column, list(row)))
+    value = row[column]
+    if value == "":
+        return math.nan
+    if not isinstance(value, bool):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            pass
+    raise InputError(f"column {column!r} holds {str(value)[:40]!r}, expected a number")

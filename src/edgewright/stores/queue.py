@@ -1,0 +1,97 @@
+"""Queues between who makes messages and who delivers them, each with a bound: what does not fit
+pushes out the oldest, and is counted.
+
+    >>> queue = MemoryQueue(limit=2)
+    >>> queue.push([b"a", b"b", b"c"])
+    >>> [each.payload for each in queue.oldest(10)], queue.dropped
+    ([b'b', b'c'], 1)
+    >>> queue.confirm(queue.oldest(1)[0].sequence)
+    >>> len(queue)
+    1
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A message in a queue; numbers rise and are given once."""
+
+    sequence: int
+    payload: bytes
+
+
+class Queue(Protocol):
+    """First in, first out; a message stays until it is confirmed."""
+
+    is_durable: bool
+    """Whether what is in it outlives the process."""
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were pushed out by newer ones before anybody confirmed them."""
+
+    def __len__(self) -> int:
+        """Messages that wait."""
+
+    def push(self, payloads: Sequence[bytes]) -> None:
+        """Put messages at the end; when it returns they are as safe as the queue makes them.
+
+        Raises:
+            InputError: a message is larger than the queue takes.
+            ResourceError: the disk is full or failed.
+        """
+
+    def oldest(self, count: int) -> list[Queued]:
+        """The next messages to deliver, which stay."""
+
+    def confirm(self, sequence: int) -> None:
+        """All messages up to this one are delivered."""
+
+    def close(self) -> None:
+        """Let go of files."""
+
+
+class MemoryQueue:
+    """A queue of at most `limit` messages that ends with the process."""
+
+    is_durable = False
+
+    def __init__(self, *, limit: int) -> None:
+        self._limit = limit
+        self._waiting: deque[Queued] = deque()
+        self._last = 0
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were pushed out."""
+        return self._dropped
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def push(self, payloads: Sequence[bytes]) -> None:
+        """Put messages at the end."""
+        for payload in payloads:
+            self._last += 1
+            self._waiting.append(Queued(self._last, payload))
+            if len(self._waiting) > self._limit:
+                self._waiting.popleft()
+                self._dropped += 1
+
+    def oldest(self, count: int) -> list[Queued]:
+        """The next messages to deliver."""
+        return list(itertools.islice(self._waiting, count))
+
+    def confirm(self, sequence: int) -> None:
+        """All messages up to this one are delivered."""
+        while self._waiting and self._waiting[0].sequence <= sequence:
+            self._waiting.popleft()
+
+    def close(self) -> None:
+        """Nothing is open."""

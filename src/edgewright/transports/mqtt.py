@@ -1,0 +1,176 @@
+"""MQTT (extra `mqtt`): where a broker is, and a connection to it whose errors are ours.
+
+>>> parse_broker("mqtts://edge:secret@broker.example").port
+8883
+>>> parse_broker("mqtt://edge:secret@broker.example")
+mqtt://broker.example:1883
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+
+from edgewright.errors import InputError, TransportError
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_REFUSED = 0x80
+_TIMEOUT_S = 10.0
+_MOST_WAITING = 20_000
+PAYLOAD_BYTES = 1 << 20
+
+# aiomqtt warns of many calls at once; our bounds are elsewhere.
+_quiet = logging.getLogger("edgewright.transports.mqtt.library")
+_quiet.setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Broker:
+    """An address, and who we are there; `repr` shows no password."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+
+    def __repr__(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """How a connection is held. A session with a `name` stays at the broker while we are away, and
+    messages wait there; `will` is what the broker says for us when we end without a word.
+    """
+
+    name: str = ""
+    will: tuple[str, bytes] | None = None
+    keepalive_s: int = 30
+
+
+def parse_broker(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> Broker:
+    """mqtt://[user:password@]host[:port], or mqtts:// for TLS. What is given beside the address
+    counts before what is in it.
+
+    Raises:
+        InputError: it is no such address.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+    except ValueError:
+        raise _no_broker() from None
+    if not port or not parts.hostname or parts.path not in ("", "/"):
+        raise _no_broker()
+    if parts.scheme == "mqtts" and tls is None:
+        tls = ssl.create_default_context()
+    return Broker(
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port,
+        user=user or (unquote(parts.username) if parts.username else None),
+        password=password or (unquote(parts.password) if parts.password else None),
+        tls=tls if parts.scheme == "mqtts" else None,
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.Client]:
+    """A connection; whatever MQTT raises inside the block leaves it as ours.
+
+    Raises:
+        TransportError: the broker is away, or refuses us.
+    """
+    will = None
+    if session.will is not None:
+        will = aiomqtt.Will(session.will[0], session.will[1], qos=1, retain=True)
+    client = aiomqtt.Client(
+        broker.host,
+        broker.port,
+        identifier=session.name or None,
+        clean_session=not session.name,
+        username=broker.user,
+        password=broker.password,
+        tls_context=broker.tls,
+        will=will,
+        keepalive=session.keepalive_s,
+        timeout=_TIMEOUT_S,
+        max_queued_incoming_messages=_MOST_WAITING,
+        logger=_quiet,
+    )
+    try:
+        async with client:
+            yield client
+    except (aiomqtt.MqttError, OSError) as error:
+        raise TransportError(
+            f"broker {broker}: {error}", hint="check host, port, password and certificates"
+        ) from error
+
+
+async def subscribe(client: aiomqtt.Client, topics: tuple[str, ...]) -> None:
+    """Ask for messages, each at least once.
+
+    Raises:
+        TransportError: the broker refuses a topic.
+    """
+    for topic in topics:
+        granted = await client.subscribe(topic, qos=1)
+        values = [code if isinstance(code, int) else code.value for code in granted]
+        if any(value >= _REFUSED for value in values):
+            raise TransportError(
+                f"the broker refuses topic {topic!r}", hint="check its access control list"
+            )
+
+
+async def received(
+    client: aiomqtt.Client,
+) -> AsyncIterator[tuple[str, bytes, Callable[[], object]]]:
+    """Messages as they come: topic, payload, and what tells the broker that we are done with it.
+    What is larger than `PAYLOAD_BYTES` is acknowledged and left out.
+    """
+    inner = client._client  # noqa: SLF001 - aiomqtt has no way to acknowledge later, paho has
+    inner.manual_ack_set(on=True)
+    async for message in client.messages:
+        acknowledge = partial(inner.ack, message.mid, message.qos)
+        if len(message.payload) > PAYLOAD_BYTES:
+            acknowledge()
+            continue
+        yield str(message.topic), message.payload, acknowledge
+
+
+async def publish_all(
+    client: aiomqtt.Client, messages: Sequence[tuple[str, bytes]], *, retain: bool = False
+) -> None:
+    """Deliver messages at least once, in their order; returns when the broker has all of them.
+
+    Raises:
+        TransportError: the broker did not acknowledge them all.
+    """
+    client.pending_calls_threshold = len(messages) + 1
+    try:
+        async with asyncio.TaskGroup() as group:
+            for topic, payload in messages:
+                group.create_task(client.publish(topic, payload, qos=1, retain=retain))
+    except* (aiomqtt.MqttError, ValueError) as errors:
+        raise TransportError(
+            f"the broker did not take {len(messages)} messages: {errors.exceptions[0]}"
+        ) from errors
+
+
+def _no_broker() -> InputError:
+    # The address may hold a password, so the message does not repeat it.
+    return InputError("the address of the broker is not understood", hint="mqtt://host:1883 is one")

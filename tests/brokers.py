@@ -1,0 +1,61 @@
+"""Real brokers for tests, on loopback."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgewright.chain.processes import free_port
+
+
+def wait_until_it_listens(port: int, *, seconds: float = 15.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"nothing listens on port {port}")
+
+
+class Mosquitto:
+    """A broker that can be stopped and started again on the same port; it keeps nothing."""
+
+    def __init__(self, folder: Path, *, lines: str = "allow_anonymous true") -> None:
+        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        if program is None:
+            pytest.skip("absent: mosquitto (Debian package mosquitto)")
+        self.port = free_port()
+        self._config = folder / f"mosquitto-{self.port}.conf"
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{lines}\nuser root\n")
+        self._command = [program, "-c", str(self._config)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until_it_listens(self.port)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+
+@contextlib.contextmanager
+def running_mosquitto(folder: Path, *, lines: str = "allow_anonymous true") -> Iterator[Mosquitto]:
+    broker = Mosquitto(folder, lines=lines)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()

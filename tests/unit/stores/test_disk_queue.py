@@ -1,0 +1,164 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgewright.errors import InputError, ResourceError
+from edgewright.stores import DiskQueue
+
+KEY = bytes(range(32))
+LIMIT = 32 << 10
+
+
+def opened(folder: Path, *, key: bytes = KEY, limit_bytes: int = LIMIT) -> DiskQueue:
+    return DiskQueue(folder, key=key, limit_bytes=limit_bytes)
+
+
+def payloads(queue: DiskQueue) -> list[bytes]:
+    return [each.payload for each in queue.oldest(10_000)]
+
+
+def test_what_was_pushed_and_not_confirmed_is_there_after_a_restart(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"a", b"b", b"c"])
+    queue.confirm(queue.oldest(1)[0].sequence)
+    queue.close()
+    again = opened(tmp_path)
+    assert payloads(again) == [b"b", b"c"]
+    again.push([b"d"])
+    assert [each.sequence for each in again.oldest(9)] == [2, 3, 4]
+    again.close()
+
+
+def test_nothing_readable_lies_on_disk(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"the patient fell"] * 3)
+    queue.close()
+    for path in tmp_path.iterdir():
+        assert b"patient" not in path.read_bytes()
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_bound_holds_on_disk_and_what_went_is_counted_over_restarts(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    for number in range(0, 3000, 10):
+        queue.push([b"%06d" % each * 5 for each in range(number, number + 10)])
+        assert queue.size_bytes <= LIMIT
+    kept, dropped = payloads(queue), queue.dropped
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.seg")) == queue.size_bytes
+    assert len(kept) + dropped == 3000
+    assert kept[-1] == b"%06d" % 2999 * 5
+    queue.close()
+    again = opened(tmp_path)
+    assert (payloads(again), again.dropped) == (kept, dropped)
+    again.close()
+
+
+def test_a_wrong_key_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"a"])
+    queue.close()
+    with pytest.raises(InputError, match="written with another key"):
+        opened(tmp_path, key=bytes(32))
+    again = opened(tmp_path)
+    assert payloads(again) == [b"a"]
+    again.close()
+
+
+def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    with pytest.raises(ResourceError, match="used by another process"):
+        opened(tmp_path)
+    queue.close()
+    opened(tmp_path).close()
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_an_end_torn_at_any_byte_costs_the_torn_message_only(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("queue")
+    queue = opened(folder)
+    queue.push([b"first", b"second", b"third"])
+    queue.close()
+    (segment,) = folder.glob("*.seg")
+    content = segment.read_bytes()
+    record_bytes = 4 + 12 + 16
+    third_starts = 2 * record_bytes + len("firstsecond")
+    cut = data.draw(st.integers(third_starts, len(content) - 1))
+    segment.write_bytes(content[:cut])
+    again = opened(folder)
+    again.push([b"fourth"])
+    assert payloads(again) == [b"first", b"second", b"fourth"]
+    again.close()
+
+
+def test_a_damaged_message_is_left_out_and_counted(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"first", b"second", b"third"])
+    queue.close()
+    (segment,) = tmp_path.glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    content[4 + 12 + 16 + len("first") + 4 + 12] ^= 1
+    segment.write_bytes(content)
+    again = opened(tmp_path)
+    assert payloads(again) == [b"first", b"third"]
+    assert again.damaged == 1
+    again.confirm(again.oldest(2)[-1].sequence)
+    assert (len(again), again.oldest(1)) == (0, [])
+    again.close()
+
+
+def test_records_cannot_be_swapped(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"open ", b"close"])
+    queue.close()
+    (segment,) = tmp_path.glob("*.seg")
+    content = segment.read_bytes()
+    half = len(content) // 2
+    segment.write_bytes(content[half:] + content[:half])
+    again = opened(tmp_path)
+    assert payloads(again) == []
+    again.close()
+
+
+def test_a_message_larger_than_a_segment_is_refused(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    with pytest.raises(InputError, match="does not fit"):
+        queue.push([bytes(LIMIT)])
+    assert len(queue) == 0
+    queue.close()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from edgewright.stores.disk_queue import DiskQueue
+queue = DiskQueue(Path(sys.argv[1]), key=bytes(range(32)), limit_bytes=1 << 20)
+for number in range(100_000):
+    queue.push([b"%d" % number])
+    print(number, flush=True)
+"""
+
+
+def test_what_push_returned_for_is_there_after_sigkill(tmp_path: Path) -> None:
+    folder = tmp_path / "queue"
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, folder], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        for _ in range(50):
+            child.stdout.readline()
+        os.kill(child.pid, signal.SIGKILL)
+        promised = 50 + len(child.stdout.read().splitlines())
+    again = opened(folder, limit_bytes=1 << 20)
+    found = payloads(again)
+    assert found == [b"%d" % number for number in range(len(found))]
+    assert promised <= len(found) <= promised + 1
+    again.close()
