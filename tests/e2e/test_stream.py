@@ -15,10 +15,13 @@ from edgewright.bundle import Draft, build_bundle
 from edgewright.clock import SystemClock
 from edgewright.contract import Channel, Contract, Softmax, Tensor
 from edgewright.device.streams.base import Result
-from edgewright.device.streams.http_sink import HttpSink
+from edgewright.device.streams.forward import Forwarder, ForwardingSink
+from edgewright.device.streams.http_delivery import HttpDelivery
 from edgewright.errors import TransportError
 from edgewright.runtimes.base import EngineTensor
 from edgewright.runtimes.reference import Graph, Layer, write_reference
+from edgewright.stores import MemoryQueue
+from edgewright.testing import FakeClock
 from edgewright.transports.http1 import Client, Request, Response, start_server
 
 
@@ -181,8 +184,10 @@ class Receiver:
     def __init__(self, statuses: list[int]) -> None:
         self.statuses = statuses
         self.taken: list[float] = []
+        self.is_asked = asyncio.Event()
 
     async def handle(self, request: Request) -> Response:
+        self.is_asked.set()
         status = self.statuses.pop(0) if self.statuses else 204
         if status < 300:
             lines = request.body.splitlines()
@@ -194,35 +199,42 @@ def result(at_s: float) -> Result:
     return Result(model="m", start_s=at_s, end_s=at_s + 1)
 
 
-async def post(receiver: Receiver, batches: list[list[float]], **options: int) -> HttpSink:
+async def post(receiver: Receiver, batches: list[list[float]], *, limit: int = 100) -> Forwarder:
     server = await start_server(receiver.handle, clock=SystemClock())
-    sink = HttpSink(Client(server.address), "/results", **options)
+    forwarder = Forwarder(
+        MemoryQueue(limit=limit),
+        HttpDelivery(Client(server.address), "/results"),
+        clock=FakeClock(),
+        name="receiver",
+    )
+    sink = ForwardingSink(forwarder)
     try:
         for batch in batches:
             await sink.write([result(at_s) for at_s in batch])
+            await receiver.is_asked.wait()
         await sink.close()
     finally:
         await server.close()
-    return sink
+    return forwarder
 
 
 def test_what_a_busy_server_did_not_take_is_sent_again_in_order() -> None:
     receiver = Receiver([503, 429])
-    sink = asyncio.run(post(receiver, [[1.0], [2.0], [3.0, 4.0]]))
+    forwarder = asyncio.run(post(receiver, [[1.0], [2.0], [3.0, 4.0]]))
     assert receiver.taken == [1.0, 2.0, 3.0, 4.0]
-    assert (sink.delivered, sink.dropped) == (4, 0)
+    assert (forwarder.delivered, forwarder.dropped) == (4, 0)
 
 
 def test_a_full_queue_drops_the_oldest_and_says_so() -> None:
-    receiver = Receiver([503, 503, 503])
-    with pytest.raises(TransportError, match="1 of 3 results were not delivered"):
-        asyncio.run(post(receiver, [[1.0], [2.0], [3.0]], queue_limit=2))
+    receiver = Receiver([503, 503])
+    with pytest.raises(TransportError, match="1 of 3 messages were not delivered"):
+        asyncio.run(post(receiver, [[1.0, 2.0, 3.0]], limit=2))
     assert receiver.taken == [2.0, 3.0]
 
 
 def test_what_a_server_refuses_for_good_is_not_sent_again() -> None:
     receiver = Receiver([400])
-    with pytest.raises(TransportError, match=r"1 of 2 results were not delivered: .*status 400"):
+    with pytest.raises(TransportError, match=r"1 of 2 messages were not delivered: .*status 400"):
         asyncio.run(post(receiver, [[1.0], [2.0]]))
     assert receiver.taken == [2.0]
 
@@ -230,4 +242,4 @@ def test_what_a_server_refuses_for_good_is_not_sent_again() -> None:
 def test_an_absent_server_costs_exit_4_and_is_named(bundle: Path, recording: Path) -> None:
     done = edgewright("stream", bundle, "--source", recording, "--sink", "http://127.0.0.1:1/x")
     assert done.returncode == 4
-    assert "results were not delivered" in done.stderr
+    assert "messages were not delivered" in done.stderr

@@ -104,6 +104,10 @@ class DiskQueue:
     def __len__(self) -> int:
         return self._end - self._place.next
 
+    def takes(self, payload: bytes) -> bool:
+        """Whether a message fits into a segment."""
+        return len(payload) + _OVERHEAD_BYTES <= self._segment_bytes
+
     def push(self, payloads: Sequence[bytes]) -> None:
         """Put messages at the end, for good.
 
@@ -112,7 +116,7 @@ class DiskQueue:
             ResourceError: the disk is full or failed.
         """
         for payload in payloads:
-            if len(payload) + _OVERHEAD_BYTES > self._segment_bytes:
+            if not self.takes(payload):
                 raise InputError(
                     f"queue {self._folder}: a message of {len(payload)} bytes does not fit",
                     hint="give the queue a larger limit",

@@ -38,6 +38,9 @@ class Queue(Protocol):
     def __len__(self) -> int:
         """Messages that wait."""
 
+    def takes(self, payload: bytes) -> bool:
+        """Whether a message is not too large."""
+
     def push(self, payloads: Sequence[bytes]) -> None:
         """Put messages at the end; when it returns they are as safe as the queue makes them.
 
@@ -74,6 +77,10 @@ class MemoryQueue:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def takes(self, payload: bytes) -> bool:
+        """Any message."""
+        return True
 
     def push(self, payloads: Sequence[bytes]) -> None:
         """Put messages at the end."""

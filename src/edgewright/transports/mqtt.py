@@ -12,7 +12,6 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -23,11 +22,12 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _REFUSED = 0x80
 _TIMEOUT_S = 10.0
 _MOST_WAITING = 20_000
+_MOST_TOGETHER = 200
 PAYLOAD_BYTES = 1 << 20
 
-# aiomqtt warns of many calls at once; our bounds are elsewhere.
+# What the library logs is raised as an error too, or has its bounds here.
 _quiet = logging.getLogger("edgewright.transports.mqtt.library")
-_quiet.setLevel(logging.ERROR)
+_quiet.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -74,7 +74,7 @@ def parse_broker(
         port = parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError:
         raise _no_broker() from None
-    if not port or not parts.hostname or parts.path not in ("", "/"):
+    if parts.scheme not in _PORTS or not parts.hostname or parts.path not in ("", "/"):
         raise _no_broker()
     if parts.scheme == "mqtts" and tls is None:
         tls = ssl.create_default_context()
@@ -138,18 +138,24 @@ async def subscribe(client: aiomqtt.Client, topics: tuple[str, ...]) -> None:
 
 async def received(
     client: aiomqtt.Client,
-) -> AsyncIterator[tuple[str, bytes, Callable[[], object]]]:
-    """Messages as they come: topic, payload, and what tells the broker that we are done with it.
-    What is larger than `PAYLOAD_BYTES` is acknowledged and left out.
+) -> AsyncIterator[tuple[list[tuple[str, bytes]], Callable[[], None]]]:
+    """Messages as they come, as topic and payload, as many together as have arrived; and what tells
+    the broker that we are done with them. What is larger than `PAYLOAD_BYTES` is left out.
     """
     inner = client._client  # noqa: SLF001 - aiomqtt has no way to acknowledge later, paho has
     inner.manual_ack_set(on=True)
-    async for message in client.messages:
-        acknowledge = partial(inner.ack, message.mid, message.qos)
-        if len(message.payload) > PAYLOAD_BYTES:
-            acknowledge()
-            continue
-        yield str(message.topic), message.payload, acknowledge
+    messages = client.messages
+    async for first in messages:
+        batch = [first]
+        while len(messages) and len(batch) < _MOST_TOGETHER:
+            batch.append(await anext(messages))
+
+        def acknowledge(batch: list[aiomqtt.Message] = batch) -> None:
+            for message in batch:
+                inner.ack(message.mid, message.qos)
+
+        fitting = [each for each in batch if len(each.payload) <= PAYLOAD_BYTES]
+        yield [(str(each.topic), each.payload) for each in fitting], acknowledge
 
 
 async def publish_all(

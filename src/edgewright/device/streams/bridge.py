@@ -4,6 +4,7 @@ has it, so a message is lost only where the bound of the queue pushes it out, an
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -12,7 +13,6 @@ from edgewright.clock import Clock
 from edgewright.device.streams.forward import Forwarder, Message
 from edgewright.device.streams.live import Feed, Told, unbroken
 from edgewright.device.streams.run import until
-from edgewright.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ class Bridge:
             TransportError: messages were lost.
         """
         self._forwarder.resume()
-        messages = unbroken(self._feed, self._told, clock=self._clock)
+        batches = unbroken(self._feed, self._told, clock=self._clock)
         try:
-            async with aclosing(until(stop, messages)) as stopped:
-                async for message in stopped:
-                    await self._take(message)
+            async with aclosing(until(stop, batches)) as stopped:
+                async for batch in stopped:
+                    await self._take(batch)
         finally:
             await self._forwarder.close(patience_s=self._patience_s)
         return BridgeSummary(
@@ -61,10 +61,10 @@ class Bridge:
             dropped=self._forwarder.dropped,
         )
 
-    async def _take(self, message: Message) -> None:
-        try:
-            await self._forwarder.put([Message(self._prefix + message.topic, message.payload)])
-        except InputError as error:
-            if not self._too_large:
-                logger.warning("a message of %s is left out: %s", message.topic, error)
-            self._too_large += 1
+    async def _take(self, batch: Sequence[Message]) -> None:
+        messages = [Message(self._prefix + each.topic, each.payload) for each in batch]
+        fitting = [each for each in messages if self._forwarder.takes(each)]
+        if len(fitting) < len(messages) and not self._too_large:
+            logger.warning("messages larger than the queue takes are left out")
+        self._too_large += len(messages) - len(fitting)
+        await self._forwarder.put(fitting)

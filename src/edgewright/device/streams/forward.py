@@ -68,6 +68,7 @@ class Forwarder:
         self._empty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last_error = ""
+        self._is_away = False
         self.delivered = 0
         self.refused = 0
 
@@ -75,6 +76,10 @@ class Forwarder:
     def dropped(self) -> int:
         """Messages that the bound pushed out of the queue."""
         return self._queue.dropped
+
+    def takes(self, message: Message) -> bool:
+        """Whether the queue is large enough for it."""
+        return self._queue.takes(msgspec.msgpack.encode(message))
 
     async def put(self, messages: Sequence[Message]) -> None:
         """Take messages over; they are in the queue when this returns."""
@@ -147,9 +152,9 @@ class Forwarder:
         try:
             await self._delivery.deliver(messages)
         except TransportError as error:
-            if str(error) != self._last_error:
+            if not self._is_away:
                 logger.warning("%s: %s; trying again", self._name, error)
-            self._last_error = str(error)
+            self._is_away, self._last_error = True, str(error)
             return False
         except InputError as error:
             logger.warning("%s refuses %d messages: %s", self._name, len(batch), error)
@@ -157,7 +162,9 @@ class Forwarder:
             self.refused += len(batch)
         else:
             self.delivered += len(batch)
-            self._last_error = ""
+            if self._is_away:
+                logger.warning("%s: it is back", self._name)
+            self._is_away = False
         async with self._lock:
             await asyncio.to_thread(self._queue.confirm, batch[-1].sequence)
         return True

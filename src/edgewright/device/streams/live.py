@@ -6,7 +6,7 @@ broke is asked again at growing intervals, for as long as it takes.
 
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -25,13 +25,13 @@ _LONGEST_WAIT_S = 30.0
 
 
 class Feed(Protocol):
-    """Messages of another side. One counts as taken when the next one is asked for."""
+    """Messages of another side. A batch counts as taken when the next one is asked for."""
 
     @property
     def name(self) -> str:
         """Where they come from, for people."""
 
-    def messages(self) -> AsyncGenerator[Message, None]:
+    def batches(self) -> AsyncGenerator[Sequence[Message], None]:
         """Messages as they arrive, over one connection.
 
         Raises:
@@ -50,18 +50,18 @@ class Told(msgspec.Struct):
 
 async def unbroken(
     feed: Feed, told: Told, *, clock: Clock, chance: Callable[[], float] = random.random
-) -> AsyncGenerator[Message, None]:
+) -> AsyncGenerator[Sequence[Message], None]:
     """The messages of a feed, over as many connections as it takes."""
     wait_s, said = _FIRST_WAIT_S, ""
     while True:
         try:
-            async with aclosing(feed.messages()) as messages:
-                async for message in messages:
+            async with aclosing(feed.batches()) as batches:
+                async for batch in batches:
                     if said:
                         logger.warning("%s: it is back", feed.name)
                     wait_s, said = _FIRST_WAIT_S, ""
-                    told.messages += 1
-                    yield message
+                    told.messages += len(batch)
+                    yield batch
                 return
         except TransportError as error:
             told.breaks += 1
@@ -88,11 +88,12 @@ class LiveSource:
 
     async def chunks(self) -> AsyncGenerator[Samples, None]:
         """Samples, as long as the feed goes on."""
-        async with aclosing(unbroken(self._feed, self.told, clock=self._clock)) as messages:
-            async for message in messages:
-                samples = self._read(message)
-                if samples is not None:
-                    yield samples
+        async with aclosing(unbroken(self._feed, self.told, clock=self._clock)) as batches:
+            async for batch in batches:
+                for message in batch:
+                    samples = self._read(message)
+                    if samples is not None:
+                        yield samples
 
     def _read(self, message: Message) -> Samples | None:
         try:

@@ -1,6 +1,6 @@
 """Messages of an MQTT broker (extra `mqtt`)."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from edgewright.device.streams.forward import Message
 from edgewright.transports import mqtt
@@ -21,10 +21,10 @@ class MqttFeed:
         """The broker's address."""
         return repr(self._broker)
 
-    async def messages(self) -> AsyncGenerator[Message, None]:
-        """Messages until the connection breaks; each is acknowledged when it was dealt with."""
+    async def batches(self) -> AsyncGenerator[Sequence[Message], None]:
+        """Messages until the connection breaks; acknowledged when they were dealt with."""
         async with mqtt.connected(self._broker, self._session) as client:
             await mqtt.subscribe(client, self._topics)
-            async for topic, payload, acknowledge in mqtt.received(client):
-                yield Message(topic, payload)
+            async for messages, acknowledge in mqtt.received(client):
+                yield [Message(topic, payload) for topic, payload in messages]
                 acknowledge()
