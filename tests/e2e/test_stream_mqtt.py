@@ -1,7 +1,6 @@
 """Stream files against a real broker: plain, over TLS, away and back, and killed in between."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import ipaddress
 import json
@@ -14,75 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.brokers import Mosquitto, running_mosquitto
-
-from edgewright.bundle import Draft, build_bundle
-from edgewright.contract import Channel, Contract, Softmax, Tensor
-from edgewright.runtimes.base import EngineTensor
-from edgewright.runtimes.reference import Graph, Layer, write_reference
+from tests.streams import stop, streaming, updown_bundle, wait_for
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Says "up" where the mean of ax (in g) over 10 samples at 20 Hz is above 0, else "down"."""
-    folder = tmp_path_factory.mktemp("bundle")
-    graph = Graph(
-        inputs=(EngineTensor(name="imu", dtype="float32", shape=(None, 10, 1)),),
-        outputs=(EngineTensor(name="p", dtype="float32", shape=(None, 2)),),
-        layers=(
-            Layer(op="mean", inputs=("imu",), output="m", numbers={"axis": 1}),
-            Layer(op="linear", inputs=("m",), output="p", weights={"weight": "w"}),
-        ),
-    )
-    write_reference(folder / "m.npz", graph, {"w": np.array([[-9], [9]], np.float32)})
-    channel = Channel(name="ax", unit="g", low=-4.0, high=4.0)
-    shape = ("batch", 10, 1)
-    contract = Contract(
-        inputs=(Tensor(name="imu", dtype="float32", shape=shape, channels=(channel,)),),
-        outputs=(Tensor(name="p", dtype="float32", shape=("batch", 2)),),
-        postprocess=(Softmax(tensor="p"),),
-        labels=("down", "up"),
-        rate_hz=20.0,
-    )
-    draft = Draft(
-        name="updown", version="1", format="reference", precision="fp32", contract=contract
-    )
-    path = folder / "updown.ewb"
-    build_bundle(path, draft, [("model", "m.npz", (folder / "m.npz").read_bytes())])
-    return path
-
-
-@contextlib.contextmanager
-def streaming(file: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """`edgewright stream FILE`, ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgewright", "stream", str(file), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        said = []
-        while not (said and said[-1].startswith("ready")):
-            said.append(process.stderr.readline())
-            assert said[-1], said
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def stop(process: subprocess.Popen[str]) -> tuple[str, str]:
-    process.send_signal(signal.SIGTERM)
-    return process.communicate(timeout=60)
 
 
 def hold_session(port: int, name: str, topic: str) -> None:
@@ -164,6 +102,11 @@ time_unit = "ms"
 
 
 @pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return updown_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     with running_mosquitto(tmp_path_factory.mktemp("broker")) as started:
         yield started
@@ -208,14 +151,6 @@ broker = "{cloud.url}"
 topic = "results"
 queue = {{folder = "queue", key_file = "queue.key", limit_mb = 1}}
 """
-
-
-def wait_for(is_true: Callable[[], bool], what: str) -> None:
-    for _ in range(600):
-        if is_true():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{what} did not happen")
 
 
 def test_nothing_is_lost_while_the_cloud_is_away_and_the_gateway_is_killed(

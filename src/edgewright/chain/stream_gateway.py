@@ -25,7 +25,7 @@ from edgewright.device.streams.bridge import Bridge, BridgeSummary
 from edgewright.device.streams.config import StreamFile, StreamPart
 from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
 from edgewright.device.streams.run import PictureStream, Steps, Stream, Streams
-from edgewright.errors import DeviceError, EdgewrightError, InputError
+from edgewright.errors import DeviceError, InputError
 
 _LIMIT_BYTES = 1 << 20
 
@@ -132,7 +132,7 @@ async def _until_done(
             if running:
                 await asyncio.wait(running)
                 stop.set()
-    except* EdgewrightError as errors:
+    except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return GatewaySummary(
         streams=tuple(task.result() for task in running),

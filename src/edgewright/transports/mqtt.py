@@ -171,7 +171,7 @@ async def publish_all(
         async with asyncio.TaskGroup() as group:
             for topic, payload in messages:
                 group.create_task(client.publish(topic, payload, qos=1, retain=retain))
-    except* (aiomqtt.MqttError, ValueError) as errors:
+    except ExceptionGroup as errors:
         raise TransportError(
             f"the broker did not take {len(messages)} messages: {errors.exceptions[0]}"
         ) from errors

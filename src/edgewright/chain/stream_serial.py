@@ -1,0 +1,12 @@
+"""The serial part of a stream file; importing this file needs the extra `serial`."""
+
+from edgewright.chain.stream_tools import Tools
+from edgewright.device.streams import config
+from edgewright.device.streams.base import Source
+from edgewright.device.streams.plan import PicturePlan, Plan
+from edgewright.device.streams.serial_feed import SerialFeed
+
+
+def source(order: config.SerialSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
+    """Samples of a port's lines."""
+    return tools.live(SerialFeed(order.port, baud=order.baud), order, plan)
