@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from edgewright.cli._address import address
 from edgewright.cli._extras import absence_of
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
@@ -78,7 +79,7 @@ def serve(
 
     host, port = (None, None)
     if http is not None or uds is None:
-        host, port = _address("--http", http or _DEFAULT_ADDRESS)
+        host, port = address("--http", http or _DEFAULT_ADDRESS)
     options = ServeOptions(
         host=host,
         port=port,
@@ -93,7 +94,7 @@ def serve(
         options,
         on_ready=lambda server: _announce(server, as_json=as_json),
         doors=Doors(
-            listen_also=_grpc(_address("--grpc", grpc), options) if grpc is not None else None,
+            listen_also=_grpc(address("--grpc", grpc), options) if grpc is not None else None,
             decode_image=_decode_image,
             access=_access(api_keys) if api_keys is not None else None,
             tls=_tls(tls_cert, tls_key, client_ca),
@@ -173,10 +174,3 @@ def _announce(server: "InferenceServer", *, as_json: bool) -> None:
         click.echo(msgspec.json.encode(document))
     what = ", ".join(names) or "no model yet"
     say(f"ready: {what} on {' and '.join(server.addresses)}")
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InputError(f"{option} {text!r} is not HOST:PORT", hint="for example 127.0.0.1:8080")
-    return host.strip("[]") or "127.0.0.1", int(port)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._output import calm_threads, json_option, print_json, print_table
+from edgewright.cli._address import address
+from edgewright.cli._output import calm_threads, json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -99,6 +100,30 @@ def recommend(
         return
     rows = [_row(name, getattr(found, name)) for name in ("pick", "default", "first")]
     print_table("", ("what", "predicted SSIM", "true SSIM", "SVG bytes", "settings"), rows)
+
+
+@svg.command()
+@click.option("--bundle", type=_FILE, required=True, help="A bundle of recipe svg-quality.")
+@click.option("--http", default="127.0.0.1:8080", show_default=True, help="HOST:PORT.")
+@click.option("--features-file", type=_FILE, help="Weights, where its features need some.")
+def serve(*, bundle: Path, http: str, features_file: Path | None) -> None:
+    """Answer pictures with predicted SSIM for settings, over HTTP, until SIGTERM.
+
+    POST a picture to /v1/svg/predict?mode=polygon&filter_speckle=2, or JSON with a base64 "image"
+    and "candidates", a list of settings by name. POST to /v1/svg/recommend picks, and traces for
+    real.
+    """
+    calm_threads()
+    from edgewright.chain.svg_service import serve_quality_model
+
+    host, port = address("--http", http)
+    serve_quality_model(
+        bundle,
+        host=host,
+        port=port,
+        features_file=features_file,
+        on_ready=lambda where: say(f"ready: {where}"),
+    )
 
 
 def _plain(found: object) -> dict[str, object]:

@@ -36,6 +36,9 @@ from edgewright.workbench.recipes.svg.tracing import TOOLS, Traced, measure
 SIZE = 128
 MEMBER_LIMIT = 20_000
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LOOKED_AT = 1024
+
 Tell = Callable[[float, str], None]
 
 
@@ -142,8 +145,12 @@ def collection_files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def raster(content: bytes, *, source: str) -> Picture:
-    """The square that is traced: an SVG drawn, a picture scaled, over the fixed background."""
-    if source.lower().endswith(".svg"):
+    """The square that is traced: an SVG drawn, a picture scaled, over the fixed background.
+
+    Raises:
+        InputError: neither, broken, too large or too small, or an SVG that does more than draw.
+    """
+    if content[:_LOOKED_AT].lstrip(_BYTE_ORDER_MARK).lstrip().startswith(b"<"):
         return draw_svg(content, size=SIZE, source=source)
     return squared(read_picture(content, source=source, least_side=8))
 

@@ -4,7 +4,7 @@ Nothing is recommended on a prediction alone: what is shown was measured, beside
 default, and a pick never makes a larger file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgewright._pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row, measure_logo
-from edgewright.workbench.recipes.svg.features import Extractor
+from edgewright.workbench.recipes.svg.features import Extractor, Vector
 from edgewright.workbench.recipes.svg.settings import DEFAULT, PILOTS, Settings, draw, encode
 
 CANDIDATES = 600
@@ -49,15 +49,38 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice of settings and what the network expects of it."""
+
+    settings: Settings
+    ssim: float
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What the network expects of each candidate, in their order; `best` is a position."""
+
+    predictions: tuple[Predicted, ...]
+    best: int
+
+
+def predict_settings(
+    picture: Picture, extractor: Extractor, predict: Predict, candidates: Sequence[Settings]
+) -> Prediction:
+    """The predicted SSIM of each candidate; nothing is traced but the extractor's pilots."""
+    expected = _predicted(_vector(picture, extractor), predict, candidates)
+    predictions = tuple(
+        Predicted(settings=settings, ssim=round(float(value), 4))
+        for settings, value in zip(candidates, expected, strict=True)
+    )
+    return Prediction(predictions=predictions, best=int(np.argmax(expected)))
+
+
 def recommend(
     picture: Picture, extractor: Extractor, predict: Predict, *, seed: int = 0
 ) -> Recommendation:
     """Rank, trace the best few, pick."""
-    pilots = measure_logo(picture, PILOTS) if extractor.needs_pilots else ()
-    vector = extractor.features(picture, pilots)
     candidates = [DEFAULT, *draw_candidates(np.random.default_rng(seed), CANDIDATES)]
-    rows = np.stack([encode(each) for each in candidates])
-    predicted = predict(np.repeat(vector[np.newaxis], len(rows), axis=0), rows)
+    predicted = _predicted(_vector(picture, extractor), predict, candidates)
     order = np.argsort(-predicted[1:], kind="stable")[:TRACED] + 1
     (default,) = _measured(picture, [candidates[0]], predicted[:1])
     traced = _measured(picture, [candidates[at] for at in order], predicted[order])
@@ -81,6 +104,18 @@ def draw_candidates(rng: np.random.Generator, count: int) -> list[Settings]:
         )
         for each in broad
     ]
+
+
+def _vector(picture: Picture, extractor: Extractor) -> Vector:
+    pilots = measure_logo(picture, PILOTS) if extractor.needs_pilots else ()
+    return extractor.features(picture, pilots)
+
+
+def _predicted(
+    vector: Vector, predict: Predict, candidates: Sequence[Settings]
+) -> NDArray[np.float32]:
+    rows = np.stack([encode(each) for each in candidates])
+    return predict(np.repeat(vector[np.newaxis], len(rows), axis=0), rows)
 
 
 def _measured(
