@@ -62,6 +62,25 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
     Raises:
         InputError: the project, a stage's name or an option is wrong.
     """
+    finished = walk_project(order, watch=watch, clock=clock)
+    name = read_project(order.folder, order.overrides).name
+    bundle = publish_outputs(order.folder, name, finished)
+    return RunSummary(
+        project=name,
+        stages=tuple(_summary(stage) for stage in finished.values()),
+        budgets=keep_budgets(order.folder / "reports", _durations(finished)),
+        bundle=str(bundle or ""),
+    )
+
+
+def walk_project(
+    order: RunOrder, *, watch: Watcher, clock: Clock | None = None
+) -> dict[str, FinishedStage]:
+    """Walk a project's stages and leave what they made in the project's store alone.
+
+    Raises:
+        InputError: the project, a stage's name or an option is wrong.
+    """
     for name in (order.start, order.stop):
         if name and name not in STAGE_NAMES:
             raise InputError(f"no stage {name!r}", hint=suggestion(name, list(STAGE_NAMES)))
@@ -70,14 +89,7 @@ def run_project(order: RunOrder, *, watch: Watcher, clock: Clock | None = None) 
     stages = _stages(order, project, clock)
     store = order.folder / STORE
     walk = Walk(store=store, clock=clock, watch=watch, start=order.start, stop=order.stop)
-    finished = walk_stages(stages, walk)
-    bundle = publish_outputs(order.folder, project.name, finished)
-    return RunSummary(
-        project=project.name,
-        stages=tuple(_summary(stage) for stage in finished.values()),
-        budgets=keep_budgets(order.folder / "reports", _durations(finished)),
-        bundle=str(bundle or ""),
-    )
+    return walk_stages(stages, walk)
 
 
 def _stages(order: RunOrder, project: Project, clock: Clock) -> tuple[Stage, ...]:

@@ -73,10 +73,12 @@ class HarOptions(
     `har-fusion` the same beside statistics of the window; the last of `widths` is also the width
     of `gru`, `cnn-lstm` and `transformer`, which use `dropout`. `focal` weighs down windows that
     are easy by now. `sensors` says what the model takes, also where the data have less or more of
-    it: what was never measured is masked for good.
+    it: what was never measured is masked for good. `added` are archives of windows that were
+    labelled later (`edgewright improve label`); they only train.
     """
 
     source: str = "seglearn"
+    added: tuple[str, ...] = ()
     mapping: SourceMapping = SourceMapping()
     merge: tuple[MergeOptions, ...] = ()
     labels: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ from edgewright.contract.decoding import convert
 from edgewright.errors import InputError
 from edgewright.workbench.data import (
     Dataset,
+    SourceMapping,
     Split,
     WindowSet,
     cut_windows,
@@ -35,6 +36,7 @@ from edgewright.workbench.data import (
     triads,
 )
 from edgewright.workbench.recipes.base import CLASSIFICATION, Inputs, ModelFacts, Moment
+from edgewright.workbench.recipes.har.added import first_part, train_on_added, with_added
 from edgewright.workbench.recipes.har.augment import augment
 from edgewright.workbench.recipes.har.networks import NETWORKS, shortest_window
 from edgewright.workbench.recipes.har.normalisation import Normalisation
@@ -85,6 +87,7 @@ class HarRecipe:
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
         sources = [each.source for each in self._options.merge] or [self._options.source]
+        sources += self._options.added
         return tuple(file for each in sources for file in source_files(each, folder=folder))
 
     def load_data(self, folder: Path) -> Dataset:
@@ -99,16 +102,20 @@ class HarRecipe:
             )
         else:
             dataset = read_source(options.source, options.mapping, folder=folder)
-        return dataset.with_labels(options.labels) if options.labels else dataset
+        if options.labels:
+            dataset = dataset.with_labels(options.labels)
+        added = [read_source(each, SourceMapping(), folder=folder) for each in options.added]
+        return with_added(dataset, added)
 
     def split(self, dataset: Dataset) -> Split:
         chosen = self._options.split
-        return split_by_subject(
-            dataset,
+        split = split_by_subject(
+            first_part(dataset),
             test=chosen.test or chosen.test_count,
             val=chosen.val or chosen.val_count,
             seed=chosen.seed,
         )
+        return train_on_added(split, dataset)
 
     def cut(self, dataset: Dataset, subjects: tuple[str, ...]) -> WindowSet:
         rate_hz = self._options.rate_hz or dataset.rate_hz
