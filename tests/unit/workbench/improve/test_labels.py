@@ -32,7 +32,7 @@ def test_lines_without_a_label_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("sheet", "said"),
     [
-        (filled("walkin", "", ""), r"line 2: unknown label 'walkin'; did you mean 'walking'"),
+        (filled("walkign", "", ""), r"line 2: unknown label 'walkign'; did you mean 'walking'"),
         (filled("", "", ""), "no sample has a label"),
         ("sample;label\n1;walking\n", "no column sample and label"),
         ("sample,label\n9,walking\n", "sample '9', expected 0 to 4"),
