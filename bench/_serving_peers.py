@@ -38,6 +38,10 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     path: str = "/infer"
     is_v2: bool = False
+    survives_a_stop: bool = True
+    """Whether it answers again after it was stopped for a while; one that does not runs on beside
+    the others' rounds.
+    """
 
 
 PEERS = (
@@ -63,6 +67,7 @@ PEERS = (
         name="bentoml",
         packages=("bentoml",),
         command=("bentoml", "serve", "bentoml_app:Service", "--working-dir", "{apps}"),
+        survives_a_stop=False,
     ),
     Peer(
         name="mlserver",

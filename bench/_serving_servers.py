@@ -42,6 +42,7 @@ class Server:
 
     def __init__(self, process: "subprocess.Popen[bytes]", address: str) -> None:
         self.process = process
+        self.is_stopped_between = True
         self.target = LoadTarget.from_url(address)
 
     @property
@@ -70,6 +71,10 @@ class Server:
         try:
             yield
         finally:
+            self.rest()
+
+    def rest(self) -> None:
+        if self.is_stopped_between:
             self.signal(signal.SIGSTOP)
 
     def signal(self, number: int) -> None:

@@ -9,7 +9,6 @@ Other servers are installed into venvs of their own; one that cannot be is named
 """
 
 import argparse
-import signal
 import statistics
 import tempfile
 import time
@@ -57,7 +56,7 @@ def side_by_side(recording: Recording, model: Path, options: argparse.Namespace)
             servers[name] = server, infer_request(server.target, "mlp-16")
         servers |= _peers(recording, model, options.venvs, Path(folder), stack)
         for server, _ in servers.values():
-            server.signal(signal.SIGSTOP)
+            server.rest()
         _round(servers, 8, _WARM_UP_S)
         for connections in (32, 1):
             rounds = [_round(servers, connections, options.seconds) for _ in range(options.rounds)]
@@ -82,7 +81,8 @@ def _peers(
         told[peer.name] = {"version": version}
         recording.figures[f"{peer.name}_start_to_first_answer_s"] = round(start_s, 2)
         recording.figures[f"{peer.name}_pss_mb"] = round(server.pss_mb(), 1)
-        server.signal(signal.SIGSTOP)
+        server.is_stopped_between = peer.survives_a_stop
+        server.rest()
         print(f"{peer.name} {version}: ready in {start_s:.1f} s")
     recording.raw["peers"] = told
     return found

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgewright.testing.bundles import MODEL, build_tiny
+from edgewright.testing.tls import certificate
 
 grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
 messages = pytest.importorskip("edgewright.wire.v2_grpc", reason="absent: protobuf (extra grpc)")
@@ -24,14 +26,21 @@ ROW = np.array([[1, 2, 3, 4]], np.float32)
 class Caller:
     """Calls methods by name; a refusal is its status and message."""
 
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(address.removeprefix("grpc://"))
+    def __init__(self, address: str, credentials: Any = None, key: str = "") -> None:
+        scheme, _, authority = address.partition("://")
+        assert (scheme == "grpcs") == (credentials is not None)
+        if credentials is None:
+            self._channel = grpc.insecure_channel(authority)
+        else:
+            name = authority.replace("127.0.0.1", "localhost")
+            self._channel = grpc.secure_channel(name, credentials)
+        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
 
     def __call__(self, name: str, /, **fields: Any) -> Any:
         call = self._channel.unary_unary(f"/{messages.SERVICE}/{name}")
         request = messages.MESSAGES[f"{name}Request"](**fields).SerializeToString()
         try:
-            answer = call(request, timeout=30)
+            answer = call(request, timeout=30, metadata=self._metadata)
         except grpc.RpcError as error:
             return error.code().name, error.details()
         return messages.MESSAGES[f"{name}Response"].FromString(answer)
@@ -39,30 +48,37 @@ class Caller:
     def stream(self, requests: list[dict[str, Any]]) -> list[Any]:
         call = self._channel.stream_stream(f"/{messages.SERVICE}/ModelStreamInfer")
         kind = messages.MESSAGES["ModelInferRequest"]
-        answers = call(iter([kind(**r).SerializeToString() for r in requests]), timeout=30)
+        answers = call(iter([kind(**r).SerializeToString() for r in requests]), timeout=30,
+                       metadata=self._metadata)  # fmt: skip
         return [messages.MESSAGES["ModelStreamInferResponse"].FromString(a) for a in answers]
 
     def close(self) -> None:
         self._channel.close()
 
 
-@pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    path: Path = tmp_path_factory.mktemp("grpc") / "tiny.ewb"
-    build_tiny(path)
-    command = [sys.executable, "-m", "edgewright", "serve", str(path), "--http", "127.0.0.1:0"]
+@contextmanager
+def served(folder: Path, *words: str | Path) -> Iterator[tuple[str, str]]:
+    """A server process: its HTTP address and its gRPC address."""
+    build_tiny(folder / "tiny.ewb")
+    command = [sys.executable, "-m", "edgewright", "serve", str(folder / "tiny.ewb"), "--json"]
     process = subprocess.Popen(
-        [*command, "--grpc", "127.0.0.1:0", "--json"],
+        [*command, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     assert process.stdout is not None
-    addresses = json.loads(process.stdout.readline())["addresses"]
-    caller = Caller(next(address for address in addresses if address.startswith("grpc://")))
-    yield caller
-    caller.close()
+    http, grpc_address = json.loads(process.stdout.readline())["addresses"]
+    yield http, grpc_address
     process.terminate()
     process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    with served(tmp_path_factory.mktemp("grpc")) as (_, address):
+        caller = Caller(address)
+        yield caller
+        caller.close()
 
 
 def test_server_and_model_describe_themselves(call: Caller) -> None:
@@ -126,3 +142,31 @@ def test_loading_is_left_to_the_administrator(call: Caller) -> None:
     status, message = call("RepositoryModelLoad", model_name=MODEL)
     assert status == "PERMISSION_DENIED"
     assert "--admin" in message
+
+
+def test_keys_and_client_certificates_hold_on_this_side_too(tmp_path: Path) -> None:
+    both, _ = certificate(tmp_path)
+    pem, key = both.read_bytes(), "a-key-that-is-long-enough"
+    (tmp_path / "keys").write_text(key, encoding="ascii")
+    proven = grpc.ssl_channel_credentials(pem, pem, pem)
+    options = ("--tls-cert", both, "--tls-key", both, "--client-ca", both)
+    with served(tmp_path, *options, "--api-keys", tmp_path / "keys") as (http, address):
+        assert (http[:8], address[:8]) == ("https://", "grpcs://")
+        stranger = Caller(address, grpc.ssl_channel_credentials(pem))
+        assert stranger("ServerLive")[0] == "UNAVAILABLE"
+        keyless = Caller(address, proven)
+        assert keyless("ServerReady").ready
+        for name, fields in (("ModelMetadata", {"name": MODEL}), ("ModelInfer", {})):
+            assert keyless(name, **fields) == (
+                "UNAUTHENTICATED",
+                "the API key is missing or unknown",
+            )
+        with pytest.raises(grpc.RpcError, match="API key"):
+            keyless.stream([{"model_name": MODEL}])
+        known = Caller(address, proven, key)
+        asked = {"model_name": MODEL, "inputs": [TENSOR], "raw_input_contents": [ROW.tobytes()]}
+        assert known("ModelInfer", **asked).model_name == MODEL
+        (answer,) = known.stream([asked])
+        assert answer.infer_response.model_name == MODEL
+        for caller in (stranger, keyless, known):
+            caller.close()

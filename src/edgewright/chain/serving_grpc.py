@@ -2,17 +2,27 @@
 
 from collections.abc import Callable
 
+from edgewright.device.serve.access import Access
 from edgewright.device.serve.grpc_service import GrpcService
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.ports import Listener, Timer
 from edgewright.transports import Limits
+from edgewright.transports.grpc import GrpcTls
 
 
-def grpc_listener(address: tuple[str, int], limits: Limits) -> Callable[[Models, Timer], Listener]:
-    """Makes a gRPC server for this address, given the models."""
+def grpc_listener(
+    address: tuple[str, int],
+    limits: Limits,
+    *,
+    access: Access | None = None,
+    tls: GrpcTls | None = None,
+) -> Callable[[Models, Timer], Listener]:
+    """Makes a gRPC server for this address, given the models; keys and TLS as on the HTTP side."""
 
     def make(models: Models, timer: Timer) -> Listener:
-        service = GrpcService(models, timer)
-        return service.server(address, message_bytes=limits.body_bytes, calls=limits.connections)
+        service = GrpcService(models, timer, access=access)
+        return service.server(
+            address, message_bytes=limits.body_bytes, calls=limits.connections, tls=tls
+        )
 
     return make

@@ -68,11 +68,6 @@ def serve(
     """
     if not paths and admin is None:
         raise InputError("nothing to serve", hint="give a PATH, or --admin to load models later")
-    if grpc is not None and (api_keys is not None or client_ca is not None or tls_cert is not None):
-        raise InputError(
-            "--grpc has neither TLS nor API keys yet",
-            hint="leave it out, or leave --api-keys and the TLS options out",
-        )
     from edgewright.chain.serving import Doors, default_threads, serve_until_stopped
     from edgewright.device.serve import Admission, ServeOptions
     from edgewright.transports.http1 import Limits
@@ -89,15 +84,17 @@ def serve(
         limits=Limits(connections=connections),
         admission=Admission(max_waiting=queue),
     )
+    access = _access(api_keys) if api_keys is not None else None
+    pem = _Pem.of_options(tls_cert, tls_key, client_ca)
     serve_until_stopped(
         paths,
         options,
         on_ready=lambda server: _announce(server, as_json=as_json),
         doors=Doors(
-            listen_also=_grpc(address("--grpc", grpc), options) if grpc is not None else None,
+            listen_also=_grpc(grpc, options, access, pem) if grpc is not None else None,
             decode_image=_decode_image,
-            access=_access(api_keys) if api_keys is not None else None,
-            tls=_tls(tls_cert, tls_key, client_ca),
+            access=access,
+            tls=pem.context() if pem is not None else None,
             drift=_by_model("--drift", drift),
         ),
     )
@@ -125,25 +122,39 @@ def _access(path: Path) -> "Access":
     )
 
 
-def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> "SSLContext | None":
-    if cert is None and key is None and client_ca is None:
-        return None
-    if cert is None or key is None:
-        raise InputError("TLS needs --tls-cert and --tls-key", hint="give both PEM files")
-    import ssl
+class _Pem(msgspec.Struct, frozen=True, kw_only=True):
+    """The files that the TLS options name."""
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(cert, key)
-        if client_ca is not None:
-            context.load_verify_locations(client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise InputError(
-            f"TLS files {cert}, {key}: {error}", hint="check that they are PEM"
-        ) from error
-    return context
+    cert: Path
+    key: Path
+    client_ca: Path | None
+
+    @classmethod
+    def of_options(
+        cls, cert: Path | None, key: Path | None, client_ca: Path | None
+    ) -> "_Pem | None":
+        if cert is None and key is None and client_ca is None:
+            return None
+        if cert is None or key is None:
+            raise InputError("TLS needs --tls-cert and --tls-key", hint="give both PEM files")
+        return cls(cert=cert, key=key, client_ca=client_ca)
+
+    def context(self) -> "SSLContext":
+        """What the HTTP side needs; it also shows that the files are PEM and belong together."""
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.cert, self.key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"TLS files {self.cert}, {self.key}: {error}", hint="check that they are PEM"
+            ) from error
+        return context
 
 
 def _decode_image(content: bytes) -> "NDArray[Any]":
@@ -155,10 +166,18 @@ def _decode_image(content: bytes) -> "NDArray[Any]":
     return decode_image(content)
 
 
-def _grpc(address: tuple[str, int], options: "ServeOptions") -> "ListenAlso":
+def _grpc(
+    where: str, options: "ServeOptions", access: "Access | None", pem: _Pem | None
+) -> "ListenAlso":
     from edgewright.chain.serving_grpc import grpc_listener
+    from edgewright.transports.grpc import GrpcTls
 
-    return grpc_listener(address, options.limits)
+    tls = None
+    if pem is not None:
+        pem.context()
+        ca = pem.client_ca.read_bytes() if pem.client_ca is not None else None
+        tls = GrpcTls(cert=pem.cert.read_bytes(), key=pem.key.read_bytes(), client_ca=ca)
+    return grpc_listener(address("--grpc", where), options.limits, access=access, tls=tls)
 
 
 def _announce(server: "InferenceServer", *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
+import msgspec
 
 from edgewright.errors import ResourceError
 
@@ -26,6 +27,22 @@ class StatusError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class GrpcTls(msgspec.Struct, frozen=True, kw_only=True):
+    """PEM texts: whom the server shows itself as, and whose clients it demands, if any."""
+
+    cert: bytes
+    key: bytes
+    client_ca: bytes | None = None
+
+    def credentials(self) -> Any:
+        """The same in gRPC's own form."""
+        return grpc.ssl_server_credentials(
+            [(self.key, self.cert)],
+            root_certificates=self.client_ca,
+            require_client_auth=self.client_ca is not None,
+        )
 
 
 class GrpcPeer:
@@ -59,7 +76,9 @@ class GrpcServer:
         address: tuple[str, int],
         message_bytes: int,
         calls: int,
+        tls: GrpcTls | None = None,
     ) -> None:
+        self._tls = tls
         self._host, self._port = address
         self._server: Any = grpc.aio.server(
             options=[
@@ -89,14 +108,19 @@ class GrpcServer:
         """
         shown = f"[{self._host}]" if ":" in self._host else self._host
         try:
-            bound = self._server.add_insecure_port(f"{shown}:{self._port}")
+            bound = self._bind(f"{shown}:{self._port}")
         except RuntimeError as error:
             raise ResourceError(
                 f"listening on {shown}:{self._port} for gRPC: the address cannot be taken",
                 hint="stop the other server, or choose another (port 0 takes any free one)",
             ) from error
         await self._server.start()
-        self.address = f"grpc://{shown}:{bound}"
+        self.address = f"{'grpc' if self._tls is None else 'grpcs'}://{shown}:{bound}"
+
+    def _bind(self, address: str) -> int:
+        if self._tls is None:
+            return int(self._server.add_insecure_port(address))
+        return int(self._server.add_secure_port(address, self._tls.credentials()))
 
     async def close(self, drain_s: float = 5.0) -> None:
         """Take no more calls, wait for those under way, then cut them off."""

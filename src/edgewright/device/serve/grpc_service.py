@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from edgewright.device.serve import descriptions
+from edgewright.device.serve.access import Access
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.ports import Arrays, Timer
@@ -19,7 +20,7 @@ from edgewright.device.serve.reading import Wanted
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.serving import ServedModel
 from edgewright.errors import InputError
-from edgewright.transports.grpc import GrpcPeer, GrpcServer, StatusError
+from edgewright.transports.grpc import GrpcPeer, GrpcServer, GrpcTls, StatusError, Unary
 from edgewright.transports.http1 import Exchange, Frame, Response
 from edgewright.wire.v2 import (
     InferInput,
@@ -39,17 +40,27 @@ _STATUS = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_OPEN = frozenset({"ServerLive", "ServerReady"})
+"""Methods that answer anybody, so that a supervisor needs no key."""
 _ADMIN_ONLY = "models are loaded and unloaded over the administrator's socket (serve --admin)"
 
 
 class GrpcService:
     """The methods."""
 
-    def __init__(self, models: Models, timer: Timer) -> None:
+    def __init__(self, models: Models, timer: Timer, *, access: Access | None = None) -> None:
         self._models = models
         self._timer = timer
+        self._access = access
 
-    def server(self, address: tuple[str, int], *, message_bytes: int, calls: int) -> GrpcServer:
+    def server(
+        self,
+        address: tuple[str, int],
+        *,
+        message_bytes: int,
+        calls: int,
+        tls: GrpcTls | None = None,
+    ) -> GrpcServer:
         """A server of these methods, not listening yet."""
         simple: dict[str, Callable[[Any], Any]] = {
             "ServerLive": lambda _: {"live": True},
@@ -63,15 +74,30 @@ class GrpcService:
             "RepositoryModelLoad": _refuse_load,
             "RepositoryModelUnload": _refuse_load,
         }
-        unary = {name: _simple(name, act) for name, act in simple.items()}
+        unary: dict[str, Unary] = {name: _simple(name, act) for name, act in simple.items()}
+        unary["ModelInfer"] = self._infer_call
         return GrpcServer(
             SERVICE,
-            {**unary, "ModelInfer": self._infer_call},
+            {name: call if name in _OPEN else self._guarded(call) for name, call in unary.items()},
             {"ModelStreamInfer": self._infer_stream},
             address=address,
             message_bytes=message_bytes,
             calls=calls,
+            tls=tls,
         )
+
+    def _guarded(self, call: Unary) -> Unary:
+        """The same for those who bring a key."""
+
+        async def guarded(content: bytes, peer: GrpcPeer) -> bytes:
+            self._demand_key(peer)
+            return await call(content, peer)
+
+        return call if self._access is None else guarded
+
+    def _demand_key(self, peer: GrpcPeer) -> None:
+        if self._access is not None and not self._access.allows(peer.metadata):
+            raise StatusError("UNAUTHENTICATED", "the API key is missing or unknown")
 
     def _find(self, name: str, version: str) -> ServedModel:
         return self._models.find(name, version or None)
@@ -114,6 +140,7 @@ class GrpcService:
     async def _infer_stream(
         self, requests: AsyncIterator[bytes], peer: GrpcPeer
     ) -> AsyncIterator[bytes]:
+        self._demand_key(peer)
         kind = MESSAGES["ModelStreamInferResponse"]
         async for content in requests:
             try:

@@ -42,16 +42,17 @@ Stages = tuple[float, float, float, float]
 class Histogram:
     """How many values fell between bounds, and their sum."""
 
-    __slots__ = ("bounds", "counts", "total")
+    __slots__ = ("_places", "bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
+        self._places = np.array(bounds)
         self.counts = np.zeros(len(bounds) + 1, np.int64)
         self.total = 0.0
 
     def add(self, values: Array, weights: Array | None = None) -> None:
         """Count values, each as often as its weight says."""
-        places = np.searchsorted(self.bounds, values)
+        places = np.searchsorted(self._places, values)
         counts = np.bincount(places, weights=weights, minlength=len(self.counts))
         self.counts += counts.astype(np.int64)
         self.total += float(values.sum() if weights is None else values @ weights)
@@ -72,7 +73,7 @@ class Tally:
         self._recent_s: deque[float] = deque(maxlen=_RECENT)
         self._new_stages_s: list[Stages] = []
         self._new_arrived_s: list[float] = []
-        self._new_passes_s: list[tuple[int, float, float, float, float]] = []
+        self._new_passes_s: list[float] = []
         self._new_rows: list[int] = []
 
     def add_stages(self, stages_s: list[Stages], rows: int, wall_s: float) -> None:
@@ -99,7 +100,7 @@ class Tally:
         self.answered += count
         self.rows += count
         self.passes += 1
-        self._new_passes_s.append((count, *moments_s))
+        self._new_passes_s += (count, *moments_s)
         self._new_arrived_s += arrived_s
         self.last_wall_s = wall_s
         if len(self._new_arrived_s) >= _SETTLED_AT:
@@ -133,7 +134,8 @@ class Tally:
             self._pass_rows.add(np.array(self._new_rows))
             self._new_stages_s, self._new_rows = [], []
         if self._new_passes_s:
-            self._settle_passes(np.array(self._new_passes_s).T, np.array(self._new_arrived_s))
+            passes_s = np.array(self._new_passes_s).reshape(-1, 5).T
+            self._settle_passes(passes_s, np.array(self._new_arrived_s))
             self._new_passes_s, self._new_arrived_s = [], []
 
     def _settle_passes(self, passes_s: Array, arrived_s: Array) -> None:
