@@ -61,15 +61,11 @@ def load(connection: Connection, number: int) -> RolloutState:
     row = connection.execute(select(table).where(table.c.id == number)).first()
     if row is None:
         raise unknown(number)
-    query = select(schema.members).where(schema.members.c.rollout == number)
     members = {
-        member.device: Member(
-            wave=member.wave,
-            standing=member.standing,
-            since_s=member.since_elapsed_s,
-            reason=member.reason,
+        device: Member(wave=wave, standing=standing, since_s=since_s, reason=reason)
+        for device, wave, standing, since_s, reason in connection.execute(
+            _MEMBERS, {"number": number}
         )
-        for member in connection.execute(query.order_by(schema.members.c.device))
     }
     return RolloutState(
         limits=msgspec.json.decode(row.limits, type=Limits),
@@ -92,7 +88,7 @@ def save(
     changed = [
         (device, member)
         for device, member in after.members.items()
-        if before.members[device] != member
+        if before.members[device] is not member and before.members[device] != member
     ]
     is_idle = (
         not changed and not outcome.actions and _without_clock(before) == _without_clock(after)
@@ -219,3 +215,16 @@ def _write_history(connection: Connection, number: int, texts: Sequence[str], at
             insert(schema.history),
             [{"rollout": number, "at_s": at_s, "text": text} for text in texts],
         )
+
+
+_MEMBERS = (
+    select(
+        schema.members.c.device,
+        schema.members.c.wave,
+        schema.members.c.standing,
+        schema.members.c.since_elapsed_s,
+        schema.members.c.reason,
+    )
+    .where(schema.members.c.rollout == bindparam("number"))
+    .order_by(schema.members.c.device)
+)

@@ -1,9 +1,10 @@
 """Records of devices: kept once each, in order, and read into what is known of each device."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.state import State, schema
@@ -11,6 +12,7 @@ from edgewright.telemetry import Record, UpdateRecord
 
 _CURSOR = "heard_record"
 _AT_ONCE = 5000
+_NAMES_AT_ONCE = 500
 _LAST_SEQUENCE = 2**53
 _REASON_CHARACTERS = 1000
 
@@ -32,6 +34,14 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     enrolment: int
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one device sent at a time."""
+
+    device: str
+    enrolment: int
+    records: tuple[Record, ...]
+
+
 def keep(
     state: State, device: str, enrolment: int, records: Sequence[Record], *, now_s: float
 ) -> Kept:
@@ -41,45 +51,65 @@ def keep(
         TrustError: a record speaks for another device.
         InputError: a record's number is none.
     """
-    table = schema.records
-    for record in records:
-        if record.device != device:
+    batch = Batch(device=device, enrolment=enrolment, records=tuple(records))
+    check(batch)
+    return keep_all(state, [batch], now_s=now_s)[0]
+
+
+def check(batch: Batch) -> None:
+    """Pass when a device speaks for itself, in numbers.
+
+    Raises:
+        TrustError: a record speaks for another device.
+        InputError: a record's number is none.
+    """
+    for record in batch.records:
+        if record.device != batch.device:
             raise TrustError(
-                f"device {device} sent a record of device {record.device[:80]!r}",
+                f"device {batch.device} sent a record of device {record.device[:80]!r}",
                 hint="a device speaks for itself only",
             )
         if not 0 <= record.sequence <= _LAST_SEQUENCE:
             raise InputError(
-                f"record number {record.sequence} of device {device}: expected 0 to "
+                f"record number {record.sequence} of device {batch.device}: expected 0 to "
                 f"{_LAST_SEQUENCE}",
                 hint="number records from 1 on",
             )
-    fresh = {record.sequence: record for record in reversed(records)}
+
+
+def keep_all(state: State, batches: Sequence[Batch], *, now_s: float) -> list[Kept]:
+    """Store checked batches in one transaction: what waits for the disk together is written
+    together.
+    """
     with state.write() as connection:
-        known = set(
-            connection.scalars(
-                select(table.c.sequence).where(
-                    table.c.device == device,
-                    table.c.enrolment == enrolment,
-                    table.c.sequence.between(min(fresh, default=0), max(fresh, default=0)),
-                )
-            )
-        )
-        rows = [
-            {
-                "device": device,
-                "enrolment": enrolment,
-                "sequence": sequence,
-                "kind": type(record).__struct_config__.tag,
-                "received_at_s": now_s,
-                "content": _encoder.encode(record),
-            }
-            for sequence, record in sorted(fresh.items())
-            if sequence not in known
-        ]
-        if rows:
-            connection.execute(insert(table), rows)
-    return Kept(stored=len(rows), known=len(records) - len(rows))
+        return [_keep(connection, batch, now_s) for batch in batches]
+
+
+def _keep(connection: Connection, batch: Batch, now_s: float) -> Kept:
+    table = schema.records
+    fresh = {record.sequence: record for record in reversed(batch.records)}
+    span = {
+        "device": batch.device,
+        "enrolment": batch.enrolment,
+        "low": min(fresh, default=0),
+        "high": max(fresh, default=0),
+    }
+    known = set(connection.scalars(_KNOWN, span))
+    rows = [
+        {
+            "device": batch.device,
+            "enrolment": batch.enrolment,
+            "sequence": sequence,
+            "kind": type(record).__struct_config__.tag,
+            "received_at_s": now_s,
+            "content": _encoder.encode(record),
+        }
+        for sequence, record in sorted(fresh.items())
+        if sequence not in known
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+    return Kept(stored=len(rows), known=len(batch.records) - len(rows))
 
 
 def has_unheard(connection: Connection) -> bool:
@@ -113,46 +143,92 @@ def _unheard(connection: Connection) -> Select[tuple[int, int, bytes]]:
 def _report(connection: Connection, heard: Sequence[Heard]) -> None:
     """Bring what is known of each device and model up to date; an older record changes nothing."""
     table = schema.reports
+    known = _known_reports(connection, {item.record.device for item in heard})
+    before = set(known)
+    changed: dict[tuple[str, str], dict[str, Any]] = {}
+    names = _Releases(connection)
     for item in heard:
         record = item.record
-        model = record.model or _model_of(connection, record.bundle)
-        if not model:
-            continue
-        mine = (table.c.device == record.device) & (table.c.model == model)
-        before = connection.execute(select(table).where(mine)).first()
-        if before is not None and (item.enrolment, record.sequence) <= (
-            before.enrolment,
-            before.sequence,
+        model = record.model or names.model_of(record.bundle)
+        key = record.device, model
+        last = known.get(key)
+        if not model or (
+            last is not None
+            and (item.enrolment, record.sequence) <= (last["enrolment"], last["sequence"])
         ):
             continue
-        is_running = record.state == "commit"
-        values = {
-            "enrolment": item.enrolment,
-            "sequence": record.sequence,
-            "at_s": record.at_s,
-            "state": record.state,
-            "reason": record.reason[:_REASON_CHARACTERS],
-            "bundle_id": record.bundle,
-            "version": record.version,
-            "running_bundle_id": before.running_bundle_id if before is not None else "",
-            "running_version": before.running_version if before is not None else "",
+        known[key] = changed[key] = _report_of(item, last, names)
+    rows = [{"device": d, "model": m, **values} for (d, m), values in changed.items()]
+    new = [row for row in rows if (row["device"], row["model"]) not in before]
+    if new:
+        connection.execute(insert(table), new)
+    if old := [row for row in rows if (row["device"], row["model"]) in before]:
+        connection.execute(
+            update(table).where(
+                table.c.device == bindparam("of"), table.c.model == bindparam("on")
+            ),
+            [{"of": row.pop("device"), "on": row.pop("model"), **row} for row in old],
+        )
+
+
+def _report_of(item: Heard, last: Mapping[str, Any] | None, names: "_Releases") -> dict[str, Any]:
+    record = item.record
+    values = {
+        "enrolment": item.enrolment,
+        "sequence": record.sequence,
+        "at_s": record.at_s,
+        "state": record.state,
+        "reason": record.reason[:_REASON_CHARACTERS],
+        "bundle_id": record.bundle,
+        "version": record.version,
+        "running_bundle_id": last["running_bundle_id"] if last is not None else "",
+        "running_version": last["running_version"] if last is not None else "",
+    }
+    if record.state == "commit":
+        values |= {
+            "running_bundle_id": record.bundle,
+            "running_version": record.version or names.version_of(record.bundle),
         }
-        if is_running:
-            values |= {
-                "running_bundle_id": record.bundle,
-                "running_version": record.version or _version_of(connection, record.bundle),
-            }
-        if before is None:
-            connection.execute(insert(table).values(device=record.device, model=model, **values))
-        else:
-            connection.execute(update(table).where(mine).values(**values))
+    return values
 
 
-def _model_of(connection: Connection, bundle_id: str) -> str:
-    table = schema.releases
-    return connection.scalar(select(table.c.model).where(table.c.bundle_id == bundle_id)) or ""
+def _known_reports(
+    connection: Connection, devices: Collection[str]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    table, names = schema.reports, sorted(devices)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        part = names[start : start + _NAMES_AT_ONCE]
+        query = select(table).where(table.c.device.in_(part))
+        for row in connection.execute(query).mappings():
+            found[row["device"], row["model"]] = dict(row)
+    return found
 
 
-def _version_of(connection: Connection, bundle_id: str) -> str:
-    table = schema.releases
-    return connection.scalar(select(table.c.version).where(table.c.bundle_id == bundle_id)) or ""
+class _Releases:
+    """What releases are called, each looked up once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def model_of(self, bundle_id: str) -> str:
+        return self._found(bundle_id)[0]
+
+    def version_of(self, bundle_id: str) -> str:
+        return self._found(bundle_id)[1]
+
+    def _found(self, bundle_id: str) -> tuple[str, str]:
+        if bundle_id not in self._known:
+            table = schema.releases
+            query = select(table.c.model, table.c.version).where(table.c.bundle_id == bundle_id)
+            row = self._connection.execute(query).first()
+            self._known[bundle_id] = (row.model, row.version) if row else ("", "")
+        return self._known[bundle_id]
+
+
+_KNOWN = select(schema.records.c.sequence).where(
+    schema.records.c.device == bindparam("device"),
+    schema.records.c.enrolment == bindparam("enrolment"),
+    schema.records.c.sequence.between(bindparam("low"), bindparam("high")),
+)

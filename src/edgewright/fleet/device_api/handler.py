@@ -13,13 +13,14 @@ from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustE
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
 from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
 from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.device_api.intake import Intake
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.state import State
-from edgewright.fleet.telemetry import keep
+from edgewright.fleet.telemetry import Batch
 from edgewright.telemetry import decode_batch
 from edgewright.transports.http1 import Request, Response, file_response
 from edgewright.trust import TrustedKeys
@@ -57,6 +58,7 @@ class DeviceApi:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._intake = Intake(desk.state, desk.writer, desk.clock)
         self._ddi = DdiApi(desk.state, desk.registry, desk.presence, desk.clock, door=desk.door)
 
     async def __call__(self, request: Request) -> Response:
@@ -181,10 +183,8 @@ class DeviceApi:
         if poll is None:
             return _unauthorised()
         batch = decode_batch(request.body)
-        now_s = self._desk.clock.wall_s()
-        state = self._desk.state
-        kept = await self._written(
-            lambda: keep(state, poll.device, poll.enrolment, batch.records, now_s=now_s)
+        kept = await self._intake.keep(
+            Batch(device=poll.device, enrolment=poll.enrolment, records=batch.records)
         )
         reply = wire.Accepted(stored=kept.stored, known=kept.known, unknown_kind=batch.unknown)
         return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
