@@ -1,143 +1,188 @@
-"""How many polls a fleet answers: authenticated, with nothing to do, each read from the database.
+"""What one fleet process bears, a protocol at a time; without a name all of them.
 
-    python bench/fleet.py --seconds 20
+    python bench/fleet.py polls --goosebit VENV      authenticated polls with nothing to do
+    python bench/fleet.py rollout --devices 10000    four waves to real agents that run no model
+    python bench/fleet.py registered                 100,000 devices: list, search, growth
+    python bench/fleet.py herd                       the fleet was away, everybody comes back
+    python bench/fleet.py kills --times 200          SIGKILL at random moments of rollouts
 
-One server process on loopback, plain HTTP. Every device holds one kept connection and asks for its
-desired state with the ETag it has, one request after the other; the generator is this process. The
-latencies are those of every answer; CPU is the server's own user and system time.
+Everything is on one machine, so the generator takes its share of the same cores; both are given.
 """
 
 import argparse
 import asyncio
-import json
-import os
-import subprocess
-import sys
+import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from _fleet import Ask, Load, cpu_s, poll, prepare, resident_mb, serving
+from _fleet_goosebit import goosebit, version
+from _fleet_kills import kills
+from _fleet_registered import registered
+from _fleet_rollout import herd, rollout
 from _results import Recording
-from edgewright.chain.fleet import open_fleet, trust
+from edgewright.chain.enrolment import Wish, enroll_with
+from edgewright.chain.fleet import open_fleet
+from edgewright.device.agent import DeviceCertificate, Home
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollouts import RolloutOrder
-from edgewright.testing.fleet import SIGNER, release_file
 from edgewright.wire import device_api as wire
 
-EDGEWRIGHT = [sys.executable, "-c", "from edgewright.cli import main; main()"]
+ROUNDS = 3
+NOT_MODIFIED = 304
 
 
-def prepare(folder: Path, registered: int) -> list[str]:
-    """A fleet with a release that every device is to run; returns the devices' secrets."""
-    home = folder / "home"
-    (folder / "key.pub").write_text(SIGNER.public.public_hex)
-    trust(home, [folder / "key.pub"], threshold=1, by="bench")
-    release_file(folder / "1.ewb", version="1")
-    with open_fleet(home) as office:
-        office.registry.publish(folder / "1.ewb", by="bench")
-        token = office.devices.create_token(TokenOrder(uses=registered), by="bench").token
-        names = [f"device-{number:06}" for number in range(registered)]
-        secrets = [office.devices.enrol(token, name, {"site": "bench"}) for name in names]
+def polls(folder: Path, recording: Recording, options: argparse.Namespace) -> None:
+    """Plain, with client certificates in process, and goosebit, in turn."""
+    place = prepare(folder, versions=1, uses=options.registered)
+    names = [f"device-{number:06}" for number in range(options.registered)]
+    with open_fleet(place.home) as office:
+        secrets = [office.devices.enrol(place.token, name, {"site": "x"}) for name in names]
         order = RolloutOrder(release="tiny@1", waves="100%", limits=Limits(soak_s=0))
         office.rollouts.start(order, by="bench")
         office.rollouts.tick(here=names)
         office.rollouts.abort(1, returns=False, reason="nothing left to do", by="bench")
-    return secrets
+    many = options.connections
+    with serving(place.home) as process:
+        address = process.devices.removeprefix("http://")
+        asks = [Ask(_head(address, f"authorization: Bearer {s}\r\n")) for s in secrets[:many]]
+        spot = Spot(name="plain", pid=process.pid, address=address, asks=asks)
+        if options.goosebit:
+            with goosebit(options.goosebit, folder / "goosebit", many) as (other, other_asks):
+                pairs = [
+                    (_measured(spot, options.seconds, recording),
+                     poll(other, other_asks, seconds=options.seconds, expected=200))
+                    for _ in range(ROUNDS)
+                ]  # fmt: skip
+            recording.raw["goosebit"] = version(options.goosebit)
+            _tell_pairs(pairs, recording)
+        else:
+            for _ in range(ROUNDS):
+                _measured(spot, options.seconds, recording)
+        recording.figures["server_memory_mb"] = round(resident_mb(process.pid))
+    _summarise(recording, "plain")
+    _certificates(place.home, folder, recording, options)
 
 
-def serve(home: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """A fleet process and where its devices go."""
-    process = subprocess.Popen(
-        [
-            *(*EDGEWRIGHT, "fleet", "serve", "--json", "--home", str(home)),
-            *("--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0"),
-        ],
-        stdout=subprocess.PIPE,
+def _certificates(
+    home: Path, folder: Path, recording: Recording, options: argparse.Namespace
+) -> None:
+    """Each connection shows a certificate of its own; handshakes are not part of a poll."""
+    many = min(options.connections, 32)
+    with serving(home, "--tls") as process:
+        address = process.devices.removeprefix("https://")
+        with open_fleet(home) as office:
+            token = office.devices.create_token(TokenOrder(uses=many), by="bench").token
+        homes = [Home(folder / f"tls-{number}") for number in range(many)]
+
+        async def enrol() -> None:
+            for one in homes:
+                wish = Wish(token=token, device=one.root.name)
+                await enroll_with(process.devices, wish, one)
+
+        asyncio.run(enrol())
+        asks = [Ask(_head(address, ""), DeviceCertificate(h.root).context()) for h in homes]
+        spot = Spot(name="mtls", pid=process.pid, address=address, asks=asks)
+        for _ in range(ROUNDS):
+            _measured(spot, options.seconds, recording)
+    _summarise(recording, "mtls")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Which process answers which polls, and under which name its figures go."""
+
+    name: str
+    pid: int
+    address: str
+    asks: list[Ask]
+
+
+def _measured(spot: Spot, seconds: float, recording: Recording) -> Load:
+    poll(spot.address, spot.asks, seconds=0.5, expected=NOT_MODIFIED)
+    server_s, own_s = cpu_s(spot.pid), time.process_time()
+    load = poll(spot.address, spot.asks, seconds=seconds, expected=NOT_MODIFIED)
+    recording.raw.setdefault(spot.name, []).append(
+        {
+            "polls": len(load.latencies_s),
+            "per_s": round(load.per_s, 1),
+            "p50_ms": load.percentile_ms(50),
+            "p99_ms": load.percentile_ms(99),
+            "max_ms": load.percentile_ms(100),
+            "server_cpu_cores": round((cpu_s(spot.pid) - server_s) / load.passed_s, 2),
+            "generator_cpu_cores": round((time.process_time() - own_s) / load.passed_s, 2),
+            "wrong": load.wrong,
+        }
     )
-    assert process.stdout is not None
-    text = b""
-    while not text.rstrip().endswith(b"}"):
-        text += process.stdout.readline()
-    return process, json.loads(text)["devices"].removeprefix("http://")
+    if load.wrong:
+        raise SystemExit(f"{load.wrong} answers were not {NOT_MODIFIED}")
+    return load
 
 
-async def poll(address: str, secret: str, until_s: float, latencies_s: list[float]) -> int:
-    """One device: asks again and again; returns how many answers were not 304."""
-    host, port = address.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    head = f"GET {wire.DESIRED} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {secret}\r\n"
-    etag, others = "", 0
-    while (start_s := time.perf_counter()) < until_s:
-        writer.write(f"{head}{etag}\r\n".encode())
-        answer = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        if not etag:
-            body = int(answer.split("content-length: ")[1].split("\r\n")[0])
-            await reader.readexactly(body)
-            etag = f"if-none-match: {answer.split('etag: ')[1].split(chr(13))[0]}\r\n"
-            continue
-        latencies_s.append(time.perf_counter() - start_s)
-        others += " 304 " not in answer[:16]
-    writer.close()
-    return others
+def _summarise(recording: Recording, name: str) -> None:
+    rounds = recording.raw[name]
+    for key in ("per_s", "p50_ms", "p99_ms", "server_cpu_cores", "generator_cpu_cores"):
+        value = statistics.median(one[key] for one in rounds)
+        recording.figures[f"{name}_{key}"] = round(value) if key == "per_s" else value
+    cost = [1e6 * one["server_cpu_cores"] / one["per_s"] for one in rounds]
+    recording.figures[f"{name}_server_cpu_us_per_poll"] = round(statistics.median(cost))
 
 
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _tell_pairs(pairs: list[tuple[Load, Load]], recording: Recording) -> None:
+    ratios = [ours.per_s / theirs.per_s for ours, theirs in pairs]
+    recording.raw["goosebit_per_s"] = [round(theirs.per_s, 1) for _, theirs in pairs]
+    recording.raw["goosebit_p99_ms"] = [theirs.percentile_ms(99) for _, theirs in pairs]
+    recording.raw["goosebit_wrong"] = [theirs.wrong for _, theirs in pairs]
+    recording.raw["ratios"] = [round(ratio, 1) for ratio in ratios]
+    recording.figures["goosebit_per_s"] = round(statistics.median(p.per_s for _, p in pairs))
+    recording.figures["ratio_to_goosebit"] = round(statistics.median(ratios), 1)
+    recording.figures["ratio_to_goosebit_least"] = round(min(ratios), 1)
 
 
-def resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+def _head(address: str, fields: str) -> str:
+    return f"GET {wire.DESIRED} HTTP/1.1\r\nhost: {address}\r\n{fields}"
 
 
-async def load(address: str, secrets: list[str], seconds: float) -> tuple[list[float], int]:
-    latencies_s: list[float] = []
-    until_s = time.perf_counter() + seconds
-    polls = (poll(address, secret, until_s, latencies_s) for secret in secrets)
-    return latencies_s, sum(await asyncio.gather(*polls))
+PROTOCOLS = {
+    "polls": polls,
+    "rollout": rollout,
+    "registered": registered,
+    "herd": herd,
+    "kills": kills,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("protocol", nargs="*", choices=[*PROTOCOLS, []])
+    parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--registered", type=int, default=1000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Recording("fleet") as recording:
-        secrets = prepare(Path(folder), arguments.registered)
-        process, address = serve(Path(folder) / "home")
-        try:
-            asyncio.run(load(address, secrets[: arguments.connections], 1.0))
-            server_s, own_s, start_s = cpu_s(process.pid), time.process_time(), time.perf_counter()
-            latencies_s, others = asyncio.run(
-                load(address, secrets[: arguments.connections], arguments.seconds)
-            )
-            passed_s = time.perf_counter() - start_s
-            server_s, own_s = cpu_s(process.pid) - server_s, time.process_time() - own_s
-            memory_mb = resident_mb(process.pid)
-        finally:
-            process.terminate()
-            process.wait()
-        ranked = sorted(latencies_s)
-        figures = {
-            "polls_per_s": round(len(ranked) / passed_s),
-            "latency_p50_ms": round(1000 * ranked[len(ranked) // 2], 2),
-            "latency_p99_ms": round(1000 * ranked[int(0.99 * len(ranked))], 2),
-            "latency_max_ms": round(1000 * ranked[-1], 2),
-            "server_cpu_us_per_poll": round(1e6 * server_s / len(ranked)),
-            "server_cpu_cores": round(server_s / passed_s, 2),
-            "generator_cpu_cores": round(own_s / passed_s, 2),
-            "server_memory_mb": round(memory_mb),
-            "wrong_answers": others,
-        }
-        recording.figures.update(figures)
-        recording.raw.update(vars(arguments), polls=len(ranked))
-        for name, value in figures.items():
-            print(f"{name}: {value}")
-        if others:
-            raise SystemExit(f"{others} answers were not 304")
+    parser.add_argument("--goosebit", type=Path, help="A venv in which goosebit is installed.")
+    parser.add_argument("--devices", type=int, default=10_000)
+    parser.add_argument(
+        "--tls", action="store_true", help="Devices of `rollout` have certificates."
+    )
+    parser.add_argument("--outage-s", type=float, default=30.0)
+    parser.add_argument("--poll-s", type=float, default=30.0)
+    parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for name in options.protocol or PROTOCOLS:
+        suffix = "-tls" if options.tls and name == "rollout" else ""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Recording(f"fleet-{name}{suffix}") as recording,
+        ):
+            PROTOCOLS[name](Path(folder), recording, options)
+            recording.raw["options"] = {
+                k: str(v) for k, v in vars(options).items() if k != "goosebit"
+            }
+            for key, value in recording.figures.items():
+                print(f"{key}: {value}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from edgewright.errors import InputError, ResourceError
 from edgewright.fleet.state import SqliteState, State, schema
@@ -203,3 +203,19 @@ def test_a_backup_is_whole_while_others_write(tmp_path: Path) -> None:
     copy = SqliteState(tmp_path / "copy.db")
     assert keys(copy) == {"a"}
     copy.close()
+
+
+def test_a_look_gives_what_was_committed_to_any_thread(opener: Opener) -> None:
+    state = opener()
+    query = select(schema.meta.c.value).where(schema.meta.c.key == bindparam("wanted"))
+    put(state, "a", "first")
+    seen: list[object] = [state.look(query, {"wanted": "a"})]
+    thread = threading.Thread(target=lambda: seen.append(state.look(query, {"wanted": "a"})))
+    thread.start()
+    thread.join()
+    with state.write() as connection:
+        connection.execute(update(schema.meta).values(value="second"))
+        seen.append(state.look(query, {"wanted": "a"}))
+    seen.append(state.look(query, {"wanted": "a"}))
+    assert seen == [[("first",)], [("first",)], [("first",)], [("second",)]]
+    assert state.look(query, {"wanted": "b"}) == []

@@ -73,8 +73,7 @@ class House:
         self.tick()
 
     def desired(self, device: str) -> str:
-        with self.office.state.read() as connection:
-            poll = look_up(connection, self.secrets[device])
+        poll = look_up(self.office.state, self.secrets[device])
         assert poll is not None
         models = msgspec.json.decode(poll.body, type=Desired).models
         return models[0].version if models else ""

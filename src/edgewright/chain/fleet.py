@@ -32,6 +32,7 @@ from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
@@ -199,6 +200,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),
+        refusals=Refusals(state, clock=clock),
         clock=clock,
         trusted=trusted,
     )

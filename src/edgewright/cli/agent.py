@@ -119,6 +119,7 @@ def run(*, home: Path, once: bool, as_json: bool) -> None:
 @click.argument("url")
 @click.option("--token", required=True, help="Enrolment token with as many uses as devices.")
 @click.option("--count", type=click.IntRange(min=1), default=100, show_default=True)
+@click.option("--prefix", default="sim", show_default=True, help="How their names begin.")
 @click.option("--folder", type=_FOLDER, required=True,
               help="Where their homes lie; /dev/shm/NAME spares the disk.")  # fmt: skip
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
@@ -134,6 +135,7 @@ def simulate(
     url: str,
     token: str,
     count: int,
+    prefix: str,
     folder: Path,
     labels: tuple[str, ...],
     fail_percent: float,
@@ -154,6 +156,7 @@ def simulate(
         url=url,
         token=token,
         count=count,
+        prefix=prefix,
         folder=folder.absolute(),
         labels=_labels(labels),
         behaviour=Behaviour(poll_s=poll_s, probe_s=probe_s, fails_percent=fail_percent),

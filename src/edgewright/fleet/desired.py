@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Exists, bindparam, exists, or_, select
 
 from edgewright.fleet.secret import hash_of
-from edgewright.fleet.state import schema
+from edgewright.fleet.state import State, schema
 from edgewright.wire.device_api import Desired, DesiredModel
 
 _encoder = msgspec.json.Encoder()
@@ -25,44 +25,36 @@ class Poll(msgspec.Struct, frozen=True):
     is_ordered: bool
 
 
-def look_up(connection: Connection, secret: str) -> Poll | None:
+def look_up(state: State, secret: str) -> Poll | None:
     """The answer for whoever has this secret; None when nobody has."""
-    return _poll_of(connection.execute(_BY_SECRET, {"secret_hash": hash_of(secret)}).all())
+    return _poll_of(state.look(_BY_SECRET, {"secret_hash": hash_of(secret)}))
 
 
-def look_up_certificate(connection: Connection, fingerprint: str, *, now_s: float) -> Poll | None:
+def look_up_certificate(state: State, fingerprint: str, *, now_s: float) -> Poll | None:
     """The answer for whoever has this certificate; None when it ended, or its device was revoked
     or enrolled anew since.
     """
-    known = {"fingerprint": fingerprint, "now_s": now_s}
-    return _poll_of(connection.execute(_BY_CERTIFICATE, known).all())
+    return _poll_of(state.look(_BY_CERTIFICATE, {"fingerprint": fingerprint, "now_s": now_s}))
 
 
-def _poll_of(rows: Sequence[Any]) -> Poll | None:
+def _poll_of(rows: Sequence[tuple[Any, ...]]) -> Poll | None:
     if not rows:
         return None
-    first = rows[0]
-    if first.bundle_id is None:
-        body, etag = _NOTHING
-    else:
-        body, etag = encoded(
-            Desired(
-                models=tuple(
-                    DesiredModel(
-                        model=row.model,
-                        version=row.version,
-                        bundle_id=row.bundle_id,
-                        file_sha256=row.file_sha256,
-                        file_size_bytes=row.file_size_bytes,
-                        rollout=str(row.rollout),
-                    )
-                    for row in rows
-                )
-            )
+    device, enrolment, is_pending, is_ordered, *_ = rows[0]
+    models = tuple(
+        DesiredModel(
+            model=model,
+            version=version,
+            bundle_id=bundle_id,
+            file_sha256=file_sha256,
+            file_size_bytes=file_size_bytes,
+            rollout=str(rollout),
         )
-    return Poll(
-        first.name, first.enrolment, body, etag, bool(first.is_pending), bool(first.is_ordered)
+        for *_, model, bundle_id, rollout, version, file_sha256, file_size_bytes in rows
+        if bundle_id is not None
     )
+    body, etag = encoded(Desired(models=models)) if models else _NOTHING
+    return Poll(device, enrolment, body, etag, bool(is_pending), bool(is_ordered))
 
 
 def may_fetch(connection: Connection, device: str, bundle_id: str) -> bool:

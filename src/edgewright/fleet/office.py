@@ -10,6 +10,7 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State
@@ -29,6 +30,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Aliases
     users: Users
     watch: Watch
+    refusals: Refusals
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     director: Director | None = None

@@ -6,7 +6,7 @@ itself runs in the writer thread, so that polls go on meanwhile.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import TypeVar
 
@@ -29,7 +29,15 @@ _log = logging.getLogger(__name__)
 class Pulse:
     """Ticks until it is cancelled."""
 
-    def __init__(self, office: Office, presence: Presence, writer: Executor) -> None:
+    def __init__(
+        self,
+        office: Office,
+        presence: Presence,
+        writer: Executor,
+        *,
+        refused: Callable[[], Mapping[int, int]] = dict,
+    ) -> None:
+        self._refused = refused
         self._office = office
         self._presence = presence
         self._writer = writer
@@ -60,6 +68,8 @@ class Pulse:
             self._noted_s = now_s
             seen = self._presence.take_seen(now_s=self._office.clock.wall_s())
             await self._written(lambda: self._office.devices.note_seen(seen))
+            refused = dict(self._refused())
+            await self._written(lambda: self._office.refusals.settle(refused))
 
     async def _tick(self) -> None:
         here, acknowledged = self._presence.take_news()

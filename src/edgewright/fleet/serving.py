@@ -69,15 +69,16 @@ async def serve(
             clock=office.clock,
             trusted=office.trusted,
             writer=writer,
+            refusals=office.refusals,
             door=door,
             director=office.director,
             patches=office.patches,
         )
-        pulse = Pulse(office, presence, writer)
         async with (
             _device_server(DeviceApi(desk), devices, office) as device_server,
             _people_server(office, people) as people_url,
         ):
+            pulse = Pulse(office, presence, writer, refused=lambda: device_server.refusals)
             beat = asyncio.create_task(pulse.run(), name="fleet-pulse")
             stopped = asyncio.create_task(stop.wait(), name="fleet-stop")
             ready(Ready(people=people_url, devices=device_server.address))

@@ -20,6 +20,7 @@ from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.office import Office
+from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import SqliteState
@@ -91,6 +92,7 @@ def fleet_office(
             aliases=Aliases(state, clock=clock),
             users=Users(state, clock=clock, draw=draw),
             watch=Watch(state, clock=clock, limits=AlertLimits()),
+            refusals=Refusals(state, clock=clock),
             clock=clock,
             trusted=lambda: trusted,
         )

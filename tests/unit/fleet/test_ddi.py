@@ -35,6 +35,7 @@ class Device:
                 clock=office.clock,
                 trusted=office.trusted,
                 writer=writer,
+                refusals=office.refusals,
             )
         )
         token = office.devices.create_token(TokenOrder(), by="ada").token

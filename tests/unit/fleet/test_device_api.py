@@ -32,6 +32,7 @@ class Api:
             clock=office.clock,
             trusted=office.trusted,
             writer=writer,
+            refusals=office.refusals,
         )
         self._handler = DeviceApi(desk)
 

@@ -42,9 +42,8 @@ def enrolled(office: Office, folder: Path, name: str = "d1", **order: object) ->
 
 
 def is_known(office: Office, fingerprint: str) -> bool:
-    with office.state.read() as connection:
-        now_s = office.clock.wall_s()
-        return look_up_certificate(connection, fingerprint, now_s=now_s) is not None
+    now_s = office.clock.wall_s()
+    return look_up_certificate(office.state, fingerprint, now_s=now_s) is not None
 
 
 def test_a_request_becomes_a_short_lived_certificate_of_the_devices_name(

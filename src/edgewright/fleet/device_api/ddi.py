@@ -179,12 +179,11 @@ class DdiApi:
     def _poll(self, request: Request) -> Poll | None:
         known_by = self._door.credential(request)
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        with self._state.read() as connection:
-            if known_by.fingerprint:
-                now_s = self._clock.wall_s()
-                return look_up_certificate(connection, known_by.fingerprint, now_s=now_s)
-            if self._door.takes_secrets and scheme.lower() == "targettoken" and secret:
-                return look_up(connection, secret)
+        if known_by.fingerprint:
+            now_s = self._clock.wall_s()
+            return look_up_certificate(self._state, known_by.fingerprint, now_s=now_s)
+        if self._door.takes_secrets and scheme.lower() == "targettoken" and secret:
+            return look_up(self._state, secret)
         return None
 
 

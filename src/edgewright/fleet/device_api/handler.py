@@ -18,6 +18,7 @@ from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
+from edgewright.fleet.refusals import Refusal, Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.state import State
 from edgewright.fleet.telemetry import Batch
@@ -48,6 +49,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     writer: Executor
+    refusals: Refusals
     door: Door = Door()
     director: Director | None = None
     patches: Patches | None = None
@@ -62,12 +64,29 @@ class DeviceApi:
         self._ddi = DdiApi(desk.state, desk.registry, desk.presence, desk.clock, door=desk.door)
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request; every refusal is a `Problem` with its status."""
+        """Answer one request; a refusal is a `Problem` with its status, and in the audit log."""
+        response = await self._answer(request)
+        if 400 <= response.status < 500:
+            await self._audit(request, response.status)
+        return response
+
+    async def _audit(self, request: Request, status: int) -> None:
+        refusal = Refusal(
+            door="devices",
+            who=request.peer.rpartition(":")[0],
+            request=f"{request.method} {request.path}",
+            status=status,
+        )
+        refusals = self._desk.refusals
+        if not refusals.counts_only(refusal):
+            await self._written(lambda: refusals.note(refusal))
+
+    async def _answer(self, request: Request) -> Response:
         try:
             if is_ddi(request.path):
                 return await self._written(lambda: self._ddi.answer(request))
             return await self._route(request)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _problem(400, f"not the expected JSON: {error}")
         except TrustError as error:
             return _problem(403, error.message, error.hint)
@@ -236,14 +255,14 @@ class DeviceApi:
 
     def _poll(self, request: Request) -> Poll | None:
         known_by = self._desk.door.credential(request)
-        with self._desk.state.read() as connection:
-            if known_by.fingerprint:
-                now_s = self._desk.clock.wall_s()
-                poll = look_up_certificate(connection, known_by.fingerprint, now_s=now_s)
-            elif known_by.secret:
-                poll = look_up(connection, known_by.secret)
-            else:
-                return None
+        state = self._desk.state
+        if known_by.fingerprint:
+            now_s = self._desk.clock.wall_s()
+            poll = look_up_certificate(state, known_by.fingerprint, now_s=now_s)
+        elif known_by.secret:
+            poll = look_up(state, known_by.secret)
+        else:
+            return None
         if poll is not None:
             self._desk.presence.saw(poll.device, at_s=self._desk.clock.wall_s())
             if poll.is_pending:

@@ -1,5 +1,6 @@
 """The application: its routes and what errors look like."""
 
+import asyncio
 from typing import Any
 
 from litestar import Litestar, Request, Response, Router
@@ -24,6 +25,7 @@ from edgewright.fleet.people_api.commands import COMMANDS
 from edgewright.fleet.people_api.login import LOGIN
 from edgewright.fleet.people_api.pages import PAGES
 from edgewright.fleet.people_api.reading import READING
+from edgewright.fleet.refusals import Refusal
 from edgewright.wire.device_api import Problem
 
 BODY_LIMIT_BYTES = 1 << 20
@@ -53,8 +55,8 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
     return Litestar(
         route_handlers=[api, pages],
         state=State({"office": office, "house": house or House(), "login_limit": LoginLimit()}),
-        before_send=[_secured],
-        exception_handlers={EdgewrightError: _refuse},
+        before_send=[_secured, _audited],
+        exception_handlers={EdgewrightError: _refuse, RecursionError: _refuse_depth},
         logging_config=None,
         request_max_body_size=BODY_LIMIT_BYTES,
         openapi_config=OpenAPIConfig(
@@ -74,6 +76,27 @@ async def _secured(message: Message, _: Scope) -> None:
     for name, value in _SECURE.items():
         if name not in headers:
             headers[name] = value
+
+
+async def _audited(message: Message, scope: Scope) -> None:
+    """A refusal is in the audit log before it is answered."""
+    if message["type"] != "http.response.start" or not 400 <= message["status"] < 500:
+        return
+    office: Office = scope["litestar_app"].state.office
+    client, user = scope.get("client"), scope.get("user")
+    refusal = Refusal(
+        door="people",
+        who=getattr(user, "name", "") or (client[0] if client else ""),
+        request=f"{dict(scope).get('method')} {scope['path']}",
+        status=message["status"],
+    )
+    if not office.refusals.counts_only(refusal):
+        await asyncio.to_thread(office.refusals.note, refusal)
+
+
+def _refuse_depth(_: Request[Any, Any, Any], __: RecursionError) -> Response[Problem]:
+    """JSON that is nested beyond any sense; nothing else here recurses by what is sent."""
+    return Response(Problem(error="the JSON is nested too deeply"), status_code=400)
 
 
 def _refuse(_: Request[Any, Any, Any], error: EdgewrightError) -> Response[Problem]:

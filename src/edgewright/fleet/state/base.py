@@ -1,9 +1,10 @@
 """The port: a database that keeps the tables of `schema` and gives transactions over them."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 
 class State(Protocol):
@@ -15,6 +16,11 @@ class State(Protocol):
 
     def read(self) -> AbstractContextManager[Connection]:
         """A snapshot: what others commit meanwhile is not seen."""
+
+    def look(self, query: Select[Any], values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
+        """The rows of one query by itself, for what is asked thousands of times a second. Columns
+        come as the database keeps them: a truth as 0 or 1.
+        """
 
     def write(self) -> AbstractContextManager[Connection]:
         """A transaction that nobody else writes beside. Left normally it is durable; left by an

@@ -3,11 +3,12 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy import Connection, Engine, Select, create_engine, event, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
@@ -40,11 +41,38 @@ class SqliteState:
             self._engine.dispose()
             raise
         self._watcher = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._lookers = threading.local()
+        self._opened: list[sqlite3.Connection] = [self._watcher]
+        self._looks: dict[Select[Any], tuple[str, Sequence[str], Mapping[str, Any]]] = {}
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
+
+    def look(self, query: Select[Any], values: Mapping[str, object]) -> Sequence[tuple[Any, ...]]:
+        """See `State`: the query is put into words once, and goes straight to the driver."""
+        text, names, constants = self._looks.get(query) or self._worded(query)
+        known = {**constants, **values}
+        with self._translated():
+            cursor = self._looker().execute(text, [known[name] for name in names])
+            return cursor.fetchall()
+
+    def _worded(self, query: Select[Any]) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+        compiled = query.compile(self._engine)
+        worded = str(compiled), compiled.positiontup or (), compiled.params
+        self._looks[query] = worded
+        return worded
+
+    def _looker(self) -> sqlite3.Connection:
+        """This thread's own connection; each query is a snapshot by itself."""
+        found: sqlite3.Connection | None = getattr(self._lookers, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            found.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            self._lookers.connection = found
+            self._opened.append(found)
+        return found
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -70,7 +98,9 @@ class SqliteState:
             copy.execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
-        self._watcher.close()
+        for connection in self._opened:
+            connection.close()
+        self._opened.clear()
         self._engine.dispose()
 
     @contextmanager
