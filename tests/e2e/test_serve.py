@@ -322,6 +322,38 @@ def test_reference_of_other_windows_is_refused(tmp_path: Path) -> None:
     assert "the reference has windows [20, 2], input 'x' of model 'double' is" in done.stderr
 
 
+def test_ensemble_of_a_file_is_served_like_a_model(serve: Serve, tmp_path: Path) -> None:
+    double_onnx(tmp_path / "double.onnx")
+    (tmp_path / "chain.toml").write_text(
+        """
+        name = "fourfold"
+        version = "3"
+        [contract]
+        inputs = [{ name = "x", dtype = "float32", shape = ["batch", 2], high = 100.0 }]
+        outputs = [{ name = "y", dtype = "float32", shape = ["batch", 2] }]
+        [[stages]]
+        model = "double.onnx"
+        outputs = { y = "twice" }
+        [[stages]]
+        model = "double.onnx"
+        inputs = { x = "twice" }
+        """,
+        encoding="utf-8",
+    )
+    served = serve(tmp_path / "chain.toml")
+    assert served.document["models"] == ["fourfold 3"]
+    path = "/v2/models/fourfold/infer"
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2.5]}
+    status, document = asyncio.run(
+        one_answer(served, path, json.dumps({"inputs": [tensor]}).encode())
+    )
+    assert (status, document["outputs"][0]["data"]) == (200, [4, 10])
+    tensor["data"] = [1, 101]
+    assert (
+        asyncio.run(one_answer(served, path, json.dumps({"inputs": [tensor]}).encode()))[0] == 400
+    )
+
+
 def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path) -> None:
     served = serve(bundle)
 

@@ -20,6 +20,7 @@ import uvloop
 from edgewright._fs import file_errors
 from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
+from edgewright.chain import ensembles
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.clock import SystemClock
 from edgewright.device.drift import DriftMonitor, Reference
@@ -58,7 +59,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_servable(path: Path) -> Servable:
-    """A model to serve: from an `.ewb`, an unpacked bundle, or a bare engine file.
+    """A model to serve: from an `.ewb`, an unpacked bundle, a bare engine file, or the `.toml` of
+    an ensemble.
 
     Raises:
         InputError: no such file, or not a model.
@@ -70,6 +72,8 @@ def open_servable(path: Path) -> Servable:
     if path.suffix == ".ewb":
         with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
             return _from_bundle(unpack(path, Path(folder) / "bundle"))
+    if path.suffix == ensembles.SUFFIX:
+        return ensembles.open_ensemble(path, open_servable)
     model = open_engine_file(path, None)
     return Servable(
         name=path.stem,

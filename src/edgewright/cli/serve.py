@@ -61,7 +61,7 @@ def serve(
     drift: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Serve models: bundles (.ewb or unpacked) and bare engine files.
+    """Serve models: bundles (.ewb or unpacked), bare engine files, and ensembles (.toml).
 
     Prints one line that begins with "ready" when every model has passed its trial. SIGTERM answers
     what was asked, then ends.
