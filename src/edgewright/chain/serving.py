@@ -30,6 +30,7 @@ from edgewright.device.serve.access import Access
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
 from edgewright.device.serve.friendly import DecodeImage
 from edgewright.device.serve.models import Models
+from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.ports import Listener, Timer
 from edgewright.errors import InputError
 
@@ -53,6 +54,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     listen_also: ListenAlso | None = None
     decode_image: DecodeImage | None = None
     access: Access | None = None
+    motifs: Motifs | None = None
     tls: ssl.SSLContext | None = None
     drift: Mapping[str, Path] = {}
     """Drift references by model name, before what a bundle brings."""
@@ -149,6 +151,7 @@ async def _serve(
         listen_also=doors.listen_also,
         decode_image=doors.decode_image,
         access=doors.access,
+        motifs=doors.motifs,
         tls=doors.tls,
     )
     starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))

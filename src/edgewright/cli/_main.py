@@ -37,6 +37,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "improve": ("improve", "improve", "Pick samples that are worth a label."),
     "init": ("project", "init", "Write a new project that a person can read."),
     "monitor": ("monitor", "monitor", "Watch streams for drift and name its cause."),
+    "motifs": (
+        "motifs",
+        "motifs",
+        "Learn the motifs of windows: prototypes in the embedding space of MODEL.",
+    ),
     "optimize": (
         "optimize",
         "optimize",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgewright.chain.serving import ListenAlso
     from edgewright.device.serve import InferenceServer, ServeOptions
     from edgewright.device.serve.access import Access
+    from edgewright.device.serve.motifs import Motifs
 
 _FILE = click.Path(path_type=Path)
 _DEFAULT_ADDRESS = "127.0.0.1:8080"
@@ -43,6 +44,7 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--client-ca", type=_FILE, help="PEM CA whose client certificates are demanded.")
 @click.option("--drift", metavar="MODEL=FILE", multiple=True,
               help="Reference (`monitor reference`) to judge a model's inputs by.")  # fmt: skip
+@click.option("--motifs", type=_FILE, help="Motifs (`edgewright motifs`) for EdgeInfer's sessions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON line.")
 def serve(
     *,
@@ -59,6 +61,7 @@ def serve(
     tls_key: Path | None,
     client_ca: Path | None,
     drift: tuple[str, ...],
+    motifs: Path | None,
     as_json: bool,
 ) -> None:
     """Serve models: bundles (.ewb or unpacked), bare engine files, and ensembles (.toml).
@@ -95,6 +98,7 @@ def serve(
             decode_image=_decode_image,
             access=access,
             tls=pem.context() if pem is not None else None,
+            motifs=_motifs(motifs) if motifs is not None else None,
             drift=_by_model("--drift", drift),
         ),
     )
@@ -111,6 +115,13 @@ def _by_model(option: str, pairs: tuple[str, ...]) -> dict[str, Path]:
             )
         found[model] = Path(file)
     return found
+
+
+def _motifs(path: Path) -> "Motifs":
+    from edgewright._fs import read_limited
+    from edgewright.device.serve.motifs import decode_motifs
+
+    return decode_motifs(read_limited(path, limit_bytes=64 << 20), source=str(path))
 
 
 def _access(path: Path) -> "Access":

@@ -9,6 +9,7 @@ import orjson
 from edgewright.device.serve import descriptions
 from edgewright.device.serve.access import OPEN_ACTIONS, Access
 from edgewright.device.serve.compat import Compat
+from edgewright.device.serve.edgeinfer import EDGEINFER_ACTIONS, EdgeInfer
 from edgewright.device.serve.friendly import Friendly
 from edgewright.device.serve.metrics import render_metrics
 from edgewright.device.serve.models import Models
@@ -40,6 +41,7 @@ class InferenceApplication:
         timer: Timer,
         *,
         friendly: Friendly,
+        edgeinfer: EdgeInfer,
         access: Access | None = None,
     ) -> None:
         self._models = models
@@ -50,9 +52,12 @@ class InferenceApplication:
             "segment": friendly.segment,
             "predictions": friendly.predictions,
             "invocations": friendly.invocations,
+            **dict.fromkeys(EDGEINFER_ACTIONS, edgeinfer.answer),
+            "compat_health": lambda exchange, head, _, __: self._compat.health(exchange, head),
         }
+        self._edgeinfer = edgeinfer
         self._servers = servers
-        self._compat = Compat(models, timer)
+        self._compat = Compat(models, timer, edgeinfer.tally)
         self._routes: dict[str, Route] = {}
         self._actions: Mapping[str, _Action] = {
             "server_metadata": lambda exchange, _: _send(exchange, descriptions.server_metadata()),
@@ -67,7 +72,6 @@ class InferenceApplication:
             "model_statistics": self._model_statistics,
             "status": friendly.status,
             "ping": lambda exchange, _: friendly.ping(exchange),
-            "compat_health": lambda exchange, _: self._compat.health(exchange),
         }
 
     def __call__(self, exchange: Exchange, head: Head, body: bytes) -> None:
@@ -82,9 +86,9 @@ class InferenceApplication:
             if route.action == "infer":
                 self._infer(exchange, head, body, route)
             elif route.action == "compat_infer":
-                self._compat.infer(exchange, body)
+                self._compat.infer(exchange, head, body)
             elif route.action == "compat_encode":
-                self._compat.encode(exchange, body)
+                self._compat.encode(exchange, head, body)
             elif route.action in self._friendly:
                 self._friendly[route.action](exchange, head, body, route)
             else:
@@ -166,7 +170,7 @@ class InferenceApplication:
                 refusals[status] = refusals.get(status, 0) + count
         connections = sum(server.connections for server in self._servers)
         page = render_metrics(self._models, connections=connections, http_refusals=refusals)
-        exchange.reply(_METRICS, page)
+        exchange.reply(_METRICS, page + self._edgeinfer.render())
 
     def _all_statistics(self, exchange: Exchange, _: Route) -> None:
         every = [descriptions.model_statistics(model) for model in self._models]

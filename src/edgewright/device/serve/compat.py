@@ -18,9 +18,10 @@ from edgewright.device.serve.passes import Job
 from edgewright.device.serve.ports import Array, Arrays, Timer
 from edgewright.device.serve.reading import Feed
 from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.route_tally import Counted, RouteTally
 from edgewright.device.serve.serving import ServedModel
 from edgewright.errors import InputError
-from edgewright.transports.http1 import Exchange, preamble
+from edgewright.transports.http1 import Exchange, Head, preamble
 
 _OK = preamble(200)
 _WINDOW_KEYS = ("x", "imu_window")
@@ -28,28 +29,36 @@ _EMBEDDINGS = ("latent_embedding", "latent", "embedding")
 
 _Shape = Callable[[ServedModel, Arrays], dict[str, object]]
 
+_text = partial(preamble, content_type="text/plain; charset=utf-8")
+
 _body_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class Compat:
     """Answers for whichever model was loaded first."""
 
-    def __init__(self, models: Models, timer: Timer) -> None:
+    def __init__(self, models: Models, timer: Timer, tally: RouteTally) -> None:
         self._models = models
         self._timer = timer
+        self._tally = tally
         self._started_s = timer()
 
-    def infer(self, exchange: Exchange, body: bytes) -> None:
+    def infer(self, exchange: Exchange, head: Head, body: bytes) -> None:
         """`POST /infer`."""
-        self._run(exchange, body, _outputs_by_name)
+        self._run(Counted(exchange, head, self._tally, self._timer), body, _outputs_by_name)
 
-    def encode(self, exchange: Exchange, body: bytes) -> None:
+    def encode(self, exchange: Exchange, head: Head, body: bytes) -> None:
         """`POST /encode`."""
-        self._run(exchange, body, _embedding)
+        self._run(Counted(exchange, head, self._tally, self._timer), body, _embedding)
 
-    def health(self, exchange: Exchange) -> None:
-        """`GET /healthz`."""
+    def health(self, exchange: Exchange, head: Head) -> None:
+        """`GET /healthz`, as text where that is asked for."""
+        counted = Counted(exchange, head, self._tally, self._timer)
         model = self._models.only() if self._models.is_ready else None
+        accepted = head.headers.get("accept", "")
+        if "text/plain" in accepted and "json" not in accepted:
+            counted.reply(_text(200 if model else 503), b"ok\n" if model else b"unavailable\n")
+            return
         document: dict[str, object] = {
             "ok": model is not None,
             "model": model.name if model else None,
@@ -61,7 +70,7 @@ class Compat:
             "device": model.servable.platform if model else None,
             "latency_ms": model.queue.tally.quantiles_ms().get("p50") if model else None,
         }
-        exchange.reply(preamble(200 if model else 503), orjson.dumps(document))
+        counted.reply(preamble(200 if model else 503), orjson.dumps(document))
 
     def _run(self, exchange: Exchange, body: bytes, shape: _Shape) -> None:
         arrived_s = self._timer()

@@ -23,6 +23,14 @@ _PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "invocations": ("invocations", _POST),
     "ping": ("ping", _GET),
     "encode": ("compat_encode", _POST),
+    "status": ("health_detailed", _GET),
+    "health/detailed": ("health_detailed", _GET),
+    "api/v1/analysis/start": ("analysis_start", _POST),
+    "api/v1/analysis/stream": ("analysis_stream", ("PUT", "POST")),
+    "api/v1/analysis/motifs": ("analysis_motifs", _GET),
+    "api/v1/analysis/synchrony": ("analysis_synchrony", _GET),
+    "api/v1/analysis/stop": ("analysis_stop", _POST),
+    "api/v1/analysis/infer": ("compat_infer", _POST),
 }
 _MODEL: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("model_metadata", _GET),

@@ -12,8 +12,10 @@ from edgewright.device.serve.access import Access
 from edgewright.device.serve.admin import Admin
 from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.candidate import OpenCandidate
+from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import DecodeImage, Friendly
 from edgewright.device.serve.models import Models
+from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.ports import Listener, OpenModel, Timer
 from edgewright.device.serve.serving import Admission
@@ -51,6 +53,7 @@ class InferenceServer:
         open_candidate: OpenCandidate | None = None,
         decode_image: DecodeImage | None = None,
         access: Access | None = None,
+        motifs: Motifs | None = None,
         tls: ssl.SSLContext | None = None,
         listen_also: Callable[[Models, Timer], Listener] | None = None,
     ) -> None:
@@ -80,6 +83,7 @@ class InferenceServer:
             self._servers,
             timer,
             friendly=Friendly(self.models, self._workers, timer, decode_image),
+            edgeinfer=EdgeInfer(self.models, self._workers, timer, clock.wall_s, motifs),
             access=access,
         )
         self._listener = listen_also(self.models, timer) if listen_also is not None else None
