@@ -1,5 +1,6 @@
 """What `agent status` shows: read from disk alone, so that it works when the agent does not."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from edgewright.device.agent.journal import Line, lines_of, newest
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.progress import BadRelease, Progress
 from edgewright.device.agent.slots import Slots
+from edgewright.errors import EdgewrightError
 from edgewright.stores import read_log
 
 HISTORY = 50
@@ -92,26 +94,35 @@ def read_status(home: Home, slots: Slots) -> AgentStatus:
 
 def _model_status(progress: Progress, slots: Slots) -> ModelStatus:
     active = slots.current(progress.model)
-    found = tuple(_slot(progress, slots, bundle) for bundle in slots.bundles(progress.model))
-    return ModelStatus(
-        model=progress.model,
-        state=progress.state,
-        active=active,
-        version=next((slot.version for slot in found if slot.bundle_id == active), ""),
-        slots=found,
-        bad=progress.bad,
-    )
-
-
-def _slot(progress: Progress, slots: Slots, bundle_id: str) -> SlotStatus:
     roles = {
-        "current": slots.current(progress.model),
+        "current": active,
         "good": progress.good,
         "previous": progress.previous,
         "factory": progress.factory,
     }
-    damage = slots.why_unusable(progress.model, bundle_id)
-    version = "" if damage else slots.verified(progress.model, bundle_id).manifest.version
+    found = [
+        _slot(progress.model, slots, bundle, roles) for bundle in slots.bundles(progress.model)
+    ]
+    still_there = tuple(slot for slot in found if slot)
+    return ModelStatus(
+        model=progress.model,
+        state=progress.state,
+        active=active,
+        version=next((slot.version for slot in still_there if slot.bundle_id == active), ""),
+        slots=still_there,
+        bad=progress.bad,
+    )
+
+
+def _slot(model: str, slots: Slots, bundle_id: str, roles: Mapping[str, str]) -> SlotStatus | None:
+    """What a slot is; None when the agent cleared it away while it was looked at."""
+    version = damage = ""
+    try:
+        version = slots.verified(model, bundle_id).manifest.version
+    except EdgewrightError as error:
+        if not slots.folder(model, bundle_id).is_dir():
+            return None
+        damage = str(error)
     return SlotStatus(
         bundle_id=bundle_id,
         roles=tuple(role for role, bundle in roles.items() if bundle == bundle_id),
