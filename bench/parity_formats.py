@@ -22,7 +22,7 @@ from _parity_faults import (
     plant,
     sensor_net,
 )
-from _parity_faults2 import LITERT_FAULTS, ONNX_FAULTS, OPENVINO_FAULTS, FileFault, IrFile
+from _parity_faults_formats import LITERT_FAULTS, ONNX_FAULTS, OPENVINO_FAULTS, FileFault, IrFile
 from _results import Recording
 from edgewright._npz import encode_npz
 from edgewright.chain.engines import engine_for_format

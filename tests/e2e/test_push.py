@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from edgewright.chain.processes import free_port
 from edgewright.testing.bundles import build_tiny, wrong_output
 from edgewright.testing.keys import MemorySigner
 
@@ -23,12 +24,6 @@ pytestmark = pytest.mark.timeout(240)
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
 PROGRAM = " ".join(EDGEWRIGHT)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Remote:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from tuf.api.metadata import Targets  # type: ignore[attr-defined]  # it re-exports this
 
 from edgewright import _fs
 from edgewright.errors import InputError
@@ -26,6 +25,7 @@ from edgewright.trust.metadata import TrustedSet, metadata_file_name
 from edgewright.trust.repository import ROLES, Lack, Repository, RoleState
 from edgewright.trust.signed import parsed
 from edgewright.trust.target import Target
+from edgewright.trust.tuf_api import Targets
 
 STAGED_FILE = "staged.json"
 STAGED_LIMIT_BYTES = 16 << 20

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.cli._fleet import seconds, seconds_or_none
-from edgewright.cli._light import without_cloud_clients
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -101,8 +100,7 @@ def enroll(
 @json_option
 def run(*, home: Path, once: bool, as_json: bool) -> None:
     """Follow the fleet and look after the server, until SIGTERM."""
-    with without_cloud_clients():
-        from edgewright.chain import agent as chain
+    from edgewright.chain import agent as chain
 
     if not once:
         chain.run(home)

@@ -17,7 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-exports them
+from edgewright.errors import TransportError
+from edgewright.testing.keys import MemorySigner
+from edgewright.trust.signed import add_signature, tuf_key
+from edgewright.trust.target import Target
+from edgewright.trust.tuf_api import (
     TOP_LEVEL_ROLE_NAMES,
     DelegatedRole,
     Delegations,
@@ -31,11 +35,6 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-e
     Targets,
     Timestamp,
 )
-
-from edgewright.errors import TransportError
-from edgewright.testing.keys import MemorySigner
-from edgewright.trust.signed import add_signature, tuf_key
-from edgewright.trust.target import Target
 
 S = TypeVar("S", bound=Signed)
 

@@ -22,7 +22,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-exports them
+
+from edgewright.trust.keys import Signer
+from edgewright.trust.repository import ROLES
+from edgewright.trust.signed import add_signature, parsed, tuf_key
+from edgewright.trust.tuf_api import (
     Metadata,
     MetaFile,
     Role,
@@ -32,10 +36,6 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-e
     Targets,
     Timestamp,
 )
-
-from edgewright.trust.keys import Signer
-from edgewright.trust.repository import ROLES
-from edgewright.trust.signed import add_signature, parsed, tuf_key
 
 ROOT_DAYS = 365
 ORDER_DAYS = 7

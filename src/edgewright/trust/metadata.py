@@ -22,19 +22,19 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from tuf.api.exceptions import LengthOrHashMismatchError
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-exports them
+
+from edgewright.errors import TrustError
+from edgewright.trust.signed import parsed, require_fresh, require_signatures
+from edgewright.trust.target import Target, file_name_of, quoted, require_plain_name
+from edgewright.trust.tuf_api import (
     Delegations,
+    LengthOrHashMismatchError,
     MetaFile,
     Root,
     Snapshot,
     Targets,
     Timestamp,
 )
-
-from edgewright.errors import TrustError
-from edgewright.trust.signed import parsed, require_fresh, require_signatures
-from edgewright.trust.target import Target, file_name_of, quoted, require_plain_name
 
 RolePath = tuple[str, ...]
 """A role as a search reached it: "targets", then who delegated to whom."""

@@ -23,7 +23,13 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import msgspec
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-exports them
+
+from edgewright.errors import InputError
+from edgewright.trust.keys import PublicKey, Signer, TrustedKeys
+from edgewright.trust.metadata import TOP, TrustedSet
+from edgewright.trust.signed import add_signature, parsed, signing_keys, tuf_key
+from edgewright.trust.target import require_plain_name
+from edgewright.trust.tuf_api import (
     Metadata,
     MetaFile,
     Role,
@@ -33,12 +39,6 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-e
     Targets,
     Timestamp,
 )
-
-from edgewright.errors import InputError
-from edgewright.trust.keys import PublicKey, Signer, TrustedKeys
-from edgewright.trust.metadata import TOP, TrustedSet
-from edgewright.trust.signed import add_signature, parsed, signing_keys, tuf_key
-from edgewright.trust.target import require_plain_name
 
 Payload = Root | Targets | Snapshot | Timestamp
 

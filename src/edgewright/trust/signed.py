@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TypeVar
 
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-exports them
+from edgewright.errors import TrustError
+from edgewright.trust.keys import PublicKey, Signer
+from edgewright.trust.tuf_api import (
     Key,
     Metadata,
+    RepositoryError,
     Root,
     Signature,
     Signed,
@@ -22,9 +24,6 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # the library re-e
     Targets,
     Timestamp,
 )
-
-from edgewright.errors import TrustError
-from edgewright.trust.keys import PublicKey, Signer
 
 Kind = TypeVar("Kind", Root, Timestamp, Snapshot, Targets)
 Delegator = Root | Targets

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 import msgspec
-from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # it re-exports this
 
 from edgewright.errors import TrustError
+from edgewright.trust.tuf_api import TargetFile
 
 NAME_LIMIT_BYTES = 200
 STRONG_HASHES: Mapping[str, Callable[[], "hashlib._Hash | hashlib.blake2b"]] = {
