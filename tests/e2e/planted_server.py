@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 
 from edgewright.clock import SystemClock
 from edgewright.transports.http1 import Request, Response, start_server
@@ -50,6 +51,8 @@ class Model:
             return Response(status=200, body=b"<html>all is well</html>")
         if faults.refuse_every and self.count % faults.refuse_every == 0:
             return _json(503, {"error": "busy"})
+        if faults.hang_up_every and self.count % faults.hang_up_every == 0:
+            return Response(status=200, stream=_half(), length=100)  # less than promised: cut off
         if faults.leak_bytes:
             self.leak.append(bytes(bytearray(faults.leak_bytes)))
         (tensor,) = json.loads(request.body)["inputs"]
@@ -73,6 +76,10 @@ class Model:
         )
 
 
+async def _half() -> AsyncIterator[bytes]:
+    yield b"{"
+
+
 def _json(status: int, value: object) -> Response:
     headers = {"content-type": "application/json"}
     return Response(status=status, body=json.dumps(value).encode(), headers=headers)
@@ -87,6 +94,7 @@ async def main() -> None:
     parser.add_argument("--mistake-percent", type=float, default=0.0)
     parser.add_argument("--nan-every", type=int, default=0)
     parser.add_argument("--refuse-every", type=int, default=0)
+    parser.add_argument("--hang-up-every", type=int, default=0)
     parser.add_argument("--leak-bytes", type=int, default=0)
     parser.add_argument("--garbage", action="store_true")
     model = Model(parser.parse_args())

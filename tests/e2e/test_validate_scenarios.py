@@ -246,3 +246,36 @@ def test_a_socket_path_is_a_way_in_and_its_process_is_seen(bundles: Path, tmp_pa
     assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
     assert gates(report)["server memory peak"]
     assert report.answers.is_compared
+
+
+@pytest.mark.parametrize("scenario", ["single-stream", "server", "offline"])
+def test_loadgen_makes_the_load_and_its_logs_stay(
+    subject: Callable[..., Report], tmp_path: Path, scenario: str
+) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="absent: mlcommons-loadgen (extra loadgen)")
+    from edgewright.chain.validation_loadgen import LoadgenEngine
+
+    report = subject(scenario, engine=LoadgenEngine(logs=tmp_path))
+    assert report.verdict.outcome != "VALID-FAIL", report.verdict.reasons
+    assert report.answers.checked == report.requests >= 50
+    assert report.answers.is_compared
+    assert "MLPerf LoadGen" in report.figures[0].how
+    summary = (tmp_path / scenario / "mlperf_log_summary.txt").read_text()
+    p50 = report.figure("latency p50")
+    assert p50 is not None
+    assert f"{round(p50.value * 1e6)}" in summary
+
+
+def test_loadgen_comes_to_its_end_when_the_server_refuses_or_hangs_up(tmp_path: Path) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="absent: mlcommons-loadgen (extra loadgen)")
+    from edgewright.chain.validation_loadgen import LoadgenEngine
+
+    engine = LoadgenEngine(logs=tmp_path)
+    with planted("--refuse-every", "7", "--hang-up-every", "10") as url:
+        alone = run_validation(order(url, "single-stream", engine=engine))
+        crowd = run_validation(order(url, "server", rate_rps=200.0, engine=engine))
+    for report in (alone, crowd):
+        assert report.failed > 10
+        assert {"status 503", "connection closed before the answer"} <= set(report.errors)
+        assert report.requests == report.answered + report.failed
+        assert not report.verdict.ok

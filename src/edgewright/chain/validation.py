@@ -35,6 +35,7 @@ from edgewright.validate import (
     labelled_of_arrays,
     validate,
 )
+from edgewright.validate.given import Engine
 from edgewright.validate.order import SOAK_SECONDS
 from edgewright.validate.questions import golden_of_arrays
 from edgewright.validate.recording import read_recording
@@ -83,6 +84,7 @@ class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
     admin: Path | None = None
     swap_to: Path | None = None
     way: Way = JsonWay()
+    engine: Engine | None = None
     attempts: int = 3
     limits: SoundnessLimits = SoundnessLimits()
     seed: int = 0
@@ -210,6 +212,7 @@ def validate_subject(asked: ValidationOrder, subject: Subject) -> Report:
                 labelled=_labelled(asked),
                 reference=subject.reference,
                 recording=read_recording(asked.recording) if asked.recording else (),
+                engine=asked.engine,
             ),
             spawn=None if launch is None else spawn,
             clock=SystemClock(),

@@ -83,6 +83,7 @@ def _check(asked: ValidationOrder) -> None:
         "--admin": asked.admin,
         "--swap-to": asked.swap_to,
         "--wire grpc": asked.way.connect,
+        "--loadgen-logs": asked.engine,
     }
     for option, value in local.items():
         if value is not None:

@@ -8,7 +8,13 @@ from edgewright.errors import UnavailableError
 _REQUIREMENT = re.compile(r"""(?P<name>[A-Za-z0-9._-]+).*extra == ['"](?P<extra>[^'"]+)['"]""")
 
 # Modules that are not called like the package that brings them.
-_PACKAGES = {"grpc": "grpcio", "google": "protobuf", "PIL": "pillow", "skimage": "scikit-image"}
+_PACKAGES = {
+    "grpc": "grpcio",
+    "google": "protobuf",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "mlperf_loadgen": "mlcommons-loadgen",
+}
 
 # Extras that stand for others, or for developers.
 _NOT_OFFERED = frozenset({"all", "dev"})

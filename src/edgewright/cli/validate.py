@@ -21,6 +21,7 @@ from edgewright.evidence import INVALID_EXIT_CODE
 if TYPE_CHECKING:
     from edgewright.chain.validation import ValidationOrder
     from edgewright.chain.validation_ssh import Machine
+    from edgewright.validate.given import Engine
     from edgewright.validate.report import Report, SuiteReport
     from edgewright.validate.ways import Way
 
@@ -54,6 +55,8 @@ _load_options = _options(
     click.option("--connections", type=click.IntRange(min=1), help="Connections at once."),
     click.option("--wire", type=click.Choice(["json", "binary", "grpc"]),
                  help="How tensors travel; grpc:// is always grpc.  [json]"),
+    click.option("--loadgen-logs", type=_FILE,
+                 help="Let MLPerf LoadGen make the load and keep its logs there."),
     click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, questions."),
     click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True,
                  help="How often a run that the machine's noise spoilt is tried."),
@@ -112,6 +115,7 @@ def validate(  # one command line, one parameter for each flag
     seconds: float | None,
     connections: int | None,
     wire: str | None,
+    loadgen_logs: Path | None,
     seed: int,
     attempts: int,
     golden: Path | None,
@@ -153,6 +157,8 @@ def validate(  # one command line, one parameter for each flag
         raise click.UsageError("Missing argument 'TARGET': a URL, a bundle or a model file.")
     if suite is not None and (scenario is not None or seconds is not None):
         raise click.UsageError(f"--{suite} chooses scenarios and seconds itself.")
+    if suite is not None and loadgen_logs is not None:
+        raise click.UsageError(f"--{suite} has scenarios that LoadGen does not do.")
     from edgewright.chain.validation import Accuracy, ValidationOrder
     from edgewright.validate import scenario_named
 
@@ -179,6 +185,7 @@ def validate(  # one command line, one parameter for each flag
         admin=admin,
         swap_to=swap_to,
         way=_way(target, wire),
+        engine=_engine(loadgen_logs),
         attempts=attempts,
         seed=seed,
     )
@@ -233,6 +240,16 @@ def _way(target: str, wire: str | None) -> "Way":
     except ModuleNotFoundError as error:
         raise absence_of(error) from error
     return grpc_way()
+
+
+def _engine(logs: Path | None) -> "Engine | None":
+    if logs is None:
+        return None
+    try:
+        from edgewright.chain.validation_loadgen import LoadgenEngine
+    except ModuleNotFoundError as error:
+        raise absence_of(error) from error
+    return LoadgenEngine(logs=logs)
 
 
 def _machine(

@@ -49,11 +49,13 @@ class Recorder:
         self.states.append(PENDING)
         return len(self.states) - 1
 
-    def answer(self, index: int, done_s: float, body: bytes) -> None:
-        """A request was answered with success. Equal answers to one payload are kept once."""
+    def answer(self, index: int, done_s: float, body: bytes, *, payload: int | None = None) -> None:
+        """A request was answered with success. Equal answers to one payload are kept once. Which
+        payload it was is said where somebody else chose it.
+        """
         self.done_s[index] = done_s
         self.states[index] = ANSWERED
-        known = self.answers[index % self.payloads]
+        known = self.answers[index % self.payloads if payload is None else payload]
         if body in known:
             known[body] += 1
         elif self._room_bytes >= len(body):

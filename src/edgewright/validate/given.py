@@ -1,7 +1,7 @@
 """What a validation is given beside its order: how to speak, right answers, labels, a reference."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from edgewright.bundle.golden import Golden
 from edgewright.errors import InputError
 from edgewright.measure.load import LoadTarget
+from edgewright.measure.load_result import LoadResult
+from edgewright.validate.load import Load
+from edgewright.validate.order import Order
 from edgewright.validate.recording import Recorded
 from edgewright.validate.ways import JsonWay, Way
 
@@ -33,6 +36,27 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = JsonWay()
 
 
+class EngineRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What another load generator measured: its own figures by our names, and what it doubts."""
+
+    how: str
+    figures: dict[str, float]
+    result: LoadResult
+    doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """A load generator other than ours."""
+
+    def run(self, order: Order, load: Load) -> EngineRun:
+        """Put the order's load on the server, blocking.
+
+        Raises:
+            InputError: a scenario or protocol that it does not do.
+        """
+
+
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """All of it; what is None was not given."""
 
@@ -41,6 +65,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     labelled: Labelled | None = None
     reference: Reference | None = None
     recording: tuple[Recorded, ...] = ()
+    engine: Engine | None = None
 
 
 def labelled_of_arrays(arrays: Mapping[str, NDArray[Any]], *, source: str) -> Labelled:

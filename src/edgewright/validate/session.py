@@ -8,6 +8,7 @@ from edgewright.errors import TransportError, UnavailableError
 from edgewright.measure.load import LoadLimits
 from edgewright.validate.answers import check_answers
 from edgewright.validate.cold_start import observe_cold_starts
+from edgewright.validate.engine import observe_engine
 from edgewright.validate.faults import observe_faults
 from edgewright.validate.given import Given, Reference
 from edgewright.validate.judging import Findings, report_of
@@ -101,7 +102,12 @@ async def _quietest(stage: _Stage) -> tuple[Observed, list[Discarded]]:
     if stage.order.scenario != "cold-start":
         await warm_up(stage.order, stage.load)
     while True:
-        observed = await _observe(stage)
+        engine = stage.given.engine
+        observed = await (
+            _observe(stage)
+            if engine is None
+            else observe_engine(stage.order, stage.served, stage.load, engine)
+        )
         is_last = len(discarded) + 1 >= stage.order.attempts
         if not observed.noise_doubts or observed.is_partial or is_last:
             return observed, discarded
