@@ -38,10 +38,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     path: str = "/infer"
     is_v2: bool = False
-    survives_a_stop: bool = True
-    """Whether it answers again after it was stopped for a while; one that does not runs on beside
-    the others' rounds.
-    """
 
 
 PEERS = (
@@ -67,7 +63,6 @@ PEERS = (
         name="bentoml",
         packages=("bentoml",),
         command=("bentoml", "serve", "bentoml_app:Service", "--working-dir", "{apps}"),
-        survives_a_stop=False,
     ),
     Peer(
         name="mlserver",
@@ -132,7 +127,7 @@ def serving(peer: Peer, venvs: Path, model: Path, folder: Path) -> Iterator[tupl
     }
     started_s = time.perf_counter()
     command = [str(binaries / words[0]), *words[1:]]
-    with started(command, environment=environment, folder=folder) as process:
+    with started(command, environment=environment, folder=folder, is_mute=True) as process:
         server = Server(process, f"http://127.0.0.1:{port}")
         asyncio.run(_first_answer(peer, server.target, model, process))
         yield server, time.perf_counter() - started_s

@@ -42,7 +42,6 @@ class Server:
 
     def __init__(self, process: "subprocess.Popen[bytes]", address: str) -> None:
         self.process = process
-        self.is_stopped_between = True
         self.target = LoadTarget.from_url(address)
 
     @property
@@ -74,8 +73,7 @@ class Server:
             self.rest()
 
     def rest(self) -> None:
-        if self.is_stopped_between:
-            self.signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
 
     def signal(self, number: int) -> None:
         for pid in self.pids:
@@ -85,12 +83,18 @@ class Server:
 
 @contextmanager
 def started(
-    command: list[str], *, environment: Mapping[str, str] | None = None, folder: Path | None = None
+    command: list[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    is_mute: bool = False,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process group of its own, ended with all of its children."""
+    """A process group of its own, ended with all of its children. One that says a line a request is
+    mute: nobody reads them, and a full pipe would hold it up.
+    """
     process = subprocess.Popen(
         command,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL if is_mute else subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **(environment or {})},
         cwd=folder,

@@ -81,7 +81,6 @@ def _peers(
         told[peer.name] = {"version": version}
         recording.figures[f"{peer.name}_start_to_first_answer_s"] = round(start_s, 2)
         recording.figures[f"{peer.name}_pss_mb"] = round(server.pss_mb(), 1)
-        server.is_stopped_between = peer.survives_a_stop
         server.rest()
         print(f"{peer.name} {version}: ready in {start_s:.1f} s")
     recording.raw["peers"] = told

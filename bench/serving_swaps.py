@@ -1,4 +1,5 @@
-"""A thousand swaps of a model while requests arrive evenly, at half of the peak and near it.
+"""A thousand swaps of a model while requests arrive evenly, at half of the peak and near it; fewer
+where four minutes do not suffice, and the figures say how many.
 
     python bench/serving_swaps.py [--swaps 1000]
 
@@ -36,8 +37,9 @@ async def under_load(
 
     async def swap() -> None:
         nonlocal done
+        end_s = asyncio.get_running_loop().time() + seconds
         async with Client(uds=admin) as client:
-            while done < count:
+            while done < count and asyncio.get_running_loop().time() < end_s:
                 await _swap(client, model)
                 done += 1
 

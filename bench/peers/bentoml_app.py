@@ -7,7 +7,11 @@ import numpy as np
 import onnxruntime as ort
 
 
-@bentoml.service(workers=1, http={"port": int(os.environ["PORT"]), "host": "127.0.0.1"})
+@bentoml.service(
+    workers=1,
+    http={"port": int(os.environ["PORT"]), "host": "127.0.0.1"},
+    logging={"access": {"enabled": False}},
+)
 class Service:
     def __init__(self) -> None:
         options = ort.SessionOptions()

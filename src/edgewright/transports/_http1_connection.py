@@ -378,6 +378,8 @@ class Connection(asyncio.Protocol):
         before, fed = len(collector.body), len(self._buffer)
         try:
             parser.feed_data(bytes(self._buffer))
+        except httptools.HttpParserUpgrade:
+            pass  # the next request offers one, and is refused below for coming too early
         except httptools.HttpParserError as error:
             raise BadRequestError(400, f"not a valid chunked body: {error}") from error
         self._buffer.clear()

@@ -187,3 +187,35 @@ def test_request_id_comes_back(bench: Any, count: int) -> None:
     answers = [bench.ask(model, [1, 2], id=f'"{number}"') for number in range(count)]
     bench.turn()
     assert [answer.document["id"] for answer in answers] == [f'"{n}"' for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("peers", "may_run_alone", "single_s", "here"),
+    [
+        (1, True, 4e-3, True),
+        (2, True, 4e-3, False),
+        (1, False, 4e-3, False),
+        (1, True, 0.03, False),
+    ],
+)
+def test_lone_client_needs_no_worker_unless_the_pass_is_long(
+    bench: Any, peers: int, may_run_alone: bool, single_s: float, here: bool
+) -> None:
+    plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s,
+                may_run_alone=may_run_alone)  # fmt: skip
+    model = bench.serve(FunctionSession(double), plan, peers=peers)
+    answer = bench.ask(model, [1, 2])
+    bench.turn()
+    assert bool(answer.preamble) is here
+    assert len(bench.workers.tasks) == (not here)
+
+
+def test_of_several_requests_only_the_last_is_alone(bench: Any) -> None:
+    plan = Plan(is_inline=False, max_rows=1, single_s=4e-3, row_s=4e-3, may_run_alone=True)
+    model = bench.serve(FunctionSession(double), plan, peers=1)
+    answers = [bench.ask(model, [n, 2]) for n in range(2)]
+    bench.turn()
+    assert [bool(answer.preamble) for answer in answers] == [False, False]
+    bench.workers.run_one()
+    assert [answer.status for answer in answers] == [200, 200]
+    assert bench.workers.tasks == []

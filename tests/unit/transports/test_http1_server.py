@@ -101,6 +101,10 @@ def test_chunked_body_is_joined_and_trailers_are_dropped(run: Any, serving: Any)
             CHUNKED + b"0\r\n\r\n" + GET,
             400,
         ),
+        (
+            CHUNKED + b"0\r\n\r\n" + GET[:-2] + b"Upgrade: a\r\nConnection: upgrade\r\n\r\n",
+            400,
+        ),
     ],
 )
 def test_bad_request_is_answered_once_and_cut_off(

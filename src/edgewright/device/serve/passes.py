@@ -42,7 +42,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Runs something in the event loop after so many seconds."""
     loader: Loader
     peers: Callable[[], int] = lambda: 2
-    """How many clients are connected: where there is one, nobody can join its pass."""
+    """How many clients are connected: where there is one, nobody can join its pass or wait for it.
+    """
 
 
 class Job(msgspec.Struct, gc=False):
@@ -146,13 +147,20 @@ class PassQueue:
         """Run what waits: here, or as far as workers are free."""
         self._is_scheduled = False
         while self._waiting:
-            is_inline = self.plan.runs_inline(self._waiting[0].feed.rows)
+            is_inline = self._runs_here(self._waiting[0].feed.rows)
             if not is_inline and self._passes >= self._resources.workers.count:
                 return
             jobs = self._take()
             if jobs:
                 self._start(jobs, is_inline=is_inline)
         self._notify_idle()
+
+    def _runs_here(self, rows: int) -> bool:
+        """Whether the next pass runs in the event loop."""
+        if self.plan.runs_inline(rows):
+            return True
+        is_alone = len(self._waiting) == 1 and not self._passes and self._resources.peers() == 1
+        return is_alone and self.plan.runs_alone(rows)
 
     def _take(self) -> list[Job]:
         """The next request and those that can share its pass."""

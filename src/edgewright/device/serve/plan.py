@@ -1,8 +1,9 @@
 """How a model is run, chosen from its measured run times; pure.
 
 A pass that takes less than `INLINE_S` runs inside the event loop: handing it to a thread would cost
-more than the pass. Longer ones go to worker threads. Requests that wait together are joined into
-one pass when that gives the same answers and saves time.
+more than the pass. Longer ones go to worker threads, unless a single client is connected: then a
+pass of up to `LONE_S` delays nobody and is spared the way to a thread and back. Requests that wait
+together are joined into one pass when that gives the same answers and saves time.
 """
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 INLINE_S = 500e-6
 JOINED_INLINE_S = 2e-3
 JOINED_POOLED_S = 50e-3
+LONE_S = 20e-3
 MAX_ROWS = 256
 WORTHWHILE = 0.8
 """Joining must bring a row's time below this share of a pass of its own."""
@@ -33,10 +35,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int
     single_s: float
     row_s: float
+    may_run_alone: bool = False
+    """Whether a lone client's pass may run in the event loop; never where an engine may hang."""
 
     def runs_inline(self, rows: int) -> bool:
         """Whether a request of this many rows is quick enough for the event loop."""
         return self.is_inline and (rows == 1 or self.expected_s(rows) <= JOINED_INLINE_S)
+
+    def runs_alone(self, rows: int) -> bool:
+        """Whether a lone client's request of this many rows may hold the event loop up."""
+        return self.may_run_alone and self.expected_s(rows) <= LONE_S
 
     def expected_s(self, rows: int) -> float:
         """How long a pass over this many rows will take."""
@@ -55,7 +63,11 @@ def choose_plan(measured: Measurement) -> Plan:
     is_inline = measured.single_s <= INLINE_S
     if measured.rows < 2:
         return Plan(
-            is_inline=is_inline, max_rows=1, single_s=measured.single_s, row_s=measured.single_s
+            is_inline=is_inline,
+            max_rows=1,
+            single_s=measured.single_s,
+            row_s=measured.single_s,
+            may_run_alone=True,
         )
     row_s = max(0.0, measured.joined_s - measured.single_s) / (measured.rows - 1)
     max_rows = 1
@@ -63,4 +75,10 @@ def choose_plan(measured: Measurement) -> Plan:
         budget_s = JOINED_INLINE_S if is_inline else max(JOINED_POOLED_S, 2 * measured.single_s)
         room = (budget_s - measured.single_s) / row_s if row_s > 0 else float(MAX_ROWS)
         max_rows = max(1, min(MAX_ROWS, 1 + int(room)))
-    return Plan(is_inline=is_inline, max_rows=max_rows, single_s=measured.single_s, row_s=row_s)
+    return Plan(
+        is_inline=is_inline,
+        max_rows=max_rows,
+        single_s=measured.single_s,
+        row_s=row_s,
+        may_run_alone=True,
+    )

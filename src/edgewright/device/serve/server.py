@@ -23,6 +23,8 @@ from edgewright.device.serve.workers import Loader, Workers
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Limits, Server, start_application, start_server
 
+_SEVERAL = 2
+
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to listen and how much to take on."""
@@ -125,6 +127,9 @@ class InferenceServer:
         self._workers.close()
 
     def _peers(self) -> int:
+        """Connected clients; where there is another way in, nobody counts as alone."""
+        if self._listener is not None:
+            return _SEVERAL
         servers = self._servers
         if len(servers) == 1:
             return servers[0].connections
