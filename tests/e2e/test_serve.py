@@ -21,9 +21,11 @@ from onnx import TensorProto, helper
 from edgewright.bundle import unpack
 from edgewright.device.drift import build_reference
 from edgewright.device.drift.files import save_reference
+from edgewright.errors import InputError
 from edgewright.measure.procfs import read_process
 from edgewright.testing.bundles import MODEL, build_tiny, no_model, not_finite, wrong_output
 from edgewright.transports.http1 import Client
+from edgewright.transports.inference import InferenceClient
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -352,6 +354,29 @@ def test_ensemble_of_a_file_is_served_like_a_model(serve: Serve, tmp_path: Path)
     assert (
         asyncio.run(one_answer(served, path, json.dumps({"inputs": [tensor]}).encode()))[0] == 400
     )
+
+
+def test_typed_client_asks_over_a_socket_with_its_key(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "keys").write_text("a-key-that-is-long-enough", encoding="ascii")
+    served = serve(bundle, "--uds", tmp_path / "s", "--api-keys", tmp_path / "keys", http=None)
+    with InferenceClient(f"unix:{tmp_path / 's'}") as stranger:
+        assert stranger.is_ready()
+        with pytest.raises(InputError, match="API key"):
+            stranger.models()
+    with InferenceClient(f"unix:{tmp_path / 's'}", api_key="a-key-that-is-long-enough") as client:
+        assert [model.state for model in client.models()] == ["READY"]
+        assert client.server().name == "edgewright"
+        answer = client.infer(MODEL, {"x": [[1, 2, 3, 4]]}, version="1", request_id="r")
+        again = client.infer(MODEL, {"x": np.array([[1, 2, 3, 4]])}, outputs=list(answer.outputs))
+        assert (answer.model, answer.version, answer.id) == (MODEL, "1", "r")
+        for name, array in answer.outputs.items():
+            np.testing.assert_array_equal(array, again.outputs[name])
+        assert client.statistics(MODEL).inference_count == 2
+        with pytest.raises(InputError, match="'nope'"):
+            client.infer("nope", {})
+    assert served.end()[0] == 0
 
 
 def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import orjson
 
-from edgewright.device.serve import descriptions
+from edgewright.device.serve import descriptions, openapi
 from edgewright.device.serve.access import OPEN_ACTIONS, Access
 from edgewright.device.serve.compat import Compat
 from edgewright.device.serve.edgeinfer import EDGEINFER_ACTIONS, EdgeInfer
@@ -64,6 +64,7 @@ class InferenceApplication:
             "live": lambda exchange, _: exchange.reply(_OK, b'{"live":true}'),
             "ready": self._ready,
             "metrics": self._metrics,
+            "openapi": lambda exchange, _: _send(exchange, openapi.describe()),
             "index": lambda exchange, _: _send(exchange, descriptions.repository_index(models)),
             "all_statistics": self._all_statistics,
             "model_metadata": self._model_metadata,

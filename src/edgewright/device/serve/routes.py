@@ -18,6 +18,7 @@ _PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "livez": ("live", _GET),
     "readyz": ("ready", _GET),
     "metrics": ("metrics", _GET),
+    "openapi.json": ("openapi", _GET),
     "healthz": ("compat_health", _GET),
     "infer": ("compat_infer", _POST),
     "invocations": ("invocations", _POST),
