@@ -30,6 +30,7 @@ from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
+from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.refusals import Refusals
@@ -200,6 +201,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),
+        lineages=Lineages(state, clock=clock),
         refusals=Refusals(state, clock=clock),
         clock=clock,
         trusted=trusted,

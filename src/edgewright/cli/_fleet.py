@@ -4,6 +4,7 @@ import getpass
 import os
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,6 +64,17 @@ def seconds(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
 def seconds_or_none(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
     """The same for an option that may be absent."""
     return None if text is None else seconds(ctx, param, text)
+
+
+def moment(text: str) -> float | None:
+    """A moment like 2026-01-31T06:10:00Z in seconds since 1970; None when none is given."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(f"{text!r}: expected a moment like 2026-01-31T06:10:00Z") from error
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def when(at_s: float | None) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._fleet import home_option, opened, operator, when
+from edgewright.cli._fleet import home_option, moment, opened, operator, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 
@@ -155,6 +155,45 @@ def show(reference: str, *, home: Path, as_json: bool) -> None:
         ("run", made_from.run),
         ("variant", made_from.variant),
     ]
+    print_table("", ("what", "value"), rows)
+
+
+@release.command()
+@click.argument("reference")
+@click.option("--model", default="", help="Which of a device's models; needed with several.")
+@click.option("--at", "at", default="", help="What the device ran then, like 2026-01-31T06:10:00Z.")
+@home_option
+@json_option
+def lineage(reference: str, *, model: str, at: str, home: Path, as_json: bool) -> None:
+    """Show what made REFERENCE: MODEL@VERSION, the bundle id in an answer, or device:NAME."""
+    kind, _, name = reference.partition(":")
+    with opened(home) as office:
+        if kind == "device" and name:
+            found = office.lineages.of_device(name, model=model, at_s=moment(at))
+        else:
+            found = office.lineages.of_release(reference)
+    if as_json:
+        print_json("lineage", found)
+        return
+    made_from, running = found.provenance, found.running
+    rows = [
+        ("release", " ".join([f"{found.model}@{found.version}", *found.aliases])),
+        ("bundle", found.bundle_id),
+        ("file", found.file_sha256),
+        *(("signed by", key) for key in found.signers),
+        ("published", f"{when(found.published_at_s)} by {found.published_by}"),
+        ("recipe", made_from.recipe),
+        ("dataset", made_from.dataset),
+        ("split", made_from.split),
+        ("run", made_from.run),
+        ("variant", made_from.variant),
+    ]
+    if running:
+        who = f"rollout {running.rollout} of {running.ordered_by}" if running.rollout else "nobody"
+        rows[:0] = [
+            ("device", f"{running.device}, since {when(running.since_s)}"),
+            ("ordered by", who),
+        ]
     print_table("", ("what", "value"), rows)
 
 

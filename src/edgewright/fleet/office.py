@@ -9,6 +9,7 @@ from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
+from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
@@ -30,6 +31,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     aliases: Aliases
     users: Users
     watch: Watch
+    lineages: Lineages
     refusals: Refusals
     clock: Clock
     trusted: Callable[[], TrustedKeys]

@@ -19,6 +19,7 @@ from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
+from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
@@ -92,6 +93,7 @@ def fleet_office(
             aliases=Aliases(state, clock=clock),
             users=Users(state, clock=clock, draw=draw),
             watch=Watch(state, clock=clock, limits=AlertLimits()),
+            lineages=Lineages(state, clock=clock),
             refusals=Refusals(state, clock=clock),
             clock=clock,
             trusted=lambda: trusted,

@@ -14,6 +14,7 @@ from edgewright.fleet.audit import Entry, read_audit
 from edgewright.fleet.devices import Device
 from edgewright.fleet.enrolment import Waiting
 from edgewright.fleet.labels import parse_query
+from edgewright.fleet.lineage import Lineage
 from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
 from edgewright.fleet.rollout_facts import RolloutFacts
@@ -48,6 +49,25 @@ def releases(state: State) -> tuple[Release, ...]:
 def release(state: State, reference: FromPath[str]) -> Release:
     """One release by MODEL@VERSION or the beginning of its bundle id."""
     found: Release = state.office.registry.release(reference)
+    return found
+
+
+@get("/releases/{reference:str}/lineage", opt=_READ, sync_to_thread=True)
+def release_lineage(state: State, reference: FromPath[str]) -> Lineage:
+    """Where a release came from, by its name or by the bundle that an answer named."""
+    found: Lineage = state.office.lineages.of_release(reference)
+    return found
+
+
+@get("/devices/{name:str}/lineage", opt=_READ, sync_to_thread=True)
+def device_lineage(
+    state: State,
+    name: FromPath[str],
+    model: FromQuery[str] = "",
+    at_s: FromQuery[float | None] = None,
+) -> Lineage:
+    """Where that came from what a device ran at a moment; now, when none is given."""
+    found: Lineage = state.office.lineages.of_device(name, model=model, at_s=at_s)
     return found
 
 
@@ -124,6 +144,8 @@ READING = (
     health,
     releases,
     release,
+    release_lineage,
+    device_lineage,
     devices,
     device,
     rollouts,
