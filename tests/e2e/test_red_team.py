@@ -274,7 +274,7 @@ ATTACKS: list[tuple[str, str, Callable[[Target], Status], Status]] = [
      lambda target: _cross_site(target, lambda _: ""), 403),
     ("cookie with a forged word", "POST /api/v1/rollouts/1",
      lambda target: _cross_site(target, lambda csrf: csrf[::-1]), 403),
-    ("session of before a new password", "GET /api/v1/devices", _after_new_password, 403),
+    ("session of before a new password", "GET /api/v1/devices", _after_new_password, 401),
     ("name that was rebound", "GET /api/v1/health",
      people("GET", "/api/v1/health", token="viewer", host="evil.example"), 403),
     ("path out of the page's files", "GET /style.css/../../fleet.db",

@@ -229,6 +229,13 @@ class Users:
             )
         return User(name=row.name, role=row.role, created_at_s=row.created_at_s)
 
+    def who(self, session: str) -> User | None:
+        """Whose session this is; None when it is nobody's any more."""
+        row = self._owner(session) if session.startswith(SESSION_PREFIX) else None
+        if row is None or row.expires_at_s <= self._clock.wall_s() or row.is_disabled:
+            return None
+        return User(name=row.name, role=row.role, created_at_s=row.created_at_s)
+
     def _owner(self, token: str) -> Any:
         """The row of whoever has this token or session."""
         users = schema.users

@@ -170,7 +170,7 @@ def test_beyond_loopback_every_route_needs_a_user_whose_role_holds_it(fleet: Off
     assert len(paths) > 10
     tokens = {role: bearer(fleet, role) for role in ROLES}
     with TestClient(build_app(fleet, house=house), base_url="https://fleet.example") as client:
-        for path in [*paths, "/", "/style.css"]:
+        for path in [*paths, "/"]:
             assert client.get(path).status_code == 401, path
             for role in ROLES:
                 needed: Permission = "read"
@@ -200,6 +200,33 @@ def test_a_browser_logs_in_and_needs_the_token_beside_its_cookie(
     assert client.post(plan, json=order, headers=csrf).status_code == 200
     client.post("/api/v1/logout", headers=csrf)
     assert client.post(plan, json=order, headers=csrf).status_code in (401, 403)
+
+
+FORM = {"name": "rita", "password": "correct horse battery"}
+
+
+def test_a_browser_is_led_to_the_form_and_through_it_to_the_fleet(fleet: Office) -> None:
+    fleet.users.add("rita", "releaser", by="root")
+    fleet.users.set_password("rita", FORM["password"], by="root")
+    house = House(names=("fleet.example",), is_local=False)
+    html = {"accept": "text/html"}
+    with TestClient(build_app(fleet, house=house), base_url="https://fleet.example") as client:
+        client.follow_redirects = False
+        led = client.get("/", headers=html)
+        assert (led.status_code, led.headers["location"]) == (303, "/login")
+        assert 'name="password"' in client.get("/login").text
+        assert client.get("/style.css").status_code == 200
+        assert client.post("/login", data=FORM | {"password": "guess"}).status_code == 403
+        foreign = {"origin": "https://evil.example"}
+        assert client.post("/login", data=FORM, headers=foreign).status_code == 403
+        done = client.post("/login", data=FORM, headers={"origin": "https://fleet.example"})
+        assert (done.status_code, done.headers["location"]) == (303, "/")
+        page = client.get("/", headers=html)
+        assert "rita, releaser" in page.text
+        csrf = page.text.partition('name="csrf" value="')[2].partition('"')[0]
+        assert client.post("/logout", data={"csrf": csrf[::-1]}).status_code == 403
+        assert client.post("/logout", data={"csrf": csrf}).headers["location"] == "/login"
+        assert client.get("/", headers=html).status_code == 303
 
 
 def test_an_address_cannot_try_passwords_for_ever(client: TestClient[Any]) -> None:

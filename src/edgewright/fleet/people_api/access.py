@@ -15,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from edgewright.fleet.office import Office
 from edgewright.fleet.roles import Permission
+from edgewright.fleet.secret import SESSION_PREFIX
 from edgewright.fleet.users import csrf_of
 
 NOBODY_YET = "login"
@@ -56,6 +57,8 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             headers={"www-authenticate": "Bearer"},
         )
     office: Office = connection.app.state.office
+    if token.startswith(SESSION_PREFIX) and office.users.who(token) is None:
+        raise NotAuthorizedException("this session has ended; log in again")
     connection.scope["user"] = office.users.allowed(token, cast("Permission", permission))
 
 

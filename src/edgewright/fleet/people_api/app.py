@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import MutableScopeHeaders, State
+from litestar.exceptions import NotAuthorizedException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
@@ -23,7 +24,7 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.people_api.access import House, LoginLimit, check_access
 from edgewright.fleet.people_api.commands import COMMANDS
 from edgewright.fleet.people_api.login import LOGIN
-from edgewright.fleet.people_api.pages import PAGES
+from edgewright.fleet.people_api.pages import PAGES, to_login
 from edgewright.fleet.people_api.reading import READING
 from edgewright.fleet.refusals import Refusal
 from edgewright.wire.device_api import Problem
@@ -51,7 +52,12 @@ _STATUS: dict[type[EdgewrightError], int] = {
 def build_app(office: Office, *, house: House | None = None) -> Litestar:
     """The people's API and page over a fleet's services, on loopback unless told otherwise."""
     api = Router("/api/v1", route_handlers=[*READING, *COMMANDS, *LOGIN], guards=[check_access])
-    pages = Router("/", route_handlers=PAGES, guards=[check_access])
+    pages = Router(
+        "/",
+        route_handlers=PAGES,
+        guards=[check_access],
+        exception_handlers={NotAuthorizedException: to_login},
+    )
     return Litestar(
         route_handlers=[api, pages],
         state=State({"office": office, "house": house or House(), "login_limit": LoginLimit()}),

@@ -8,7 +8,7 @@ from litestar.datastructures import Cookie, State
 from litestar.params import JSONBody
 
 from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE, House, LoginLimit
-from edgewright.fleet.users import SESSION_LIFETIME_S
+from edgewright.fleet.users import SESSION_LIFETIME_S, Session
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,12 +35,30 @@ def login(
     state: State, request: Request[Any, Any, Any], data: JSONBody[Login]
 ) -> Response[LoggedIn]:
     """Begin a session; its cookie opens what the user's role allows."""
-    house: House = state.house
+    made = begun_session(state, request, data.name, data.password)
+    reply = LoggedIn(user=made.user, role=made.role, csrf=made.csrf, expires_at_s=made.expires_at_s)
+    return Response(reply, cookies=[session_cookie(made, state.house)])
+
+
+def begun_session(
+    state: State, request: Request[Any, Any, Any], name: str, password: str
+) -> Session:
+    """A session, if name and password belong together and this address did not try too often.
+
+    Raises:
+        TooManyRequestsException: it did.
+        TrustError: they do not.
+    """
     limit: LoginLimit = state.login_limit
     address = request.client.host if request.client else ""
     limit.check(address, now_s=state.office.clock.monotonic_s())
-    made = state.office.users.login(data.name, data.password)
-    cookie = Cookie(
+    made: Session = state.office.users.login(name, password)
+    return made
+
+
+def session_cookie(made: Session, house: House) -> Cookie:
+    """What the browser keeps: scripts cannot read it, other sites cannot send it."""
+    return Cookie(
         key=SESSION_COOKIE,
         value=made.session,
         httponly=True,
@@ -48,8 +66,6 @@ def login(
         samesite="strict",
         max_age=int(SESSION_LIFETIME_S),
     )
-    reply = LoggedIn(user=made.user, role=made.role, csrf=made.csrf, expires_at_s=made.expires_at_s)
-    return Response(reply, cookies=[cookie])
 
 
 @post("/logout", opt={"permission": "read"}, sync_to_thread=True, status_code=200)

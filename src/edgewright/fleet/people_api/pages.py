@@ -1,32 +1,130 @@
-"""The page for browsers and its style sheet."""
+"""The pages for browsers: the fleet, logging in and out, and their style sheet. No script runs."""
 
-from litestar import MediaType, Response, get
-from litestar.datastructures import State
+import hmac
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from edgewright.fleet.ui import render_fleet, style_sheet
+import msgspec
+from litestar import MediaType, Request, Response, get, post
+from litestar.datastructures import Cookie, State
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.params import Body
+
+from edgewright.errors import TrustError
+from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE
+from edgewright.fleet.people_api.login import begun_session, session_cookie
+from edgewright.fleet.ui import Person, render_fleet, render_login, style_sheet
+from edgewright.fleet.users import csrf_of
 
 _READ = {"permission": "read"}
+_NOBODY_YET = {"permission": NOBODY_YET}
+_SEE_OTHER = 303
 _HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; "
         "frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+_Asked = Request[Any, Any, Any]
+
+
+class LoginForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What the form sends."""
+
+    name: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"LoginForm({self.name!r})"
+
+
+class LogoutForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The word beside the cookie: another site's form cannot know it."""
+
+    csrf: str = ""
 
 
 @get("/", opt=_READ, sync_to_thread=True, include_in_schema=False)
-def fleet_page(state: State) -> Response[str]:
+def fleet_page(state: State, request: _Asked) -> Response[str]:
     """Releases, rollouts, devices and alerts on one page."""
-    return Response(render_fleet(state.office), media_type=MediaType.HTML, headers=_HEADERS)
+    session = request.cookies.get(SESSION_COOKIE, "")
+    user = state.office.users.who(session) if session else None
+    person = Person(name=user.name, role=user.role, csrf=csrf_of(session)) if user else None
+    return _page(render_fleet(state.office, person))
 
 
-@get("/style.css", opt=_READ, sync_to_thread=False, include_in_schema=False)
+@get("/login", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
+def login_page() -> Response[str]:
+    """The form."""
+    return _page(render_login())
+
+
+@post("/login", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
+def log_in(
+    state: State,
+    request: _Asked,
+    data: Annotated[LoginForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Response[str]:
+    """Begin a session and show the fleet; the form again when name and password do not fit."""
+    _require_own_form(request)
+    try:
+        made = begun_session(state, request, data.name, data.password)
+    except TrustError as error:
+        return _page(render_login(problem=error.message), status=403)
+    return _moved("/", [session_cookie(made, state.house)])
+
+
+@post("/logout", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
+def log_out(
+    state: State,
+    request: _Asked,
+    data: Annotated[LogoutForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+) -> Response[str]:
+    """End the session of the cookie."""
+    session = request.cookies.get(SESSION_COOKIE, "")
+    if not session or not hmac.compare_digest(data.csrf, csrf_of(session)):
+        raise PermissionDeniedException("this form is not of this session")
+    state.office.users.logout(session)
+    gone = _moved("/login")
+    gone.delete_cookie(SESSION_COOKIE)
+    return gone
+
+
+@get("/style.css", opt=_NOBODY_YET, sync_to_thread=False, include_in_schema=False)
 def style() -> Response[bytes]:
-    """The page's style sheet."""
+    """The pages' style sheet; the form needs it before anybody is known."""
     return Response(style_sheet(), media_type="text/css; charset=utf-8", headers=_HEADERS)
 
 
-PAGES = (fleet_page, style)
+def to_login(request: _Asked, error: Exception) -> Response[Any]:
+    """A browser that may not see the fleet is led to the form; a program is refused."""
+    is_browser = "text/html" in request.headers.get("accept", "") and request.method == "GET"
+    if is_browser and "authorization" not in request.headers:
+        return _moved("/login")
+    if isinstance(error, NotAuthorizedException):
+        body = {"status_code": error.status_code, "detail": error.detail}
+        return Response(body, status_code=error.status_code, headers=error.headers)
+    raise error
+
+
+def _require_own_form(request: _Asked) -> None:
+    """A form of another site would log its visitor in as somebody else."""
+    origin = request.headers.get("origin", "")
+    if origin and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        raise PermissionDeniedException("this form is of another site")
+
+
+def _page(content: str, *, status: int = 200) -> Response[str]:
+    return Response(content, media_type=MediaType.HTML, headers=_HEADERS, status_code=status)
+
+
+def _moved(path: str, cookies: list[Cookie] | None = None) -> Response[str]:
+    headers = _HEADERS | {"location": path}
+    return Response("", status_code=_SEE_OTHER, headers=headers, cookies=cookies)
+
+
+PAGES = (fleet_page, login_page, log_in, log_out, style)

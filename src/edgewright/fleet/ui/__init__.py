@@ -1,8 +1,5 @@
-"""One page that shows a fleet as it is: rendered on the server, without scripts or foreign files.
+"""The pages: server-rendered, no script, assets in the wheel."""
 
-It says what was reported and when; a value nobody reported is shown as not known.
-"""
+from edgewright.fleet.ui.page import Person, render_fleet, render_login, style_sheet
 
-from edgewright.fleet.ui.page import render_fleet, style_sheet
-
-__all__ = ["render_fleet", "style_sheet"]
+__all__ = ["Person", "render_fleet", "render_login", "style_sheet"]

@@ -2,6 +2,7 @@
 
 from importlib import resources
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from edgewright.clock import iso
@@ -12,11 +13,25 @@ SHOWN = 200
 _STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting", "left")
 
 
-def render_fleet(office: Office) -> str:
-    """The page as HTML."""
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Who looks at the page; `csrf` goes into its forms."""
+
+    name: str
+    role: str
+    csrf: str
+
+
+def render_login(*, problem: str = "") -> str:
+    """The form to log in."""
+    return _ENVIRONMENT.get_template("login.html").render(problem=problem)
+
+
+def render_fleet(office: Office, person: Person | None = None) -> str:
+    """The page as HTML, for a person or, on loopback, for whoever is at this machine."""
     now_s = office.clock.wall_s()
     return _ENVIRONMENT.get_template("fleet.html").render(
         now=iso(now_s),
+        person=person,
         shown=SHOWN,
         standings=_STANDINGS,
         device_count=office.devices.count(),
