@@ -5,6 +5,7 @@
     python bench/fleet.py registered                 100,000 devices: list, search, growth
     python bench/fleet.py herd                       the fleet was away, everybody comes back
     python bench/fleet.py kills --times 200          SIGKILL at random moments of rollouts
+    python bench/fleet.py schema --schemathesis VENV every role over the whole OpenAPI
 
 Everything is on one machine, so the generator takes its share of the same cores; both are given.
 """
@@ -22,6 +23,7 @@ from _fleet_goosebit import goosebit, version
 from _fleet_kills import kills
 from _fleet_registered import registered
 from _fleet_rollout import herd, rollout
+from _fleet_schema import schema
 from _results import Recording
 from edgewright.chain.enrolment import Wish, enroll_with
 from edgewright.chain.fleet import open_fleet
@@ -152,6 +154,7 @@ PROTOCOLS = {
     "registered": registered,
     "herd": herd,
     "kills": kills,
+    "schema": schema,
 }
 
 
@@ -162,6 +165,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--registered", type=int, default=1000)
     parser.add_argument("--goosebit", type=Path, help="A venv in which goosebit is installed.")
+    parser.add_argument("--schemathesis", type=Path, help="A venv in which it is installed.")
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument(
         "--tls", action="store_true", help="Devices of `rollout` have certificates."
@@ -179,7 +183,7 @@ def main() -> None:
         ):
             PROTOCOLS[name](Path(folder), recording, options)
             recording.raw["options"] = {
-                k: str(v) for k, v in vars(options).items() if k != "goosebit"
+                k: str(v) for k, v in vars(options).items() if k not in ("goosebit", "schemathesis")
             }
             for key, value in recording.figures.items():
                 print(f"{key}: {value}")

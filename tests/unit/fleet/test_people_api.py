@@ -229,6 +229,15 @@ def test_a_browser_is_led_to_the_form_and_through_it_to_the_fleet(fleet: Office)
         assert client.get("/", headers=html).status_code == 303
 
 
+def test_a_method_that_the_framework_adds_is_open_to_nobody(
+    fleet: Office, client: TestClient[Any]
+) -> None:
+    admin = bearer(fleet, "security-admin")
+    for path in reads(client):
+        assert client.options(path).status_code == 403, path
+        assert client.options(path, headers=admin).status_code == 403, path
+
+
 def test_an_address_cannot_try_passwords_for_ever(client: TestClient[Any]) -> None:
     body = {"name": "nobody", "password": "guess"}
     codes = [client.post("/api/v1/login", json=body).status_code for _ in range(21)]

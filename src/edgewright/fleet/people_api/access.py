@@ -46,7 +46,9 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
     """
     house: House = connection.app.state.house
     _check_host(connection.headers.get("host", ""), house)
-    permission: str = handler.opt["permission"]
+    permission: str = handler.opt.get("permission", "")
+    if not permission:
+        raise PermissionDeniedException("nobody may ask this")
     if permission == NOBODY_YET or (permission == OPEN and house.is_local):
         return
     token = _token(connection)

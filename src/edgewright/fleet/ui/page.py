@@ -9,6 +9,7 @@ from edgewright.clock import iso
 from edgewright.fleet.office import Office
 
 SHOWN = 200
+ALERTS_SHOWN = 15
 
 _STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting", "left")
 
@@ -28,7 +29,7 @@ def render_login(*, problem: str = "") -> str:
 
 def render_fleet(office: Office, person: Person | None = None) -> str:
     """The page as HTML, for a person or, on loopback, for whoever is at this machine."""
-    now_s = office.clock.wall_s()
+    now_s, alerts = office.clock.wall_s(), office.watch.alerts()
     return _ENVIRONMENT.get_template("fleet.html").render(
         now=iso(now_s),
         person=person,
@@ -40,7 +41,8 @@ def render_fleet(office: Office, person: Person | None = None) -> str:
         ],
         releases=office.registry.releases()[:SHOWN],
         rollouts=office.rollouts.list(newest=20),
-        alerts=office.watch.alerts()[:SHOWN],
+        alerts=alerts[:ALERTS_SHOWN],
+        more_alerts=max(0, len(alerts) - ALERTS_SHOWN),
     )
 
 
