@@ -59,3 +59,69 @@ def running_mosquitto(folder: Path, *, lines: str = "allow_anonymous true") -> I
         yield broker
     finally:
         broker.stop()
+
+
+class RabbitMq:
+    """A RabbitMQ node of its own, with an epmd of its own, under a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        if not program.is_file():
+            pytest.skip("absent: rabbitmq-server (Debian package rabbitmq-server)")
+        self.port = free_port()
+        self._program = program
+        self._environment = {
+            "PATH": "/usr/lib/rabbitmq/bin:/usr/bin:/bin",
+            "HOME": str(folder),
+            "ERL_EPMD_PORT": str(free_port()),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+        }
+        (folder / "plugins").write_text("[].\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._program],
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until_it_listens(self.port, seconds=180)
+
+    def cut_connections(self) -> None:
+        node = self._environment["RABBITMQ_NODENAME"]
+        subprocess.run(
+            ["rabbitmqctl", "-n", node, "close_all_connections", "cut"],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(30)
+        subprocess.run(["epmd", "-kill"], env=self._environment, check=False, capture_output=True)
+
+
+@contextlib.contextmanager
+def running_rabbitmq(folder: Path) -> Iterator[RabbitMq]:
+    broker = RabbitMq(folder)
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.close()

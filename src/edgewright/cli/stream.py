@@ -114,12 +114,16 @@ def stream(
 
 
 def _run_file(path: Path, *, as_json: bool) -> None:
+    import logging
+
     from edgewright.chain.stream_gateway import run_stream_file
     from edgewright.clock import SystemClock
 
     def announce(addresses: Sequence[str]) -> None:
         say("ready" + (f": serving on {' and '.join(addresses)}" if addresses else ""))
 
+    # What this library logs, with tracebacks, is raised as well and said in one line.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     summary = run_stream_file(path, clock=SystemClock(), on_ready=announce)
     if as_json:
         document = {"schema_version": JSON_SCHEMA_VERSION, "kind": "stream-summary"}

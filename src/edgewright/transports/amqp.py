@@ -88,7 +88,8 @@ async def connected(host: Host) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
             timeout=_TIMEOUT_S,
         )
         async with connection:
-            channel = await connection.channel(publisher_confirms=True)
+            # A message that no queue takes is an error of its publisher, not silence.
+            channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.set_qos(prefetch_count=AT_ONCE)
             yield channel
     except (TimeoutError, aio_pika.exceptions.AMQPError, OSError) as error:

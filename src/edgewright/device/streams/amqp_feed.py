@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 
 from edgewright.device.streams.forward import Message
+from edgewright.errors import TransportError
 from edgewright.transports import amqp
 
 
@@ -33,3 +34,4 @@ class AmqpFeed:
                     topic = (message.routing_key or self._queue).replace(".", "/")
                     yield [Message(topic, message.body)]
                     await message.ack()
+        raise TransportError(f"broker {self._host} closed the connection")

@@ -182,7 +182,7 @@ async def until(stop: asyncio.Event, items: AsyncGenerator[T, None]) -> AsyncGen
     """Items until `stop` is set."""
     stopping = asyncio.create_task(stop.wait())
     try:
-        while True:
+        while not stop.is_set():
             coming = asyncio.ensure_future(anext(items))
             try:
                 await asyncio.wait([coming, stopping], return_when=asyncio.FIRST_COMPLETED)

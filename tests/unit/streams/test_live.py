@@ -1,0 +1,145 @@
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from edgewright.device.streams.base import Item, Result, Samples
+from edgewright.device.streams.forward import Forwarder, ForwardingSink, Message, check_topic
+from edgewright.device.streams.live import LiveSource
+from edgewright.device.streams.reading import Reading, reader_of
+from edgewright.device.streams.run import Streams, Summary, until
+from edgewright.errors import InputError, TransportError
+from edgewright.stores import MemoryQueue
+from edgewright.testing import FakeClock
+
+
+class Feed:
+    """Breaks after each part of a script, then ends."""
+
+    name = "feed"
+
+    def __init__(self, *parts: list[Message]) -> None:
+        self._parts = list(parts)
+
+    async def batches(self) -> AsyncGenerator[Sequence[Message], None]:
+        if self._parts:
+            yield self._parts.pop(0)
+            raise TransportError("the line broke")
+
+
+async def read(source: LiveSource) -> list[tuple[str, list[float]]]:
+    return [(each.key, each.values[:, 0].tolist()) async for each in source.chunks()]
+
+
+def live(feed: Feed, *, key_part: int | None = None) -> LiveSource:
+    return LiveSource(feed, reader_of(Reading(), {"x": ""}), clock=FakeClock(), key_part=key_part)
+
+
+def test_a_line_that_breaks_is_taken_up_again_and_bad_messages_are_counted() -> None:
+    good = [Message("a/ann", b'{"x": 1}'), Message("a/bob", b"\xff"), Message("b", b"{}")]
+    source = live(Feed(good, [Message("a/ann/b", b'{"x": 2}')]), key_part=1)
+    assert asyncio.run(read(source)) == [("ann", [1.0]), ("ann", [2.0])]
+    assert (source.told.messages, source.told.unreadable, source.told.breaks) == (4, 2, 2)
+
+
+def test_waits_between_two_tries_grow_and_are_bounded() -> None:
+    clock = FakeClock()
+    source = LiveSource(Feed(*[[] for _ in range(3)]), reader_of(Reading(), {"x": ""}), clock=clock)
+    assert asyncio.run(read(source)) == []
+    assert len(clock.slept_s) == 3
+    assert all(0.25 <= slept <= 45 for slept in clock.slept_s)
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.items = 0
+
+    def step(self, item: Item) -> list[Result]:
+        self.items += 1
+        return []
+
+    def summary(self) -> Summary:
+        return Summary(windows=self.items)
+
+
+def test_each_sensor_has_its_own_stream_and_the_most_silent_is_forgotten() -> None:
+    made: dict[str, Counting] = {}
+
+    def make(key: str) -> Counting:
+        return made.setdefault(key + "#" * (key in made), Counting())
+
+    streams = Streams(make, most=2)
+    for key in ("a", "b", "a", "c", "a", "b"):
+        streams.step(Samples(time_s=[], values=[], key=key))  # type: ignore[arg-type]  # not looked at
+    assert {key: each.items for key, each in made.items()} == {"a": 3, "b": 1, "c": 1, "b#": 1}
+    assert streams.summary().windows == 6
+
+
+def test_items_end_when_they_are_told_to() -> None:
+    async def endless() -> AsyncGenerator[int, None]:
+        for number in range(10**9):
+            yield number
+            await asyncio.sleep(0)
+
+    async def case() -> int:
+        stop = asyncio.Event()
+        async for number in until(stop, endless()):
+            if number == 3:
+                stop.set()
+        return number
+
+    assert asyncio.run(asyncio.wait_for(case(), 10)) <= 5
+
+
+class Delivery:
+    """Is away for some calls, then refuses or takes."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self._outcomes = list(outcomes)
+        self.taken: list[bytes] = []
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        outcome = self._outcomes.pop(0) if self._outcomes else None
+        if outcome is not None:
+            raise outcome
+        self.taken += [message.payload for message in messages]
+
+    async def close(self) -> None:
+        pass
+
+
+def forwarded(delivery: Delivery, count: int, *, limit: int = 100) -> Forwarder:
+    async def case() -> Forwarder:
+        forwarder = Forwarder(
+            MemoryQueue(limit=limit), delivery, clock=FakeClock(), name="there", chance=lambda: 0.5
+        )
+        sink = ForwardingSink(forwarder, topic="{model}/{key}", encode=lambda r: b"%d" % r.end_s)
+        for number in range(count):
+            await sink.write([Result(model="m", key="k", start_s=0.0, end_s=float(number))])
+        await sink.close()
+        return forwarder
+
+    return asyncio.run(case())
+
+
+def test_what_could_not_be_delivered_is_delivered_later_in_order() -> None:
+    away = TransportError("away")
+    delivery = Delivery(away, away, away)
+    assert forwarded(delivery, 5).delivered == 5
+    assert delivery.taken == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_fault_of_our_own_is_raised_and_not_tried_for_ever() -> None:
+    with pytest.raises(ZeroDivisionError):
+        forwarded(Delivery(ZeroDivisionError()), 1)
+
+
+def test_a_refusal_for_good_is_told_at_the_end() -> None:
+    with pytest.raises(TransportError, match=r"there: 1 of 1 messages .* not wanted"):
+        forwarded(Delivery(InputError("not wanted")), 1)
+
+
+def test_a_topic_with_an_unknown_placeholder_is_refused() -> None:
+    check_topic("gym/{key}/{model}/{state}")
+    with pytest.raises(InputError, match="'who' is not known"):
+        check_topic("gym/{who}")
