@@ -83,7 +83,7 @@ class Recording:
 def commit() -> str:
     """The commit that is measured; `+changes` marks a working tree that differs from it."""
     head = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", "src", "bench")
+    changes = _git("status", "--porcelain", "--", "src", "bench", ":!bench/results")
     return f"{head or 'unknown'}{'+changes' if changes else ''}"
 
 

@@ -35,6 +35,7 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
 from edgewright.fleet.state import SqliteState
@@ -201,6 +202,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),
+        retention=Retention(state, clock=clock),
         lineages=Lineages(state, clock=clock),
         refusals=Refusals(state, clock=clock),
         clock=clock,

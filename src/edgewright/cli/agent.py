@@ -147,6 +147,8 @@ def simulate(
     They are real agents up to the model: it is verified and staged, never run, and their reports
     say so.
     """
+    import logging
+
     from edgewright.chain.simulation import SimulationOrder, run_simulation
     from edgewright.device.sim import Behaviour
 
@@ -160,6 +162,8 @@ def simulate(
         behaviour=Behaviour(poll_s=poll_s, probe_s=probe_s, fails_percent=fail_percent),
         seconds=for_s,
     )
+    # A refusal is the agent's warning; here it is one of thousands, and counted.
+    logging.getLogger("edgewright.device.agent").setLevel(logging.ERROR)
     facts = run_simulation(order, say=say)
     if as_json:
         print_json("agent-simulation", facts)

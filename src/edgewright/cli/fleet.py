@@ -181,6 +181,28 @@ def restore(source: Path, *, home: Path, as_json: bool) -> None:
         click.echo(f"{home}: {len(made.files)} files, audit log up to {made.audit_hash[:16]}")
 
 
+@fleet.command()
+@click.option("--days", type=click.FloatRange(min=0), help="Set it; 0 keeps them for ever.")
+@home_option
+@json_option
+def retention(*, days: float | None, home: Path, as_json: bool) -> None:
+    """Show or set for how many days numbers of devices (health, serving, drift) are kept.
+
+    Steps of updates and the audit log are kept for ever.
+    """
+    with opened(home) as office:
+        if days is None:
+            found = office.retention.facts()
+        else:
+            found = office.retention.set(days, by=operator())
+    if as_json:
+        print_json("fleet-retention", found)
+    else:
+        click.echo(
+            f"numbers of devices are kept {f'{found.days:g} days' if found.days else 'for ever'}"
+        )
+
+
 @fleet.group()
 def audit() -> None:
     """Read the audit log, check its chain."""

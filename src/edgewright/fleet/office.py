@@ -13,6 +13,7 @@ from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State
 from edgewright.fleet.users import Users
@@ -32,6 +33,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     users: Users
     watch: Watch
     lineages: Lineages
+    retention: Retention
     refusals: Refusals
     clock: Clock
     trusted: Callable[[], TrustedKeys]

@@ -21,6 +21,7 @@ TICK_EVERY_S = 1.0
 TICK_APART_S = 0.25
 """A fleet of thousands tells something all the time; the rule looks at it a few times a second."""
 SEEN_EVERY_S = 5.0
+FORGET_EVERY_S = 10.0
 AFTER_ERROR_S = 2.0
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Pulse:
         self._writer = writer
         self._revision = 0
         self._changes = -1
-        self._ticked_s = self._noted_s = float("-inf")
+        self._ticked_s = self._noted_s = self._forgot_s = float("-inf")
 
     async def run(self) -> None:
         """Beat. A disk that is full or slow is said and tried again."""
@@ -68,8 +69,14 @@ class Pulse:
             self._noted_s = now_s
             seen = self._presence.take_seen(now_s=self._office.clock.wall_s())
             await self._written(lambda: self._office.devices.note_seen(seen))
+            await self._forget(now_s)
             refused = dict(self._refused())
             await self._written(lambda: self._office.refusals.settle(refused))
+
+    async def _forget(self, now_s: float) -> None:
+        if now_s - self._forgot_s >= FORGET_EVERY_S:
+            self._forgot_s = now_s
+            await self._written(self._office.retention.forget)
 
     async def _tick(self) -> None:
         here, acknowledged = self._presence.take_news()

@@ -23,6 +23,7 @@ from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import SqliteState
 from edgewright.fleet.users import Users
@@ -93,6 +94,7 @@ def fleet_office(
             aliases=Aliases(state, clock=clock),
             users=Users(state, clock=clock, draw=draw),
             watch=Watch(state, clock=clock, limits=AlertLimits()),
+            retention=Retention(state, clock=clock),
             lineages=Lineages(state, clock=clock),
             refusals=Refusals(state, clock=clock),
             clock=clock,
