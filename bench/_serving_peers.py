@@ -36,6 +36,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     packages: tuple[str, ...]
     command: tuple[str, ...]
+    package: str = ""
+    """Its name on the index, where that is another."""
+    batch: int = 1
     path: str = "/infer"
     is_v2: bool = False
 
@@ -50,14 +53,19 @@ PEERS = (
         ),
     ),
     Peer(name="litserve", packages=("litserve",), command=("python", "{apps}/litserve_app.py")),
-    Peer(
-        name="mosec",
-        packages=("mosec",),
-        command=(
-            *("python", "{apps}/mosec_app.py", "--port", "{port}", "--address", "127.0.0.1"),
-            *("--log-level", "error"),
-        ),
-        path="/inference",
+    *(
+        Peer(
+            name=name,
+            package="mosec",
+            packages=("mosec",),
+            command=(
+                *("python", "{apps}/mosec_app.py", "--port", "{port}", "--address", "127.0.0.1"),
+                *("--log-level", "error"),
+            ),
+            path="/inference",
+            batch=batch,
+        )
+        for name, batch in (("mosec", 32), ("mosec_unbatched", 1))
     ),
     Peer(
         name="bentoml",
@@ -82,6 +90,7 @@ def install(peer: Peer, venvs: Path) -> str:
     """
     venv = venvs / peer.name
     python = venv / "bin" / "python"
+    package = peer.package or peer.name
     uv = [sys.executable, "-m", "uv"]
     versions = [f"{name}=={metadata.version(name)}" for name in ("numpy", "onnxruntime")]
     pip = [*uv, "pip", "install", "-q", "--python", str(python)]
@@ -95,7 +104,7 @@ def install(peer: Peer, venvs: Path) -> str:
         if done.returncode:
             raise RuntimeError(done.stderr.strip().splitlines()[-1][:200])
     shown = subprocess.run(
-        [str(python), "-c", f"import importlib.metadata as m; print(m.version('{peer.name}'))"],
+        [str(python), "-c", f"import importlib.metadata as m; print(m.version('{package}'))"],
         capture_output=True,
         text=True,
         check=True,
@@ -119,6 +128,7 @@ def serving(peer: Peer, venvs: Path, model: Path, folder: Path) -> Iterator[tupl
     environment = {
         "MODEL": str(model),
         "PORT": str(port),
+        "BATCH": str(peer.batch),
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "PYTHONPATH": str(APPS),
         "OMP_NUM_THREADS": "1",

@@ -1,4 +1,4 @@
-"""mosec: its Rust front and one worker that takes up to 32 requests together."""
+"""mosec: its Rust front and one worker that takes up to BATCH requests together."""
 
 import os
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from mosec import Server, Worker
+
+BATCH = int(os.environ["BATCH"])
 
 
 class Infer(Worker):
@@ -18,12 +20,15 @@ class Infer(Worker):
             os.environ["MODEL"], options, providers=["CPUExecutionProvider"]
         )
 
-    def forward(self, data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        values = np.array([item["x"] for item in data], np.float32)
-        return [{"y": row} for row in self.session.run(["y"], {"x": values})[0].tolist()]
+    def forward(self, data: Any) -> Any:
+        """A list of requests where they are taken together, else one."""
+        items = data if BATCH > 1 else [data]
+        values = np.array([item["x"] for item in items], np.float32)
+        answers = [{"y": row} for row in self.session.run(["y"], {"x": values})[0].tolist()]
+        return answers if BATCH > 1 else answers[0]
 
 
 if __name__ == "__main__":
     server = Server()
-    server.append_worker(Infer, num=1, max_batch_size=32)
+    server.append_worker(Infer, num=1, max_batch_size=BATCH)
     server.run()

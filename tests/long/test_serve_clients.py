@@ -1,8 +1,12 @@
-"""Foreign clients, unchanged, in a venv of their own: NVIDIA's tritonclient over HTTP and gRPC."""
+"""Foreign clients, unchanged, each in a venv of its own: NVIDIA's tritonclient over HTTP and gRPC,
+KServe's REST client.
+"""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,41 +57,89 @@ print(len(answers))
 """
 
 
-@pytest.fixture(scope="module")
-def client_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("triton") / "venv"
+KSERVE = """
+import asyncio
+import sys
+import numpy as np
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+address, model = sys.argv[1], sys.argv[2]
+row = np.array([[1, 2, 3, 4]], np.float32)
+
+async def ask():
+    client = InferenceRESTClient(RESTConfig(protocol="v2", retries=1))
+    assert await client.is_server_live(address) and await client.is_server_ready(address)
+    assert await client.is_model_ready(address, model)
+    answers = []
+    for binary in (False, True):
+        tensor = InferInput("x", [1, 4], "FP32")
+        tensor.set_data_from_numpy(row, binary_data=binary)
+        request = InferRequest(model_name=model, infer_inputs=[tensor])
+        answer = await client.infer(address, request, model_name=model)
+        answers.append(answer.outputs[0].as_numpy())
+    await client.close()
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-6)
+    print(len(answers))
+
+asyncio.run(ask())
+"""
+
+
+def client_python(folder: Path, package: str) -> Path:
+    """A Python of its own with that client."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
     uv = Path(sys.executable).with_name("uv")
     done = subprocess.run(
-        [str(uv), "pip", "install", "-q", "--python", str(python),
-         "tritonclient[http,grpc]"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [str(uv), "pip", "install", "-q", "--python", str(python), package],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        pytest.skip("absent: tritonclient (needs a package index)")
+        pytest.skip(f"absent: {package} (needs a package index)")
     return python
 
 
-def test_tritonclient_works_unchanged(client_python: Path, tmp_path: Path) -> None:
-    pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
-    build_tiny(tmp_path / "tiny.ewb")
-    command = [sys.executable, "-m", "edgewright", "serve", str(tmp_path / "tiny.ewb")]
+@contextmanager
+def served(folder: Path, *words: str) -> Iterator[list[str]]:
+    """Where a server of the tiny model listens."""
+    build_tiny(folder / "tiny.ewb")
+    command = [sys.executable, "-m", "edgewright", "serve", str(folder / "tiny.ewb"), "--json"]
     process = subprocess.Popen(
-        [*command, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--json"],
+        [*command, "--http", "127.0.0.1:0", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
     try:
         assert process.stdout is not None
-        addresses = json.loads(process.stdout.readline())["addresses"]
-        http, grpc = (address.partition("//")[2] for address in addresses)
-        done = subprocess.run(
-            [str(client_python), "-c", CLIENT, http, grpc, MODEL],
-            capture_output=True, text=True, check=False, timeout=200,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "3"
+        yield json.loads(process.stdout.readline())["addresses"]
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def run_client(python: Path, script: str, *words: str) -> str:
+    done = subprocess.run(
+        [str(python), "-c", script, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_tritonclient_works_unchanged(tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
+    python = client_python(tmp_path / "venv", "tritonclient[http,grpc]")
+    with served(tmp_path, "--grpc", "127.0.0.1:0") as addresses:
+        http, grpc = (address.partition("//")[2] for address in addresses)
+        assert run_client(python, CLIENT, http, grpc, MODEL) == "3"
+
+
+def test_the_rest_client_of_kserve_works_unchanged(tmp_path: Path) -> None:
+    python = client_python(tmp_path / "venv", "kserve")
+    with served(tmp_path) as (address,):
+        assert run_client(python, KSERVE, address, MODEL) == "2"

@@ -1,6 +1,8 @@
 import asyncio
 import json
+import os
 import re
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -352,3 +354,19 @@ def test_body_beyond_the_limit_is_refused() -> None:
             assert answer.status == 413
 
     asyncio.run(case())
+
+
+def test_loading_gives_way_once_models_are_served(tmp_path: Path) -> None:
+    """The first models are waited for, later ones load beside those that serve."""
+    seen: list[int] = []
+
+    def open_noting(path: Path) -> Servable:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return open_doubler(path)
+
+    async def case() -> None:
+        async with running(open_noting, "doubler") as (server, _):
+            await server.models.load(tmp_path / "doubler")
+
+    asyncio.run(case())
+    assert seen == [os.getpriority(os.PRIO_PROCESS, 0), 10]

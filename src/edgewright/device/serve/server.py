@@ -63,13 +63,14 @@ class InferenceServer:
         self._clock = clock
         self._servers: list[Server] = []
         self._workers = Workers(options.threads)
+        self._loader = Loader()
         resources = Resources(
             workers=self._workers,
             timer=timer,
             wall_s=clock.wall_s,
             call_soon=asyncio.get_running_loop().call_soon,
             call_later=asyncio.get_running_loop().call_later,
-            loader=Loader(),
+            loader=self._loader,
             peers=self._peers,
         )
         self.models = Models(
@@ -114,6 +115,7 @@ class InferenceServer:
                         hint="give each model once",
                     )
                 loaded.add(f"{model.name} {model.version}")
+            self._loader.give_way()
         except BaseException:
             await self.close(drain_s=0)
             raise

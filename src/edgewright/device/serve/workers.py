@@ -56,13 +56,17 @@ class Workers:
 
 
 class Loader:
-    """One thread of low priority for loading models beside those that serve."""
+    """One thread for loading models beside those that serve; it gives way to them once there are
+    any.
+    """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(
-            1, thread_name_prefix="serve-loader", initializer=_lower_priority
-        )
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="serve-loader")
         self._is_closed = False
+
+    def give_way(self) -> None:
+        """From now on its work is of low priority."""
+        self._executor.submit(_lower_priority)
 
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
