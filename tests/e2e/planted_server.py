@@ -56,7 +56,7 @@ class Model:
         if faults.leak_bytes:
             self.leak.append(bytes(bytearray(faults.leak_bytes)))
         (tensor,) = json.loads(request.body)["inputs"]
-        y = [2 * value * faults.gain for value in tensor["data"]]
+        y = [2 * (value - faults.shift) * faults.gain for value in tensor["data"]]
         if faults.mistake_percent and sum(tensor["data"]) * 1e4 % 100 < faults.mistake_percent:
             y.reverse()
         if faults.nan_every and self.count % faults.nan_every == 0:
@@ -88,6 +88,7 @@ def _json(status: int, value: object) -> Response:
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--gain", type=float, default=1.0)
+    parser.add_argument("--shift", type=float, default=0.0)
     parser.add_argument("--slow-ms", type=float, default=0.0)
     parser.add_argument("--stall-every", type=int, default=0)
     parser.add_argument("--stall-s", type=float, default=0.0)

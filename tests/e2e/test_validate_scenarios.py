@@ -279,3 +279,22 @@ def test_loadgen_comes_to_its_end_when_the_server_refuses_or_hangs_up(tmp_path: 
         assert {"status 503", "connection closed before the answer"} <= set(report.errors)
         assert report.requests == report.answered + report.failed
         assert not report.verdict.ok
+
+
+def test_a_slower_version_is_found_side_by_side(tmp_path: Path) -> None:
+    out = tmp_path / "versus.json"
+    with planted("--slow-ms", "4") as before, planted("--slow-ms", "12") as after:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "edgewright", "validate", after, "--against", before),
+                *("--seconds", "4", "--out", out),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert done.returncode == 7, done.stdout + done.stderr
+    report = json.loads(out.read_bytes())
+    assert report["shifts"]["latency p50"]["ratio"]["value"] > 1.3
+    assert len(report["rounds_ms"]["latency p50"]) == 40

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgewright.cli._progress import Bar
     from edgewright.validate.difference import Difference
     from edgewright.validate.report import Report, SuiteReport
+    from edgewright.validate.versus import VersusReport
 
 _TICK_S = 0.5
 
@@ -79,6 +80,23 @@ def print_report(report: "Report | SuiteReport") -> None:
         for one in reports:
             click.echo(f"{one.verdict.outcome}  {one.scenario}")
         click.echo(f"{report.outcome} in {report.seconds:.0f} s")
+
+
+def print_versus(report: "VersusReport") -> None:
+    """How much slower, and what could have been seen."""
+    print_table(
+        f"{report.before} -> {report.after}",
+        ("figure", "after / before", "from", "to"),
+        [(name, f"{s.ratio.value:.3f}", _number(s.ratio.low), _number(s.ratio.high))
+         for name, s in report.shifts.items()],
+    )  # fmt: skip
+    for note in report.notes:
+        say(note)
+    say(report.how)
+    say(f"on {report.machine.text}")
+    click.echo(report.outcome)
+    for reason in report.verdict.reasons:
+        click.echo(f"  {reason}")
 
 
 def print_difference(difference: "Difference") -> None:

@@ -12,6 +12,7 @@ from edgewright.cli._output import json_option, print_json
 from edgewright.cli._validate_output import (
     print_difference,
     print_report,
+    print_versus,
     timed_progress,
     write_reports,
 )
@@ -83,6 +84,7 @@ _report_options = _options(
     click.option("--out", type=_FILE, help="Write the report as JSON, for --diff."),
     click.option("--edge-json", type=_FILE,
                  help="Write it in the keys of edge_performance_validation_*.json."),
+    click.option("--against", help="URL, bundle or model file: is TARGET slower than that?"),
     click.option("--diff", type=_FILE, nargs=2, help="Compare two JSON reports instead."),
 )  # fmt: skip
 
@@ -133,6 +135,7 @@ def validate(  # one command line, one parameter for each flag
     junit: Path | None,
     out: Path | None,
     edge_json: Path | None,
+    against: str | None,
     diff: tuple[Path, Path] | None,
     identities: tuple[Path, ...],
     known_hosts: Path | None,
@@ -155,6 +158,10 @@ def validate(  # one command line, one parameter for each flag
         return _diff(*diff, as_json=as_json)
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': a URL, a bundle or a model file.")
+    if against is not None and (suite or scenario or target.startswith(_ELSEWHERE)):
+        raise click.UsageError(
+            "--against compares two servers or files with a scenario of its own."
+        )
     if suite is not None and (scenario is not None or seconds is not None):
         raise click.UsageError(f"--{suite} chooses scenarios and seconds itself.")
     if suite is not None and loadgen_logs is not None:
@@ -189,6 +196,8 @@ def validate(  # one command line, one parameter for each flag
         attempts=attempts,
         seed=seed,
     )
+    if against is not None:
+        return _versus(asked, against, out=out, as_json=as_json)
     if target.startswith(_ELSEWHERE):
         machine = _machine(target, home, (identities, known_hosts, ssh_config, agent_home,
                                           edgewright))  # fmt: skip
@@ -201,6 +210,27 @@ def validate(  # one command line, one parameter for each flag
     else:
         print_report(report)
     return INTERRUPTED_EXIT_CODE if report.is_partial else report.exit_code
+
+
+def _versus(asked: "ValidationOrder", against: str, *, out: Path | None, as_json: bool) -> int:
+    """Rounds in turn; --seconds is all of them together."""
+    from edgewright._fs import write_atomic
+    from edgewright.chain.versus import run_versus
+    from edgewright.contract import encode_json
+    from edgewright.validate.versus import ROUNDS, VersusOrder
+
+    order = VersusOrder()
+    if asked.seconds is not None:
+        order = VersusOrder(round_s=asked.seconds / ROUNDS / 2)
+    with timed_progress("side by side", expected_s=2 * order.rounds * order.round_s + 4.0):
+        report = run_versus(asked, against, order)
+    if out is not None:
+        write_atomic(out, encode_json(report))
+    if as_json:
+        print_json(report.kind, report)
+    else:
+        print_versus(report)
+    return report.exit_code
 
 
 def _run_here(asked: "ValidationOrder", *, suite: str | None) -> "Report | SuiteReport":

@@ -1,0 +1,135 @@
+"""What the load generator itself costs, and whether its open loop keeps its schedule.
+
+The server is a process of its own that answers every request with the
+same ready bytes. The cost of a request is the generator's CPU time; what it adds is that minus the
+CPU time of the least client possible (write, count the bytes that come back) under the same load.
+"""
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import numpy as np
+import uvloop
+
+from _results import Recording
+from edgewright.measure import noise_between, read_noise
+from edgewright.measure.load import (
+    LoadLimits,
+    LoadTarget,
+    closed_loop,
+    encode_request,
+    open_loop,
+    poisson_arrivals,
+)
+
+CONNECTIONS = 32
+ROUNDS = 5
+ROUND_S = 3.0
+OPEN_RPS = 5000
+OPEN_S = 20.0
+INPUTS = ",".join("0.123" for _ in range(16))
+QUESTION = (
+    f'{{"inputs":[{{"name":"x","datatype":"FP32","shape":[1,16],"data":[{INPUTS}]}}]}}'.encode()
+)
+
+SERVER = """
+import asyncio, uvloop
+BODY = b'{"model_name":"m","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,2]}]}'
+REPLY = b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(BODY) + BODY
+class Null(asyncio.Protocol):
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data): self.transport.write(REPLY)
+async def main():
+    server = await asyncio.get_running_loop().create_server(Null, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+uvloop.run(main())
+"""
+
+
+class LeastClient(asyncio.Protocol):
+    """Writes a request whenever anything came back."""
+
+    def __init__(self, request: bytes, counter: list[int], end_s: float) -> None:
+        self._request = request
+        self._counter = counter
+        self._end_s = end_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._counter[0] += 1
+        if time.perf_counter() < self._end_s:
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+
+
+async def least_cost_us(target: LoadTarget, request: bytes) -> float:
+    counter = [0]
+    cpu_s = time.process_time()
+    end_s = time.perf_counter() + ROUND_S
+    loop = asyncio.get_running_loop()
+    for _ in range(CONNECTIONS):
+        await loop.create_connection(
+            lambda: LeastClient(request, counter, end_s), target.host, target.port
+        )
+    await asyncio.sleep(ROUND_S + 0.2)
+    return (time.process_time() - cpu_s) / counter[0] * 1e6
+
+
+def run() -> None:
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    target = LoadTarget(port=int(server.stdout.readline()))
+    request = encode_request("POST", "/v2/models/m/infer", target=target, body=QUESTION)
+    try:
+        with Recording("validate-generator") as recording:
+            measure(recording, target, request, server.pid)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def measure(recording: Recording, target: LoadTarget, request: bytes, pid: int) -> None:
+    ours, least, rates = [], [], []
+    before = read_noise(pid)
+    for _ in range(ROUNDS):
+        least.append(uvloop.run(least_cost_us(target, request)))
+        result = uvloop.run(
+            closed_loop(target, [request], LoadLimits(seconds=ROUND_S), connections=CONNECTIONS)
+        )
+        ours.append(result.client_cpu_s / result.answered * 1e6)
+        rates.append(result.throughput_rps)
+    arrivals_s = poisson_arrivals(OPEN_RPS, OPEN_S, rng=np.random.default_rng(0))
+    opened = uvloop.run(
+        open_loop(target, [request], LoadLimits(seconds=OPEN_S), arrivals_s=arrivals_s)
+    )
+    noise = noise_between(before, read_noise(pid))
+    added = [our - base for our, base in zip(ours, least, strict=True)]
+    recording.raw |= {
+        "cpu_us_per_request": ours,
+        "cpu_us_per_request_of_the_least_client": least,
+        "closed_loop_rps": rates,
+        "open_loop_errors": opened.errors,
+        "others_share": noise.others_share,
+        "wait_share": noise.wait_share,
+    }
+    recording.figures |= {
+        "generator_cpu_us_per_request": round(float(np.median(ours)), 2),
+        "generator_adds_us_per_request": round(float(np.median(added)), 2),
+        "closed_loop_rps": round(float(np.median(rates))),
+        "open_loop_offered_rps": OPEN_RPS,
+        "open_loop_answered_rps": round(opened.answered / OPEN_S, 1),
+        "open_loop_cores_busy": round(opened.client_share, 3),
+        "open_loop_lag_p50_us": round(float(np.quantile(opened.lag_s, 0.5)) * 1e6, 1),
+        "open_loop_lag_p99_us": round(float(np.quantile(opened.lag_s, 0.99)) * 1e6, 1),
+        "open_loop_latency_p50_us": round(float(np.quantile(opened.latencies_s(), 0.5)) * 1e6, 1),
+        "open_loop_latency_p99_us": round(float(np.quantile(opened.latencies_s(), 0.99)) * 1e6, 1),
+    }
+    for name, value in recording.figures.items():
+        print(f"{name:32} {value}")
