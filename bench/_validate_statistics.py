@@ -21,7 +21,7 @@ from edgewright.validate.versus import VersusOrder, judge_rounds, versus_verdict
 LIVE = 40
 DRAWN = 400
 ROUNDS = 40
-ROUND_S = 0.05
+ROUND_S = 0.03
 
 
 def run() -> None:

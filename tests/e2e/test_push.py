@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgewright.chain.processes import free_port
@@ -230,3 +231,45 @@ def test_a_machine_without_a_program_or_home_is_told_what_to_do(
     code, report, _ = remote.push(tmp_path / "1.ewb", "--home", str(tmp_path / "nothing"))
     assert code == 2
     assert "agent enroll --key" in report["hosts"][0]["error"]
+
+
+def test_the_active_model_is_validated_on_the_machine_itself(
+    remote: Remote, tmp_path: Path
+) -> None:
+    bundle_id = build_tiny(tmp_path / "v.ewb", version="v")
+    url = f"ssh://{remote.user}@127.0.0.1:{remote.port}"
+    options = [
+        *("--agent-home", str(remote.home), "--edgewright", PROGRAM, "--json"),
+        *("--identity", str(remote.folder / "user")),
+        *("--known-hosts", str(remote.folder / "known_hosts")),
+    ]
+    golden = tmp_path / "golden.npz"
+    np.savez(golden, x=np.ones((4, 4), np.float32), y=np.full((4, 3), 9, np.float32))
+
+    def validated(*more: str) -> tuple[int, dict[str, Any], str]:
+        done = subprocess.run(
+            [*EDGEWRIGHT, "validate", url, *options, *more],
+            capture_output=True,
+            check=False,
+            timeout=150,
+        )
+        report = json.loads(done.stdout) if done.stdout else {}
+        return done.returncode, report, done.stderr.decode()
+
+    with remote.agent():
+        code, _, said = remote.push(tmp_path / "v.ewb")
+        assert code == 0, said
+        short = ("--model", "tiny", "--seconds", "1", "--attempts", "1")
+        code, report, said = validated(*short)
+        assert code in (0, 9), said  # 9: the test machine is busy
+        assert report["subject"].startswith(f"{url}: bundle {bundle_id[:12]}")
+        assert report["answers"]["is_compared"]
+        assert report["answers"]["wrong"] == 0
+        assert report["answers"]["checked"] > 10
+        names = {figure["name"] for figure in report["figures"]}
+        assert {"latency p95", "server memory peak"} <= names
+        code, report, said = validated(*short, "--golden", str(golden))
+        assert code == 7, said  # our file was sent there, and its answers are others
+        code, _, said = validated(*short, "--admin", "/x")
+        assert code == 2
+        assert "--admin cannot be used" in said
