@@ -2,8 +2,9 @@
 
 The server answers one request after the other, each after a fixed time, so that what differs is the
 generator. Its queue makes an overload. LoadGen counts from its schedule, and its thread may be late
-to hand a query over; "at the sockets" is the same run counted from the handing over. LoadGen's schedule is learnt from a first run (same seeds,
-same schedule) and given to our open loop, so that both offer the same arrivals.
+to hand a query over; "at the sockets" is the same run counted from the handing over. Its schedule
+is learnt from a first run (same seeds, same schedule) and given to our open loop, so that both
+offer the same arrivals.
 """
 
 import subprocess
