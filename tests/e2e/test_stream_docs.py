@@ -69,3 +69,19 @@ def test_every_key_of_a_kind_is_on_the_page(project_root: Path) -> None:
     )
     keys = {key for kind in kinds for key in kind.__struct_fields__} - {"schema_version"}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b", page)) == []
+
+
+def test_options_beside_a_stream_file_are_refused_rather_than_ignored(
+    printed: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "first.toml").write_text(printed[0])
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewright", "stream", "first.toml", "--hop", "3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--hop beside a stream file; say it in the file instead" in done.stderr

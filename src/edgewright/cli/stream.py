@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
@@ -83,6 +84,7 @@ def stream(
     server beside them. SIGTERM or Ctrl-C delivers what waits, then ends.
     """
     if model.suffix == ".toml":
+        _refuse_options_beside_a_file()
         _run_file(model, as_json=as_json)
         return
     if source is None:
@@ -111,6 +113,20 @@ def stream(
         only_changes=changes_only,
     )
     _say_summary(stream_file(order, clock=SystemClock()))
+
+
+def _refuse_options_beside_a_file() -> None:
+    context = click.get_current_context()
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name not in ("model", "as_json")
+        and context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise InputError(
+            f"{' and '.join(given)} beside a stream file", hint="say it in the file instead"
+        )
 
 
 def _run_file(path: Path, *, as_json: bool) -> None:

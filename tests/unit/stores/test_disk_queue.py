@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -134,6 +135,28 @@ def test_a_message_larger_than_a_segment_is_refused(tmp_path: Path) -> None:
         queue.push([bytes(LIMIT)])
     assert len(queue) == 0
     queue.close()
+
+
+@pytest.mark.parametrize("before", [[], [b"kept"]])
+def test_a_push_that_fails_half_way_leaves_the_queue_as_it_was(
+    tmp_path: Path, before: list[bytes]
+) -> None:
+    queue = opened(tmp_path)
+    queue.push(before)
+    size_bytes = queue.size_bytes
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes + 40, hard))
+    try:
+        with pytest.raises(ResourceError, match="too large"):
+            queue.push([b"longer than eight bytes"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (payloads(queue), queue.size_bytes) == (before, size_bytes)
+    queue.push([b"next"])
+    queue.close()
+    again = opened(tmp_path)
+    assert payloads(again) == [*before, b"next"]
+    again.close()
 
 
 CHILD = """
