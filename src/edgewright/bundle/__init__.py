@@ -22,7 +22,8 @@ imports numpy; golden vectors have their own file, `edgewright.bundle.golden`.
     (True, b'weights')
 """
 
-from edgewright.bundle.build import build_bundle, sign_bundle
+from edgewright.bundle.bom import ml_bom
+from edgewright.bundle.build import build_bundle, sign_bundle, with_bom
 from edgewright.bundle.diff import diff_bundles
 from edgewright.bundle.manifest import Blob, Draft, Manifest
 from edgewright.bundle.read import Bundle, open_bundle, unpack, verify_signatures
@@ -34,8 +35,10 @@ __all__ = [
     "Manifest",
     "build_bundle",
     "diff_bundles",
+    "ml_bom",
     "open_bundle",
     "sign_bundle",
     "unpack",
     "verify_signatures",
+    "with_bom",
 ]

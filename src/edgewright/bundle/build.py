@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from edgewright._fs import atomic_file, file_errors
+from edgewright.bundle import bom
 from edgewright.bundle.archive import CHUNK_BYTES, ArchiveWriter
 from edgewright.bundle.manifest import (
     MANIFEST_MEMBER,
@@ -53,6 +54,15 @@ def build_bundle(
         stored = ((blob, _chunks(sources[blob.sha256])) for blob in manifest.distinct_blobs)
         _write(file, text, stored, signatures)
     return bundle_id_of(text)
+
+
+def with_bom(
+    draft: Draft, contents: Iterable[tuple[Role, str, Content]]
+) -> list[tuple[Role, str, Content]]:
+    """The contents of a bundle, and after them its bill of materials."""
+    listed = list(contents)
+    blobs = [_describe(*content) for content in listed]
+    return [*listed, ("sbom", bom.NAME, bom.ml_bom(draft, blobs))]
 
 
 def sign_bundle(path: Path, signer: Signer) -> Bundle:

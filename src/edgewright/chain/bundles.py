@@ -7,7 +7,15 @@ import msgspec
 
 from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
-from edgewright.bundle import Bundle, Draft, build_bundle, open_bundle, verify_signatures
+from edgewright.bundle import (
+    Bundle,
+    Draft,
+    build_bundle,
+    ml_bom,
+    open_bundle,
+    verify_signatures,
+    with_bom,
+)
 from edgewright.bundle.golden import decode_golden, encode_golden
 from edgewright.bundle.manifest import Role
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
@@ -80,7 +88,7 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
         )
     finally:
         model.close()
-    build_bundle(out, draft, contents, signers=signers)
+    build_bundle(out, draft, with_bom(draft, contents), signers=signers)
     return open_bundle(out)
 
 
@@ -111,6 +119,14 @@ def verify_file(path: Path, keys: Sequence[Path], threshold: int) -> Verificatio
 def signing_key(path: Path) -> FileSigner:
     """The private key of a file, made now when there is none."""
     return FileSigner.load(path) if path.exists() else FileSigner.create(path)
+
+
+def bill_of(bundle: Bundle) -> bytes:
+    """The bill of materials that a bundle carries; of an older one without, the one it would."""
+    carried = [blob for blob in bundle.manifest.blobs if blob.role == "sbom"]
+    if carried:
+        return bundle.read(carried[0])
+    return ml_bom(bundle.manifest, bundle.manifest.blobs)
 
 
 def summarise(bundle: Bundle) -> Summary:

@@ -98,6 +98,22 @@ def diff(before: Path, after: Path, *, as_json: bool) -> None:
 
 @bundle.command()
 @click.argument("path", type=_FILE)
+@click.option("--out", type=_FILE, help="Write it there instead of printing it.")
+def bom(*, path: Path, out: Path | None) -> None:
+    """Show the bill of materials of a bundle, as CycloneDX 1.6 JSON."""
+    from edgewright import _fs
+    from edgewright.bundle import open_bundle
+    from edgewright.chain.bundles import bill_of
+
+    content = bill_of(open_bundle(path))
+    if out:
+        _fs.write_atomic(out, content)
+    else:
+        click.echo(content.decode())
+
+
+@bundle.command()
+@click.argument("path", type=_FILE)
 @click.option("--key", type=_FILE, required=True, help="Private key file; made when absent.")
 @json_option
 def sign(path: Path, *, key: Path, as_json: bool) -> None:
