@@ -39,8 +39,7 @@ def ml_bom(bundle: Draft | Manifest, blobs: Iterable[Blob]) -> bytes:
 def _model(bundle: Draft | Manifest, files: Iterable[Blob]) -> dict[str, Any]:
     contract, provenance = bundle.contract, bundle.contract.provenance
     facts = {"format": bundle.format, "precision": bundle.precision, "metric": contract.metric}
-    if provenance:
-        facts |= {"run": provenance.run, "variant": provenance.variant, "split": provenance.split}
+    facts |= {"run": provenance.run, "variant": provenance.variant, "split": provenance.split}
     return {
         "type": "machine-learning-model",
         "bom-ref": _MODEL,
@@ -77,7 +76,7 @@ def _file(blob: Blob) -> dict[str, Any]:
 def _data(bundle: Draft | Manifest) -> list[dict[str, Any]]:
     """The dataset that the model learnt from, when it is known."""
     provenance = bundle.contract.provenance
-    if provenance is None or not provenance.dataset:
+    if not provenance.dataset:
         return []
     return [
         {
