@@ -44,7 +44,9 @@ _TO_2 = (
         proposed_by VARCHAR NOT NULL, changed_at_s FLOAT NOT NULL, PRIMARY KEY (model, alias))""",
 )
 
-STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2})
+_TO_3 = ("CREATE INDEX labels_by_value ON labels (key, value, device)",)
+
+STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3})
 """What leads from a version to the next one."""
 
 

@@ -1,4 +1,4 @@
-"""The one schema of a fleet's memory, version 2, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 3, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -111,6 +111,7 @@ labels = Table(
     Column("device", String, primary_key=True),
     Column("key", String, primary_key=True),
     Column("value", String, nullable=False),
+    Index("labels_by_value", "key", "value", "device"),
 )
 
 assignments = Table(
