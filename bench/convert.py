@@ -21,7 +21,7 @@ from edgewright.contract import Channel
 from edgewright.measure.latency import interleaved
 from edgewright.runtimes.base import Session
 from edgewright.workbench.convert import ExportRecord, convert
-from edgewright.workbench.convert.run_source import graph_outputs
+from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx
 from edgewright.workbench.recipes import find_recipe
 from edgewright.workbench.recipes.base import ModelFacts

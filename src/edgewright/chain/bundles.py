@@ -18,8 +18,9 @@ from edgewright.bundle import (
 )
 from edgewright.bundle.golden import decode_golden, encode_golden
 from edgewright.bundle.manifest import Role
+from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
-from edgewright.contract import Contract, decode_toml
+from edgewright.contract import Contract
 from edgewright.errors import InputError
 from edgewright.keys import FileSigner
 from edgewright.keys.file import read_public_key
@@ -28,7 +29,6 @@ from edgewright.runtimes.model import answer_golden
 from edgewright.runtimes.openvino_file import pack_parts, read_parts
 from edgewright.trust import TrustedKeys
 
-CONTRACT_LIMIT_BYTES = 1 << 20
 GOLDEN_LIMIT_BYTES = 64 << 20
 
 
@@ -71,7 +71,7 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
     Raises:
         InputError: a file is missing or wrong, or the model does not keep the contract.
     """
-    contract = _read_contract(order.contract) if order.contract else None
+    contract = read_contract(order.contract) if order.contract else None
     signers = [signing_key(order.key)] if order.key else []
     model = open_engine_file(order.model, contract)
     try:
@@ -143,11 +143,6 @@ def summarise(bundle: Bundle) -> Summary:
         blobs=tuple((blob.role, blob.name, blob.size_bytes) for blob in manifest.blobs),
         signed_by=tuple(signature.key_id for signature in bundle.signatures),
     )
-
-
-def _read_contract(path: Path) -> Contract:
-    content = read_limited(path, limit_bytes=CONTRACT_LIMIT_BYTES)
-    return decode_toml(content, Contract, source=str(path))
 
 
 def _requests(path: Path, contract: Contract) -> dict[str, Array]:

@@ -7,8 +7,8 @@ import msgspec
 
 from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
+from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import engine_for_format
-from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
 from edgewright.runtimes.base import Array
 from edgewright.workbench.convert import ExportRecord, Given, Wishes, convert
@@ -16,7 +16,6 @@ from edgewright.workbench.convert.readiness import Readiness, readiness
 from edgewright.workbench.convert.source import read_source
 
 _DATA_LIMIT_BYTES = 4 << 30
-_CONTRACT_LIMIT_BYTES = 4 << 20
 _INPUT_PREFIX = "in:"
 
 
@@ -49,7 +48,7 @@ def convert_file(
         given=Given(
             golden=_arrays(order.data),
             calibration=_arrays(order.calibration),
-            contract=_contract(order.contract),
+            contract=read_contract(order.contract) if order.contract else None,
             wishes=order.wishes,
         ),
         open_engine=engine_for_format,
@@ -74,10 +73,3 @@ def _arrays(path: Path | None) -> dict[str, Array]:
         return {}
     raw = decode_npz(read_limited(path, limit_bytes=_DATA_LIMIT_BYTES), source=str(path))
     return {name.removeprefix(_INPUT_PREFIX): array for name, array in raw.items()}
-
-
-def _contract(path: Path | None) -> Contract | None:
-    if path is None:
-        return None
-    content = read_limited(path, limit_bytes=_CONTRACT_LIMIT_BYTES)
-    return decode_toml(content, Contract, source=str(path))

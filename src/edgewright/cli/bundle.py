@@ -21,7 +21,7 @@ def bundle() -> None:
 @bundle.command()
 @click.option("--model", type=_FILE, required=True, help="Engine file (.onnx, reference .npz).")
 @click.option(
-    "--contract", "contract_path", type=_FILE, help="Contract as TOML; inferred if absent."
+    "--contract", "contract_path", type=_FILE, help="Contract (.toml, .json); inferred if absent."
 )
 @click.option("--golden", type=_FILE, help="Requests as .npz; the answers are computed now.")
 @click.option("--name", required=True, help="The model's name.")

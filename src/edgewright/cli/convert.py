@@ -20,7 +20,11 @@ _FILE = click.Path(path_type=Path)
 @click.option("--out", type=_FILE, help="Folder for the files.")
 @click.option("--data", type=_FILE, help="Golden inputs (.npz) to compare on; drawn if absent.")
 @click.option("--calib", type=_FILE, help="Typical inputs (.npz), for integer formats.")
-@click.option("--contract", type=_FILE, help="contract.toml: read, not stored yet.")
+@click.option(
+    "--contract",
+    type=_FILE,
+    help="What MODEL promises (.toml, .json); kept beside the files, a run has its own.",
+)
 @click.option("--arch", default="", help="The chip, for vendor formats (hailo8, rk3588, ...).")
 @click.option("--start", multiple=True, help="Tensor to cut the graph at its beginning.")
 @click.option("--end", multiple=True, help="Tensor to cut the graph at its end.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
+from edgewright import _fs
 from edgewright.contract import Contract
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes.base import Array
@@ -17,6 +18,7 @@ from edgewright.workbench.convert.comparing import (
     OpenEngine,
     compare_lite,
 )
+from edgewright.workbench.convert.contract_file import SUFFIX, contract_bytes
 from edgewright.workbench.convert.formats import (
     FORMATS,
     WRITERS,
@@ -75,6 +77,9 @@ def convert(
     for entry in wanted:
         check_available(entry, from_litert=bool(source.lite))
     job = _job(source, known)
+    promise = b""
+    if job.contract is not None and source.model is not None:
+        promise = contract_bytes(job.contract, source.model, source=str(model))
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         desk = Path(name)
         comparison = None
@@ -95,10 +100,15 @@ def convert(
             else:
                 compared = comparison.compare(entry.name, artefact, folder)
             made.append((entry, artefact, compared))
-    return tuple(
+    records = [
         _record(entry, artefact, compared, artefact.write(out), job)
         for entry, artefact, compared in made
-    )
+    ]
+    if promise:
+        path = out / f"{job.stem}{SUFFIX}"
+        _fs.write_atomic(path, promise)
+        records = [msgspec.structs.replace(record, contract=str(path)) for record in records]
+    return tuple(records)
 
 
 def wanted_formats(names: Iterable[str]) -> list[Format]:

@@ -11,7 +11,8 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One engine file: its format, its content and the names a caller needs to feed it.
 
     `max_abs` is the largest difference to the model that the comparison met; `parity` says whether
-    one could be made on this machine. `files` are all its parts, where there are several.
+    one could be made on this machine. `files` are all its parts, where there are several, and
+    `contract` is the file beside it that says what it takes and gives.
     """
 
     path: str
@@ -25,6 +26,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     parity: Literal["verified", "unverified"] = "verified"
     max_abs: float | None = None
     notes: tuple[str, ...] = ()
+    contract: str = ""
 
 
 def record_of(

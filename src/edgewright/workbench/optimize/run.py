@@ -10,7 +10,7 @@ import msgspec
 
 from edgewright.errors import UnavailableError
 from edgewright.runtimes import Runtime
-from edgewright.workbench.convert.run_source import graph_outputs
+from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx
 from edgewright.workbench.optimize.chain import parse_chain
 from edgewright.workbench.optimize.compress import Lessons, compressor, read_lessons

@@ -1,16 +1,26 @@
 import importlib.util
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import engine_for_format
+from edgewright.contract import Contract, Tensor
 from edgewright.errors import GateError, InputError, UnavailableError
-from edgewright.workbench.convert import convert, find_format
+from edgewright.workbench.convert import Given, convert, find_format
 from edgewright.workbench.convert.formats import REASONED, WRITERS
 from edgewright.workbench.convert.gates import GATES
+
+Y = Tensor(name="y", dtype="float32", shape=("batch", 5))
+CONTRACT = Contract(
+    inputs=(Tensor(name="x", dtype="float32", shape=("batch", 3, 8), low=-9.0, high=9.0),),
+    outputs=(Y,),
+    labels=tuple("abcde"),
+)
 
 
 @pytest.mark.parametrize("format_name", ["onnx", "openvino", "torch-export", "torchscript"])
@@ -30,6 +40,20 @@ def test_a_written_file_is_real_repeatable_and_holds_no_local_path(
     assert first.parity == "verified"
     assert first.max_abs is not None
     assert first.max_abs < 1e-4
+
+
+def test_the_contract_is_kept_beside_the_file(model: Path, tmp_path: Path) -> None:
+    (record,) = convert(model, ["onnx"], tmp_path / "out", given=Given(contract=CONTRACT))
+
+    assert Path(record.contract) == tmp_path / "out" / "net.contract.json"
+    assert read_contract(Path(record.contract)) == CONTRACT
+
+
+def test_a_contract_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    other = msgspec.structs.replace(CONTRACT, outputs=(msgspec.structs.replace(Y, name="z"),))
+    with pytest.raises(InputError, match=r"reads \['z'\], .*net.onnx has \['y'\]"):
+        convert(model, ["onnx"], tmp_path / "out", given=Given(contract=other))
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_written_when_one_format_cannot_be(model: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from edgewright.errors import UnavailableError
 from edgewright.measure import describe_machine
 from edgewright.workbench.convert import read_onnx
-from edgewright.workbench.convert.run_source import graph_outputs
+from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx, plain_weights
 from edgewright.workbench.optimize.chain import Chain, Step
 from edgewright.workbench.optimize.compress.grid import GridGraph, grid_of, with_weights

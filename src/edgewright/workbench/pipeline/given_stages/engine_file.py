@@ -4,14 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright._fs import read_limited
-from edgewright.contract import decode_json
 from edgewright.workbench.optimize.report import OptimizeReport
 from edgewright.workbench.pipeline.given_stages.plan import GivenPlan
+from edgewright.workbench.pipeline.searched import FP32_OUTPUT, REPORT_OUTPUT, read_report
 from edgewright.workbench.pipeline.stage import Workshop
-from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT, REPORT_OUTPUT
-
-_LIMIT_BYTES = 64 << 20
 
 
 class EngineFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +24,7 @@ def search_report(workshop: Workshop) -> OptimizeReport | None:
     stage = workshop.finished["optimize"]
     if REPORT_OUTPUT not in stage.manifest.outputs:
         return None
-    path = stage.output(REPORT_OUTPUT)
-    content = read_limited(path, limit_bytes=_LIMIT_BYTES)
-    return decode_json(content, OptimizeReport, source=str(path))
+    return read_report(stage.output(REPORT_OUTPUT))
 
 
 def chosen_file(plan: GivenPlan, workshop: Workshop) -> EngineFile:

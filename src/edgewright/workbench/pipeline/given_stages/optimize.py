@@ -7,7 +7,6 @@ is right.
 """
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +19,13 @@ from edgewright.workbench.given import GivenSamples
 from edgewright.workbench.optimize import OptimizeOptions, optimize
 from edgewright.workbench.optimize.labelled import MIN_CALIB_ROWS, MIN_EVAL_ROWS
 from edgewright.workbench.pipeline.given_stages.plan import GivenPlan
+from edgewright.workbench.pipeline.searched import (
+    FP32_OUTPUT,
+    facts_of,
+    search_options,
+    take_found,
+)
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT, REPORT_OUTPUT
 from edgewright.workbench.verify import run_rows
 
 CALIBRATION_SHARE = 0.25
@@ -34,13 +38,7 @@ ON_AGREEMENT = "agreement with the given model"
 
 def optimize_stage(plan: GivenPlan) -> Stage:
     """The stage, bound to a project."""
-    section = plan.project.optimize
-    options = OptimizeOptions(
-        max_drop=section.max_drop,
-        objective=section.objective,
-        target=section.target or None,
-        seed=section.seed,
-    )
+    options = search_options(plan.project.optimize)
 
     def run(workshop: Workshop) -> Facts:
         samples = plan.samples()
@@ -61,6 +59,7 @@ def optimize_stage(plan: GivenPlan) -> Stage:
             "workbench/optimize",
             "workbench/verify",
             "workbench/pipeline/given_stages/optimize.py",
+            "workbench/pipeline/searched.py",
         ),
         libraries=("numpy", "onnx", "onnxruntime"),
         options=options,
@@ -120,17 +119,8 @@ def _search(
         runtimes={"onnx": plan.engine("onnx")},
         on_progress=lambda at: workshop.tell(at.done / max(at.total, 1), at.text),
     )
-    _take(found, workshop.folder)
-    best = report.best
-    facts: Facts = {
-        "chosen": f"{best.format} {best.recipe}",
-        "verdict": report.verdict,
-        "candidates": len(report.candidates),
-        "held_on": held_on,
-    }
-    measured = ("size_bytes", "latency_ratio", "metric", "metric_drop", "metric_drop_upper")
-    facts |= {name: getattr(best, name) for name in measured if getattr(best, name) is not None}
-    return facts
+    take_found(found, workshop.folder)
+    return {**facts_of(report), "held_on": held_on}
 
 
 def _own(session: Session, samples: GivenSamples) -> Array:
@@ -143,12 +133,3 @@ def _own(session: Session, samples: GivenSamples) -> Array:
         "no output varies over the samples, so agreement with it says nothing",
         hint="give other samples, or labels as `y`",
     )
-
-
-def _take(found: Path, folder: Path) -> None:
-    for path in found.iterdir():
-        if path.is_file():
-            shutil.copyfile(path, folder / path.name)
-
-
-__all__ = ["ON_AGREEMENT", "ON_LABELS", "REPORT_OUTPUT", "optimize_stage"]

@@ -5,11 +5,12 @@ signed bundle.
 import msgspec
 import numpy as np
 
-from edgewright.bundle import Draft, build_bundle, open_bundle
+from edgewright._fs import write_atomic
+from edgewright.bundle import Draft
 from edgewright.bundle.build import Content
 from edgewright.bundle.golden import encode_golden
 from edgewright.bundle.manifest import Role
-from edgewright.contract import Argmax, Budgets, Contract, Evidence, Provenance
+from edgewright.contract import Argmax, Contract, Evidence, Provenance
 from edgewright.measure.machine import describe_machine
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel, answer_golden
@@ -24,8 +25,17 @@ from edgewright.workbench.pipeline.given_stages.engine_file import (
 from edgewright.workbench.pipeline.given_stages.plan import GivenPlan
 from edgewright.workbench.pipeline.given_stages.train import REASON
 from edgewright.workbench.pipeline.manifests import hash_file
+from edgewright.workbench.pipeline.packed import (
+    ACROSS_PROCESSORS,
+    Wording,
+    overridden,
+    package_options,
+    place_of,
+    sign_and_keep,
+    signing_key,
+    variant_evidence,
+)
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.package import ACROSS_PROCESSORS
 
 SURE_SHARE = 0.05
 """A decision this share of its scores' range away from the next one survives rounding."""
@@ -62,29 +72,16 @@ def package_stage(plan: GivenPlan) -> Stage:
                 ("evidence", "optimize.json", workshop.output("optimize", "report.json"))
             )
         workshop.tell(0.7, "building and signing")
-        name = f"{project.name}-{project.version}.ewb"
-        signer = plan.signer(plan.folder / project.package.key)
-        build_bundle(workshop.folder / name, draft, contents, signers=[signer])
-        (workshop.folder / "card.md").write_text(card)
-        return {
-            "bundle": open_bundle(workshop.folder / name).id,
-            "file": name,
-            "size_bytes": (workshop.folder / name).stat().st_size,
-            "signed_by": signer.public.key_id,
-            "precision": draft.precision,
-        }
+        write_atomic(workshop.folder / "card.md", card.encode())
+        signer = plan.signer(signing_key(plan.folder, project))
+        return sign_and_keep(workshop, project, draft, contents, signer)
 
     return Stage(
         name="package",
         follows=("data", "train", "optimize", "verify"),
         rooms=("bundle", "contract", "steps", "trust", "workbench/pipeline"),
         libraries=(),
-        options={
-            "package": project.package,
-            "name": project.name,
-            "version": project.version,
-            "budgets": project.budgets,
-        },
+        options=package_options(project),
         reads=lambda: {"contract": hash_file(plan.contract_path)},
         run=run,
     )
@@ -120,7 +117,7 @@ def _contract(plan: GivenPlan, workshop: Workshop, chosen: EngineFile) -> Contra
     kind = "int8" if chosen.precision == "int8" or chosen.format == "litert" else "fp32"
     return msgspec.structs.replace(
         contract,
-        budgets=_overridden(contract.budgets, plan.project.budgets),
+        budgets=overridden(contract.budgets, plan.project.budgets),
         tolerances=ACROSS_PROCESSORS[kind],
         provenance=Provenance(
             recipe=plan.project.recipe_name,
@@ -132,15 +129,6 @@ def _contract(plan: GivenPlan, workshop: Workshop, chosen: EngineFile) -> Contra
     )
 
 
-def _overridden(contract: Budgets, project: Budgets) -> Budgets:
-    chosen = {
-        name: getattr(project, name)
-        for name in project.__struct_fields__
-        if getattr(project, name) is not None
-    }
-    return msgspec.structs.replace(contract, **chosen)
-
-
 def _held_on(workshop: Workshop) -> str:
     return str(workshop.finished["optimize"].manifest.facts.get("held_on", ""))
 
@@ -150,34 +138,11 @@ def _evidence(
 ) -> tuple[Evidence, ...]:
     if report is None:
         return ()
-    machine, best = describe_machine(), report.best
-    where = f"{machine.cpu}, {machine.architecture}, {machine.cores} cores"
-    found = []
-    if best.metric_drop is not None:
-        found.append(
-            Evidence(
-                name=f"{report.metric} drop of the variant, held on {_held_on(workshop)}",
-                value=best.metric_drop,
-                unit="points",
-                high=best.metric_drop_upper,
-                how=report.bound,
-                where=where,
-                when=plan.now(),
-                on=f"{best.rows} given samples of the confirm set",
-            )
-        )
-    if best.latency_ratio is not None:
-        found.append(
-            Evidence(
-                name="latency p50 over the given model",
-                value=best.latency_ratio,
-                unit="1",
-                low=best.latency_ratio_low,
-                high=best.latency_ratio_high,
-                how=f"{best.latency_rounds} interleaved rounds, one thread",
-                where=where,
-                when=plan.now(),
-                on="one sample",
-            )
-        )
-    return tuple(found)
+    wording = Wording(
+        drop=f"{report.metric} drop of the variant, held on {_held_on(workshop)}",
+        ratio="latency p50 over the given model",
+        unit="sample",
+        held_on="given samples of the confirm set",
+    )
+    where = place_of(describe_machine())
+    return variant_evidence(report, wording, where=where, when=plan.now())

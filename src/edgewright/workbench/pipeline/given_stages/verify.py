@@ -2,34 +2,21 @@
 
 from pathlib import Path
 
-import msgspec
-
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
-from edgewright.errors import GateError
 from edgewright.workbench.given import GivenSamples
 from edgewright.workbench.pipeline.given_stages.engine_file import EngineFile, chosen_file
 from edgewright.workbench.pipeline.given_stages.plan import GivenPlan
+from edgewright.workbench.pipeline.searched import FP32_OUTPUT
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT
-from edgewright.workbench.verify import (
-    LOSSY,
-    STRICT,
-    ParityOrder,
-    ParityReport,
-    run_rows,
-    verify,
+from edgewright.workbench.pipeline.verified import (
+    GOLDEN_ROWS,
+    VERIFY_OUTPUT,
+    VerifiedFile,
+    keep_verified,
+    lossy_order,
 )
-
-GOLDEN_ROWS = 256
-
-
-class VerifiedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine file and what the comparison said."""
-
-    file: str
-    precision: str
-    parity: ParityReport
+from edgewright.workbench.verify import STRICT, run_rows, verify
 
 
 def verify_stage(plan: GivenPlan) -> Stage:
@@ -51,6 +38,7 @@ def verify_stage(plan: GivenPlan) -> Stage:
             "workbench/verify",
             "workbench/pipeline/given_stages/engine_file.py",
             "workbench/pipeline/given_stages/verify.py",
+            "workbench/pipeline/verified.py",
         ),
         libraries=("numpy", "onnxruntime"),
         options=plan.project.optimize,
@@ -70,20 +58,12 @@ def _compare(plan: GivenPlan, workshop: Workshop, samples: GivenSamples) -> Fact
             lambda arrays: run_rows(reference, arrays),
             lambda arrays, session=session: run_rows(session, arrays),  # type: ignore[misc]  # bound now
             golden.arrays,
-            order=_order(plan, file),
+            order=STRICT if file.is_exact else lossy_order(plan.project.optimize.max_drop),
         )
         session.close()
         verified.append(VerifiedFile(file=file.path.name, precision=file.precision, parity=report))
     reference.close()
-    write_atomic(workshop.folder / "verify.json", encode_json({"files": verified}))
-    for one in verified:
-        if not one.parity.ok:
-            raise GateError(
-                f"parity of {one.file}: {one.parity.reasons[0]}; checks missed",
-                measured=len(one.parity.reasons),
-                limit=0,
-                hint="see `edgewright verify` for the first diverging node",
-            )
+    keep_verified(workshop, verified)
     return {one.file: f"answers like the given model ({one.precision})" for one in verified}
 
 
@@ -92,18 +72,8 @@ def _one_request(plan: GivenPlan, workshop: Workshop, samples: GivenSamples) -> 
     text = (
         f"{plan.model.name} is packed as it is; it answered {samples.count} request(s) repeatably"
     )
-    write_atomic(workshop.folder / "verify.json", encode_json({"as_given": text}))
+    write_atomic(workshop.folder / VERIFY_OUTPUT, encode_json({"as_given": text}))
     return {plan.model.name: text}
-
-
-def _order(plan: GivenPlan, file: EngineFile) -> ParityOrder:
-    """A lossy variant keeps what the search measured; parity guards against a broken file."""
-    if file.is_exact:
-        return STRICT
-    tolerances = msgspec.structs.replace(
-        LOSSY, metric_drop_points=max(plan.project.optimize.max_drop, 0.5)
-    )
-    return ParityOrder(tolerances=tolerances, edges_count=False)
 
 
 def _engine_files(plan: GivenPlan, workshop: Workshop) -> list[EngineFile]:

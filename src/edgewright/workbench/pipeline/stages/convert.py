@@ -9,8 +9,8 @@ from edgewright.runtimes import Runtime
 from edgewright.workbench.convert import convert
 from edgewright.workbench.convert.formats import find_format
 from edgewright.workbench.pipeline.project import Project
+from edgewright.workbench.pipeline.searched import FP32_OUTPUT
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import FP32_OUTPUT
 
 
 class Converting(Protocol):

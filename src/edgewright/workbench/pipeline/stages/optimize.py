@@ -4,31 +4,26 @@ The budget is held on people that the run was not trained on: the validation and
 the search divides by subject into those it chooses on and those that confirm the choice.
 """
 
-import shutil
-
 import numpy as np
 
-from edgewright.workbench.convert.run_source import graph_outputs
+from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx
-from edgewright.workbench.optimize import OptimizeOptions, optimize
+from edgewright.workbench.optimize import optimize
 from edgewright.workbench.optimize.inputs import input_arrays, write_calibration, write_evaluation
+from edgewright.workbench.pipeline.searched import (
+    FP32_OUTPUT,
+    facts_of,
+    search_options,
+    take_found,
+)
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
 from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.train import load_run
 
-FP32_OUTPUT = "fp32.onnx"
-REPORT_OUTPUT = "report.json"
-
 
 def optimize_stage(plan: Plan) -> Stage:
     """The stage, bound to a project."""
-    section = plan.project.optimize
-    options = OptimizeOptions(
-        max_drop=section.max_drop,
-        objective=section.objective,
-        target=section.target or None,
-        seed=section.seed,
-    )
+    options = search_options(plan.project.optimize)
 
     def run(workshop: Workshop) -> Facts:
         workshop.tell(0.0, "exporting")
@@ -46,22 +41,8 @@ def optimize_stage(plan: Plan) -> Stage:
             runtimes={"onnx": plan.engine("onnx")},
             on_progress=lambda at: workshop.tell(at.done / max(at.total, 1), at.text),
         )
-        for path in found.iterdir():
-            if path.is_file():
-                shutil.copyfile(path, workshop.folder / path.name)
-        best = report.best
-        facts: Facts = {
-            "export_seconds": round(export_seconds, 3),
-            "chosen": f"{best.format} {best.recipe}",
-            "verdict": report.verdict,
-            "candidates": len(report.candidates),
-        }
-        measured = ("size_bytes", "latency_ratio", "metric", "metric_drop", "metric_drop_upper")
-        for name in measured:
-            value = getattr(best, name)
-            if value is not None:
-                facts[name] = value
-        return facts
+        take_found(found, workshop.folder)
+        return {"export_seconds": round(export_seconds, 3), **facts_of(report)}
 
     return Stage(
         name="optimize",
@@ -74,6 +55,7 @@ def optimize_stage(plan: Plan) -> Stage:
             "workbench/optimize",
             "workbench/verify",
             "workbench/pipeline/stages/optimize.py",
+            "workbench/pipeline/searched.py",
         ),
         libraries=("numpy", "onnx", "onnxruntime", "torch"),
         options=options,

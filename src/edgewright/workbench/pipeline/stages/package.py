@@ -2,52 +2,42 @@
 bundle.
 """
 
-from pathlib import Path
-from typing import TypeVar
-
 import msgspec
 import numpy as np
 
-from edgewright._fs import read_limited
-from edgewright.bundle import Draft, build_bundle, open_bundle
+from edgewright._fs import write_atomic
+from edgewright.bundle import Draft
 from edgewright.bundle.build import Content
 from edgewright.bundle.golden import encode_golden
 from edgewright.bundle.manifest import Role
-from edgewright.contract import (
-    Budgets,
-    Contract,
-    Evidence,
-    Mask,
-    Provenance,
-    Tolerances,
-    decode_json,
-)
+from edgewright.contract import Contract, Evidence, Mask, Provenance, Tolerances
 from edgewright.measure.machine import Machine, describe_machine
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel, answer_golden
 from edgewright.workbench.optimize.inputs import input_arrays
 from edgewright.workbench.optimize.report import Candidate, OptimizeReport
 from edgewright.workbench.pipeline.card import model_card
+from edgewright.workbench.pipeline.packed import (
+    ACROSS_PROCESSORS,
+    Wording,
+    overridden,
+    package_options,
+    place_of,
+    sign_and_keep,
+    signing_key,
+    variant_evidence,
+)
+from edgewright.workbench.pipeline.searched import REPORT_OUTPUT, read_report
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import REPORT_OUTPUT
 from edgewright.workbench.pipeline.stages.plan import Plan
 from edgewright.workbench.pipeline.stages.verify import some_rows
 from edgewright.workbench.recipes import Task
 from edgewright.workbench.train import Scores, read_scores
 from edgewright.workbench.train.runs import load_record
 
-# How far two processors may be apart on the same file, not two precisions (ADR 5).
-ACROSS_PROCESSORS = {
-    "fp32": Tolerances(),
-    "int8": Tolerances(max_abs=0.25, max_rel=0.1, cosine=0.995, norm_ratio=1.05),
-}
 SURE_MARGIN = 1.0
 MASK_MISMATCH_SHARE = 0.01
 """Of a mask's pixels: those on a boundary may fall to either side on another processor."""
-
-_LIMIT_BYTES = 64 << 20
-
-T = TypeVar("T")
 
 
 def package_stage(plan: Plan) -> Stage:
@@ -55,7 +45,7 @@ def package_stage(plan: Plan) -> Stage:
     project = plan.project
 
     def run(workshop: Workshop) -> Facts:
-        report = _read(workshop.output("optimize", REPORT_OUTPUT), OptimizeReport)
+        report = read_report(workshop.output("optimize", REPORT_OUTPUT))
         metrics = read_scores(workshop.output("train", "train.json"))
         best = workshop.output("optimize", report.best_file)
         contract = _contract(plan, workshop, report.best)
@@ -72,7 +62,6 @@ def package_stage(plan: Plan) -> Stage:
             contract=contract,
             evidence=_evidence(report, metrics, machine, task=plan.recipe.task, when=plan.now()),
         )
-        name = f"{project.name}-{project.version}.ewb"
         card = model_card(draft, metrics, report, task=plan.recipe.task)
         contents: list[tuple[Role, str, Content]] = [
             ("model", best.name, best),
@@ -83,29 +72,16 @@ def package_stage(plan: Plan) -> Stage:
             ("evidence", "train.json", workshop.output("train", "train.json")),
         ]
         workshop.tell(0.7, "building and signing")
-        signer = plan.signer(plan.folder / project.package.key)
-        build_bundle(workshop.folder / name, draft, contents, signers=[signer])
-        (workshop.folder / "card.md").write_text(card)
-        bundle = open_bundle(workshop.folder / name)
-        return {
-            "bundle": bundle.id,
-            "file": name,
-            "size_bytes": (workshop.folder / name).stat().st_size,
-            "signed_by": signer.public.key_id,
-            "precision": draft.precision,
-        }
+        write_atomic(workshop.folder / "card.md", card.encode())
+        signer = plan.signer(signing_key(plan.folder, project))
+        return sign_and_keep(workshop, project, draft, contents, signer)
 
     return Stage(
         name="package",
         follows=("data", "train", "optimize", "verify"),
         rooms=("bundle", "contract", "steps", "trust", "workbench/pipeline"),
         libraries=(),
-        options={
-            "package": project.package,
-            "name": project.name,
-            "version": project.version,
-            "budgets": project.budgets,
-        },
+        options=package_options(project),
         run=run,
     )
 
@@ -140,7 +116,7 @@ def _contract(plan: Plan, workshop: Workshop, best: Candidate) -> Contract:
     split = plan.split(workshop)
     return msgspec.structs.replace(
         contract,
-        budgets=_overridden(contract.budgets, plan.project.budgets),
+        budgets=overridden(contract.budgets, plan.project.budgets),
         tolerances=_tolerances(contract, precision_of(best)),
         provenance=Provenance(
             recipe=plan.recipe.name,
@@ -159,63 +135,25 @@ def _tolerances(contract: Contract, precision: str) -> Tolerances:
     return tolerances
 
 
-def _overridden(recipe: Budgets, project: Budgets) -> Budgets:
-    chosen = {
-        name: getattr(project, name)
-        for name in project.__struct_fields__
-        if getattr(project, name) is not None
-    }
-    return msgspec.structs.replace(recipe, **chosen)
-
-
 def _evidence(
     report: OptimizeReport, metrics: Scores, machine: Machine, *, task: Task, when: str
 ) -> tuple[Evidence, ...]:
-    where = f"{machine.cpu}, {machine.architecture}, {machine.cores} cores"
-    best, first = report.best, metrics.figures[0]
-    found = [
-        Evidence(
-            name=f"test {first.name} of the run",
-            value=first.value,
-            unit="1",
-            low=first.low,
-            high=first.high,
-            how=f"bootstrap over {task.groups}, fp32",
-            where=where,
-            when=when,
-            on=f"{metrics.rows} {task.unit}s of {task.groups} never trained on",
-        )
-    ]
-    if best.metric_drop is not None:
-        found.append(
-            Evidence(
-                name=f"{report.metric} drop of the variant",
-                value=best.metric_drop,
-                unit="points",
-                high=best.metric_drop_upper,
-                how=report.bound,
-                where=where,
-                when=when,
-                on=f"{best.rows} {task.unit}s of the confirm set",
-            )
-        )
-    if best.latency_ratio is not None:
-        found.append(
-            Evidence(
-                name="latency p50 over fp32",
-                value=best.latency_ratio,
-                unit="1",
-                low=best.latency_ratio_low,
-                high=best.latency_ratio_high,
-                how=f"{best.latency_rounds} interleaved rounds, one thread",
-                where=where,
-                when=when,
-                on=f"one {task.unit}",
-            )
-        )
-    return tuple(found)
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    content = read_limited(path, limit_bytes=_LIMIT_BYTES)
-    return decode_json(content, kind, source=str(path))
+    where, first = place_of(machine), metrics.figures[0]
+    own = Evidence(
+        name=f"test {first.name} of the run",
+        value=first.value,
+        unit="1",
+        low=first.low,
+        high=first.high,
+        how=f"bootstrap over {task.groups}, fp32",
+        where=where,
+        when=when,
+        on=f"{metrics.rows} {task.unit}s of {task.groups} never trained on",
+    )
+    wording = Wording(
+        drop=f"{report.metric} drop of the variant",
+        ratio="latency p50 over fp32",
+        unit=task.unit,
+        held_on=f"{task.unit}s of the confirm set",
+    )
+    return (own, *variant_evidence(report, wording, where=where, when=when))

@@ -3,38 +3,24 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 
-from edgewright._fs import read_limited, write_atomic
-from edgewright.contract import decode_json, encode_json
-from edgewright.errors import GateError
 from edgewright.runtimes.base import Array
-from edgewright.workbench.convert.run_source import graph_outputs
+from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.data import Samples
 from edgewright.workbench.optimize.inputs import input_arrays
-from edgewright.workbench.optimize.report import OptimizeReport
+from edgewright.workbench.pipeline.searched import FP32_OUTPUT, REPORT_OUTPUT, read_report
 from edgewright.workbench.pipeline.stage import Facts, Stage, Workshop
-from edgewright.workbench.pipeline.stages.optimize import (
-    FP32_OUTPUT,
-    REPORT_OUTPUT,
-)
 from edgewright.workbench.pipeline.stages.plan import Plan
+from edgewright.workbench.pipeline.verified import (
+    GOLDEN_ROWS,
+    VerifiedFile,
+    keep_verified,
+    lossy_order,
+)
 from edgewright.workbench.train import load_run
-from edgewright.workbench.verify import LOSSY, STRICT, ParityOrder, ParityReport, verify
-
-GOLDEN_ROWS = 256
-
-_LIMIT_BYTES = 64 << 20
-
-
-class VerifiedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine file and what the comparison said."""
-
-    file: str
-    precision: str
-    parity: ParityReport
+from edgewright.workbench.verify import STRICT, ParityOrder, verify
 
 
 def verify_stage(plan: Plan) -> Stage:
@@ -65,15 +51,7 @@ def verify_stage(plan: Plan) -> Stage:
             session.close()
             precision = "int8" if order is not STRICT else "fp32"
             verified.append(VerifiedFile(file=path.name, precision=precision, parity=report))
-        write_atomic(workshop.folder / "verify.json", encode_json({"files": verified}))
-        for one in verified:
-            if not one.parity.ok:
-                raise GateError(
-                    f"parity of {one.file}: {one.parity.reasons[0]}; checks missed",
-                    measured=len(one.parity.reasons),
-                    limit=0,
-                    hint="see `edgewright verify` for the first diverging node",
-                )
+        keep_verified(workshop, verified)
         return {one.file: f"parity holds ({one.precision})" for one in verified}
 
     return Stage(
@@ -84,6 +62,7 @@ def verify_stage(plan: Plan) -> Stage:
             "runtimes",
             "workbench/verify",
             "workbench/pipeline/stages/verify.py",
+            "workbench/pipeline/verified.py",
         ),
         libraries=("numpy", "onnxruntime", "torch"),
         options=plan.project.optimize,
@@ -98,13 +77,8 @@ def some_rows(samples: Samples, count: int) -> Samples:
 
 
 def _engine_files(plan: Plan, workshop: Workshop) -> list[tuple[Path, ParityOrder]]:
-    report_path = workshop.output("optimize", REPORT_OUTPUT)
-    content = read_limited(report_path, limit_bytes=_LIMIT_BYTES)
-    report = decode_json(content, OptimizeReport, source=str(report_path))
-    tolerances = msgspec.structs.replace(
-        LOSSY, metric_drop_points=max(plan.project.optimize.max_drop, 0.5)
-    )
-    lossy = ParityOrder(tolerances=tolerances, edges_count=False)
+    report = read_report(workshop.output("optimize", REPORT_OUTPUT))
+    lossy = lossy_order(plan.project.optimize.max_drop)
     files = [(workshop.output("optimize", FP32_OUTPUT), STRICT)]
     if "fp32" not in report.best.recipe:
         files.append((workshop.output("optimize", report.best_file), lossy))

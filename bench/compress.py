@@ -1,0 +1,139 @@
+"""How small and fast a run gets by its training recipe, at what cost on people it never saw.
+
+    make prove SUITE=compress
+
+`tcn-vae` learns activities from few people of HAPT (six classes, windows of 2 s that do not
+overlap), so that a chain can be walked on two cores in minutes; everybody else judges: a third of
+them while choosing, the others once. Every step goes on where a stopped call left it: call again.
+Ratios are to ONNX Runtime fp32 on this machine. An instruction set that it lacks is not guessed at:
+the recorded CPU flags say what the figures hold for.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from _results import ROOT, Recording
+from edgewright.chain.optimizing import OptimizeOrder, optimize_here
+from edgewright.workbench.data import Dataset, Split
+from edgewright.workbench.optimize import Candidate, OptimizeOptions, Progress
+from edgewright.workbench.recipes.har import HarRecipe
+from edgewright.workbench.train import Progress as Trained
+from edgewright.workbench.train import RunOrigin, load_record, train, train_options
+
+HAPT = ROOT.parent / "shared" / "data" / "hapt" / "hapt.npz"
+SIX = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
+TRAINED = ("1", "3", "5", "6", "7")
+WATCHED = ("8", "11", "14", "15", "16", "17", "19", "21", "22", "23", "25", "26", "27", "28")
+WATCHED += ("29", "30")
+OFFICIAL_TEST = ("2", "4", "9", "10", "12", "13", "18", "20", "24")
+SPLIT = Split(train=TRAINED, val=WATCHED, test=OFFICIAL_TEST, name="five people train")
+MAX_DROP = 0.5
+KEEP = ("recipe", "size_bytes", "packed_bytes", "huffman_bytes", "metric", "metric_drop")
+KEEP += ("metric_drop_upper", "latency_ratio", "latency_ratio_low", "latency_ratio_high")
+KEEP += ("memory_bytes", "split", "rows", "verdict", "reason")
+
+
+def main() -> None:
+    arguments = _arguments()
+    folder = ROOT / "build" / "compress"
+    recipe = HarRecipe().with_options(
+        {
+            "source": str(HAPT),
+            "labels": list(SIX),
+            "architecture": "tcn-vae",
+            "hop_s": 2.0,
+        },
+        source="bench/compress.py",
+    )
+    with Recording("compress") as recording:
+        dataset = recipe.load_data(ROOT)
+        run = _trained(recipe, dataset, folder / "run", epochs=arguments.epochs)
+        begun_s = time.monotonic()
+        report = optimize_here(
+            OptimizeOrder(
+                model=run,
+                data=ROOT,
+                options=OptimizeOptions(
+                    max_drop=MAX_DROP, chains=tuple(arguments.chain), formats=("onnx",)
+                ),
+                out=folder / "best",
+            ),
+            on_progress=_say,
+        )
+        record = load_record(run)
+        recording.raw["run"] = {
+            "weights": record.weights,
+            "epochs": record.options.epochs,
+            "people": SPLIT.train,
+            "train_rows": record.train_rows,
+        }
+        recording.raw["split"] = msgspec.to_builtins(report.split)
+        recording.raw["chains"] = list(arguments.chain)
+        recording.raw["seconds"] = round(time.monotonic() - begun_s, 1)
+        recording.raw["candidates"] = [
+            {name: getattr(one, name) for name in KEEP} for one in report.candidates
+        ]
+        _figure(recording, report.best, report.candidates)
+        recording.figures["search_cpu_s"] = report.search_cpu_s
+        print(report.verdict)
+        print(recording.figures)
+
+
+def _figure(recording: Recording, best: Candidate, rows: tuple[Candidate, ...]) -> None:
+    fp32 = next(row for row in rows if row.recipe == "fp32")
+    assert fp32.size_bytes
+    assert best.size_bytes
+    assert fp32.metric is not None
+    recording.figures["fp32_accuracy_percent"] = round(fp32.metric, 2)
+    recording.figures["chosen"] = best.recipe
+    recording.figures["times_smaller"] = round(fp32.size_bytes / best.size_bytes, 2)
+    if best.packed_bytes and fp32.packed_bytes:
+        recording.figures["times_smaller_packed"] = round(fp32.packed_bytes / best.packed_bytes, 2)
+    if best.latency_ratio:
+        recording.figures["times_faster"] = round(1 / best.latency_ratio, 2)
+    if best.metric_drop is not None and best.metric_drop_upper is not None:
+        recording.figures["drop_points"] = round(best.metric_drop, 2)
+        recording.figures["drop_upper_points"] = round(best.metric_drop_upper, 2)
+
+
+def _trained(recipe: HarRecipe, dataset: Dataset, folder: Path, *, epochs: int) -> Path:
+    if (folder / "run.json").is_file():
+        return folder
+    raw = {"epochs": epochs, "lr": 1.5e-3, "schedule": "one-cycle", "seed": 1, "threads": 1}
+    train(
+        recipe,
+        recipe.cut(dataset, SPLIT.train),
+        recipe.cut(dataset, SPLIT.val),
+        train_options(recipe, raw, source="bench/compress.py"),
+        folder,
+        resume=True,
+        origin=RunOrigin(dataset=dataset.content_hash, split=SPLIT),
+        on_progress=_say_training,
+    )
+    return folder
+
+
+def _say(at: Progress) -> None:
+    print(f"{at.done / at.total:.0%} {at.text}", file=sys.stderr, flush=True)
+
+
+def _say_training(at: Trained) -> None:
+    if at.epoch_done:
+        print(f"epoch {at.epoch} of {at.epochs}: {at.epoch_done.val}", file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=4, help="of the run that is compressed")
+    parser.add_argument("--chain", nargs="+", default=["prune=0.5,distil,qat=1,cluster=32"])
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
