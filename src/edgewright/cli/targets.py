@@ -4,11 +4,22 @@ from pathlib import Path
 
 import click
 
-from edgewright.cli._output import json_option, print_json, print_table
+from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._progress import progress_bar
 
 _FILE = click.Path(path_type=Path)
 _files = click.option(
     "--file", "files", type=_FILE, multiple=True, help="TOML with targets of your own."
+)
+
+
+_HELD = {None: "", True: "yes", False: "no"}
+_keep = click.option(
+    "--keep",
+    type=_FILE,
+    default=lambda: Path(click.get_app_dir("edgewright")) / "measurements.jsonl",
+    show_default="measurements.jsonl among your settings",
+    help="Where measurements of this machine are kept.",
 )
 
 
@@ -57,6 +68,7 @@ def show(*, name: str, files: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--memory-mb", type=click.FloatRange(min=0, min_open=True), help="Memory limit.")
 @click.option("--power-w", type=click.FloatRange(min=0, min_open=True), help="Power limit.")
 @click.option("--max-price-usd", type=click.FloatRange(min=0, min_open=True), help="Price limit.")
+@_keep
 @_files
 @json_option
 def recommend(  # one command line, one parameter for each flag
@@ -66,18 +78,21 @@ def recommend(  # one command line, one parameter for each flag
     memory_mb: float | None,
     power_w: float | None,
     max_price_usd: float | None,
+    keep: Path,
     files: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Say which targets suit a model and its budgets, and why the others do not.
 
     Latencies are estimated from the model's arithmetic and the target's data sheet; measure before
-    you rely on one.
+    you rely on one. After `targets calibrate` this machine has a row too, predicted from other
+    models that were measured on it.
     """
-    from edgewright.workbench.optimize import Needs, all_targets, recommend_targets
+    from edgewright.chain.predictions import recommend_here
+    from edgewright.workbench.optimize import Needs
 
     needs = Needs(p95_ms=p95_ms, memory_mb=memory_mb, power_w=power_w, max_price_usd=max_price_usd)
-    advice = recommend_targets(model, needs, all_targets(files))
+    advice = recommend_here(model, needs, files, keep)
     if as_json:
         print_json("target-advice", advice)
         return
@@ -87,8 +102,55 @@ def recommend(  # one command line, one parameter for each flag
             "yes" if one.suits else "no",
             "" if one.latency_ms is None else f"{one.latency_ms.value:.2g}",
             "" if one.latency_ms is None else one.latency_ms.text("ms"),
+            one.method,
             "; ".join(one.reasons),
         )
         for one in advice.targets
     ]
-    print_table("", ("target", "suits", "ms", "estimated", "why"), rows)
+    print_table("", ("target", "suits", "ms", "interval", "how", "why"), rows)
+
+
+@targets.command()
+@_keep
+@json_option
+def calibrate(*, keep: Path, as_json: bool) -> None:
+    """Measure made-up networks on this machine, so that others can be predicted; about a minute."""
+    from edgewright.chain.predictions import calibrate_here
+
+    with progress_bar() as bar:
+        bar.begin("calibrate")
+        count = calibrate_here(keep, tell=bar.move)
+    if as_json:
+        print_json("calibration", {"measured": count, "kept": str(keep)})
+        return
+    say(f"{count} networks measured, kept in {keep}")
+
+
+@targets.command()
+@click.argument("model", type=_FILE)
+@_keep
+@json_option
+def check(*, model: Path, keep: Path, as_json: bool) -> None:
+    """Predict MODEL (ONNX) on this machine, then measure it and say whether that held."""
+    from edgewright.chain.predictions import check_here
+
+    found = check_here(model, keep)
+    if as_json:
+        print_json("prediction-check", found)
+        return
+    memory = found.prediction.memory_mb
+    rows = [
+        (
+            "p50, ms",
+            found.prediction.latency_ms.text(),
+            f"{found.latency_ms:.3g}",
+            _HELD[found.latency_held],
+        ),
+        (
+            "memory, MB",
+            "" if memory is None else memory.text(),
+            "" if found.memory_mb is None else f"{found.memory_mb:.3g}",
+            _HELD[found.memory_held],
+        ),
+    ]
+    print_table("", ("what", "predicted (90 %)", "measured", "held"), rows)

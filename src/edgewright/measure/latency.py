@@ -50,9 +50,11 @@ def interleaved(
     seconds: float | None = None,
     warm_up_rounds: int = 10,
     rng: np.random.Generator,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> LatencySamples:
     """Call every callable once a round, in a new random order each, after warm-up rounds that do
-    not count. Stops after `rounds`, or after `seconds` once two rounds are done.
+    not count. Stops after `rounds`, or after `seconds` once two rounds are done. `clock` says what
+    is measured: the time that passes, or (`time.thread_time`) the time that this thread has a core.
 
     >>> samples = interleaved(
     ...     {"a": lambda: None, "b": lambda: sum(range(2000))}, rounds=50,
@@ -79,7 +81,7 @@ def interleaved(
         for position in rng.permutation(len(names)):
             name = names[position]
             call = callables[name]
-            before_s = time.perf_counter()
+            before_s = clock()
             call()
-            measured[name].append(time.perf_counter() - before_s)
+            measured[name].append(clock() - before_s)
     return LatencySamples(seconds={name: np.array(values) for name, values in measured.items()})

@@ -1,22 +1,29 @@
 """Which targets suit a model and its budgets, and why the others do not.
 
-A latency here is estimated, never measured: arithmetic over what the data sheet allows, with the
-share of it that small models reach in practice as an interval. It ranks devices and rules out
-hopeless ones; what is close must be measured there.
+A catalogue's latency is estimated: arithmetic over what the data sheet allows, with the share of it
+that small models reach in practice as an interval. It ranks devices and rules out hopeless ones;
+what is close must be measured there. This machine's own is predicted from other models that were
+measured on it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from edgewright.evidence import Interval
-from edgewright.workbench.convert import read_onnx
+from edgewright.workbench.convert import onnx_bytes, read_onnx
 from edgewright.workbench.convert.formats import FORMATS
 from edgewright.workbench.optimize.catalogue import CatalogueTarget
+from edgewright.workbench.optimize.predicting import (
+    MIN_MEASURED,
+    Measured,
+    Prediction,
+    predict,
+)
+from edgewright.workbench.optimize.work import work_of
 
 # Multiply-adds a cycle and core that good float kernels reach, by the widest instructions.
 _MACS_PER_CYCLE = (
@@ -33,6 +40,7 @@ _DEFAULT_INT8_GAIN = 1.6
 _ACCELERATOR_SHARE = (0.01, 0.05, 0.3)
 _CPU_SHARE = (0.2, 0.45, 0.9)
 _CALL_MS = 0.05
+HERE = "this-machine"
 _RUNTIME_BYTES = {"tflm-c": 60_000, "ethos-u": 60_000}
 _DEFAULT_RUNTIME_BYTES = 60_000_000
 _PRICE_TOP = {
@@ -62,7 +70,9 @@ class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TargetAdvice(msgspec.Struct, frozen=True, kw_only=True):
-    """One target's row; `latency_ms` is an estimate with its interval."""
+    """One target's row; `latency_ms` is an estimate with its interval. "Predicted" ones are drawn
+    from measurements of other models on that very machine.
+    """
 
     target: str
     suits: bool
@@ -70,7 +80,7 @@ class TargetAdvice(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     latency_ms: Interval | None = None
     memory_mb: float | None = None
-    method: Literal["estimated"] = "estimated"
+    method: Literal["estimated", "predicted"] = "estimated"
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,14 +90,24 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[TargetAdvice, ...]
 
 
-def recommend_targets(model: Path, needs: Needs, targets: tuple[CatalogueTarget, ...]) -> Advice:
-    """Judge every target for a model.
+def recommend_targets(
+    model: Path,
+    needs: Needs,
+    targets: tuple[CatalogueTarget, ...],
+    *,
+    measured: Sequence[Measured] = (),
+) -> Advice:
+    """Judge every target for a model, and this machine when enough was `measured` on it.
 
     Raises:
         InputError: the file is no ONNX model.
     """
-    size = size_of(read_onnx(model))
+    graph = read_onnx(model)
+    size = size_of(graph)
     rows = [advise(target, size, needs) for target in targets]
+    if len(measured) >= MIN_MEASURED:
+        work = work_of(graph, file_bytes=len(onnx_bytes(graph)))
+        rows.append(advise_here(predict(work, measured), needs))
     return Advice(
         model=size,
         targets=tuple(
@@ -114,6 +134,26 @@ def advise(target: CatalogueTarget, size: ModelSize, needs: Needs) -> TargetAdvi
     )
 
 
+def advise_here(prediction: Prediction, needs: Needs) -> TargetAdvice:
+    """This machine's row: what other models took here, as float32 on one thread."""
+    latency, memory = prediction.latency_ms, prediction.memory_mb
+    against = []
+    if needs.p95_ms is not None and latency.low is not None and latency.low > needs.p95_ms:
+        against.append(f"{latency.text('ms')} predicted, {needs.p95_ms:g} ms are allowed")
+    if needs.memory_mb is not None and memory is not None and memory.value > needs.memory_mb:
+        against.append(f"{memory.text('MB')} predicted, {needs.memory_mb:g} MB are allowed")
+    for_it = f"from {prediction.measured} models measured here; `targets check` measures this one"
+    return TargetAdvice(
+        target=HERE,
+        suits=not against,
+        format="onnx",
+        reasons=tuple(against) or (for_it,),
+        latency_ms=latency,
+        memory_mb=None if memory is None else memory.value,
+        method="predicted",
+    )
+
+
 def estimated_latency_ms(target: CatalogueTarget, size: ModelSize) -> Interval:
     """One sample as int8, on the accelerator where there is one."""
     if target.accelerator_tops:
@@ -128,47 +168,12 @@ def estimated_latency_ms(target: CatalogueTarget, size: ModelSize) -> Interval:
 
 def size_of(model: onnx.ModelProto) -> ModelSize:
     """Multiply-adds of one sample, weights, and the largest inner tensor, from inferred shapes."""
-    inferred = onnx.shape_inference.infer_shapes(model)
-    values = (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
-    shapes = {value.name: _shape(value) for value in values}
-    weights = {t.name: numpy_helper.to_array(t) for t in inferred.graph.initializer}
-    macs = sum(_macs(node, shapes, weights) for node in inferred.graph.node)
+    work = work_of(model)
     return ModelSize(
-        macs=macs,
-        parameters=sum(array.size for array in weights.values() if array.dtype.kind == "f"),
-        largest_activation=max((int(np.prod(s)) for s in shapes.values() if s), default=0),
+        macs=work.over_time + work.over_area + work.grouped + work.matrix + work.recurrent,
+        parameters=work.weights,
+        largest_activation=work.largest,
     )
-
-
-def _macs(
-    node: onnx.NodeProto,
-    shapes: dict[str, tuple[int, ...]],
-    weights: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]],
-) -> int:
-    out = shapes.get(node.output[0], ())
-    weight = weights.get(node.input[1]) if len(node.input) > 1 else None
-    match node.op_type:
-        case "Conv" if weight is not None and out:
-            return int(np.prod(out)) * int(np.prod(weight.shape[1:]))
-        case "ConvTranspose" if weight is not None:
-            inside = shapes.get(node.input[0], ())
-            return int(np.prod(inside)) * int(np.prod(weight.shape[1:]))
-        case "Gemm" if weight is not None:
-            return weight.size
-        case "MatMul" if out:
-            inner = shapes.get(node.input[0], (0,))[-1]
-            return int(np.prod(out)) * inner
-        case "GRU" | "LSTM" | "RNN" if weight is not None:
-            steps = shapes.get(node.input[0], (1,))[0]
-            recurrent = weights.get(node.input[2])
-            return steps * (weight.size + (recurrent.size if recurrent is not None else 0))
-        case _:
-            return 0
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Sizes with every free one as 1: one sample."""
-    return tuple(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim)
 
 
 def _cpu_macs_per_s(target: CatalogueTarget) -> float:

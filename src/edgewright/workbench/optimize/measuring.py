@@ -1,0 +1,210 @@
+"""Measurements of models on this machine, kept in a file that predictions are drawn from.
+
+`calibrate` runs networks of many shapes that are made up from a seed, all in the same interleaved
+rounds as the yardstick; `check` does it for one model of yours and says whether the prediction,
+made before, held.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+
+from edgewright import _fs
+from edgewright.errors import InputError
+from edgewright.evidence import Interval
+from edgewright.measure import describe_machine
+from edgewright.measure.latency import interleaved
+from edgewright.runtimes import Runtime
+from edgewright.runtimes.base import Array, Session
+from edgewright.workbench.convert import onnx_bytes, read_onnx
+from edgewright.workbench.optimize.made_up import made_up_networks, yardstick
+from edgewright.workbench.optimize.optimizing import Weigh
+from edgewright.workbench.optimize.predicting import Measured, Prediction, predict
+from edgewright.workbench.optimize.trial import caller
+from edgewright.workbench.optimize.work import work_of
+
+ROUNDS = 40
+WEIGHED = 14
+_AT_ONCE = 8
+_SECONDS = 12.0
+_LIMIT_BYTES = 64 << 20
+
+Tell = Callable[[float, str], None]
+
+
+class Bench(msgspec.Struct, frozen=True, kw_only=True):
+    """What measures: the engine of ONNX files and a scale for processes."""
+
+    runtime: Runtime
+    weigh: Weigh | None = None
+    precision: str = "fp32"
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A prediction and what was measured afterwards."""
+
+    prediction: Prediction
+    latency_ms: float
+    memory_mb: float | None
+    latency_held: bool
+    memory_held: bool | None
+
+
+def read_measurements(path: Path) -> list[Measured]:
+    """All that the file keeps; none where there is no file.
+
+    Raises:
+        InputError: a line is no measurement.
+    """
+    if not path.exists():
+        return []
+    lines = _fs.read_limited(path, limit_bytes=_LIMIT_BYTES).splitlines()
+    try:
+        return [msgspec.json.decode(line, type=Measured) for line in lines if line.strip()]
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise InputError(
+            f"{path}: not a file of measurements: {error}", hint="remove it and calibrate again"
+        ) from error
+
+
+def keep_measurements(path: Path, new: Sequence[Measured]) -> None:
+    """Add to the file; a model of the same name is replaced."""
+    everything = (*read_measurements(path), *new)
+    kept = {(one.machine, one.engine, one.precision, one.name): one for one in everything}
+    _fs.write_atomic(path, b"".join(msgspec.json.encode(one) + b"\n" for one in kept.values()))
+
+
+def of_this_machine(
+    measured: Sequence[Measured], engine: str, precision: str = "fp32"
+) -> list[Measured]:
+    """Those that a prediction for here may be drawn from."""
+    here = describe_machine().cpu
+    wanted = (here, engine, precision)
+    return [one for one in measured if (one.machine, one.engine, one.precision) == wanted]
+
+
+def calibrate(bench: Bench, *, tell: Tell = lambda *_: None) -> list[Measured]:
+    """Measure the made-up networks; about a minute."""
+    networks = list(made_up_networks().items())
+    found: list[Measured] = []
+    for first in range(0, len(networks), _AT_ONCE):
+        part = networks[first : first + _AT_ONCE]
+        tell(first / len(networks), f"measuring {first + 1} to {first + len(part)}")
+        found += measure(dict(part), bench)
+    return _weighed(found, dict(networks), bench, tell)
+
+
+def check(model: Path, measured: Sequence[Measured], bench: Bench) -> tuple[Checked, Measured]:
+    """Predict, then measure.
+
+    Raises:
+        InputError: not an ONNX model, or one whose inputs have more than one free size.
+        UnavailableError: too few models were measured here.
+    """
+    graph = read_onnx(model)
+    name = model.name
+    work = work_of(graph, file_bytes=len(onnx_bytes(graph)))
+    prediction = predict(work, of_this_machine(measured, bench.runtime.name, bench.precision))
+    (seen,) = _weighed(measure({name: graph}, bench), {name: graph}, bench, lambda *_: None)
+    latency_ms = seen.ratio * seen.yardstick_ms
+    memory_mb = seen.peak_bytes / 2**20 if seen.peak_bytes else None
+    memory_held = None
+    if memory_mb is not None and prediction.memory_mb is not None:
+        memory_held = _holds(prediction.memory_mb, memory_mb)
+    return (
+        Checked(
+            prediction=prediction,
+            latency_ms=latency_ms,
+            memory_mb=memory_mb,
+            latency_held=_holds(prediction.latency_ms, latency_ms),
+            memory_held=memory_held,
+        ),
+        seen,
+    )
+
+
+def measure(networks: Mapping[str, onnx.ModelProto], bench: Bench) -> list[Measured]:
+    """Each network's p50 over the yardstick's, in the same rounds: time on a core, so that it holds
+    for a call that has a core to itself, whoever else was busy meanwhile.
+    """
+    machine = describe_machine().cpu
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        sessions = {
+            name: _open(graph, Path(folder) / f"{at}.onnx", bench.runtime)
+            for at, (name, graph) in enumerate([("", yardstick()), *networks.items()])
+        }
+        try:
+            samples = interleaved(
+                {name: caller(one, _feeds(one)) for name, one in sessions.items()},
+                rounds=ROUNDS,
+                seconds=_SECONDS,
+                rng=np.random.default_rng(0),
+                clock=time.thread_time,
+            )
+        finally:
+            for session in sessions.values():
+                session.close()
+    yardstick_ms = samples.median_ms("").value
+    return [
+        Measured(
+            name=name,
+            machine=machine,
+            engine=bench.runtime.name,
+            precision=bench.precision,
+            work=work_of(graph, file_bytes=len(onnx_bytes(graph))),
+            ratio=float(np.median(samples.seconds[name] / samples.seconds[""])),
+            yardstick_ms=yardstick_ms,
+        )
+        for name, graph in networks.items()
+    ]
+
+
+def _weighed(
+    found: Sequence[Measured],
+    networks: Mapping[str, onnx.ModelProto],
+    bench: Bench,
+    tell: Tell,
+) -> list[Measured]:
+    """With the memory of some: spread over file sizes."""
+    if bench.weigh is None:
+        return list(found)
+    ordered = sorted(found, key=lambda one: one.work.file_bytes)
+    places = np.linspace(0, len(ordered) - 1, min(WEIGHED, len(ordered))).astype(int)
+    chosen = {ordered[place].name for place in places}
+    made: list[Measured] = []
+    for one in found:
+        if one.name in chosen:
+            tell(len(made) / len(found), f"weighing {one.name}")
+            with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+                path = Path(folder) / "model.onnx"
+                session = _open(networks[one.name], path, bench.runtime)
+                feeds = _feeds(session)
+                session.close()
+                peak = bench.weigh("onnx", path, inputs=feeds, threads=1)
+            made.append(msgspec.structs.replace(one, peak_bytes=peak))
+        else:
+            made.append(one)
+    return made
+
+
+def _open(graph: onnx.ModelProto, path: Path, runtime: Runtime) -> Session:
+    _fs.write_atomic(path, onnx_bytes(graph))
+    return runtime.open(path, threads=1)
+
+
+def _feeds(session: Session) -> dict[str, Array]:
+    rng = np.random.default_rng(0)
+    return {
+        tensor.name: rng.normal(size=[size or 1 for size in tensor.shape]).astype(tensor.dtype)
+        for tensor in session.inputs
+    }
+
+
+def _holds(interval: Interval, value: float) -> bool:
+    low, high = interval.low, interval.high
+    return low is not None and high is not None and low <= value <= high

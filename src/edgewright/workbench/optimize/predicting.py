@@ -1,0 +1,190 @@
+"""How long a model will take and how much memory it will need, said before it is deployed, from
+measurements of other models on the same machine. Pure.
+
+Time is a sum with a price for each kind of arithmetic, for weights and activations that are moved,
+for every node and for the call itself; memory a price for what is loaded and for what is alive. No
+price is below zero. How far off such a sum is, every measured model says about itself by being left
+out of the fit; the interval holds nine of ten of those, and is refused where there are too few.
+
+Times are kept as multiples of a yardstick, a fixed network that was run in the same interleaved
+rounds: a busy machine slows both.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.errors import UnavailableError
+from edgewright.evidence import Interval
+
+CONFIDENCE = 0.9
+MIN_MEASURED = 12
+_ROUNDS = 60
+_TOLERANCE = 1e-9
+_TINY = 1e-12
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one sample asks of an engine: multiply-adds by kind (convolutions over time and over
+    area, with groups, matrix products, recurrent layers), convolutions of the two kinds, values
+    that move, nodes, bytes of the file.
+    """
+
+    over_time: int = 0
+    over_area: int = 0
+    time_convolutions: int = 0
+    area_convolutions: int = 0
+    grouped: int = 0
+    matrix: int = 0
+    recurrent: int = 0
+    weights: int = 0
+    activations: int = 0
+    largest: int = 0
+    nodes: int = 0
+    file_bytes: int = 0
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model that was run: its p50 over the yardstick's, the yardstick's own p50 then, and the
+    peak of a process that ran it (0: not looked at).
+    """
+
+    name: str
+    machine: str
+    engine: str
+    precision: str
+    work: Work
+    ratio: float
+    yardstick_ms: float
+    peak_bytes: int = 0
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What is expected, each with its interval and how many models it is drawn from."""
+
+    latency_ms: Interval
+    memory_mb: Interval | None
+    measured: int
+
+
+def predict(work: Work, measured: Sequence[Measured]) -> Prediction:
+    """From models measured on one machine with one engine and precision.
+
+    Raises:
+        UnavailableError: too few of them.
+    """
+    if len(measured) < MIN_MEASURED:
+        raise UnavailableError(
+            f"{len(measured)} models were measured here, {MIN_MEASURED} are needed to predict",
+            hint="run `edgewright targets calibrate`",
+        )
+    yardstick_ms = float(np.median([one.yardstick_ms for one in measured]))
+    times = np.array([one.ratio for one in measured])
+    ratio = _interval(work, [one.work for one in measured], times, _time_parts)
+    weighed = [one for one in measured if one.peak_bytes]
+    memory = None
+    if len(weighed) >= MIN_MEASURED:
+        peaks = np.array([one.peak_bytes / 2**20 for one in weighed])
+        memory = _interval(work, [one.work for one in weighed], peaks, _memory_parts)
+    return Prediction(
+        latency_ms=_times(ratio, yardstick_ms), memory_mb=memory, measured=len(measured)
+    )
+
+
+def _interval(
+    work: Work,
+    works: Sequence[Work],
+    values: NDArray[np.float64],
+    parts: Callable[[Work], list[float]],
+) -> Interval:
+    table = np.array([parts(one) for one in works], np.float64)
+    expected = float(np.dot(parts(work), prices(table, values)))
+    off = np.sort(np.abs(_errors_left_out(table, values)))
+    # Of n errors the ceil((n + 1) * .9)th covers a further one in nine of ten cases.
+    place = min(math.ceil((len(off) + 1) * CONFIDENCE), len(off)) - 1
+    factor = math.exp(float(off[place]))
+    return Interval(expected, expected / factor, expected * factor, CONFIDENCE)
+
+
+def _errors_left_out(
+    table: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Logarithms of measured over expected, each model judged by a fit that did not see it."""
+    errors = np.empty(len(values))
+    for at in range(len(values)):
+        others = np.arange(len(values)) != at
+        expected = float(table[at] @ prices(table[others], values[others]))
+        errors[at] = math.log(values[at] / max(expected, 1e-12))
+    return errors
+
+
+def prices(table: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Non-negative least squares on relative errors (Lawson and Hanson's active set): a fast model
+    counts as much as a slow one.
+
+    >>> table = np.array([[1.0, 10.0], [1.0, 20.0], [1.0, 40.0]])
+    >>> prices(table, table @ np.array([2.0, 0.5])).round(6).tolist()
+    [2.0, 0.5]
+    """
+    scaled = table / values[:, None]
+    size = np.maximum(np.sqrt((scaled**2).sum(axis=0)), 1e-300)
+    unit, aim = scaled / size, np.ones(len(values))
+    found = np.zeros(table.shape[1])
+    is_free = np.zeros(table.shape[1], bool)
+    for _ in range(_ROUNDS):
+        slope = unit.T @ (aim - unit @ found)
+        waiting = np.where(is_free, -math.inf, slope)
+        if waiting.max() <= _TOLERANCE:
+            break
+        is_free[int(np.argmax(waiting))] = True
+        found = _settled(unit, aim, found, is_free)
+    result: NDArray[np.float64] = found / size
+    return result
+
+
+def _settled(
+    unit: NDArray[np.float64],
+    aim: NDArray[np.float64],
+    before: NDArray[np.float64],
+    is_free: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """The best fit of the free columns; one that would go below zero is bound again at zero."""
+    found = before
+    while True:
+        best = np.zeros(len(found))
+        best[is_free] = np.linalg.lstsq(unit[:, is_free], aim, rcond=None)[0]
+        is_bad = is_free & (best <= 0)
+        if not is_bad.any():
+            return best
+        step = float((found[is_bad] / (found[is_bad] - best[is_bad] + _TINY)).min())
+        found = found + step * (best - found)
+        is_free &= found > _TINY
+
+
+def _time_parts(work: Work) -> list[float]:
+    return [
+        1.0,
+        float(work.nodes),
+        float(work.over_time),
+        float(work.over_area),
+        float(work.time_convolutions),
+        float(work.area_convolutions),
+        float(work.grouped),
+        float(work.matrix),
+        float(work.recurrent),
+        float(work.weights),
+        float(work.activations),
+    ]
+
+
+def _memory_parts(work: Work) -> list[float]:
+    return [1.0, float(work.file_bytes), float(work.largest)]
+
+
+def _times(interval: Interval, factor: float) -> Interval:
+    low = None if interval.low is None else interval.low * factor
+    high = None if interval.high is None else interval.high * factor
+    return Interval(interval.value * factor, low, high, interval.confidence)
