@@ -3,9 +3,10 @@
     make prove SUITE=compress
     python bench/compress.py --architecture har-quick
 
-A network (`tcn-vae` unless said otherwise) learns activities from few people of HAPT (six classes, windows of 2 s that do not
-overlap), so that a chain can be walked on two cores in minutes; everybody else judges: a third of
-them while choosing, the others once. Every step goes on where a stopped call left it: call again.
+A network (`tcn-vae` unless said otherwise) learns activities from few people of HAPT (six classes,
+windows of 2 s that do not overlap), so that a chain can be walked on two cores in minutes;
+everybody else judges: a third of them while choosing, the others once. Every step goes on where a
+stopped call left it: call again.
 Ratios are to ONNX Runtime fp32 on this machine. An instruction set that it lacks is not guessed at:
 the recorded CPU flags say what the figures hold for.
 """
