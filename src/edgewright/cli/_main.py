@@ -34,7 +34,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "fleet",
         "Serve a fleet, say whose signatures it trusts, read its audit log.",
     ),
-    "improve": ("improve", "improve", "Pick samples that are worth a label."),
+    "improve": (
+        "improve",
+        "improve",
+        "Pick samples worth a label, label them, and judge a model that learnt them.",
+    ),
     "init": ("project", "init", "Write a new project that a person can read."),
     "monitor": ("monitor", "monitor", "Watch streams for drift and name its cause."),
     "motifs": (
@@ -56,7 +60,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Plan and start rollouts, follow them, pause, resume and abort them.",
     ),
     "run": ("project", "run", "Walk the project's stages, skipping what has not changed."),
-    "serve": ("serve", "serve", "Serve models: bundles (.ewb or unpacked) and bare engine files."),
+    "serve": (
+        "serve",
+        "serve",
+        "Serve models: bundles (.ewb or unpacked), bare engine files, and ensembles (.toml).",
+    ),
     "stream": ("stream", "stream", "Run samples of a sensor through a model, window by window."),
     "svg": ("svg", "svg", "Measure how well logos are traced, and recommend settings for one."),
     "targets": (
