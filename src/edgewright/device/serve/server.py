@@ -115,7 +115,6 @@ class InferenceServer:
                         hint="give each model once",
                     )
                 loaded.add(f"{model.name} {model.version}")
-            self._loader.give_way()
         except BaseException:
             await self.close(drain_s=0)
             raise

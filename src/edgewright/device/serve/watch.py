@@ -1,7 +1,7 @@
 """The drift tap: a few rows a second of what a model takes and gives, looked at beside the serving.
 
-The hot path only keeps a reference to a pass's arrays, and only while there is room; a thread of
-low priority turns them into a mean and a spread per channel, in constant memory, and pushes the
+The hot path only keeps a reference to a pass's arrays, and only while there is room; another
+thread turns them into a mean and a spread per channel, in constant memory, and pushes the
 windows to the drift monitor where the model has one. Old rows count less and less, so that what is
 told is about the latest hours, not about the day of the start.
 """

@@ -1,8 +1,6 @@
 """Threads that run long passes; engines let go of the interpreter's lock meanwhile."""
 
 import asyncio
-import logging
-import os
 import queue
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,10 +12,6 @@ T = TypeVar("T")
 Done = Callable[[T | BaseException], None]
 
 _Task = tuple[Callable[[], object], Callable[[object], None]]
-
-logger = logging.getLogger(__name__)
-
-_LOADER_NICENESS = 10
 
 
 class Workers:
@@ -56,17 +50,16 @@ class Workers:
 
 
 class Loader:
-    """One thread for loading models beside those that serve; it gives way to them once there are
-    any.
+    """One thread for loading models beside those that serve.
+
+    It is of their priority: a thread of lower priority that holds the interpreter's lock when
+    something else takes its core keeps those waiting that should go before it. On a busy machine
+    that made every swap a stall of most of a second.
     """
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="serve-loader")
         self._is_closed = False
-
-    def give_way(self) -> None:
-        """From now on its work is of low priority."""
-        self._executor.submit(_lower_priority)
 
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
@@ -80,10 +73,3 @@ class Loader:
         """Wait for the work at hand."""
         self._is_closed = True
         self._executor.shutdown()
-
-
-def _lower_priority() -> None:
-    try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
-    except OSError as error:
-        logger.info("loader runs at normal priority: reason=%s", error.strerror)
