@@ -37,11 +37,15 @@ MOST_IN_ONE = 8
 
 
 class Whole(msgspec.Struct, kw_only=True):
-    """What was found after so many kills."""
+    """What was found after so many kills. `twice` are devices that committed a bundle again, `missed`
+    those that never did. `begun_again` is no fault: a download that the kill cut was taken up again.
+    """
 
     kills: int = 0
     rollouts: int = 0
     twice: int = 0
+    missed: int = 0
+    begun_again: int = 0
     waves_out_of_order: int = 0
     over_limit: int = 0
     broken_audits: int = 0
@@ -135,8 +139,9 @@ def _judge(office: Office, found: Whole, tally: Tally) -> None:
     expected = ["wave 1 opened", *(f"wave {wave} of 4 opened" for wave in (2, 3, 4))]
     found.waves_out_of_order += opened != expected
     took = Counter(step.device for step in tally.commits if step.bundle_id == facts.bundle_id)
-    found.twice += sum(count != 1 for count in took.values())
-    found.twice += sum(
+    found.twice += sum(count > 1 for count in took.values())
+    found.missed += DEVICES - len(took)
+    found.begun_again += sum(
         count > 1 for (_, bundle), count in tally.orders.items() if bundle == facts.bundle_id
     )
     try:

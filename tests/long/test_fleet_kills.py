@@ -28,5 +28,6 @@ def test_a_fleet_that_is_killed_anywhere_goes_on_whole(
 ) -> None:
     (seed,) = long_slice.pick(range(1000), 1)
     found = kills.harness(tmp_path, times=KILLS, seed=seed)
-    assert found == kills.Whole(kills=KILLS, rollouts=found.rollouts)
+    again = found.begun_again
+    assert found == kills.Whole(kills=KILLS, rollouts=found.rollouts, begun_again=again)
     assert found.rollouts >= 1
