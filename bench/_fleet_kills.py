@@ -37,8 +37,8 @@ MOST_IN_ONE = 8
 
 
 class Whole(msgspec.Struct, kw_only=True):
-    """What was found after so many kills. `twice` are devices that committed a bundle again, `missed`
-    those that never did. `begun_again` is no fault: a download that the kill cut was taken up again.
+    """What was found after so many kills. `twice` are devices that committed a bundle again,
+    `missed` those that never did. `begun_again` is no fault: a download that was cut goes on.
     """
 
     kills: int = 0
