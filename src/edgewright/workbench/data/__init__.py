@@ -35,6 +35,7 @@ from edgewright.workbench.data.recordings import UNLABELLED, Dataset, Recording
 from edgewright.workbench.data.report import Balance, ChannelSummary, DataReport, Finding
 from edgewright.workbench.data.samples import (
     Rows,
+    RowView,
     Samples,
     SampleSet,
     chunks,
@@ -92,6 +93,7 @@ __all__ = [
     "LabelRange",
     "Lineage",
     "Recording",
+    "RowView",
     "Rows",
     "SampleSet",
     "Samples",

@@ -24,7 +24,7 @@ from edgewright.workbench.train.evaluation import evaluate_task
 from edgewright.workbench.train.mirror import Mirror
 from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.progress import Meter, OnProgress
-from edgewright.workbench.train.record import SCHEMA_VERSION, RunOrigin, RunRecord
+from edgewright.workbench.train.record import SCHEMA_VERSION, Ending, RunOrigin, RunRecord
 from edgewright.workbench.train.runs import MODEL_FILE, RUN_FILE, versions, weights_hash
 from edgewright.workbench.train.schedule import lr_at
 from edgewright.workbench.train.scores import Scores
@@ -210,14 +210,22 @@ def _record(
         train_groups=tuple(sorted(set(train.group.tolist()))),
         epochs=tuple(state.epochs),
         kept_epoch=state.kept_epoch,
-        ending="all epochs" if len(state.epochs) == options.epochs else "no better epoch",
+        ending=_ending(state, options),
         seconds=state.seconds,
         val=evaluate_task(kept, val, recipe.task),
     )
 
 
 def _is_done(state: TrainingState, options: TrainOptions) -> bool:
+    if state.has_reached(options.stop_at):
+        return True
     return bool(options.patience) and state.epochs_without_better >= options.patience
+
+
+def _ending(state: TrainingState, options: TrainOptions) -> Ending:
+    if state.has_reached(options.stop_at):
+        return "good enough"
+    return "all epochs" if len(state.epochs) == options.epochs else "no better epoch"
 
 
 def _seeded(seed: int, epoch: int) -> torch.Generator:

@@ -25,8 +25,9 @@ class TrainOptions(
     `averaging` keeps an exponential mean of the weights over about `1 / (1 - decay)` steps, which
     is what is evaluated and kept. `keep` says whether the best epoch by `best_by` (a metric of the
     task; "" is the task's own) on the rows that are watched is kept, or the last one. `patience`
-    counts epochs without a better one; 0 never stops early. `label_smoothing` is for classes,
-    `mixup` for classes and values. A `batch_size` of 0 is chosen by the memory of a CUDA device (64
+    counts epochs without a better one; 0 never stops early. `stop_at` ends training once that
+    metric is as good (a correlation of 0.95). `label_smoothing` is for classes, `mixup` for classes
+    and values. A `batch_size` of 0 is chosen by the memory of a CUDA device (64
     on a CPU). A checkpoint is written every `checkpoint_epochs`, and the last `keep_checkpoints` of
     them stay. `memory_limit_mb` stops before a machine runs out (0: no limit); `compile` uses
     torch.compile for the module's forward pass. With `seeds` the same training is done again with
@@ -51,6 +52,7 @@ class TrainOptions(
     keep: Literal["best", "last"] = "last"
     best_by: str = ""
     patience: int = 0
+    stop_at: float | None = None
     seed: int = 0
     threads: int = 2
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -11,7 +11,7 @@ from edgewright.workbench.train.scores import Scores
 
 SCHEMA_VERSION = 2
 
-Ending = Literal["all epochs", "no better epoch"]
+Ending = Literal["all epochs", "no better epoch", "good enough"]
 
 
 class RunOrigin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

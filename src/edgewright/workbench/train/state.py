@@ -105,6 +105,12 @@ class TrainingState:
         scores = [self._goodness(each) for each in self.epochs]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
+    def has_reached(self, value: float | None) -> bool:
+        """Whether the last epoch is as good as a value of the metric that decides."""
+        if value is None or not self.epochs:
+            return False
+        return self._goodness(self.epochs[-1]) >= better(self._best_by, value)
+
     def _goodness(self, record: EpochRecord) -> float:
         value = record.val_loss if self._best_by == "loss" else record.val.get(self._best_by)
         return -math.inf if value is None else better(self._best_by, value)

@@ -10,20 +10,24 @@ pytest.importorskip("vtracer", reason="absent: vtracer (extra svg)")
 import torch
 from PIL import Image
 
+from edgewright._pictures import Picture
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.base import ModelFacts
+from edgewright.workbench.recipes.base import ModelFacts, Moment
 from edgewright.workbench.recipes.svg import SvgQuality
 from edgewright.workbench.recipes.svg.drawings import check_svg
 from edgewright.workbench.recipes.svg.factory import (
     FactoryOrder,
     Made,
+    Row,
     make_rows,
     raster,
 )
-from edgewright.workbench.recipes.svg.features import find_extractor
+from edgewright.workbench.recipes.svg.feature_file import feature_rows
+from edgewright.workbench.recipes.svg.features import Statistics, Vector, find_extractor
 from edgewright.workbench.recipes.svg.networks import WIDE_PARAMETERS, Wide
-from edgewright.workbench.recipes.svg.recipe import SvgOptions
+from edgewright.workbench.recipes.svg.recipe import SvgOptions, drawn_samples
 from edgewright.workbench.recipes.svg.recommending import recommend
+from edgewright.workbench.recipes.svg.resnet import ResNet50
 from edgewright.workbench.recipes.svg.settings import (
     PARAMETERS,
     decode,
@@ -31,6 +35,7 @@ from edgewright.workbench.recipes.svg.settings import (
     encode,
     parse_settings,
 )
+from edgewright.workbench.train import train_options
 
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
@@ -95,6 +100,21 @@ def test_the_wide_network_has_exactly_its_parameters() -> None:
     assert sum(p.numel() for p in network.parameters()) == WIDE_PARAMETERS == 2_766_337
     (answer,) = network.eval()(torch.zeros(3, 1280), torch.zeros(3, len(PARAMETERS)))
     assert answer.shape == (3,)
+
+
+def test_the_wide_network_is_trained_as_specified() -> None:
+    recipe = SvgQuality(SvgOptions(network="mlp-2056"))
+    options = train_options(recipe, {}, source="[train]")
+    assert (options.optimizer, options.lr, options.weight_decay) == ("adamw", 1e-3, 1e-5)
+    assert (options.epochs, options.batch_size, options.patience) == (50, 64, 8)
+    assert (options.schedule, options.grad_clip) == ("cosine", 1.0)
+    assert (options.checkpoint_epochs, options.keep_checkpoints) == (3, 10)
+    network, target = Wide(4).eval(), torch.tensor([0.0, 1.0])
+    inputs = (torch.ones(2, 4), torch.ones(2, len(PARAMETERS)))
+    moment = Moment(epoch=0, epochs=1, generator=torch.Generator())
+    (answer,) = network(*inputs)
+    loss = recipe.loss(network, inputs, target, moment)
+    assert loss.item() == pytest.approx(((answer - target) ** 2).mean().item())
 
 
 def test_the_contract_checks_parameters_by_name() -> None:
@@ -168,6 +188,55 @@ def test_the_recipe_reads_the_rows(collection: Path, tmp_path: Path) -> None:
     assert len(samples) == 6
     split = recipe.split(recipe.load_data(tmp_path))
     assert len(split.test) == len(split.val) == 1
+
+
+def test_features_are_computed_once_and_lie_on_disk(made: Made, tmp_path: Path) -> None:
+    class Counting(Statistics):
+        asked = 0
+
+        def features(self, picture: Picture, pilots: tuple[Row, ...]) -> Vector:
+            self.asked += 1
+            return super().features(picture, pilots)
+
+    extractor = Counting()
+    rows = feature_rows(made, extractor, tmp_path)
+    again = feature_rows(made, extractor, tmp_path)
+    assert isinstance(again, np.memmap)
+    assert extractor.asked == len(made.logos)
+    assert again.tolist() == rows.tolist()
+    samples = drawn_samples(made, extractor, tmp_path)
+    assert np.asarray(samples.inputs["features"][:2]).tolist() == [rows[0].tolist()] * 2
+    (file,) = tmp_path.glob("features-*.npy")
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(InputError, match=r"not the features that were kept: .*; delete it"):
+        feature_rows(made, extractor, tmp_path)
+
+
+def test_a_resnet_takes_its_weights_from_a_file(made: Made, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = {
+        **ResNet50().state_dict(),
+        "fc.weight": torch.zeros(3, 2048),
+        "fc.bias": torch.zeros(3),
+    }
+    torch.save(state, tmp_path / "resnet50.pt")
+    extractor = find_extractor("resnet50", tmp_path / "resnet50.pt")
+    vector = extractor.features(made.pictures[0], ())
+    assert vector.shape == (extractor.size,) == (2048,)
+    assert np.isfinite(vector).all()
+    assert vector.std() > 0
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="no weights of a ResNet-50"):
+        find_extractor("resnet50", tmp_path / "other.pt")
+
+
+def test_efficientnet_is_cut_before_its_classifier(made: Made, shared_data: Path) -> None:
+    (weights,) = (shared_data / "models" / "efficientnet-lite0").glob("*.onnx")
+    extractor = find_extractor("efficientnet-lite0", weights)
+    one, two = (extractor.features(picture, ()) for picture in made.pictures[:2])
+    assert one.shape == (extractor.size,) == (1280,)
+    assert not np.allclose(one, two)
+    assert extractor.identity != find_extractor("statistics", None).identity
 
 
 def test_a_recommendation_is_measured_and_never_larger(made: Made) -> None:

@@ -195,6 +195,18 @@ def test_training_stops_early_when_nothing_gets_better(
     assert record.kept_epoch == len(record.epochs) - 2
 
 
+def test_training_ends_once_it_is_good_enough_and_is_not_resumed(
+    tmp_path: Path, two_sets: tuple[WindowSet, WindowSet]
+) -> None:
+    options = msgspec.structs.replace(OPTIONS, epochs=30, stop_at=0.05)
+    record = train(RECIPE, *two_sets, options, tmp_path)
+    assert record.ending == "good enough"
+    assert record.epochs[-1].val["macro_f1"] >= 0.05
+    assert all(epoch.val["macro_f1"] < 0.05 for epoch in record.epochs[:-1])
+    again = train(RECIPE, *two_sets, options, tmp_path, resume=True)
+    assert len(again.epochs) == len(record.epochs)
+
+
 def test_the_best_epoch_is_kept_when_asked(
     tmp_path: Path, two_sets: tuple[WindowSet, WindowSet]
 ) -> None:

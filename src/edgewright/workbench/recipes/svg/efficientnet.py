@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 from an ONNX file, cut before its classifier: 1280 numbers a picture."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ class EfficientNetLite0:
 
     def __init__(self, weights: Path) -> None:
         content = read_limited(weights, limit_bytes=FILE_LIMIT_BYTES)
+        self.identity = f"{self.name} {hashlib.sha256(content).hexdigest()}"
         try:
             model = onnx.load_model_from_string(content)
         except Exception as error:

@@ -20,9 +20,12 @@ ExtractorName = Literal["pilots", "statistics", "efficientnet-lite0", "resnet50"
 
 
 class Extractor(Protocol):
-    """Turns a picture into numbers; `needs_pilots` says whether it must be traced for that."""
+    """Turns a picture into numbers; `needs_pilots` says whether it must be traced for that.
+    `identity` changes whenever the numbers could: the name, with the weights where there are some.
+    """
 
     name: str
+    identity: str
     size: int
     needs_pilots: bool
 
@@ -59,7 +62,7 @@ def find_extractor(name: ExtractorName, weights: Path | None) -> Extractor:
 class Statistics:
     """Plain numbers of the picture: brightness, edges at three scales, colours, white."""
 
-    name = "statistics"
+    name = identity = "statistics"
     size = 24
     needs_pilots = False
 
@@ -78,7 +81,7 @@ class Statistics:
 class Pilots:
     """What ten fixed settings gave on this very picture (SSIM and size), and its statistics."""
 
-    name = "pilots"
+    name = identity = "pilots"
     size = 2 * len(PILOTS) + Statistics.size
     needs_pilots = True
 

@@ -11,15 +11,45 @@ from torch.nn import functional
 
 from edgewright.contract import Budgets, Contract, Tensor
 from edgewright.errors import InputError
-from edgewright.workbench.data import SampleSet, Split
+from edgewright.workbench.data import RowView, SampleSet, Split
 from edgewright.workbench.recipes.base import REGRESSION, Inputs, ModelFacts, Moment
 from edgewright.workbench.recipes.sampled import SampleData, SampledRecipe
 from edgewright.workbench.recipes.svg.factory import FactoryOrder, Made, make_rows
-from edgewright.workbench.recipes.svg.features import ExtractorName, find_extractor
+from edgewright.workbench.recipes.svg.feature_file import feature_rows
+from edgewright.workbench.recipes.svg.features import Extractor, ExtractorName, find_extractor
 from edgewright.workbench.recipes.svg.networks import WIDE_FEATURES, Head, Quality, Ranker, Wide
 from edgewright.workbench.recipes.svg.settings import PARAMETERS, channels, encode
 
 CACHE = Path(".edgewright") / "svg"
+SMALL: dict[str, Any] = {
+    "epochs": 30,
+    "batch_size": 128,
+    "lr": 3e-3,
+    "weight_decay": 1e-2,
+    "averaging": 0.98,
+    "mixup": 0.0,
+    "label_smoothing": 0.0,
+}
+"""How the other networks are trained, unless the project says otherwise."""
+
+SPECIFIED: dict[str, Any] = {
+    "mixup": 0.0,
+    "label_smoothing": 0.0,
+    "optimizer": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 1e-5,
+    "schedule": "cosine",
+    "epochs": 50,
+    "batch_size": 64,
+    "patience": 8,
+    "keep": "best",
+    "grad_clip": 1.0,
+    "averaging": 0.0,
+    "checkpoint_epochs": 3,
+    "keep_checkpoints": 10,
+}
+"""How the network of 2,766,337 parameters is trained, with the mean squared error as its loss."""
+
 _FULL_SCALE = 0.05
 
 
@@ -52,7 +82,7 @@ class SvgQuality(SampledRecipe[SvgOptions]):
 
     @property
     def training(self) -> dict[str, Any]:
-        return {"mixup": 0.0, "label_smoothing": 0.0}
+        return SPECIFIED if self.options.network == "mlp-2056" else SMALL
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
         options = self.options
@@ -67,22 +97,13 @@ class SvgQuality(SampledRecipe[SvgOptions]):
         weights = folder / options.features_file if options.features_file else None
         extractor = find_extractor(options.features, weights)
         made = [self._make(place, folder / CACHE) for place in places]
-        vectors, settings, values, groups = [], [], [], []
-        for one in made:
-            for logo, picture in zip(one.logos, one.pictures, strict=True):
-                vector = extractor.features(picture, logo.pilots)
-                name = f"{logo.source.collection}/{logo.source.file}"
-                for row in logo.drawn:
-                    vectors.append(vector)
-                    settings.append(encode(row.settings))
-                    values.append(row.ssim)
-                    groups.append(name)
-        return SampleSet(
-            inputs={"features": np.stack(vectors), "settings": np.stack(settings)},
-            target=np.array(values, np.float32),
-            group=np.array(groups),
-            origin=", ".join(place.name for place in places),
+        together = Made(
+            logos=tuple(logo for one in made for logo in one.logos),
+            pictures=tuple(picture for one in made for picture in one.pictures),
+            skipped={},
         )
+        origin = ", ".join(place.name for place in places)
+        return drawn_samples(together, extractor, folder / CACHE, origin=origin)
 
     def split(self, data: SampleData) -> Split:
         if not self.options.test_source:
@@ -125,7 +146,10 @@ class SvgQuality(SampledRecipe[SvgOptions]):
     def loss(
         self, module: nn.Module, inputs: Inputs, target: torch.Tensor, moment: Moment
     ) -> torch.Tensor:
-        return functional.smooth_l1_loss(module(*inputs)[-1], target, beta=_FULL_SCALE)
+        answer = module(*inputs)[-1]
+        if self.options.network == "mlp-2056":
+            return functional.mse_loss(answer, target)
+        return functional.smooth_l1_loss(answer, target, beta=_FULL_SCALE)
 
     def contract(self, facts: ModelFacts) -> Contract:
         (features,) = facts.inputs["features"]
@@ -159,3 +183,19 @@ class SvgQuality(SampledRecipe[SvgOptions]):
             processes=options.processes,
         )
         return make_rows(order, cache)
+
+
+def drawn_samples(made: Made, extractor: Extractor, cache: Path, *, origin: str = "") -> SampleSet:
+    """The drawn rows with their picture's features, which lie on disk once for each picture."""
+    rows = [(at, row) for at, logo in enumerate(made.logos) for row in logo.drawn]
+    pictures = np.array([at for at, _ in rows], np.intp)
+    names = [f"{logo.source.collection}/{logo.source.file}" for logo in made.logos]
+    return SampleSet(
+        inputs={
+            "features": RowView(feature_rows(made, extractor, cache), pictures),
+            "settings": np.stack([encode(row.settings) for _, row in rows]),
+        },
+        target=np.array([row.ssim for _, row in rows], np.float32),
+        group=np.array([names[at] for at in pictures]),
+        origin=origin,
+    )

@@ -2,18 +2,22 @@
 names are the usual ones (conv1, layer1.0.conv1, ...).
 """
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from edgewright._fs import read_limited
 from edgewright._pictures import Picture, resized
 from edgewright.errors import InputError
 from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.features import Vector
 
 SIDE = 224
+FILE_LIMIT_BYTES = 512 << 20
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _DEPTHS = (3, 4, 6, 3)
 
@@ -73,8 +77,10 @@ class ResNet50Features:
 
     def __init__(self, weights: Path) -> None:
         self._trunk = ResNet50().eval()
+        content = read_limited(weights, limit_bytes=FILE_LIMIT_BYTES)
+        self.identity = f"{self.name} {hashlib.sha256(content).hexdigest()}"
         try:
-            state = torch.load(weights, map_location="cpu", weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             kept = {name: value for name, value in state.items() if not name.startswith("fc.")}
             self._trunk.load_state_dict(kept)
         except Exception as error:
