@@ -15,7 +15,7 @@ UV_REQUIREMENT = "uv>=0.8,<1"
 PUBLIC_DATA = "seglearn==1.2.5"
 """Carries the recordings of the first recipe; its own dependencies are not used."""
 
-CHILDREN = {"litert-convert": "litert"}
+CHILDREN = {"litert-convert": "litert", "tensorflow-convert": "tensorflow"}
 """Extras whose pins clash with the others', by the name of the environment they get:
 `.venv-convert-NAME`.
 """

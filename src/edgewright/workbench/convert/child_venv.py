@@ -42,8 +42,8 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shortcut(self) -> str:
         """What a clone's set-up does for it."""
-        known = self.name == "litert"
-        return " (or, in a clone: make setup EXTRAS=litert-convert)" if known else ""
+        known = self.name in {"litert", "tensorflow"}
+        return f" (or, in a clone: make setup EXTRAS={self.name}-convert)" if known else ""
 
 
 LITERT = Child(
