@@ -100,6 +100,7 @@ def test_an_exported_program(tmp_path: Path, net: Net) -> None:
     np.testing.assert_allclose(next(iter(found.values())), expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_torchscript(tmp_path: Path, net: Net) -> None:
     x = normal(6)
     with torch.no_grad():
@@ -172,12 +173,12 @@ def test_a_hugging_face_snapshot(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn(tmp_path: Path, kind: str) -> None:
     convert = pytest.importorskip("skl2onnx", reason="absent: skl2onnx (extra oracles)")
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
     x = normal(4)
     y = (x[:, 0] > 0).astype(np.int64)
     forest = RandomForestClassifier(n_estimators=5, random_state=0)
-    boosting = HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=2)
+    boosting = GradientBoostingClassifier(n_estimators=5, random_state=0)
     model = (forest if kind == "forest" else boosting).fit(x, y)
     content = convert.to_onnx(model, x[:1], options={"zipmap": False}, target_opset=18)
     (tmp_path / "model.onnx").write_bytes(content.SerializeToString())

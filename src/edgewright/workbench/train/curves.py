@@ -39,6 +39,26 @@ def curve_svg(title: str, series: Mapping[str, Sequence[Point]]) -> str:
     )
 
 
+def scatter_svg(title: str, points: Sequence[Point]) -> str:
+    """One chart with a dot for each point and the line on which both coordinates are equal."""
+    drawn = [point for point in thinned(points) if all(map(math.isfinite, point))]
+    if not drawn:
+        return ""
+    values = [value for point in drawn for value in point]
+    low, high = _widened(min(values), max(values))
+    box = (low, high, low, high)
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8"/>' for x, y in (_place(p, box) for p in drawn)
+    )
+    said = html.escape(title)
+    return (
+        f'<svg role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" aria-label="{said}, {len(drawn)} dots">'
+        f'<title>{said}, {len(drawn)} dots</title><text x="{_LEFT}" y="15" class="title">{said}'
+        f"</text>{_axes(box)}{_line([(low, low), (high, high)], box, 1)}"
+        f'<g class="dots">{dots}</g></svg>'
+    )
+
+
 def thinned(points: Sequence[Point], most: int = _MOST_POINTS) -> list[Point]:
     """At most so many points, evenly, with the last one."""
     if len(points) <= most:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgewright._fs import write_atomic
 from edgewright.clock import Clock, SystemClock, iso
-from edgewright.workbench.train.curves import Point, curve_svg, thinned
+from edgewright.workbench.train.curves import Point, curve_svg, scatter_svg, thinned
 from edgewright.workbench.train.pages import PAGES
 from edgewright.workbench.train.record import EpochRecord, Progress
 
@@ -24,6 +24,7 @@ class LivePage:
         self._steps: dict[str, list[Point]] = {"loss": [], "lr": [], "speed": [], "memory": []}
         self._epochs: dict[str, list[Point]] = {}
         self._scores: dict[str, float] = {}
+        self._pairs: tuple[Point, ...] = ()
         self._last: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
@@ -32,6 +33,7 @@ class LivePage:
             self._take(progress)
         else:
             self._take_epoch(progress.epoch_done)
+            self._pairs = progress.pairs
         now_s = self._clock.monotonic_s()
         if progress.epoch_done is not None or now_s - self._written_s >= _EVERY_S:
             self._written_s = now_s
@@ -65,6 +67,7 @@ class LivePage:
                 for name, points in self._epochs.items()
                 if name != "loss"
             ),
+            scatter_svg("predicted (up) against true (across), watched rows", self._pairs),
             curve_svg("learning rate, by step", {"lr": self._steps["lr"]}),
             curve_svg(f"{self._unit}s a second, by step", {"speed": self._steps["speed"]}),
             curve_svg("memory in MiB, by step", {"memory": self._steps["memory"]}),

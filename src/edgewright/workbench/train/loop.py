@@ -103,7 +103,7 @@ def train(
                 )
                 if sent is not None:
                     sent.offer(len(state.epochs), content)
-            meter.tell_epoch(state.epochs[-1])
+            meter.tell_epoch(state.epochs[-1], scores)
         record = _record(recipe, state, options, (train, val), origin) if team.leads else None
         if record is not None:
             checkpoints.save_tensors(out_dir / MODEL_FILE, state.kept)

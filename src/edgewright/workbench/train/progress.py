@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import torch
 
 from edgewright.clock import Clock
@@ -12,6 +13,7 @@ from edgewright.workbench.train.options import TrainOptions
 from edgewright.workbench.train.record import EpochRecord, Progress
 from edgewright.workbench.train.scores import Scores
 from edgewright.workbench.train.team import Team
+from edgewright.workbench.train.value_metrics import ValueMetrics
 
 _LOSS_LIMIT = 1e6
 _LOOK_EVERY_STEPS = 10
@@ -89,9 +91,12 @@ class Meter:
             val=scores.headline,
         )
 
-    def tell_epoch(self, record: EpochRecord) -> None:
+    def tell_epoch(self, record: EpochRecord, scores: Scores) -> None:
         """Report the finished epoch."""
-        self._on_progress(self._progress(record.train_loss, record))
+        told = self._progress(record.train_loss, record)
+        if isinstance(scores, ValueMetrics):
+            told = msgspec.structs.replace(told, pairs=scores.pairs)
+        self._on_progress(told)
 
     def _progress(self, loss: float, epoch_done: EpochRecord | None) -> Progress:
         spent_s = max(self._clock.monotonic_s() - self._began_s, 1e-9)

@@ -56,7 +56,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """Where training stands. `epoch_done` is set once an epoch; `eta_s` is an estimate."""
+    """Where training stands. `epoch_done` is set once an epoch, and with it `pairs`: some watched
+    rows' true and predicted values, where values are predicted. `eta_s` is an estimate.
+    """
 
     epoch: int
     epochs: int
@@ -68,6 +70,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: int
     eta_s: float
     epoch_done: EpochRecord | None = None
+    pairs: tuple[tuple[float, float], ...] = ()
 
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:

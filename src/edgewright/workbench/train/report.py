@@ -13,7 +13,7 @@ from torch import nn
 from edgewright.contract import Contract
 from edgewright.workbench.data import Samples
 from edgewright.workbench.recipes import Task
-from edgewright.workbench.train.curves import curve_svg
+from edgewright.workbench.train.curves import curve_svg, scatter_svg
 from edgewright.workbench.train.embedding import EmbeddingQuality, embedding_quality
 from edgewright.workbench.train.evaluation import evaluate_task, predict
 from edgewright.workbench.train.fairness import AttributeTable, attribute_tables
@@ -22,6 +22,7 @@ from edgewright.workbench.train.pages import CARDS, PAGES
 from edgewright.workbench.train.record import RunRecord
 from edgewright.workbench.train.reliability import Bin, reliability
 from edgewright.workbench.train.scores import Scores, score_outputs
+from edgewright.workbench.train.value_metrics import ValueMetrics
 
 REPORT_SCHEMA_VERSION = 1
 _MOST_GROUPS = 60
@@ -144,6 +145,9 @@ def render_report(report: RunReport) -> str:
         ),
         curve_svg("learning rate, by epoch", {"lr": [(float(e.epoch), e.lr) for e in epochs]}),
     ]
+    if isinstance(report.test, ValueMetrics):
+        title = "predicted (up) against true (across), test rows"
+        curves.append(scatter_svg(title, report.test.pairs))
     if report.calibration:
         points = [(b.confidence, b.accuracy) for b in report.calibration]
         curves.append(

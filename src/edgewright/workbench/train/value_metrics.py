@@ -15,6 +15,7 @@ from edgewright.workbench.train.figures import Figure
 from edgewright.workbench.train.resampling import interval_over_groups
 
 _Floats = NDArray[np.float64]
+_MOST_PAIRS = 200
 
 
 class ValueGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +39,7 @@ class ValueMetrics(
     """Scores of predicted values, in the target's unit. The intervals are 95 % bootstrap intervals
     over groups; with fewer than two groups they are as wide as nothing is known. `loss` is the mean
     squared error, `within_group_spearman` the mean over groups: how well rows of one group are
-    ranked.
+    ranked. `pairs` are some rows' true and predicted values (of the first column), for a plot.
     """
 
     rows: int
@@ -55,6 +56,7 @@ class ValueMetrics(
     groups: tuple[ValueGroup, ...]
     worst_group: str
     warning: str = ""
+    pairs: tuple[tuple[float, float], ...] = ()
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -138,7 +140,15 @@ def score_values(
         groups=groups,
         worst_group=max(groups, key=lambda each: each.mae).name,
         warning=warning,
+        pairs=_some_pairs(y[:, 0], guess[:, 0]),
     )
+
+
+def _some_pairs(y: _Floats, guess: _Floats) -> tuple[tuple[float, float], ...]:
+    """At most so many rows, evenly, in few digits."""
+    rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), _MOST_PAIRS)).astype(np.intp))
+    values = np.round(np.stack([y[rows], guess[rows]], axis=1), 4)
+    return tuple((float(true), float(found)) for true, found in values)
 
 
 def spearman(guess: _Floats, y: _Floats) -> float | None:

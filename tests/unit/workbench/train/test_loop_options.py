@@ -11,7 +11,7 @@ from edgewright.testing import FakeClock
 from edgewright.testing.recipes import ValueRecipe, value_samples
 from edgewright.workbench.train import Progress, RunRecord, TrainOptions, train, train_options
 from edgewright.workbench.train.batch_size import largest_that_fits
-from edgewright.workbench.train.curves import curve_svg, thinned
+from edgewright.workbench.train.curves import curve_svg, scatter_svg, thinned
 from edgewright.workbench.train.live import LivePage
 from edgewright.workbench.train.record import EpochRecord
 from edgewright.workbench.train.team import Team
@@ -134,6 +134,22 @@ def test_the_live_page_ends_with_a_word_and_asks_no_more(tmp_path: Path) -> None
     assert "refresh" not in text
     assert "&lt;steps&gt;" in text
     assert "<steps>" not in text
+
+
+def test_the_live_page_shows_predicted_against_true(tmp_path: Path) -> None:
+    page = LivePage(tmp_path / "live.html", name="ssim", clock=FakeClock())
+    record = EpochRecord(epoch=1, lr=0.01, train_loss=0.5, val_loss=0.6, val={"pearson": 0.9})
+    page(msgspec.structs.replace(progress(10, done=record), pairs=((0.1, 0.2), (0.9, 0.7))))
+    text = (tmp_path / "live.html").read_text()
+    assert "predicted (up) against true (across)" in text
+    assert text.count("<circle") == 2
+
+
+def test_a_scatter_leaves_out_what_is_no_number() -> None:
+    assert scatter_svg("t", [(float("nan"), 1.0)]) == ""
+    svg = scatter_svg("a < b", [(0.0, 1.0), (1.0, 1.0), (float("inf"), 0.0)])
+    assert svg.count("<circle") == 2
+    assert "a &lt; b" in svg
 
 
 def test_curves_leave_out_what_is_no_number_and_escape_names() -> None:
