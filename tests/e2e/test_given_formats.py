@@ -189,7 +189,7 @@ def test_scikit_learn(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["h5"])
+@pytest.mark.parametrize("kind", ["h5", "keras", "saved_model"])
 def test_tensorflow(tmp_path: Path, shared_data: Path, kind: str) -> None:
     model, expected, x = tensorflow_model(tmp_path, shared_data, kind)
     bundle = bundled(tmp_path, model, x)
