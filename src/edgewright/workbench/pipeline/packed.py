@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.bundle import Draft, build_bundle, open_bundle
+from edgewright.bundle import Draft, build_bundle, open_bundle, with_bom
 from edgewright.bundle.build import Content
 from edgewright.bundle.manifest import Role
 from edgewright.contract import Budgets, Evidence, Tolerances
@@ -92,7 +92,7 @@ def sign_and_keep(
     """Build, sign, and read the bundle back."""
     name = f"{project.name}-{project.version}.ewb"
     path = workshop.folder / name
-    build_bundle(path, draft, contents, signers=[signer])
+    build_bundle(path, draft, with_bom(draft, contents), signers=[signer])
     return {
         "bundle": open_bundle(path).id,
         "file": name,
