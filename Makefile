@@ -4,7 +4,7 @@
 PYTHON ?= python3
 EXTRAS ?=
 BIN := .venv/bin
-WORKERS ?= 2
+WORKERS ?= 3
 
 # The rooms whose branches `make check` counts, from their own unit tests.
 COVERED := contract bundle trust errors _fs

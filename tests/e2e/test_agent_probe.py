@@ -82,7 +82,9 @@ def test_grandchildren_do_not_stay(tmp_path: Path) -> None:
         "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         f"pathlib.Path(sys.argv[1], 'pid').write_text(str(p.pid))\n{VERDICT}"
     )
+    started_s = time.monotonic()
     assert run(code, tmp_path).passed
+    assert time.monotonic() - started_s < 50  # it did not wait for the grandchild's own end
     pid = int((tmp_path / "pid").read_text())
     deadline_s = time.monotonic() + 5
     while time.monotonic() < deadline_s and _runs(pid):

@@ -116,11 +116,10 @@ class Remote:
         report = json.loads(done.stdout) if done.stdout else {}
         return done.returncode, report, f"{done.stdout.decode()} {done.stderr.decode()}"
 
-    @property
-    def active(self) -> str:
-        """The bundle that `tiny` runs; tests of this file come in any order and push others too."""
+    def active(self, name: str) -> str:
+        """The bundle that a model runs; tests come in any order and push models of their own."""
         models = self.local("agent", "status")["models"]
-        return next((model["active"] for model in models if model["name"] == "tiny"), "")
+        return next((model["active"] for model in models if model["model"] == name), "")
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +134,8 @@ def checks(report: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_bundle_is_pushed_measured_and_taken_back(remote: Remote, tmp_path: Path) -> None:
-    first = build_tiny(tmp_path / "1.ewb", version="1")
-    second = build_tiny(tmp_path / "2.ewb", version="2")
+    first = build_tiny(tmp_path / "1.ewb", version="1", name="walked")
+    second = build_tiny(tmp_path / "2.ewb", version="2", name="walked")
     with remote.agent():
         code, report, said = remote.push(tmp_path / "1.ewb")
         assert (code, report["hosts"][0]["action"]) == (0, "pushed"), said
@@ -152,7 +151,7 @@ def test_a_bundle_is_pushed_measured_and_taken_back(remote: Remote, tmp_path: Pa
             "PASSED",
         )
         host = report["hosts"][0]
-        assert (host["before"], host["after"], remote.active) == (first, second, second)
+        assert (host["before"], host["after"], remote.active("walked")) == (first, second, second)
         assert host["host_key"].startswith("SHA256:")
         assert host["downtime"]["asked"] > 3
         assert host["downtime"]["failed"] == 0
@@ -160,16 +159,16 @@ def test_a_bundle_is_pushed_measured_and_taken_back(remote: Remote, tmp_path: Pa
         assert "Longest time without a good answer" in page.read_text()
         code, report, _ = remote.push(tmp_path / "2.ewb")
         assert (code, report["hosts"][0]["action"]) == (0, "nothing to do")
-        build_tiny(tmp_path / "3.ewb", version="3", change=wrong_output)
+        build_tiny(tmp_path / "3.ewb", version="3", name="walked", change=wrong_output)
         code, report, said = remote.push(tmp_path / "3.ewb")
         assert code == 6
         assert report["hosts"][0]["action"] == "failed"
         assert "probe" in report["hosts"][0]["error"]
-        assert remote.active == second
+        assert remote.active("walked") == second
         code, report, said = remote.push(tmp_path / "2.ewb", "--rollback")
         assert (code, report["hosts"][0]["action"]) == (0, "rolled back"), said
         assert checks(report)["ready"] == "PASSED"
-        assert remote.active == first
+        assert remote.active("walked") == first
         code, report, _ = remote.push(tmp_path / "2.ewb", "--rollback")
         assert code == 2
         assert "give the bundle that is to be taken back" in report["hosts"][0]["error"]
@@ -202,11 +201,11 @@ def test_a_bundle_that_nobody_trusted_signed_is_refused_there(
     remote: Remote, tmp_path: Path
 ) -> None:
     build_tiny(tmp_path / "1.ewb", version="77", signer=MemorySigner.from_seed(9))
-    before = remote.active
+    before = remote.active("tiny")
     code, report, _ = remote.push(tmp_path / "1.ewb")
     assert code in (5, 6)
     assert report["hosts"][0]["action"] == "failed"
-    assert remote.active == before
+    assert remote.active("tiny") == before
 
 
 def test_many_machines_are_pushed_from_an_inventory_and_one_that_fails_is_told(

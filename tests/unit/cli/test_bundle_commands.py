@@ -87,7 +87,7 @@ def test_build_show_verify_walk(model: Path) -> None:
     assert shown["kind"] == "bundle"
     assert shown["schema_version"] == 1
     assert shown["bundle_id"] == json.loads(built.output)["bundle_id"]
-    assert [blob[0] for blob in shown["blobs"]] == ["model", "golden"]
+    assert [blob[0] for blob in shown["blobs"]] == ["model", "golden", "sbom"]
     verified = json.loads(
         invoke("bundle", "verify", folder / "tiny.ewb", "--key", folder / "k.pub", "--json").output
     )

@@ -63,13 +63,15 @@ class ProcessProbe:
         return self._report(process.returncode or 0, why_killed, stdout, stderr)
 
     async def _watched(self, process: asyncio.subprocess.Process) -> str:
-        """Wait for the end within the limits; the reason when it had to be killed."""
+        """Wait for the end within the limits; the reason when it had to be killed. Whatever it
+        started ends with it: `wait` would go on for as long as a grandchild holds a pipe.
+        """
         ended = asyncio.ensure_future(process.wait())
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._limits.timeout_s
         _limit_address_space(process.pid, self._limits.memory_mb)
         try:
-            while not ended.done():
+            while process.returncode is None:
                 if loop.time() > deadline_s:
                     return f"no verdict within {self._limits.timeout_s:g} s"
                 used_mb = resident_mb(process.pid)
@@ -77,7 +79,7 @@ class ProcessProbe:
                     return f"used {used_mb:.0f} MB, the limit is {self._limits.memory_mb:g} MB"
                 await asyncio.wait({ended}, timeout=WATCH_S)
         finally:
-            if not ended.done():
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await ended
         return ""
