@@ -33,7 +33,7 @@ from edgewright.workbench.optimize.options import OptimizeOptions, Progress
 from edgewright.workbench.optimize.report import Candidate
 from edgewright.workbench.optimize.space import chained_recipes
 from edgewright.workbench.optimize.timing import meter_trials, time_trials
-from edgewright.workbench.optimize.trial import Judge, Trial, edge_fault, first_rows
+from edgewright.workbench.optimize.trial import Judge, Trial, batch_fault, edge_fault, first_rows
 from edgewright.workbench.optimize.variants import (
     BASELINES,
     CALIBRATORS,
@@ -435,7 +435,9 @@ class Search:
         for position, trial in enumerate(ordered):
             if position == MAX_CONFIRMED:
                 break
-            if fault := edge_fault(trial.session, self.data.select.inputs, self._options.seed):
+            inputs = self.data.select.inputs
+            fault = edge_fault(trial.session, inputs, self._options.seed)
+            if fault := fault or batch_fault(trial.session, inputs):
                 trial.settle("rejected", fault)
                 continue
             self._score([trial], "confirm")

@@ -44,6 +44,11 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
         return run_rows(session, data.inputs)[self.output]
 
 
+BATCH_ROWS = 16
+BATCH_APART = 0.01
+"""How far a row's answer may move with its neighbours; rounding stays far below."""
+
+
 class Trial:
     """A variant and its measurements; once it has a verdict it keeps it."""
 
@@ -190,6 +195,32 @@ def edge_fault(session: Session, inputs: dict[str, Array], seed: int) -> str:
         for output, array in answers.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 return f"output {output!r} is NaN or infinite for the edge input {name!r}"
+    return ""
+
+
+def batch_fault(session: Session, inputs: dict[str, Array]) -> str:
+    """What is wrong with rows that are asked together; empty when each is answered as if alone.
+
+    Ranges that are measured at every call (dynamic quantisation) span all rows of the call: one
+    client's answer would depend on whom else a server asks with it.
+    """
+    if any(tensor.shape and tensor.shape[0] for tensor in session.inputs):
+        return ""
+    few = {name: array[:BATCH_ROWS] for name, array in inputs.items()}
+    together = run_rows(session, few)
+    rows = len(next(iter(few.values())))
+    for row in range(rows):
+        alone = run_rows(session, {name: array[row : row + 1] for name, array in few.items()})
+        for output, array in together.items():
+            if array.dtype.kind != "f":
+                continue
+            scale = float(np.abs(array).max()) or 1.0
+            apart = float(np.abs(array[row] - alone[output][0]).max()) / scale
+            if not apart <= BATCH_APART:
+                return (
+                    f"output {output!r} of a row moves by {100 * apart:.1f} % of its scale with "
+                    "what else is asked in the same call"
+                )
     return ""
 
 

@@ -6,7 +6,7 @@ import pytest
 from edgewright.errors import InputError
 from edgewright.runtimes.base import EngineTensor
 from edgewright.testing.models import FunctionSession
-from edgewright.workbench.optimize.trial import like_the_model
+from edgewright.workbench.optimize.trial import batch_fault, like_the_model
 
 
 def tensor(name: str, dtype: str = "float32") -> EngineTensor:
@@ -30,3 +30,10 @@ def test_a_session_that_fits_is_not_wrapped() -> None:
 def test_a_file_with_another_number_of_tensors_is_refused() -> None:
     with pytest.raises(InputError, match="1 inputs and 1 outputs, the model 2 and 1"):
         like_the_model(FunctionSession(lambda x: x), (tensor("a"), tensor("b")), (tensor("y"),))
+
+
+def test_answers_that_depend_on_the_rest_of_the_batch_are_found() -> None:
+    rows = {"x": np.random.default_rng(0).normal(size=(8, 2))}
+    assert batch_fault(FunctionSession(lambda x: x + 1), rows) == ""
+    one_scale_for_all = FunctionSession(lambda x: np.round(x / np.abs(x).max() * 3))
+    assert "with what else is asked in the same call" in batch_fault(one_scale_for_all, rows)
