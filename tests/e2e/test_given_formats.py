@@ -90,6 +90,7 @@ def write_onnx(path: Path, width: int = 9) -> NDArray[np.float32]:
     return weight
 
 
+@pytest.mark.long
 def test_an_exported_program(tmp_path: Path, net: Net) -> None:
     x = normal(6)
     rows = torch.export.Dim("batch", min=1, max=64)
@@ -169,6 +170,7 @@ def test_a_hugging_face_snapshot(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers(bundle, {"x": x})["y"], np.tanh(x @ weight), atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["forest"])
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn(tmp_path: Path, kind: str) -> None:

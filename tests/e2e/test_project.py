@@ -151,7 +151,10 @@ def served(bundle: Path, folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [pytest.param(s, marks=() if s in ("data", "train") else pytest.mark.long) for s in STAGES],
+)
 def test_ctrl_c_in_a_stage_leaves_nothing_half_written(
     project: Path, walked: dict[str, object], stage: str
 ) -> None:

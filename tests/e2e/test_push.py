@@ -232,6 +232,7 @@ def test_a_machine_without_a_program_or_home_is_told_what_to_do(
     assert "agent enroll --key" in report["hosts"][0]["error"]
 
 
+@pytest.mark.long
 def test_the_active_model_is_validated_on_the_machine_itself(
     remote: Remote, tmp_path: Path
 ) -> None:

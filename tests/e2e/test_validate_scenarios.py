@@ -206,6 +206,7 @@ def test_recorded_traffic_is_replayed_at_its_pace(tmp_path: Path) -> None:
     assert any("beyond the time" in note for note in cut.notes)
 
 
+@pytest.mark.long
 def test_the_quick_suite_runs_three_scenarios_on_one_server(bundles: Path, tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.json", "a.html", "a.xml", "edge.json")]
     done = subprocess.run(
@@ -248,6 +249,7 @@ def test_a_socket_path_is_a_way_in_and_its_process_is_seen(bundles: Path, tmp_pa
     assert report.answers.is_compared
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["single-stream", "server", "offline"])
 def test_loadgen_makes_the_load_and_its_logs_stay(
     subject: Callable[..., Report], tmp_path: Path, scenario: str
@@ -266,6 +268,7 @@ def test_loadgen_makes_the_load_and_its_logs_stay(
     assert f"{round(p50.value * 1e6)}" in summary
 
 
+@pytest.mark.long
 def test_loadgen_comes_to_its_end_when_the_server_refuses_or_hangs_up(tmp_path: Path) -> None:
     pytest.importorskip("mlperf_loadgen", reason="absent: mlcommons-loadgen (extra loadgen)")
     from edgewright.chain.validation_loadgen import LoadgenEngine
@@ -281,6 +284,7 @@ def test_loadgen_comes_to_its_end_when_the_server_refuses_or_hangs_up(tmp_path: 
         assert not report.verdict.ok
 
 
+@pytest.mark.long
 def test_a_slower_version_is_found_side_by_side(tmp_path: Path) -> None:
     out = tmp_path / "versus.json"
     with planted("--slow-ms", "4") as before, planted("--slow-ms", "12") as after:

@@ -122,6 +122,7 @@ def test_the_grid_is_the_quantisers_own(conv_net: onnx.ModelProto, tmp_path: Pat
     assert (found == wanted).mean() > 0.9
 
 
+@pytest.mark.long
 def test_what_was_trained_is_what_is_stored(conv_net: onnx.ModelProto, tmp_path: Path) -> None:
     """Shared and absent weights survive the quantiser: few distinct integers, many zeros."""
     graph, ranges, x = _quantised(conv_net, tmp_path)
@@ -206,6 +207,7 @@ def test_other_data_than_the_runs_own_are_refused(
         read_lessons(run[0], data=tmp_path)
 
 
+@pytest.mark.long
 def test_a_stopped_course_ends_with_the_same_numbers(lessons: Lessons, tmp_path: Path) -> None:
     course = Course(epochs=2, lr=1e-3)
 
@@ -237,6 +239,7 @@ def test_a_stopped_course_ends_with_the_same_numbers(lessons: Lessons, tmp_path:
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+@pytest.mark.long
 def test_a_chain_leaves_what_the_search_can_measure(lessons: Lessons, tmp_path: Path) -> None:
     chain = parse_chain("prune=0.5,distil=1,qat=1,cluster=16")
     space = Space(

@@ -51,6 +51,7 @@ def holds(interval: Interval, value: float) -> bool:
     return interval.low <= value <= interval.high
 
 
+@pytest.mark.long
 def test_nine_of_ten_new_models_fall_into_the_interval() -> None:
     rng = np.random.default_rng(0)
     inside = []
@@ -137,6 +138,7 @@ def test_a_network_is_measured_as_a_multiple_of_the_yardstick() -> None:
     assert found.yardstick_ms > 0
 
 
+@pytest.mark.long
 def test_a_prediction_is_checked_by_measuring(conv_net: onnx.ModelProto, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(conv_net, path)
