@@ -49,7 +49,7 @@ def test_the_demo_shows_what_it_claims(tmp_path: Path) -> None:
     held = {claim["claim"]: claim["held"] for claim in outcome["claims"]}
     assert "no" not in held.values()
     refusals = [claim for claim in outcome["claims"] if "refuses" in claim["claim"]]
-    assert [claim["held"] for claim in refusals] == ["yes"] * 3
+    assert [claim["held"] for claim in refusals] == ["yes"] * 4
     (unnoticed,) = (claim for claim in outcome["claims"] if "no client noticed" in claim["claim"])
     assert unnoticed["held"] == "yes", unnoticed["measured"]
     assert {budget["name"] for budget in outcome["budgets"]} == {
