@@ -44,8 +44,8 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
         return run_rows(session, data.inputs)[self.output]
 
 
-BATCH_ROWS = 16
-BATCH_APART = 0.01
+BATCH_ROWS = 64
+BATCH_APART = 1e-3
 """How far a row's answer may move with its neighbours; rounding stays far below."""
 
 
