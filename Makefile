@@ -64,8 +64,8 @@ prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.
 	@$(BIN)/python "bench/$(SUITE).py"
 
 # litert-convert stays out: its pins hold others back, it gets an environment of its own.
-pins: setup ## resolve constraints.txt anew from pyproject.toml and pins.in
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --universal --upgrade --quiet \
+pins: setup ## add what pyproject.toml and pins.in name to constraints.txt (UPGRADE=1 raises every version)
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --universal --quiet $(if $(UPGRADE),--upgrade) \
 		--extra all --extra ray --extra tvm --constraint pins.in --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --output-file constraints.txt
 
