@@ -23,6 +23,7 @@ _CPU_CLOCK = 2
 _SERVE = "from edgewright.cli import main; main()"
 _END_S = 10.0
 SHAPES = {"mlp-16": (1, 16), "tcn-bench": (1, 100, 9), "tcn-bench-int8": (1, 100, 9)}
+BARE = [sys.executable, str(ROOT / "bench" / "_bare_server.py")]
 NULL = [sys.executable, str(ROOT / "bench" / "_null_server.py")]
 
 
@@ -146,6 +147,31 @@ def infer_request(target: LoadTarget, model: str, *, name: str = "") -> bytes:
     }
     body = json.dumps({"inputs": [tensor]}).encode()
     return post(target, f"/v2/models/{name or model}/infer", body)
+
+
+def binary_request(target: LoadTarget, model: str) -> bytes:
+    """The same values as raw bytes behind a JSON header, and the answer asked for like that."""
+    values = values_of(model)
+    content = values.tobytes()
+    tensor = {
+        "name": "x",
+        "shape": values.shape,
+        "datatype": "FP32",
+        "parameters": {"binary_data_size": len(content)},
+    }
+    header = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    return encode_request(
+        "POST",
+        f"/v2/models/{model}/infer",
+        target=target,
+        body=header + content,
+        headers={"inference-header-content-length": str(len(header))},
+    )
+
+
+def bare_request(target: LoadTarget, model: str) -> bytes:
+    """The values alone, for a server that asks nothing."""
+    return encode_request("POST", "/", target=target, body=values_of(model).tobytes(), headers={})
 
 
 def post(target: LoadTarget, path: str, body: bytes) -> bytes:

@@ -4,7 +4,9 @@
 
 Raw onnxruntime runs in this process, one thread a session and as many sessions as the server has
 workers, interleaved with the server's rounds; the server's clients are on the same machine, so its
-share of raw includes what their requests cost there.
+share of raw includes what their requests cost there. Both forms of the protocol are asked, JSON and
+binary. With one connection a bare uvloop server around the same session runs beside: it reads
+nothing and checks nothing, and shows what of the share is the machine's and the client's.
 """
 
 import argparse
@@ -24,8 +26,11 @@ import onnxruntime as ort
 from _models import build_mlp_16, build_tcn_bench, build_tcn_bench_int8
 from _results import Recording
 from _serving_servers import (
+    BARE,
     Round,
     Server,
+    bare_request,
+    binary_request,
     edgewright,
     infer_request,
     one_round,
@@ -72,27 +77,48 @@ class Raw:
 
 def share_of_raw(
     recording: Recording, model: Path, *, threads: int, connections: int, options: Any
-) -> Round:
-    """Interleaved; returns the best round of the server."""
+) -> float:
+    """Interleaved; returns the median throughput of the binary form."""
     raw = Raw(model, threads)
     name = f"{model.stem.replace('-', '_')}_{connections}"
-    rounds: list[tuple[Round, float]] = []
-    with running(edgewright(model, "--threads", str(threads))) as server:
-        request = infer_request(server.target, model.stem)
-        one_round(server, request, connections, 0.3)
+    bare_words = [str(model), str(values_of(model.stem).nbytes), _shape_of(model)]
+    with (
+        running(edgewright(model, "--threads", str(threads))) as server,
+        running([*BARE, *bare_words]) as bare,
+    ):
+        asked = {
+            "json": (server, infer_request(server.target, model.stem)),
+            "binary": (server, binary_request(server.target, model.stem)),
+        }
+        if connections == 1:
+            asked["bare"] = (bare, bare_request(bare.target, model.stem))
+        rounds: dict[str, list[tuple[Round, float]]] = {form: [] for form in asked}
+        for one, request in asked.values():
+            one_round(one, request, connections, 0.3)
         for _ in range(options.rounds):
-            served = one_round(server, request, connections, options.seconds)
-            rounds.append((served, raw.rps(options.seconds)))
+            for form, (one, request) in asked.items():
+                served = one_round(one, request, connections, options.seconds)
+                rounds[form].append((served, raw.rps(options.seconds)))
         recording.figures[f"{name}_pss_mb"] = round(server.pss_mb(), 1)
     recording.raw[name] = msgspec.to_builtins(rounds)
     figures = recording.figures
-    figures[f"{name}_share_of_raw"] = _median(
-        each.throughput_rps / raw_rps for each, raw_rps in rounds
-    )
-    figures[f"{name}_rps"] = round(_median(each.throughput_rps for each, _ in rounds), 1)
-    figures[f"{name}_p50_ms"] = _median(each.p50_us / 1e3 for each, _ in rounds)
-    figures[f"{name}_failed"] = sum(each.failed for each, _ in rounds)
-    return max((each for each, _ in rounds), key=lambda each: each.throughput_rps)
+    for form, found in rounds.items():
+        figures[f"{name}_{form}_share_of_raw"] = _median(
+            each.throughput_rps / raw_rps for each, raw_rps in found
+        )
+        figures[f"{name}_{form}_rps"] = round(_median(each.throughput_rps for each, _ in found), 1)
+        figures[f"{name}_{form}_p50_ms"] = _median(each.p50_us / 1e3 for each, _ in found)
+        figures[f"{name}_{form}_failed"] = sum(each.failed for each, _ in found)
+    if "bare" in rounds:
+        pairs = zip(rounds["binary"], rounds["bare"], strict=True)
+        figures[f"{name}_share_of_bare"] = _median(
+            ours.throughput_rps / least.throughput_rps for (ours, _), (least, _) in pairs
+        )
+    return float(figures[f"{name}_binary_rps"])
+
+
+def _shape_of(model: Path) -> str:
+    return ",".join(map(str, values_of(model.stem).shape))
 
 
 def half_load(recording: Recording, model: Path, peak_rps: float, rounds: int) -> None:
@@ -139,10 +165,10 @@ def main() -> None:
         small = build_tcn_bench_int8(tcn, folder / "tcn-bench-int8.onnx", calibration)
         recording.raw["options"] = vars(options)
         cores = usable_cores()
-        alone = share_of_raw(recording, tcn, threads=1, connections=1, options=options)
+        alone_rps = share_of_raw(recording, tcn, threads=1, connections=1, options=options)
         share_of_raw(recording, tcn, threads=cores, connections=16, options=options)
         share_of_raw(recording, small, threads=1, connections=4, options=options)
-        half_load(recording, tcn, alone.throughput_rps, 3)
+        half_load(recording, tcn, alone_rps, 3)
         mlp = build_mlp_16(folder / "mlp-16.onnx")
         with running(edgewright(mlp)) as server:
             request = infer_request(server.target, "mlp-16")

@@ -138,3 +138,15 @@ def two_inputs() -> Contract:
         ),
         outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),
     )
+
+
+@pytest.fixture
+def two_numbers() -> Contract:
+    """A contract with two inputs of numbers."""
+    return Contract(
+        inputs=(
+            Tensor(name="a", dtype="int8", shape=("batch", 2)),
+            Tensor(name="b", dtype="float32", shape=("batch",)),
+        ),
+        outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),
+    )

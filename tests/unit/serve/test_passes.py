@@ -156,15 +156,19 @@ def test_idle_is_told_once_after_the_last_answer(bench: Any) -> None:
 
 
 def test_tally_counts_requests_passes_rows_and_time(bench: Any) -> None:
-    model = bench.serve(FunctionSession(double), HEAVY)
+    def takes_two_seconds(x: Array) -> Array:
+        bench.now_s += 2.0
+        return x
+
+    model = bench.serve(FunctionSession(takes_two_seconds), HEAVY)
     bench.ask(model, [1, 2], [3, 4])
     bench.turn()
-    bench.now_s = 2.0
+    bench.now_s = 1.0
     bench.workers.run_one()
     tally = model.queue.tally
     assert (tally.answered, tally.passes, tally.rows, tally.failures) == (1, 1, 2, 0)
     spent_s = {stage: histogram.total for stage, histogram in tally.stages.items()}
-    assert (tally.requests.total, spent_s["run"], spent_s["queue"]) == (2.0, 2.0, 0.0)
+    assert (tally.requests.total, spent_s["run"], spent_s["queue"]) == (3.0, 2.0, 1.0)
     assert tally.pass_rows.counts.tolist()[:3] == [0, 1, 0]
 
 
@@ -210,12 +214,22 @@ def test_lone_client_needs_no_worker_unless_the_pass_is_long(
     assert len(bench.workers.tasks) == (not here)
 
 
-def test_of_several_requests_only_the_last_is_alone(bench: Any) -> None:
+def test_workers_hold_one_pass_more_than_they_run(bench: Any) -> None:
     plan = Plan(is_inline=False, max_rows=1, single_s=4e-3, row_s=4e-3, may_run_alone=True)
     model = bench.serve(FunctionSession(double), plan, peers=1)
-    answers = [bench.ask(model, [n, 2]) for n in range(2)]
+    answers = [bench.ask(model, [n, 2]) for n in range(3)]
     bench.turn()
-    assert [bool(answer.preamble) for answer in answers] == [False, False]
-    bench.workers.run_one()
-    assert [answer.status for answer in answers] == [200, 200]
+    assert (len(bench.workers.tasks), model.queue.waiting) == (2, 1)
+    for _ in range(3):
+        bench.workers.run_one()
+    assert [answer.status for answer in answers] == [200, 200, 200]
     assert bench.workers.tasks == []
+
+
+def test_request_with_a_timeout_is_not_handed_over_early(bench: Any) -> None:
+    plan = Plan(is_inline=False, max_rows=1, single_s=4e-3, row_s=4e-3)
+    model = bench.serve(FunctionSession(double), plan)
+    bench.ask(model, [1, 2])
+    bench.ask(model, [3, 4], parameters={"timeout": 50_000})
+    bench.turn()
+    assert (len(bench.workers.tasks), model.queue.waiting) == (1, 1)

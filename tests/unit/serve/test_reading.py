@@ -215,3 +215,30 @@ def test_any_body_is_a_feed_or_refused(content: bytes, header_bytes: int | None)
     except InputError:
         return
     assert array(reader, feed).shape == feed.shapes[0]
+
+
+def test_header_of_a_binary_request_is_read_once(two_numbers: Contract) -> None:
+    reader = Reader(two_numbers)
+    text = body(
+        {"name": "b", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}},
+        {"name": "a", "datatype": "INT8", "shape": [1, 2], "parameters": {"binary_data_size": 2}},
+        parameters={"binary_data_output": True, "timeout": 5000},
+    )
+    first = reader.read(text + struct.pack("<f2b", 1.5, 1, -2), len(text))
+    again = reader.read(text + struct.pack("<f2b", 2.5, 3, -4), len(text))
+    assert array(reader, again, 0).tolist() == [[3, -4]]
+    assert array(reader, again, 1).tolist() == [2.5]
+    assert (again.wanted, again.timeout_s, again.rows) == (first.wanted, first.timeout_s, 1)
+
+
+@pytest.mark.parametrize(("missing", "moved"), [(1, 0), (0, 1), (0, -1), (-1, 0)])
+def test_known_header_hides_no_fault(two_numbers: Contract, missing: int, moved: int) -> None:
+    reader = Reader(two_numbers)
+    text = body(
+        {"name": "a", "datatype": "INT8", "shape": [1, 2], "parameters": {"binary_data_size": 2}},
+        {"name": "b", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}},
+    )
+    content = struct.pack("<2bf", 1, -2, 1.5)
+    reader.read(text + content, len(text))
+    with pytest.raises(InputError):
+        reader.read(text + (content + b"x")[: len(content) - missing], len(text) + moved)

@@ -126,3 +126,17 @@ def test_rows_written_together_are_what_they_are_alone() -> None:
 
 def test_rows_with_texts_are_not_written_together(writer: Writer) -> None:
     assert writer.write_rows([feed(), feed()], OUTPUTS) is None
+
+
+def test_binary_answers_of_several_shapes_keep_their_own_headers() -> None:
+    outputs = (Tensor(name="scores", dtype="float32", shape=("batch", 3)),)
+    numbers = Writer(Contract(inputs=CONTRACT.inputs, outputs=outputs), name="m", version="1")
+    for rows in (1, 2, 1, 2):
+        scores = np.full((rows, 3), rows, np.float32)
+        asked = feed(Wanted(name="scores", is_binary=True))
+        body, header_bytes = numbers.write(asked, {"scores": scores})
+        response, contents = split_response(body, header_bytes)
+        assert response.outputs[0].shape == (rows, 3)
+        assert bytes(contents["scores"]) == scores.tobytes()
+        named = feed(Wanted(name="scores", is_binary=True), request_id="a")
+        assert split_response(*numbers.write(named, {"scores": scores}))[0].id == "a"

@@ -66,6 +66,9 @@ Mirror = Callable[[Arrays, Arrays, float], None]
 Fallback = Callable[[list[Job], Exception], None]
 """Takes over the requests of a pass that failed."""
 
+Outcome = tuple[dict[str, Array] | Exception, float, float]
+"""What a pass gave or raised, when it began, when it ended."""
+
 AnswerAll = Callable[[list[Job], Arrays], None]
 """Answers the requests of a pass, given the rows of all of them, in their order."""
 
@@ -148,12 +151,20 @@ class PassQueue:
         self._is_scheduled = False
         while self._waiting:
             is_inline = self._runs_here(self._waiting[0].feed.rows)
-            if not is_inline and self._passes >= self._resources.workers.count:
+            if not is_inline and self._passes >= self._most_passes():
                 return
             jobs = self._take()
             if jobs:
                 self._start(jobs, is_inline=is_inline)
         self._notify_idle()
+
+    def _most_passes(self) -> int:
+        """How many passes the workers may hold: one more than they run, so that none of them waits
+        for the event loop between two. A request that must meet a deadline, or one that others
+        could still join, stays here until a worker is free.
+        """
+        is_bound = self.joins or self._waiting[0].deadline_s is not None
+        return self._resources.workers.count + (not is_bound)
 
     def _runs_here(self, rows: int) -> bool:
         """Whether the next pass runs in the event loop."""
@@ -193,13 +204,12 @@ class PassQueue:
         jobs, arrays = self._checked(jobs)
         if not jobs:
             return
-        started_s = self._timer()
         if is_inline:
-            self._finish(jobs, arrays, started_s, self._outcome(arrays))
+            self._finish(jobs, arrays, self._outcome(arrays))
             return
         self._passes += 1
         self._running += len(jobs)
-        done = partial(self._finish_pooled, jobs, arrays, started_s)
+        done = partial(self._finish_pooled, jobs, arrays)
         self._resources.workers.submit(partial(self._outcome, arrays), done)
 
     def _checked(self, jobs: list[Job]) -> tuple[list[Job], dict[str, Array]]:
@@ -234,34 +244,32 @@ class PassQueue:
             for place, form in enumerate(self._forms)
         }
 
-    def _outcome(self, arrays: dict[str, Array]) -> tuple[dict[str, Array] | Exception, float]:
-        """The model's answer or what it raised, and when."""
+    def _outcome(self, arrays: dict[str, Array]) -> Outcome:
+        started_s = self._timer()
         try:
             outcome: dict[str, Array] | Exception = self._predict(arrays)
         except Exception as error:  # noqa: BLE001 - the top of a task; the event loop judges it
             outcome = error
-        return outcome, self._timer()
+        return outcome, started_s, self._timer()
 
     def _finish_pooled(
         self,
         jobs: list[Job],
         arrays: dict[str, Array],
-        started_s: float,
-        outcome: tuple[dict[str, Array] | Exception, float],
+        outcome: Outcome,
     ) -> None:
         self._passes -= 1
         self._running -= len(jobs)
-        self._finish(jobs, arrays, started_s, outcome)
+        self._finish(jobs, arrays, outcome)
         self._run_waiting()
 
     def _finish(
         self,
         jobs: list[Job],
         arrays: dict[str, Array],
-        started_s: float,
-        outcome: tuple[dict[str, Array] | Exception, float],
+        outcome: Outcome,
     ) -> None:
-        result, ended_s = outcome
+        result, started_s, ended_s = outcome
         if isinstance(result, Exception):
             self._finish_failed(jobs, result)
             return

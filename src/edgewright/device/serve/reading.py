@@ -13,6 +13,8 @@ from edgewright.wire.v2 import InferInput, InferRequest, Parameters, split_reque
 
 _US = 1e-6
 _KEPT_SHAPES = 64
+_KEPT_HEADERS = 64
+_MAX_KEPT_BYTES = 1024
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,14 +39,38 @@ class Feed(msgspec.Struct, frozen=True):
     timeout_s: float | None = None
 
 
+class KnownHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What the JSON part of a binary request says, so that the same one need not be read again:
+    where each input lies in the body, and the body's whole length.
+    """
+
+    header_bytes: int
+    body_bytes: int
+    spans: tuple[tuple[int, int], ...]
+    shapes: tuple[tuple[int, ...], ...]
+    rows: int
+    wanted: tuple[Wanted, ...] | None
+    timeout_s: float | None
+
+    def feed(self, body: bytes) -> Feed:
+        """The feed of a body that begins with this header."""
+        whole = memoryview(body)
+        contents = tuple([whole[first:end] for first, end in self.spans])
+        return Feed(contents, self.shapes, self.rows, None, self.wanted, self.timeout_s)
+
+
 class Reader:
-    """Reads requests for one contract: plain JSON in one step, everything else with care."""
+    """Reads requests for one contract: plain JSON in one step, binary ones whose header was seen
+    before without reading it again, everything else with care.
+    """
 
     def __init__(self, contract: Contract) -> None:
         self.forms = tuple(InputForm(tensor) for tensor in contract.inputs)
         self._outputs = tuple(tensor.name for tensor in contract.outputs)
         self._decode_plain = _plain_decoder(self.forms[0]) if len(self.forms) == 1 else None
         self._packers: dict[tuple[int, ...], Pack] = {}
+        self._known: dict[bytes, KnownHeader] = {}
+        self._may_know = not any(form.is_string for form in self.forms)
 
     def read(self, body: bytes, header_bytes: int | None) -> Feed:
         """A request's feed.
@@ -52,11 +78,13 @@ class Reader:
         Raises:
             InputError: not a request for this model; the message names the field.
         """
-        if header_bytes is None and self._decode_plain is not None:
+        if header_bytes is not None:
+            return self._binary_feed(body, header_bytes)
+        if self._decode_plain is not None:
             feed = self._plain_feed(body, self._decode_plain)
             if feed is not None:
                 return feed
-        return self._careful_feed(*split_request(body, header_bytes))
+        return self._careful_feed(*split_request(body, None))
 
     def read_parts(self, request: InferRequest, contents: dict[str, memoryview]) -> Feed:
         """The feed of a request that came apart already, as gRPC's do.
@@ -65,6 +93,45 @@ class Reader:
             InputError: as `read`.
         """
         return self._careful_feed(request, contents)
+
+    def _binary_feed(self, body: bytes, header_bytes: int) -> Feed:
+        known = self._known.get(body[:header_bytes])
+        if known is not None and (known.header_bytes, known.body_bytes) == (
+            header_bytes,
+            len(body),
+        ):
+            return known.feed(body)
+        request, contents = split_request(body, header_bytes)
+        feed = self._careful_feed(request, contents)
+        if (
+            self._may_know
+            and request.id is None
+            and len(contents) == len(self.forms)
+            and header_bytes <= _MAX_KEPT_BYTES
+            and len(self._known) < _KEPT_HEADERS
+        ):
+            self._remember(bytes(body[:header_bytes]), feed, request, len(body))
+        return feed
+
+    def _remember(self, header: bytes, feed: Feed, request: InferRequest, body_bytes: int) -> None:
+        """Keep what a good request's header said; contents lie in the order of its inputs."""
+        sizes = {
+            form.name: len(content) for form, content in zip(self.forms, feed.contents, strict=True)
+        }
+        spans: dict[str, tuple[int, int]] = {}
+        first = len(header)
+        for tensor in request.inputs:
+            spans[tensor.name] = first, first + sizes[tensor.name]
+            first += sizes[tensor.name]
+        self._known[header] = KnownHeader(
+            header_bytes=len(header),
+            body_bytes=body_bytes,
+            spans=tuple(spans[form.name] for form in self.forms),
+            shapes=feed.shapes,
+            rows=feed.rows,
+            wanted=feed.wanted,
+            timeout_s=feed.timeout_s,
+        )
 
     def _plain_feed(self, body: bytes, decode: Callable[[bytes], Any]) -> Feed | None:
         """The feed of a request with flat data and no options; None leaves it, and every fault, to

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 import orjson
@@ -214,8 +215,13 @@ class ServedModel:
         if header_bytes is None:
             job.exchange.reply(_OK, body)
         else:
-            fields = {HEADER_LENGTH: str(header_bytes)}
-            job.exchange.reply(preamble(200, BINARY_CONTENT, **fields), body)
+            job.exchange.reply(_ok_binary(header_bytes), body)
+
+
+@lru_cache(maxsize=256)
+def _ok_binary(header_bytes: int) -> bytes:
+    fields = {HEADER_LENGTH: str(header_bytes)}
+    return preamble(200, BINARY_CONTENT, **fields)
 
 
 def _are_plain(jobs: list[Job]) -> bool:

@@ -23,6 +23,7 @@ class Writer:
         self._head = orjson.dumps({"model_name": name, "model_version": version})[:-1]
         self._has_strings = any(form.is_string for form in self._forms.values())
         self._templates: dict[tuple[tuple[int, ...], ...], bytes] = {}
+        self._headers: dict[tuple[tuple[Wanted, ...], tuple[tuple[int, ...], ...]], bytes] = {}
 
     def write(self, feed: Feed, outputs: Arrays) -> tuple[bytes, int | None]:
         """The body, and its JSON part's length when tensors follow it in binary."""
@@ -70,6 +71,23 @@ class Writer:
     def _write_wanted(
         self, feed: Feed, wanted: tuple[Wanted, ...], outputs: Arrays
     ) -> tuple[bytes, int | None]:
+        if feed.id is not None or self._has_strings:
+            return self._described(feed, wanted, outputs)
+        key = wanted, tuple([outputs[one.name].shape for one in wanted])
+        header = self._headers.get(key)
+        if header is not None:
+            contents = [outputs[one.name].tobytes() for one in wanted]
+            return b"".join([header, *contents]), len(header)
+        body, header_bytes = self._described(feed, wanted, outputs)
+        all_binary = all(one.is_binary and not one.classes for one in wanted)
+        if all_binary and header_bytes is not None and len(self._headers) < _KEPT_TEMPLATES:
+            self._headers[key] = body[:header_bytes]
+        return body, header_bytes
+
+    def _described(
+        self, feed: Feed, wanted: tuple[Wanted, ...], outputs: Arrays
+    ) -> tuple[bytes, int | None]:
+        """Every output with a description of its own."""
         texts: list[bytes] = []
         contents: list[bytes] = []
         for one in wanted:
