@@ -6,6 +6,10 @@ EXTRAS ?=
 BIN := .venv/bin
 WORKERS ?= 3
 
+# Tests and benchmarks start the command hundreds of times: it may keep its compiled code, whatever
+# the shell says; without, each start takes half a second more.
+export PYTHONDONTWRITEBYTECODE :=
+
 # The rooms whose branches `make check` counts, from their own unit tests.
 COVERED := contract bundle trust errors _fs
 

@@ -22,6 +22,8 @@ from edgewright.measure.procfs import descendants
 _CPU_CLOCK = 2
 _SERVE = "from edgewright.cli import main; main()"
 _END_S = 10.0
+_KEEPS_CODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""As installers do: no server should compile itself at every start."""
 SHAPES = {"mlp-16": (1, 16), "tcn-bench": (1, 100, 9), "tcn-bench-int8": (1, 100, 9)}
 BARE = [sys.executable, str(ROOT / "bench" / "_bare_server.py")]
 NULL = [sys.executable, str(ROOT / "bench" / "_null_server.py")]
@@ -97,7 +99,7 @@ def started(
         command,
         stdout=subprocess.DEVNULL if is_mute else subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **_KEEPS_CODE, **(environment or {})},
         cwd=folder,
         start_new_session=True,
     )

@@ -48,13 +48,15 @@ def start_up(recording: Recording, model: Path, rounds: int) -> None:
     recording.figures["idle_pss_mb"] = _median(pss_mb)
 
 
-def side_by_side(recording: Recording, model: Path, options: argparse.Namespace) -> None:
+def side_by_side(
+    recording: Recording, model: Path, venvs: Path, options: argparse.Namespace
+) -> None:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         servers: dict[str, tuple[Server, bytes]] = {}
         for name, command in ((_FLOOR, NULL), (_OURS, edgewright(model))):
             server = stack.enter_context(running(command))
             servers[name] = server, infer_request(server.target, "mlp-16")
-        servers |= _peers(recording, model, options.venvs, Path(folder), stack)
+        servers |= _peers(recording, model, venvs, Path(folder), stack)
         for server, _ in servers.values():
             server.rest()
         _round(servers, 8, _WARM_UP_S)
@@ -134,7 +136,7 @@ def main() -> None:
         recording.raw["options"] = {"rounds": options.rounds, "seconds": options.seconds}
         model = build_mlp_16(Path(folder) / "mlp-16.onnx")
         start_up(recording, model, options.rounds)
-        side_by_side(recording, model, options)
+        side_by_side(recording, model, options.venvs.absolute(), options)
         for name, figure in recording.figures.items():
             print(f"{name:42} {figure}")
 

@@ -1,7 +1,6 @@
 """Which extra brings a module that a command needed and did not find."""
 
 import re
-from importlib.metadata import requires
 
 from edgewright.errors import UnavailableError
 
@@ -29,6 +28,8 @@ def absence_of(error: ModuleNotFoundError) -> UnavailableError:
     Raises:
         ModuleNotFoundError: no extra brings it, so something is broken here, not absent.
     """
+    from importlib.metadata import requires  # slow to import, and seldom needed
+
     module = (error.name or "").split(".")[0]
     package = _PACKAGES.get(module, module.replace("_", "-"))
     found = (_REQUIREMENT.match(line) for line in requires("edgewright") or [])

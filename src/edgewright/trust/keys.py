@@ -4,7 +4,6 @@ import hashlib
 from typing import Literal, Protocol
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -27,9 +26,19 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         )
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-    def loaded(self) -> Ed25519PublicKey:
-        """The key as the cryptography library takes it."""
-        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_hex))
+    def accepts(self, signature_hex: str, payload: bytes) -> bool:
+        """Whether this key's other half made this signature over these bytes."""
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # 5 MB, rarely needed
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415  # as above
+            Ed25519PublicKey,
+        )
+
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_hex))
+        try:
+            key.verify(bytes.fromhex(signature_hex), payload)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
 
 class Signer(Protocol):

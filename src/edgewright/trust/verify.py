@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from cryptography.exceptions import InvalidSignature
-
 from edgewright.errors import TrustError
 from edgewright.trust.keys import Signature, TrustedKeys
 
@@ -28,13 +26,11 @@ def verify_payload(
         key = keys.get(signature.key_id)
         if key is None:
             continue
-        try:
-            key.loaded().verify(bytes.fromhex(signature.signature_hex), payload)
-        except (InvalidSignature, ValueError) as error:
+        if not key.accepts(signature.signature_hex, payload):
             raise TrustError(
                 f"the signature of key {signature.key_id[:12]} does not fit the content",
                 hint="the content was changed after signing; fetch it again from its maker",
-            ) from error
+            )
         good.add(signature.key_id)
     if len(good) < trusted.threshold:
         raise TrustError(
