@@ -38,7 +38,7 @@ DRIFT_BLOB = "drift.npz"
 """A bundle's file of this name is the reference that its model's inputs are judged by."""
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
-_SWITCH_INTERVAL_S = 500e-6
+_SWITCH_INTERVAL_S = 100e-6
 _BARE_VERSION = "1"
 _PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
 

@@ -16,7 +16,7 @@ from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
-from edgewright.device.serve.trial import try_model
+from edgewright.device.serve.trial import no_rest, try_model
 from edgewright.errors import EdgewrightError
 from edgewright.wire.candidate import CandidateFigures
 from edgewright.wire.v2 import TryOrder
@@ -264,11 +264,18 @@ class Models:
         if name is not None:
             servable = msgspec.structs.replace(servable, name=name)
         try:
-            plan = await self._loader(lambda: try_model(servable, self._resources.timer))
+            model = await self._loader(lambda: self._tried(servable))
         except EdgewrightError:
             servable.model.close()
             raise
         logger.info("model ready: name=%s version=%s", servable.name, servable.version)
+        return model
+
+    def _tried(self, servable: Servable) -> ServedModel:
+        """A model that passed its trial; all of it in the loader's thread, in short steps."""
+        rest = self._loader.rest if self._current else no_rest
+        plan = try_model(servable, self._resources.timer, rest)
+        rest()
         return ServedModel(servable, plan, admission=self._admission, resources=self._resources)
 
     def _switch(self, model: ServedModel, *, keep: bool) -> None:

@@ -2,7 +2,7 @@
 ones; and how fast it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -18,28 +18,35 @@ _JOINED_ROWS = 8
 _REPEATS = 20
 _TRIAL_BUDGET_S = 0.1
 _FREE_DIMENSION = 16
+
+Rest = Callable[[], None]
 _RESHAPING_STEPS = frozenset({"Resample", "Window"})
 
 
-def try_model(servable: Servable, timer: Timer) -> Plan:
-    """Check the model's answers, then measure it and choose how to run it.
+def no_rest() -> None:
+    """Go on at once."""
+
+
+def try_model(servable: Servable, timer: Timer, rest: Rest = no_rest) -> Plan:
+    """Check the model's answers, then measure it and choose how to run it. `rest` is called between
+    any two passes.
 
     Raises:
         DeviceError: it does not answer its golden vectors as promised, or not repeatably.
     """
     model = servable.model
-    rows = _check_answers(servable)
+    rows = _check_answers(servable, rest)
     one = _take_rows(model.contract, rows, 0, 1) if joins_rows(model.contract) else rows
-    single_s = _best_s(model, one, timer)
+    single_s = _best_s(model, one, timer, rest)
     if not joins_rows(model.contract):
         return choose_plan(Measurement(single_s=single_s))
     several = _repeat_rows(model.contract, rows, _JOINED_ROWS)
     return choose_plan(
         Measurement(
             single_s=single_s,
-            joined_s=_best_s(model, several, timer),
+            joined_s=_best_s(model, several, timer, rest),
             rows=_JOINED_ROWS,
-            agrees=_rows_are_independent(model, several),
+            agrees=_rows_are_independent(model, several, rest),
         )
     )
 
@@ -69,7 +76,7 @@ def sample_inputs(contract: Contract, *, rows: int, seed: int = 0) -> dict[str, 
     return {tensor.name: _sample(tensor, named, generator) for tensor in contract.inputs}
 
 
-def _check_answers(servable: Servable) -> Mapping[str, Array]:
+def _check_answers(servable: Servable, rest: Rest) -> Mapping[str, Array]:
     """The rows that were tried."""
     model, golden = servable.model, servable.golden
     if golden is not None:
@@ -79,6 +86,7 @@ def _check_answers(servable: Servable) -> Mapping[str, Array]:
     else:
         inputs = sample_inputs(model.contract, rows=2 if joins_rows(model.contract) else 1)
         promised, what = model.predict_checked(inputs), "own first answers"
+    rest()
     verdict = compare(promised, model.predict_checked(inputs), model.contract.tolerances)
     if not verdict.ok:
         raise DeviceError(
@@ -89,20 +97,22 @@ def _check_answers(servable: Servable) -> Mapping[str, Array]:
     return inputs
 
 
-def _best_s(model: Model, inputs: Arrays, timer: Timer) -> float:
+def _best_s(model: Model, inputs: Arrays, timer: Timer, rest: Rest) -> float:
     """The shortest of several passes after a first one: other work only ever adds time."""
     model.predict_checked(inputs)
     taken: list[float] = []
     while len(taken) < _REPEATS and sum(taken) < _TRIAL_BUDGET_S:
+        rest()
         started = timer()
         model.predict_checked(inputs)
         taken.append(timer() - started)
     return min(taken)
 
 
-def _rows_are_independent(model: Model, inputs: Arrays) -> bool:
+def _rows_are_independent(model: Model, inputs: Arrays, rest: Rest) -> bool:
     joined = model.predict_checked(inputs)
     for row in range(_JOINED_ROWS):
+        rest()
         alone = model.predict_checked(_take_rows(model.contract, inputs, row, row + 1))
         same = {name: array[row : row + 1] for name, array in joined.items()}
         if not compare(alone, same, model.contract.tolerances).ok:
