@@ -1,5 +1,6 @@
-"""A thousand swaps of a model while requests arrive evenly, at half of the peak and near it; fewer
-where four minutes do not suffice, and the figures say how many.
+"""A thousand swaps of a model while requests arrive evenly, at half of the peak, and a quarter as
+many at a quarter of the peak and near it; fewer where four minutes do not suffice, and the figures
+say how many.
 
     python bench/serving_swaps.py [--swaps 1000]
 
@@ -22,7 +23,7 @@ from edgewright.transports.http1 import Client
 
 _QUIET_S = 5.0
 _MOST_S = 240.0
-_LOADS = {"half": 0.5, "full": 0.9}
+_LOADS = {"quarter": 0.25, "half": 0.5, "full": 0.9}
 
 
 async def under_load(
@@ -85,7 +86,7 @@ def main() -> None:
             peak_rps = max(one_round(server, request, 32, 1.5).throughput_rps for _ in range(3))
             figures["peak_rps"] = round(peak_rps)
             for load, share in _LOADS.items():
-                count = options.swaps if load == "half" else options.swaps // 5
+                count = options.swaps if load == "half" else options.swaps // 4
                 rate_rps = share * peak_rps
                 quiet, _ = asyncio.run(under_load(server, admin, model, 0, rate_rps))
                 swapping, done = asyncio.run(under_load(server, admin, model, count, rate_rps))

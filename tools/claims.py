@@ -4,10 +4,14 @@ A page cites a figure as a link to the file that `bench/_results.py` wrote, with
 after the #; the number in the link's text must be the file's, rounded as the text shows it:
 
     an answer takes [3.2 ms](../bench/results/serving.json#latency_p95_ms) at the 95th percentile
+
+`python tools/claims.py` rewrites the numbers of all pages from the files, with as many decimals as
+they show; what the sentences around them say is left to a person, so it names the lines.
 """
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -61,6 +65,25 @@ def uncited(page: Path) -> list[str]:
     ]
 
 
+def renewed(page: Path) -> str:
+    """The page with every cited number as its file has it; what cannot be renewed stays."""
+
+    def renew(match: re.Match[str]) -> str:
+        text, path, key = match.groups()
+        claim = Claim(page, text, (page.parent / path).resolve(), key)
+        if not claim.file.is_file() or not fault(claim):
+            return match.group()
+        figure = json.loads(claim.file.read_text(encoding="utf-8"))["figures"].get(key)
+        shown = _NUMBER.search(text)
+        if figure is None or shown is None or isinstance(figure, bool | str):
+            return match.group()
+        decimals = len(shown.group().partition(".")[2])
+        number = f"{Decimal(str(figure)):.{decimals}f}"
+        return match.group().replace(text, text.replace(shown.group(), number), 1)
+
+    return _LINK.sub(renew, page.read_text(encoding="utf-8"))
+
+
 def _says(text: str, figure: object) -> bool:
     if isinstance(figure, bool | str):
         return str(figure).lower() == text.lower()
@@ -75,3 +98,21 @@ def _says(text: str, figure: object) -> bool:
 
 def _prose(page: Path) -> str:
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Renew README.md and docs/."""
+    root = Path(__file__).resolve().parents[1]
+    for page in sorted([root / "README.md", *(root / "docs").rglob("*.md")]):
+        before, after = page.read_text(encoding="utf-8"), renewed(page)
+        if after == before:
+            continue
+        page.write_text(after, encoding="utf-8")
+        lines = zip(before.splitlines(), after.splitlines(), strict=True)
+        for number, (old, new) in enumerate(lines, start=1):
+            if old != new:
+                print(f"{page.relative_to(root)}:{number}: {new}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

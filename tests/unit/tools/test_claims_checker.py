@@ -89,3 +89,19 @@ def test_measured_figure_without_a_file_is_found(
     page = docs / "page.md"
     page.write_text(text, encoding="utf-8")
     assert bool(claims.uncited(page)) is is_uncited
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "renewed"),
+    [
+        ("4.0 ms", "p95_ms", "3.2 ms"),
+        ("3.2 ms", "p95_ms", "3.2 ms"),
+        ("99 requests", "requests", "1213 requests"),
+        ("4.0 ms", "unknown", "4.0 ms"),
+        ("second", "rank", "second"),
+    ],
+)
+def test_numbers_are_renewed_from_their_file(docs: Path, text: str, key: str, renewed: str) -> None:
+    page = docs / "page.md"
+    page.write_text(cited(text, key), encoding="utf-8")
+    assert claims.renewed(page) == cited(renewed, key)
