@@ -18,6 +18,7 @@ from edgewright.bundle import open_bundle
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
     Agent,
+    ContentKeys,
     FleetClient,
     Home,
     Identity,
@@ -144,6 +145,7 @@ def _agent(home: Home, client: FleetClient) -> Agent:
         write=recorder.write,
         slots=Slots(home.slots, trust, reserve_mb=0),
         trust=trust,
+        content_keys=ContentKeys(trust, home.sealing_key),
         probe=FakeProbe(),
         server=FakeServer(),
         clock=SystemClock(),

@@ -1,23 +1,28 @@
-"""Makes the bundles in v1/: `python tests/golden/make.py`. Synthetic weights, a key that is no
-secret.
+"""Makes the bundles in v1/ and what is made of them: `python tests/golden/make.py`. Synthetic
+weights, keys that are no secret.
 
 They are checked in because every later version must go on reading them. A test holds that today's
-code still writes `good.ewb` byte for byte; when the format moves on, it writes v2/ beside v1/.
+code still writes `good.ewb` byte for byte; when the format moves on, it writes v2/ beside v1/. An
+encrypted file has a fresh key each time, so the one in sealed-v1/ is made once and stays.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edgewright.bundle import Draft, build_bundle
+from edgewright.bundle import Draft, build_bundle, open_bundle, seal_bundle
 from edgewright.bundle.golden import encode_golden
+from edgewright.bundle.parcel import Label, write_parcel
 from edgewright.contract import Argmax, Contract, Evidence, Labels, Provenance, Tensor
+from edgewright.keys import FileOpener
 from edgewright.runtimes.base import EngineTensor
 from edgewright.runtimes.model import LoadedModel, answer_golden
 from edgewright.runtimes.reference import Graph, Layer, ReferenceRuntime, write_reference
 from edgewright.testing import MemorySigner
 
-FOLDER = Path(__file__).parent / "v1"
+FOLDER = Path(__file__).parent
 MAKER, STRANGER = MemorySigner.from_seed(1), MemorySigner.from_seed(2)
 
 CONTRACT = Contract(
@@ -74,8 +79,39 @@ def write_good(path: Path, scratch: Path, signer: MemorySigner = MAKER) -> None:
     build_bundle(path, draft, contents, signers=[signer])
 
 
-def main(folder: Path = FOLDER) -> None:
+def opener(seed: bytes = b"golden") -> FileOpener:
+    """Who the encrypted bundle is for."""
+    return FileOpener(X25519PrivateKey.from_private_bytes(hashlib.sha256(seed).digest()))
+
+
+def write_good_parcel(path: Path, bundle: Path) -> None:
+    """An air-gap file with the form of metadata, and nothing that any device would believe."""
+    content = bundle.read_bytes()
+    label = Label(
+        model="golden",
+        version="1.0.0",
+        bundle_id=open_bundle(bundle).id,
+        file_sha256=hashlib.sha256(content).hexdigest(),
+        file_size_bytes=len(content),
+    )
+    metadata = {
+        f"{name}/1.root.json": b'{"golden":"%s"}' % name.encode() for name in ("image", "director")
+    }
+    write_parcel(path, label, metadata, bundle)
+
+
+def main(root: Path = FOLDER) -> None:
     """Write them all."""
+    folder = root / "v1"
+    write_version_1(folder)
+    write_good_parcel(root / "parcel-v1" / "good.ewx", folder / "good.ewb")
+    sealed = root / "sealed-v1" / "good.ewb"
+    if not sealed.exists():
+        seal_bundle(folder / "good.ewb", sealed, [opener().recipient])
+
+
+def write_version_1(folder: Path) -> None:
+    """The bundles of version 1, good and bad."""
     import tempfile
 
     folder.mkdir(exist_ok=True)

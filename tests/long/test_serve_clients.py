@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.own_python import python_with
 
 from edgewright.testing.bundles import MODEL, build_tiny
 
@@ -85,22 +86,6 @@ asyncio.run(ask())
 """
 
 
-def client_python(folder: Path, package: str) -> Path:
-    """A Python of its own with that client."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / "bin" / "python"
-    uv = Path(sys.executable).with_name("uv")
-    done = subprocess.run(
-        [str(uv), "pip", "install", "-q", "--python", str(python), package],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.skip(f"absent: {package} (needs a package index)")
-    return python
-
-
 @contextmanager
 def served(folder: Path, *words: str) -> Iterator[list[str]]:
     """Where a server of the tiny model listens."""
@@ -133,13 +118,13 @@ def run_client(python: Path, script: str, *words: str) -> str:
 
 def test_tritonclient_works_unchanged(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
-    python = client_python(tmp_path / "venv", "tritonclient[http,grpc]")
+    python = python_with(tmp_path / "venv", "tritonclient[http,grpc]")
     with served(tmp_path, "--grpc", "127.0.0.1:0") as addresses:
         http, grpc = (address.partition("//")[2] for address in addresses)
         assert run_client(python, CLIENT, http, grpc, MODEL) == "3"
 
 
 def test_the_rest_client_of_kserve_works_unchanged(tmp_path: Path) -> None:
-    python = client_python(tmp_path / "venv", "kserve")
+    python = python_with(tmp_path / "venv", "kserve")
     with served(tmp_path) as (address,):
         assert run_client(python, KSERVE, address, MODEL) == "2"

@@ -11,6 +11,7 @@ import pytest
 
 from edgewright.device.agent import (
     Agent,
+    ContentKeys,
     Home,
     Identity,
     Journal,
@@ -65,6 +66,7 @@ class Device:
             write=recorder.write,
             slots=Slots(self.home.slots, trust, budget_mb=self.disk_budget_mb, reserve_mb=0),
             trust=trust,
+            content_keys=ContentKeys(trust, self.home.sealing_key),
             probe=self.probe,
             server=self.server,
             clock=self.clock,
@@ -73,6 +75,7 @@ class Device:
             policy=Policy(probation_s=self.probation_s, deadlines_s=self.deadlines_s),
             fleet=self.fleet,
             replay=self.replay,
+            admit=self.home.admit,
         )
         self.agent = Agent(self.home, recorder, tools)
         return self.agent

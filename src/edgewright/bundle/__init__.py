@@ -3,8 +3,9 @@
 A bundle (`.ewb`) is one deterministic tar: `manifest.json`, then the blobs in the manifest's order,
 then signatures. Same input, same bytes. Its id is the SHA-256 of `manifest.json`, which lists every
 blob by SHA-256 and never a signature. Reading accepts exactly the bytes that writing produces:
-every header, every padding byte and every blob is checked, so no flipped bit passes. Nothing here
-imports numpy; golden vectors have their own file, `edgewright.bundle.golden`.
+every header, every padding byte and every blob is checked, so no flipped bit passes. The file may
+be encrypted as a whole (`edgewright.bundle.sealed`); its id stays that of what is inside. Nothing
+here imports numpy; golden vectors have their own file, `edgewright.bundle.golden`.
 
     >>> import pathlib, tempfile
     >>> from edgewright.contract import Contract, Tensor
@@ -23,22 +24,37 @@ imports numpy; golden vectors have their own file, `edgewright.bundle.golden`.
 """
 
 from edgewright.bundle.bom import ml_bom
-from edgewright.bundle.build import build_bundle, sign_bundle, with_bom
+from edgewright.bundle.build import (
+    build_bundle,
+    seal_bundle,
+    sign_bundle,
+    unseal_bundle,
+    with_bom,
+)
 from edgewright.bundle.diff import diff_bundles
 from edgewright.bundle.manifest import Blob, Draft, Manifest
 from edgewright.bundle.read import Bundle, open_bundle, unpack, verify_signatures
+from edgewright.bundle.recipients import Opener, Recipient
+from edgewright.bundle.sealed import Head, is_sealed, read_head
 
 __all__ = [
     "Blob",
     "Bundle",
     "Draft",
+    "Head",
     "Manifest",
+    "Opener",
+    "Recipient",
     "build_bundle",
     "diff_bundles",
+    "is_sealed",
     "ml_bom",
     "open_bundle",
+    "read_head",
+    "seal_bundle",
     "sign_bundle",
     "unpack",
+    "unseal_bundle",
     "verify_signatures",
     "with_bom",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from edgewright._fs import atomic_file, file_errors
+from edgewright._fs import atomic_file, atomic_folder, file_errors, write_atomic
 from edgewright.bundle import bom
 from edgewright.bundle.archive import CHUNK_BYTES, ArchiveWriter
 from edgewright.bundle.manifest import (
@@ -21,6 +21,8 @@ from edgewright.bundle.manifest import (
     signature_member,
 )
 from edgewright.bundle.read import Bundle, open_bundle
+from edgewright.bundle.recipients import Recipient
+from edgewright.bundle.sealed import Head, open_sealed, write_sealed
 from edgewright.contract import encode_json
 from edgewright.errors import InputError
 from edgewright.trust import Signature, Signer
@@ -74,6 +76,76 @@ def sign_bundle(path: Path, signer: Signer) -> Bundle:
         stored = ((blob, bundle.chunks(blob)) for blob in bundle.manifest.distinct_blobs)
         _write(file, bundle.manifest_bytes, stored, signatures)
     return open_bundle(path)
+
+
+def extend_bundle(
+    path: Path,
+    out: Path,
+    extra: Sequence[tuple[Role, str, bytes]],
+    *,
+    signers: Sequence[Signer] = (),
+) -> Bundle:
+    """The same bundle with more files, in place of those of the same name. It has another id, so
+    earlier signatures do not come along.
+
+    Raises:
+        TrustError: any byte of the bundle is not as its maker wrote it.
+        InputError: the files break the manifest's rules.
+    """
+    bundle = open_bundle(path)
+    manifest, names = bundle.manifest, {name for _, name, _ in extra}
+    draft = Draft(**{field: getattr(manifest, field) for field in Draft.__struct_fields__})
+    contents: list[tuple[Role, str, Content]] = [
+        (blob.role, blob.name, bundle.read(blob))
+        for blob in manifest.blobs
+        if blob.name not in names
+    ]
+    build_bundle(out, draft, [*contents, *extra], signers=signers)
+    return open_bundle(out)
+
+
+def extract_bundle(path: Path, folder: Path) -> Bundle:
+    """Write a bundle's files under their own names into a new folder, for other tools.
+
+    Raises:
+        TrustError: any byte of the bundle is not as its maker wrote it.
+        InputError: the folder exists already.
+    """
+    if folder.exists():
+        raise InputError(f"extracting into {folder}: it exists already", hint="remove it first")
+    bundle = open_bundle(path)
+    with atomic_folder(folder) as temp:
+        for blob in bundle.manifest.blobs:
+            write_atomic(temp / blob.name, bundle.chunks(blob))
+    return bundle
+
+
+def seal_bundle(path: Path, out: Path, recipients: Sequence[Recipient]) -> Head:
+    """Encrypt a whole bundle file to these recipients, with a content key of its own. Signatures
+    lie inside, so sign first.
+
+    Raises:
+        InputError: no such file, no recipient, or one twice.
+        TrustError: any byte of the bundle is not as its maker wrote it.
+    """
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    facts = {"name": manifest.name, "version": manifest.version, "bundle_id": bundle.id}
+    return write_sealed(out, path, facts, recipients)
+
+
+def unseal_bundle(path: Path, out: Path, content_key: bytes) -> Bundle:
+    """Write the bundle file that an encrypted one holds. Every byte is checked before the first is
+    written.
+
+    Raises:
+        TrustError: the key does not open it, or it was changed.
+    """
+    open_bundle(path, content_key=content_key)
+    with open_sealed(path, content_key) as plain, atomic_file(out) as file:
+        while chunk := plain.read(CHUNK_BYTES):
+            file.write(chunk)
+    return open_bundle(out)
 
 
 def _write(

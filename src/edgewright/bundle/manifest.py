@@ -30,9 +30,8 @@ class Blob(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     size_bytes: int
 
     def __post_init__(self) -> None:
-        _check_name("blob name", self.name)
-        if not _SHA256.fullmatch(self.sha256):
-            raise ValueError(f"blob {self.name!r}: sha256 is not 64 lower-case hex digits")
+        check_name("blob name", self.name)
+        check_sha256(f"blob {self.name!r}: sha256", self.sha256)
         if self.size_bytes < 0:
             raise ValueError(f"blob {self.name!r}: size_bytes is negative")
 
@@ -64,7 +63,7 @@ class Manifest(
 
     def __post_init__(self) -> None:
         for what in ("name", "version", "format", "precision"):
-            _check_name(what, getattr(self, what))
+            check_name(what, getattr(self, what))
         if len(self.blobs) > BLOB_LIMIT:
             raise ValueError(f"{len(self.blobs)} blobs, at most {BLOB_LIMIT} are taken")
         if sum(blob.role == "model" for blob in self.blobs) != 1:
@@ -122,7 +121,22 @@ class _Version(msgspec.Struct):
     schema_version: int
 
 
-def _check_name(what: str, value: str) -> None:
+def check_sha256(what: str, value: str) -> None:
+    """Pass when this names content by its hash.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not _SHA256.fullmatch(value):
+        raise ValueError(f"{what} is not 64 lower-case hex digits")
+
+
+def check_name(what: str, value: str) -> None:
+    """Pass when this may name a model, a version or a file.
+
+    Raises:
+        ValueError: it may not.
+    """
     if not _NAME.fullmatch(value):
         raise ValueError(
             f"{what} {value!r}: expected 1 to 128 of letters, digits, '.', '_', '+', '-', "

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,7 @@ from edgewright.bundle.manifest import (
     decode_manifest,
     signature_member,
 )
+from edgewright.bundle.sealed import Head, is_sealed, open_sealed, read_head
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError, TrustError
 from edgewright.trust import Signature, TrustedKeys, verify_payload
@@ -28,13 +30,14 @@ SIGNATURE_LIMIT_BYTES = 4096
 READ_LIMIT_BYTES = 1 << 30
 
 _Keep = Callable[[Blob, Iterator[bytes]], None]
+_Open = Callable[[], IO[bytes]]
 
 
 class Bundle:
     """A bundle whose every hash was right when it was opened.
 
-    `path` is the `.ewb` file or the unpacked folder. Signatures are carried, not judged:
-    `verify_signatures` does that against the keys that a device or registry trusts.
+    `path` is the `.ewb` file, encrypted or not, or the unpacked folder. Signatures are carried, not
+    judged: `verify_signatures` does that against the keys that a device or registry trusts.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Bundle:
         manifest_bytes: bytes,
         signatures: tuple[Signature, ...],
         offsets: dict[str, int] | None,
+        open_file: _Open | None = None,
     ) -> None:
         self.path = path
         self.manifest_bytes = manifest_bytes
@@ -50,6 +54,7 @@ class Bundle:
         self.id = bundle_id_of(manifest_bytes)
         self.signatures = signatures
         self._offsets = offsets
+        self._open_file = open_file or _plain(path)
 
     def blob(self, role: Role) -> Blob:
         """The first blob of a role.
@@ -81,11 +86,13 @@ class Bundle:
 
     def chunks(self, blob: Blob) -> Iterator[bytes]:
         """A blob's content piece by piece, checked at its end."""
+        opened: _Open
         if self._offsets is None:
             source, offset = self.file(blob), 0
+            opened = _plain(source)
         else:
-            source, offset = self.path, self._offsets[blob.sha256]
-        with file_errors(source, doing="reading"), source.open("rb") as file:
+            source, offset, opened = self.path, self._offsets[blob.sha256], self._open_file
+        with file_errors(source, doing="reading"), opened() as file:
             file.seek(offset)
             yield from _checked(blob, _pieces(file, blob.size_bytes))
 
@@ -110,17 +117,36 @@ class Bundle:
         return self.path / blob_member(blob.sha256)
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Open a bundle file or an unpacked folder and check every hash in it.
+def open_bundle(path: Path, *, content_key: bytes | None = None) -> Bundle:
+    """Open a bundle file or an unpacked folder and check every hash in it; an encrypted file with
+    its content key.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is encrypted and no key is given.
         TrustError: any byte is not as its maker wrote it.
     """
     if path.is_dir():
         return _open_folder(path)
+    if not is_sealed(path):
+        return _open_file(path, _plain(path))
+    head = read_head(path)
+    if content_key is None:
+        raise InputError(
+            f"{path.name} is encrypted ({head.name} {head.version}, bundle {head.bundle_id[:12]})",
+            hint="open it with a recipient's key: edgewright bundle decrypt FILE --identity KEY",
+        )
+    bundle = _open_file(path, partial(open_sealed, path, content_key))
+    _require_as_told(bundle, head)
+    return bundle
+
+
+def _plain(path: Path) -> _Open:
+    return lambda: path.open("rb")
+
+
+def _open_file(path: Path, opened: _Open) -> Bundle:
     offsets: dict[str, int] = {}
-    with file_errors(path, doing="reading"), path.open("rb") as file:
+    with file_errors(path, doing="reading"), opened() as file:
         reader = ArchiveReader(file)
 
         def keep(blob: Blob, chunks: Iterator[bytes]) -> None:
@@ -129,11 +155,27 @@ def open_bundle(path: Path) -> Bundle:
                 pass
 
         text, signatures = _walk(reader, keep)
-    return Bundle(path, text, signatures, offsets)
+    return Bundle(path, text, signatures, offsets, opened)
 
 
-def unpack(source: Path | IO[bytes], folder: Path) -> Bundle:
-    """Unpack into a folder that appears whole or not at all, checking while it streams.
+def _require_as_told(bundle: Bundle, head: Head) -> None:
+    """The readable head and what is inside were made by the same hand."""
+    manifest = bundle.manifest
+    told, found = (
+        (head.name, head.version, head.bundle_id),
+        (manifest.name, manifest.version, bundle.id),
+    )
+    if told != found:
+        raise TrustError(
+            f"{bundle.path.name} says that it holds {told[0]} {told[1]} ({told[2][:12]}), inside "
+            f"is {found[0]} {found[1]} ({found[2][:12]})",
+            hint="fetch it again from its maker",
+        )
+
+
+def unpack(source: Path | IO[bytes], folder: Path, *, content_key: bytes | None = None) -> Bundle:
+    """Unpack into a folder that appears whole or not at all, checking while it streams; an
+    encrypted file with its content key.
 
     Raises:
         InputError: there is no such file, or the folder exists already.
@@ -145,7 +187,8 @@ def unpack(source: Path | IO[bytes], folder: Path) -> Bundle:
     with ExitStack() as stack:
         if isinstance(source, Path):
             stack.enter_context(file_errors(source, doing="reading"))
-            source = stack.enter_context(source.open("rb"))
+            opened = source.open("rb") if content_key is None else open_sealed(source, content_key)
+            source = stack.enter_context(opened)
         temp = stack.enter_context(atomic_folder(folder))
         make_dirs(temp / "blobs")
         make_dirs(temp / "signatures")

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from edgewright import _fs
+from edgewright.bundle import Recipient
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
     Agent,
     AgentStatus,
+    ContentKeys,
     Control,
     Daemon,
     DeviceCertificate,
@@ -115,6 +117,17 @@ def rollback(home: Path, *, model: str, reason: str) -> Progress:
         return asyncio.run(_rollback(place, model, reason))
 
 
+def recipient(home: Path) -> Recipient:
+    """Whom bundles for this device are encrypted to; its key is made when there is none.
+
+    Raises:
+        InputError: the device was not enrolled.
+    """
+    place = _home(home)
+    place.require_enrolled()
+    return place.recipient()
+
+
 def status(home: Path) -> AgentStatus:
     """What the home says, whether an agent runs or not."""
     place = _home(home)
@@ -142,10 +155,12 @@ def build_agent(
     outbox = Outbox(Log(home.outbox_path), numbers, device=identity.device)
     recorder = Recorder(journal, outbox)
     limits = ProbeLimits(timeout_s=settings.probe_timeout_s, memory_mb=settings.probe_memory_mb)
+    trust = home.trust()
     tools = Tools(
         write=recorder.write,
         slots=_slots(home, settings),
-        trust=home.trust(),
+        trust=trust,
+        content_keys=ContentKeys(trust, home.sealing_key),
         probe=ProcessProbe(PROBE_COMMAND, limits),
         server=server,
         clock=SystemClock(),
@@ -157,6 +172,7 @@ def build_agent(
         ),
         fleet=fleet,
         replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
+        admit=home.admit,
     )
     return Agent(home, recorder, tools)
 

@@ -10,19 +10,26 @@ from edgewright._npz import decode_npz
 from edgewright.bundle import (
     Bundle,
     Draft,
+    Recipient,
     build_bundle,
+    is_sealed,
     ml_bom,
     open_bundle,
+    read_head,
+    unseal_bundle,
     verify_signatures,
     with_bom,
 )
 from edgewright.bundle.golden import decode_golden, encode_golden
 from edgewright.bundle.manifest import Role
+from edgewright.bundle.policy import InstallPolicy
+from edgewright.chain.attesting import require_model_signature
 from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
-from edgewright.contract import Contract
+from edgewright.chain.trust_repository import read_password
+from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
-from edgewright.keys import FileSigner
+from edgewright.keys import FileOpener, FileSigner
 from edgewright.keys.file import read_public_key
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import answer_golden
@@ -30,6 +37,7 @@ from edgewright.runtimes.openvino_file import pack_parts, read_parts
 from edgewright.trust import TrustedKeys
 
 GOLDEN_LIMIT_BYTES = 64 << 20
+POLICY_LIMIT_BYTES = 256 << 10
 
 
 class BuildOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +64,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...]
     blobs: tuple[tuple[str, str, int], ...]
     signed_by: tuple[str, ...]
+
+
+class Checks(msgspec.Struct, frozen=True, kw_only=True):
+    """What `bundle verify` was asked for beyond every hash."""
+
+    keys: tuple[Path, ...] = ()
+    threshold: int = 1
+    openssf_key: Path | None = None
+    policy: Path | None = None
+    board: str = ""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,21 +117,76 @@ def _model_blob(path: Path) -> tuple[Role, str, bytes | Path]:
     return "model", path.name, path
 
 
-def verify_file(path: Path, keys: Sequence[Path], threshold: int) -> Verification:
-    """Check every hash, and the signatures when keys are given."""
-    bundle = open_bundle(path)
+def verify_file(path: Path, checks: Checks, *, content_key: bytes | None = None) -> Verification:
+    """Check every hash, and what else is asked for.
+
+    Raises:
+        TrustError: something is not as it was promised, or a policy is not kept.
+        InputError: a file is missing or none of its kind.
+    """
+    bundle = open_bundle(path, content_key=content_key)
     signed: tuple[str, ...] = ()
-    if keys:
-        try:
-            trusted = TrustedKeys(
-                threshold=threshold, keys=tuple(read_public_key(key) for key in keys)
-            )
-        except ValueError as error:
-            raise InputError(
-                str(error), hint="give each key once and a threshold they reach"
-            ) from error
-        signed = verify_signatures(bundle, trusted)
+    if checks.keys:
+        signed = verify_signatures(bundle, read_trusted(checks.keys, checks.threshold))
+    if checks.openssf_key:
+        require_model_signature(bundle, checks.openssf_key)
+    if checks.policy:
+        content = read_limited(checks.policy, limit_bytes=POLICY_LIMIT_BYTES)
+        policy = decode_toml(content, InstallPolicy, source=str(checks.policy))
+        policy.require(bundle, board=checks.board)
     return Verification(bundle_id=bundle.id, signed_by=signed)
+
+
+def read_trusted(keys: Sequence[Path], threshold: int) -> TrustedKeys:
+    """The keys of these files, as many of which must have signed.
+
+    Raises:
+        InputError: not public keys, one twice, or a threshold that they do not reach.
+    """
+    try:
+        return TrustedKeys(threshold=threshold, keys=tuple(map(read_public_key, keys)))
+    except ValueError as error:
+        raise InputError(
+            str(error), hint="give each key once and a threshold they reach"
+        ) from error
+
+
+def make_opener(path: Path, password_file: Path | None) -> Recipient:
+    """A new key that opens bundles; whom to encrypt to.
+
+    Raises:
+        InputError: there is a file already.
+    """
+    return FileOpener.create(path, password=read_password(password_file)).recipient
+
+
+def content_key_of(path: Path, identity: Path | None, password_file: Path | None) -> bytes | None:
+    """What opens a bundle file with the private key of a recipient; None when it is not encrypted
+    or no key is given.
+
+    Raises:
+        InputError: not such a key, or its password is missing or wrong.
+        TrustError: the bundle is not encrypted to it, or its head was changed.
+    """
+    if identity is None or not is_sealed(path):
+        return None
+    opener = FileOpener.load(identity, password=read_password(password_file))
+    return read_head(path).key_by(opener)
+
+
+def decrypt_file(
+    path: Path, out: Path, *, identity: Path, password_file: Path | None = None
+) -> Bundle:
+    """Write the bundle that an encrypted file holds.
+
+    Raises:
+        InputError: it is not encrypted, or the key is none.
+        TrustError: it is not encrypted to this key, or was changed.
+    """
+    key = content_key_of(path, identity, password_file)
+    if key is None:
+        raise InputError(f"{path} is not encrypted", hint="use it as it is")
+    return unseal_bundle(path, out, key)
 
 
 def signing_key(path: Path) -> FileSigner:

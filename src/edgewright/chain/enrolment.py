@@ -83,6 +83,7 @@ async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
         device=wish.device,
         labels=wish.labels,
         timezone=local_timezone(),
+        recipient=place.recipient().text,
     )
     certificate = DeviceCertificate(place.root)
     if url.startswith("https:"):

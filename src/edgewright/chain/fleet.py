@@ -7,6 +7,7 @@
     HOME/director/           the fleet's online key and what it signs for devices
     HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
+    HOME/sealing.key         opens releases that were encrypted to this fleet
     HOME/tls/                certificates (`edgewright.chain.fleet_tls`)
 
 The server and the command line open the same folder, at the same time if they like.
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import _fs
+from edgewright.bundle import Recipient
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.trust_repository import ONLINE_KEY, keep_fresh
 from edgewright.clock import SystemClock
@@ -33,6 +35,7 @@ from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.retention import Retention
@@ -41,6 +44,7 @@ from edgewright.fleet.secret import draw
 from edgewright.fleet.state import SqliteState
 from edgewright.fleet.users import Users
 from edgewright.fleet.watch import Watch
+from edgewright.keys import FileOpener
 from edgewright.keys.file import FileSigner, read_public_key
 from edgewright.stores import FolderBlobs
 from edgewright.trust import TrustedKeys
@@ -51,6 +55,7 @@ SWU = "swu"
 TRUSTED_KEYS = "trusted-keys.json"
 IMAGE = "image"
 PATCHES = "patches"
+SEALING_KEY = "sealing.key"
 
 _KEYS_LIMIT_BYTES = 1 << 20
 
@@ -157,6 +162,23 @@ def online_key(home: Path) -> FileSigner:
     return FileSigner.load(path)
 
 
+def sealing_key(home: Path) -> FileOpener:
+    """The key that opens releases which were encrypted to this fleet, made at its first use.
+    Whoever has it can read them, and change none.
+    """
+    return FileOpener.load_or_create(home / SEALING_KEY)
+
+
+def recipient(home: Path) -> Recipient:
+    """Whom to encrypt a release to for the fleet in a folder.
+
+    Raises:
+        InputError: there is no fleet.
+    """
+    with open_fleet(home):
+        return sealing_key(home).recipient
+
+
 def found_online_key(home: Path) -> Path:
     """The public file of the online key of the fleet in a folder; both are made when absent."""
     with open_fleet(home, create=True):
@@ -176,20 +198,26 @@ def _office(home: Path, state: SqliteState) -> Office:
     def trusted() -> TrustedKeys:
         return _read_trusted(home)
 
+    blobs = FolderBlobs(home / RELEASES)
+    recipients = Recipients(
+        state, clock=clock, file_of=blobs.path, opener=lambda: sealing_key(home)
+    )
     director = Director(
         state,
         home,
         clock=clock,
         signer=lambda: online_key(home),
         tend=lambda: _tend(home, clock.wall_s()),
+        wrap=recipients.wrapped_for,
     )
     registry = Registry(
         state,
-        blobs=FolderBlobs(home / RELEASES),
+        blobs=blobs,
         clock=clock,
         trusted=trusted,
         director=director,
         swu=home / SWU,
+        content_key=recipients.content_key,
     )
     return Office(
         state=state,
@@ -205,6 +233,7 @@ def _office(home: Path, state: SqliteState) -> Office:
         retention=Retention(state, clock=clock),
         lineages=Lineages(state, clock=clock),
         refusals=Refusals(state, clock=clock),
+        recipients=recipients,
         clock=clock,
         trusted=trusted,
     )

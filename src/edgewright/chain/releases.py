@@ -38,10 +38,12 @@ def publish(home: Path, file: Path, *, by: str, signers: Sequence[Signer] = ()) 
     """Verify a bundle file, have it promised by the image repository, and offer it.
 
     Raises:
-        TrustError: a byte is wrong, or the version is promised as another file.
+        TrustError: a byte is wrong, it is encrypted to others than this fleet, or the version is
+        promised as another file.
         InputError: no such file or fleet, or a key that may sign nothing here.
     """
-    bundle = open_bundle(file)
+    with open_fleet(home, create=trust_repository.exists(home / IMAGE)) as office:
+        bundle = open_bundle(file, content_key=office.recipients.content_key(file))
     name = target_name(bundle.manifest.name, bundle.manifest.version)
     image = home / IMAGE
     lacks: tuple[Lack, ...] = ()

@@ -207,6 +207,23 @@ def rollback(*, home: Path, model: str, reason: str, as_json: bool) -> None:
 @agent.command()
 @_HOME
 @json_option
+def recipient(*, home: Path, as_json: bool) -> None:
+    """Show whom to encrypt bundles to for this device; its key is made when there is none.
+
+    What is shown is public. A fleet that the device enrolled with since knows it already.
+    """
+    from edgewright.chain import agent as chain
+
+    found = chain.recipient(home)
+    if as_json:
+        print_json("recipient", {"recipient": found.text, "key_id": found.key_id})
+    else:
+        click.echo(found.text)
+
+
+@agent.command()
+@_HOME
+@json_option
 def status(*, home: Path, as_json: bool) -> None:
     """Show slots, states, and the history with reasons; slots are verified now."""
     from edgewright.chain import agent as chain

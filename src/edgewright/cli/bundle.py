@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._bundle_attestation import attest, extract, show_attestation
+from edgewright.cli._bundle_encryption import (
+    decrypt,
+    encrypt,
+    identity_option,
+    keygen,
+    password_option,
+    show_head,
+)
 from edgewright.cli._output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -15,7 +24,11 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def bundle() -> None:
-    """Build, show, verify, compare and sign bundles."""
+    """Build, show, verify, compare, sign and encrypt bundles."""
+
+
+for command in (keygen, encrypt, decrypt, attest, extract):
+    bundle.add_command(command)
 
 
 @bundle.command()
@@ -54,24 +67,54 @@ def build(
 
 @bundle.command()
 @click.argument("path", type=_FILE)
+@identity_option
+@password_option
 @json_option
-def show(path: Path, *, as_json: bool) -> None:
-    """Show what a bundle holds; every hash is checked on the way."""
-    from edgewright.bundle import open_bundle
+def show(path: Path, *, identity: Path | None, password_file: Path | None, as_json: bool) -> None:
+    """Show what a bundle holds; every hash is checked on the way.
 
-    _show(open_bundle(path), as_json=as_json)
+    Of an encrypted one without --identity: what everybody may read of it.
+    """
+    from edgewright.bundle import is_sealed, open_bundle, read_head
+    from edgewright.chain.bundles import content_key_of
+
+    content_key = content_key_of(path, identity, password_file)
+    if content_key is None and is_sealed(path):
+        show_head(read_head(path), as_json=as_json)
+    else:
+        _show(open_bundle(path, content_key=content_key), as_json=as_json)
 
 
 @bundle.command()
 @click.argument("path", type=_FILE)
 @click.option("--key", "keys", type=_FILE, multiple=True, help="Trusted public key file (.pub).")
 @click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--openssf-key", type=_FILE, help="Public key (PEM) of its OpenSSF signature.")
+@click.option("--policy", type=_FILE, help="A device's policy.toml that it must keep.")
+@click.option("--board", default="", help="The board that the policy means, if it names none.")
+@identity_option
+@password_option
 @json_option
-def verify(path: Path, *, keys: tuple[Path, ...], threshold: int, as_json: bool) -> None:
-    """Verify every hash, and the signatures against the given public keys."""
-    from edgewright.chain.bundles import verify_file
+def verify(
+    path: Path,
+    *,
+    keys: tuple[Path, ...],
+    threshold: int,
+    openssf_key: Path | None,
+    policy: Path | None,
+    board: str,
+    identity: Path | None,
+    password_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Verify every hash, and what else is asked for: signatures, OpenSSF, a device's policy."""
+    from edgewright.chain.bundles import Checks, content_key_of, verify_file
 
-    result = verify_file(path, keys, threshold)
+    checks = Checks(
+        keys=keys, threshold=threshold, openssf_key=openssf_key, policy=policy, board=board
+    )
+    content_key = content_key_of(path, identity, password_file)
+    result = verify_file(path, checks, content_key=content_key)
     if as_json:
         print_json("bundle-verification", result)
     else:
@@ -115,13 +158,39 @@ def bom(*, path: Path, out: Path | None) -> None:
 @bundle.command()
 @click.argument("path", type=_FILE)
 @click.option("--key", type=_FILE, required=True, help="Private key file; made when absent.")
+@click.option("--openssf", is_flag=True, help="As an OpenSSF model signature, inside the bundle.")
 @json_option
-def sign(path: Path, *, key: Path, as_json: bool) -> None:
-    """Add a signature; the bundle's id stays."""
+def sign(path: Path, *, key: Path, openssf: bool, as_json: bool) -> None:
+    """Add a signature; the bundle's id stays.
+
+    With --openssf the files inside are signed, as model_signing does and checks it. That becomes
+    part of the bundle and changes its id, so it comes first; its key is an elliptic curve key.
+    """
     from edgewright.bundle import sign_bundle
+    from edgewright.chain.attesting import sign_model_files
     from edgewright.chain.bundles import signing_key
 
-    _show(sign_bundle(path, signing_key(key)), as_json=as_json)
+    signed = sign_model_files(path, key) if openssf else sign_bundle(path, signing_key(key))
+    _show(signed, as_json=as_json)
+
+
+@bundle.command()
+@click.argument("path", type=_FILE)
+@click.option("--key", "keys", type=_FILE, multiple=True, help="Trusted public key file (.pub).")
+@click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
+@json_option
+def provenance(path: Path, *, keys: tuple[Path, ...], threshold: int, as_json: bool) -> None:
+    """Show the measured figures of a bundle's provenance, and that these keys vouch for them."""
+    from edgewright.bundle import open_bundle
+    from edgewright.chain.attesting import attestation_of
+    from edgewright.chain.bundles import read_trusted
+
+    trusted = read_trusted(keys, threshold) if keys else None
+    found = attestation_of(open_bundle(path), trusted)
+    if as_json:
+        print_json("attestation", found)
+    else:
+        show_attestation(found)
 
 
 def _show(opened: "Bundle", *, as_json: bool) -> None:

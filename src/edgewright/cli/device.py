@@ -155,6 +155,23 @@ def label(name: str, changes: tuple[str, ...], *, home: Path, as_json: bool) -> 
 
 @device.command()
 @click.argument("name")
+@click.argument("recipient")
+@home_option
+def recipient(name: str, recipient: str, *, home: Path) -> None:
+    """Say whom encrypted releases for a device are for: RECIPIENT is its `ewr1:...`, or a file.
+
+    Devices tell it themselves when they enrol; this is for one that enrolled before, or whose key
+    is a new one (`edgewright agent recipient` shows it there).
+    """
+    from edgewright.keys.opener import read_recipient
+
+    with opened(home) as office:
+        office.recipients.set(name, read_recipient(recipient), by=operator())
+    click.echo(f"encrypted releases for {name} are for its new key from now on")
+
+
+@device.command()
+@click.argument("name")
 @home_option
 @json_option
 def revoke(name: str, *, home: Path, as_json: bool) -> None:

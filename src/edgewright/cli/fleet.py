@@ -149,13 +149,31 @@ def trust(*, keys: tuple[Path, ...], threshold: int, home: Path, as_json: bool) 
 
 
 @fleet.command()
+@home_option
+@json_option
+def recipient(*, home: Path, as_json: bool) -> None:
+    """Show whom to encrypt releases of this fleet to; its key is made when there is none.
+
+    What is shown is public.
+    """
+    from edgewright.chain import fleet as chain
+
+    found = chain.recipient(home)
+    if as_json:
+        print_json("recipient", {"recipient": found.text, "key_id": found.key_id})
+    else:
+        click.echo(found.text)
+
+
+@fleet.command()
 @click.argument("output", type=_FILE)
 @home_option
 @json_option
 def backup(output: Path, *, home: Path, as_json: bool) -> None:
     """Write all of a fleet to one file OUTPUT, while its server goes on.
 
-    It holds the private key of the fleet's authority: keep it like a secret.
+    It holds the private keys of the fleet (authority, director, encrypted releases): keep it like a
+    secret.
     """
     from edgewright.chain import fleet_backup
 

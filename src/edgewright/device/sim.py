@@ -20,6 +20,7 @@ import msgspec
 from edgewright.clock import Clock
 from edgewright.device.agent import (
     Agent,
+    ContentKeys,
     Daemon,
     DeviceCertificate,
     FleetClient,
@@ -128,6 +129,7 @@ class SimulatedDevice:
             write=write,
             slots=Slots(home.slots, trust),
             trust=trust,
+            content_keys=ContentKeys(trust, home.sealing_key),
             probe=UnrunProbe(clock, wait_s=behaviour.probe_s, refuses=self._refuses),
             server=NoServer(),
             clock=clock,

@@ -55,9 +55,18 @@ class Release(Protocol):
     def file_size_bytes(self) -> int: ...
 
 
+class WrapKey(Protocol):
+    """Gives an encrypted release's content key for one device, in hex; "" when there is none."""
+
+    def __call__(
+        self, connection: Connection, device: str, *, bundle_id: str, file_sha256: str
+    ) -> str: ...
+
+
 class Director:
     """The two repositories of one fleet. `signer` gives its online key; `tend` may renew what that
-    key signs in the image repository, and is called now and then.
+    key signs in the image repository, and is called now and then; `wrap` gives an encrypted
+    release's content key for one device.
     """
 
     def __init__(
@@ -68,6 +77,7 @@ class Director:
         clock: Clock,
         signer: Callable[[], Signer],
         tend: Callable[[], None],
+        wrap: WrapKey = lambda *_, **__: "",
     ) -> None:
         self._state = state
         self._image = home / "image" / "metadata"
@@ -75,6 +85,7 @@ class Director:
         self._clock = clock
         self._signer = signer
         self._tend = tend
+        self._wrap = wrap
         self._tended_hour = 0
         self._kept: OrderedDict[str, tuple[int, dict[str, bytes]]] = OrderedDict()
 
@@ -167,7 +178,17 @@ class Director:
                 name=target_name(release.model, release.version),
                 length_bytes=release.file_size_bytes,
                 sha256=release.file_sha256,
-                words=msgspec.json.encode(Words(bundle_id=release.bundle_id)),
+                words=msgspec.json.encode(
+                    Words(
+                        bundle_id=release.bundle_id,
+                        wrapped_key=self._wrap(
+                            connection,
+                            device,
+                            bundle_id=release.bundle_id,
+                            file_sha256=release.file_sha256,
+                        ),
+                    )
+                ),
             )
             for release in wanted.values()
         ]

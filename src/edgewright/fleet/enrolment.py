@@ -16,6 +16,7 @@ from edgewright.fleet.admission import Newcomer, Pass, admit, spend, token_hash
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.authority import Authority, Issued, Request, read_request
 from edgewright.fleet.labels import check_labels, check_name
+from edgewright.fleet.recipients import keep_recipient
 from edgewright.fleet.secret import DEVICE_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.windows import knows_timezone
@@ -35,7 +36,9 @@ class Authorities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A device that wants in. `factory_name` is the name in a factory certificate it proved."""
+    """A device that wants in. `factory_name` is the name in a factory certificate it proved,
+    `recipient` whom releases for it are encrypted to.
+    """
 
     device: str
     token: str = ""
@@ -43,6 +46,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     csr: str = ""
     factory_name: str = ""
+    recipient: str = ""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +241,7 @@ class Enrolments:
             may_replace=given.may_replace,
         )
         enrolment = admit(connection, newcomer, now_s=self._clock.wall_s())
+        keep_recipient(connection, wish.device, wish.recipient)
         why = "" if is_known else f"its time zone {wish.timezone[:40]!r} is not known here: UTC"
         self._audit(connection, _who(given), "device enrolled", wish.device, why)
         if request is None:

@@ -11,6 +11,7 @@ from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.retention import Retention
@@ -35,6 +36,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     lineages: Lineages
     retention: Retention
     refusals: Refusals
+    recipients: Recipients
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     director: Director | None = None

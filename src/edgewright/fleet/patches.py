@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from edgewright import _fs
-from edgewright.bundle import open_bundle
+from edgewright.bundle import is_sealed, open_bundle
 from edgewright.bundle.patch import encode_patch
 from edgewright.errors import InputError
 from edgewright.fleet.registry import Registry
@@ -38,6 +38,8 @@ class Patches:
         sizes = base_release.file_size_bytes, release.file_size_bytes
         if base_release.model != release.model or max(sizes) > FILE_LIMIT_BYTES:
             return None
+        if is_sealed(base) or is_sealed(file):
+            return None  # what is encrypted has nothing in common with what came before
         path = self._folder / f"{base_id[:32]}-{bundle_id[:32]}.ewp"
         with self._lock:
             if not path.exists():

@@ -57,6 +57,7 @@ class Registry:
         trusted: Callable[[], TrustedKeys],
         director: Director | None = None,
         swu: Path | None = None,
+        content_key: Callable[[Path], bytes | None] = lambda _: None,
     ) -> None:
         self._state = state
         self._blobs = blobs
@@ -64,10 +65,11 @@ class Registry:
         self._trusted = trusted
         self._director = director
         self._swu = swu
+        self._content_key = content_key
 
     def publish(self, path: Path, *, by: str) -> Release:
-        """Verify a bundle file, keep it, and offer it under its version. Doing so again with the
-        same bundle changes nothing.
+        """Verify a bundle file, keep it, and offer it under its version; an encrypted one when it
+        is encrypted to this fleet. Doing so again with the same bundle changes nothing.
 
         Raises:
             TrustError: a byte is wrong, the image repository does not list it, or, where there is
@@ -77,7 +79,8 @@ class Registry:
         sha256, size_bytes = _hash_file(path)
         self._blobs.add_stream(_read(path), sha256=sha256)
         try:
-            bundle = open_bundle(self._blobs.path(sha256))
+            file = self._blobs.path(sha256)
+            bundle = open_bundle(file, content_key=self._content_key(file))
             signers = self._signers(bundle, sha256, size_bytes)
             release = self._release(bundle, sha256, size_bytes, signers, by)
             return self._keep(release)

@@ -5,6 +5,7 @@ private key never leaves its place, and no message or `repr` shows one.
 """
 
 from edgewright.keys.file import FileSigner
+from edgewright.keys.opener import FileOpener
 from edgewright.keys.secret import read_or_make_secret
 
-__all__ = ["FileSigner", "read_or_make_secret"]
+__all__ = ["FileOpener", "FileSigner", "read_or_make_secret"]

@@ -21,6 +21,7 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
+from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.retention import Retention
@@ -28,6 +29,7 @@ from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import SqliteState
 from edgewright.fleet.users import Users
 from edgewright.fleet.watch import Watch
+from edgewright.keys import FileOpener
 from edgewright.stores import FolderBlobs
 from edgewright.telemetry import Record, UpdateRecord, encode_batch
 from edgewright.testing.keys import MemorySigner
@@ -76,15 +78,23 @@ def fleet_office(
     def draw(prefix: str) -> str:
         return f"{prefix}{next(numbers)}"
 
+    blobs = FolderBlobs(home / "releases")
+    recipients = Recipients(
+        state,
+        clock=clock,
+        file_of=blobs.path,
+        opener=lambda: FileOpener.load_or_create(home / "sealing.key"),
+    )
     try:
         yield Office(
             state=state,
             registry=Registry(
                 state,
-                blobs=FolderBlobs(home / "releases"),
+                blobs=blobs,
                 clock=clock,
                 trusted=lambda: trusted,
                 swu=home / "swu",
+                content_key=recipients.content_key,
             ),
             devices=Devices(state, clock=clock, draw=draw),
             enrolments=Enrolments(
@@ -97,6 +107,7 @@ def fleet_office(
             retention=Retention(state, clock=clock),
             lineages=Lineages(state, clock=clock),
             refusals=Refusals(state, clock=clock),
+            recipients=recipients,
             clock=clock,
             trusted=lambda: trusted,
         )

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from edgewright import _fs
-from edgewright.bundle import open_bundle
+from edgewright.bundle import is_sealed, open_bundle, read_head
 from edgewright.device.agent.ports import Fetcher, Repository
 from edgewright.device.agent.progress import Release
 from edgewright.errors import EdgewrightError, TransportError
@@ -30,12 +30,17 @@ class FakeFleet:
 
     def offer(self, path: Path) -> DesiredModel:
         """Want this file's bundle on the device."""
-        bundle = open_bundle(path)
+        if is_sealed(path):
+            head = read_head(path)
+            name, version, bundle_id = head.name, head.version, head.bundle_id
+        else:
+            bundle = open_bundle(path)
+            name, version, bundle_id = bundle.manifest.name, bundle.manifest.version, bundle.id
         content = _fs.read_limited(path, limit_bytes=FILE_LIMIT_BYTES)
         model = DesiredModel(
-            model=bundle.manifest.name,
-            version=bundle.manifest.version,
-            bundle_id=bundle.id,
+            model=name,
+            version=version,
+            bundle_id=bundle_id,
             file_sha256=hashlib.sha256(content).hexdigest(),
             file_size_bytes=len(content),
         )

@@ -41,7 +41,7 @@ class Key(_Message, frozen=True, kw_only=True):
 
 class EnrollRequest(_Message, frozen=True, kw_only=True):
     """A device introduces itself with a token, or without one by a factory certificate. `csr` is a
-    PKCS #10 request as PEM.
+    PKCS #10 request as PEM; `recipient` whom bundles for it may be encrypted to.
     """
 
     token: str = ""
@@ -49,6 +49,7 @@ class EnrollRequest(_Message, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     csr: str = ""
     timezone: str = "UTC"
+    recipient: str = ""
 
 
 class EnrollReply(_Message, frozen=True, kw_only=True):

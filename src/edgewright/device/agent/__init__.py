@@ -10,6 +10,10 @@ The home folder:
 
     agent.toml        settings, written by the device's admin; absent means defaults
     identity.json     this device's name, its fleet and its secret (owner only)
+    policy.toml       figures that a bundle must bring, and whose word about them counts; absent
+                      means that the right one is taken
+    sealing.key       opens bundles that were encrypted to this device (owner only); sealing.pub
+                      beside it is whom to encrypt to
     tls/              this device's key and certificate, when its fleet speaks TLS
     trust/image/, trust/director/    the repositories whose word counts, their roots planted when
                       the device enrolled; or, in a project without them:
@@ -35,6 +39,7 @@ removed; a refused bundle leaves nothing but its line in the journal.
 from edgewright.device.agent.actions import Policy, Tools
 from edgewright.device.agent.agent import Agent
 from edgewright.device.agent.certificate import DeviceCertificate, unverified_context
+from edgewright.device.agent.content_keys import ContentKeys
 from edgewright.device.agent.control import Control, Order, send_order
 from edgewright.device.agent.daemon import Daemon
 from edgewright.device.agent.facts import local_timezone
@@ -79,6 +84,7 @@ __all__ = [
     "Answer",
     "Baseline",
     "CandidateSample",
+    "ContentKeys",
     "Control",
     "Daemon",
     "DeviceCertificate",

@@ -15,11 +15,12 @@ from typing import TypeVar
 import msgspec
 
 from edgewright import _fs
-from edgewright.bundle import open_bundle
+from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.patch import apply_patch
 from edgewright.clock import Clock
 from edgewright.contract import Contract
 from edgewright.device.agent.air_gap import AirGap
+from edgewright.device.agent.content_keys import ContentKeys
 from edgewright.device.agent.machine import CRASH_LIMIT, TABLE, Event, State
 from edgewright.device.agent.ports import (
     Answer,
@@ -67,13 +68,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything an update works with. `write` keeps a step for good before it returns. Without a
-    `replay` a probation sees the live traffic alone.
+    """Everything an update works with. `write` keeps a step for good before it returns; `admit`
+    raises when the device's own policy refuses a bundle. Without a `replay` a probation sees the
+    live traffic alone.
     """
 
     write: Callable[[Progress], None]
     slots: Slots
     trust: Trust
+    content_keys: ContentKeys
     probe: Probe
     server: Server
     clock: Clock
@@ -82,6 +85,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     fleet: Fleet | None = None
     replay: Replay | None = None
+    admit: Callable[[Bundle], None] = lambda _: None
 
 
 Action = Callable[[Progress, Release], Awaitable[Outcome]]
@@ -235,7 +239,7 @@ class Actions:
         return Outcome(event=Event.DONE, reason="every hash and signature is right")
 
     def _verify_file(self, file: Path, release: Release) -> None:
-        bundle = open_bundle(file)
+        bundle = open_bundle(file, content_key=self._content_key(file, release))
         if bundle.id != release.bundle_id or bundle.manifest.name != release.model:
             raise TrustError(
                 f"{file.name} holds bundle {bundle.id[:12]} of model {bundle.manifest.name!r}, "
@@ -243,17 +247,25 @@ class Actions:
                 hint="ask the fleet's admin",
             )
         self._tools.trust.check_file(bundle, release, wall_s=self._tools.clock.wall_s())
+        self._tools.admit(bundle)
 
     async def _stage(self, progress: Progress, release: Release) -> Outcome:
-        slots = self._tools.slots
-        await self._blocking(
-            lambda: slots.stage(
-                self._file(release), model=release.model, bundle_id=release.bundle_id
-            )
-        )
+        await self._blocking(lambda: self._staged(self._file(release), release))
         if release.origin != "file":
             await self._blocking(lambda: _fs.remove_tree(self._file(release)))
         return Outcome(event=Event.DONE, reason="written and read back")
+
+    def _staged(self, file: Path, release: Release) -> None:
+        self._tools.slots.stage(
+            file,
+            model=release.model,
+            bundle_id=release.bundle_id,
+            content_key=self._content_key(file, release),
+        )
+
+    def _content_key(self, file: Path, release: Release) -> bytes | None:
+        tools = self._tools
+        return tools.content_keys.key_of(file, release, wall_s=tools.clock.wall_s())
 
     async def _probe(self, progress: Progress, release: Release) -> Outcome:
         killed = progress.tries.get(State.PROBE, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.bundle import open_bundle
+from edgewright.bundle import is_sealed, open_bundle, read_head
 from edgewright.bundle.parcel import is_parcel
 from edgewright.device.agent.actions import Tools
 from edgewright.device.agent.air_gap import AirGap
@@ -201,11 +201,16 @@ class Agent:
 def _release_in(path: Path) -> Release:
     if is_parcel(path):
         return AirGap(path).release()
-    bundle = open_bundle(path)
+    if is_sealed(path):
+        head = read_head(path)
+        model, version, bundle_id = head.name, head.version, head.bundle_id
+    else:
+        bundle = open_bundle(path)
+        model, version, bundle_id = bundle.manifest.name, bundle.manifest.version, bundle.id
     return Release(
-        model=bundle.manifest.name,
-        bundle_id=bundle.id,
-        version=bundle.manifest.version,
+        model=model,
+        bundle_id=bundle_id,
+        version=version,
         origin="file",
         path=str(path.absolute()),
         file_size_bytes=path.stat().st_size,

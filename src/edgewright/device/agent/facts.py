@@ -34,7 +34,7 @@ def read_facts(home: Path, *, proc: Path = Path("/proc"), sys: Path = Path("/sys
     cpu = _pairs(proc / "cpuinfo", ":")
     flags = (cpu.get("flags") or cpu.get("Features") or "").split()
     return Facts(
-        board=next((board for place in BOARD_PLACES if (board := _text(sys / place))), ""),
+        board=read_board(sys),
         cpu=cpu.get("model name") or platform.machine(),
         cpu_flags=tuple(flag for flag in FLAGS if flag in flags),
         cores=len(os.sched_getaffinity(0)),
@@ -44,6 +44,11 @@ def read_facts(home: Path, *, proc: Path = Path("/proc"), sys: Path = Path("/sys
         packages={name: found for name in PACKAGES if (found := _version(name))},
         health=read_health(home, proc=proc, sys=sys),
     )
+
+
+def read_board(sys: Path = Path("/sys")) -> str:
+    """What the firmware calls this board; "" when it does not say."""
+    return next((board for place in BOARD_PLACES if (board := _text(sys / place))), "")
 
 
 def local_timezone(etc: Path = Path("/etc")) -> str:

@@ -9,11 +9,16 @@ from pathlib import Path
 import msgspec
 
 from edgewright import _fs
+from edgewright.bundle import Bundle, Recipient
+from edgewright.bundle.policy import InstallPolicy
 from edgewright.contract import decode_json, decode_toml, encode_json
+from edgewright.device.agent.content_keys import KEY_FILE
+from edgewright.device.agent.facts import read_board
 from edgewright.device.agent.pinned import PinnedKeys
-from edgewright.device.agent.ports import Trust
+from edgewright.device.agent.ports import MetadataError, Trust
 from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.errors import InputError, ResourceError
+from edgewright.keys import FileOpener
 from edgewright.trust import TrustedKeys
 
 FILE_LIMIT_BYTES = 256 * 1024
@@ -77,6 +82,14 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "trust.json"
 
     @property
+    def policy_path(self) -> Path:
+        return self.root / "policy.toml"
+
+    @property
+    def sealing_key(self) -> Path:
+        return self.root / KEY_FILE
+
+    @property
     def repositories(self) -> Path:
         return self.root / "trust"
 
@@ -127,6 +140,31 @@ class Home(msgspec.Struct, frozen=True):
         content = _fs.read_limited(self.settings_path, limit_bytes=FILE_LIMIT_BYTES)
         return decode_toml(content, Settings, source=str(self.settings_path))
 
+    def install_policy(self) -> InstallPolicy | None:
+        """What `policy.toml` asks of bundles; None when there is none.
+
+        Raises:
+            InputError: an unknown key, or a value that cannot be.
+        """
+        if not self.policy_path.exists():
+            return None
+        content = _fs.read_limited(self.policy_path, limit_bytes=FILE_LIMIT_BYTES)
+        return decode_toml(content, InstallPolicy, source=str(self.policy_path))
+
+    def admit(self, bundle: Bundle) -> None:
+        """Pass when this device's policy lets a bundle in. It is read anew each time.
+
+        Raises:
+            MetadataError: the policy cannot be read; that blames no release.
+            TrustError: the bundle does not keep it.
+        """
+        try:
+            policy = self.install_policy()
+        except InputError as error:
+            raise MetadataError(error.message, hint=error.hint) from error
+        if policy is not None:
+            policy.require(bundle, board=read_board())
+
     def identity(self) -> Identity:
         """Who this device is.
 
@@ -147,6 +185,11 @@ class Home(msgspec.Struct, frozen=True):
         self.require_enrolled()
         repositories = TwoRepositories(self.repositories)
         return repositories if repositories.is_planted else PinnedKeys(self.trusted_keys())
+
+    def recipient(self) -> Recipient:
+        """Whom bundles for this device are encrypted to; the key is made when there is none."""
+        _fs.make_dirs(self.root)
+        return FileOpener.load_or_create(self.sealing_key).recipient
 
     def trusted_keys(self) -> TrustedKeys:
         """The keys whose bundles may run here, where no repository decides.

@@ -64,6 +64,14 @@ class Trust(Protocol):
             TrustError: it is another one, or not signed as it must be.
         """
 
+    def wrapped_key(self, release: Release, *, wall_s: float) -> str:
+        """The content key of an encrypted release as it was given to this device, in hex; "" when
+        it lies in the file.
+
+        Raises:
+            MetadataError: what says so may not be believed.
+        """
+
     def check(self, bundle: Bundle) -> None:
         """A slot that was verified once may still be loaded. Expired metadata hinders no inference.
 

@@ -88,8 +88,11 @@ class Slots:
             return str(error)
         return ""
 
-    def stage(self, source: Path, *, model: str, bundle_id: str) -> Bundle:
-        """Unpack a bundle file into its slot and read it back from the disk.
+    def stage(
+        self, source: Path, *, model: str, bundle_id: str, content_key: bytes | None = None
+    ) -> Bundle:
+        """Unpack a bundle file into its slot and read it back from the disk; an encrypted one with
+        its content key. In the slot it lies as it is served, in plain text.
 
         Raises:
             TrustError: the file is not that bundle, or its signatures do not hold.
@@ -102,7 +105,7 @@ class Slots:
             _fs.remove_tree(folder)
         self.require_room(source.stat().st_size)
         try:
-            unpacked = unpack(source, folder)
+            unpacked = unpack(source, folder, content_key=content_key)
             if unpacked.id != bundle_id:
                 raise TrustError(
                     f"{source.name} holds bundle {unpacked.id[:12]}, expected {bundle_id[:12]}"

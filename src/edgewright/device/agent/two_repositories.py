@@ -23,7 +23,7 @@ from edgewright.device.agent.ports import Fetcher, MetadataError, Repository, So
 from edgewright.device.agent.progress import Release
 from edgewright.errors import InputError, TrustError
 from edgewright.trust.agreement import agreed_target
-from edgewright.trust.release import released_bundle, target_name
+from edgewright.trust.release import released_bundle, target_name, words_of
 from edgewright.trust.target import Target
 
 CHUNK_BYTES = 1 << 20
@@ -80,10 +80,7 @@ class TwoRepositories:
         return agreed_target(image=image, director=self._kept_target("director", name, wall_s))
 
     def check_file(self, bundle: Bundle, release: Release, *, wall_s: float) -> None:
-        try:
-            target = self.agreed(release, wall_s=wall_s)
-        except TrustError as error:
-            raise _blameless(error, release) from error
+        target = self._agreed(release, wall_s=wall_s)
         sha256 = _sha256(bundle.path)
         if sha256 != target.hashes.get("sha256") or bundle.id != released_bundle(target):
             raise TrustError(
@@ -91,6 +88,9 @@ class TwoRepositories:
                 f"{target.name} ({target.digest[:12]}...)",
                 hint="the fleet or the way to it changed the file",
             )
+
+    def wrapped_key(self, release: Release, *, wall_s: float) -> str:
+        return words_of(self._agreed(release, wall_s=wall_s)).wrapped_key
 
     def check(self, bundle: Bundle) -> None:
         store = self._store("image")
@@ -111,6 +111,12 @@ class TwoRepositories:
                 f"{name} is bundle {released[:12]} now, not {bundle.id[:12]}",
                 hint="take the newer release",
             )
+
+    def _agreed(self, release: Release, *, wall_s: float) -> Target:
+        try:
+            return self.agreed(release, wall_s=wall_s)
+        except TrustError as error:
+            raise _blameless(error, release) from error
 
     def _store(self, name: Repository, fetcher: Fetcher | None = None) -> MetadataStore:
         return MetadataStore(self._folder / name, fetcher or _Nowhere())

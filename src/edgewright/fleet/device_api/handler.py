@@ -132,6 +132,7 @@ class DeviceApi:
             timezone=asked.timezone,
             csr=asked.csr,
             factory_name="" if asked.token else self._desk.door.factory_name(request),
+            recipient=asked.recipient,
         )
         granted = await self._written(lambda: self._desk.enrolments.enrol(wish))
         if granted is None:

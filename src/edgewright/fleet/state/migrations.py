@@ -46,7 +46,12 @@ _TO_2 = (
 
 _TO_3 = ("CREATE INDEX labels_by_value ON labels (key, value, device)",)
 
-STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3})
+_TO_4 = (
+    """CREATE TABLE recipients (
+        device VARCHAR NOT NULL, recipient VARCHAR NOT NULL, PRIMARY KEY (device))""",
+)
+
+STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3, 3: _TO_4})
 """What leads from a version to the next one."""
 
 

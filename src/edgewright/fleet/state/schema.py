@@ -1,4 +1,4 @@
-"""The one schema of a fleet's memory, version 3, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 4, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -103,6 +103,13 @@ devices = Table(
     Column("is_revoked", Boolean, nullable=False),
     Column("revision", Integer, nullable=False, index=True),
     Column("timezone", String, nullable=False, server_default="UTC"),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("device", String, primary_key=True),
+    Column("recipient", String, nullable=False),
 )
 
 labels = Table(
