@@ -29,6 +29,26 @@ _LENGTH_COUNT = 4096
 _LENGTHS = tuple(b"%d" % size for size in range(_LENGTH_COUNT))
 
 
+class Peer(Protocol):
+    """What the server needs of a connection, whatever protocol it speaks."""
+
+    served: int
+    deadline_s: float
+
+    @property
+    def head(self) -> Head | None:
+        """The request that is with the application."""
+
+    def abort(self) -> None:
+        """Cut the peer off."""
+
+    def close_if_idle(self, now_s: float) -> None:
+        """Close, unless a request is on its way or likely to be."""
+
+    def expire(self, now_s: float) -> None:
+        """Act on a deadline that has passed."""
+
+
 class House(Protocol):
     """What a connection needs of the server it belongs to."""
 
@@ -40,10 +60,10 @@ class House(Protocol):
     idle_deadline_s: float
     date: bytes
 
-    def admit(self, connection: "Connection") -> bool:
+    def admit(self, connection: "Peer") -> bool:
         """Take a new peer, or not."""
 
-    def forget(self, connection: "Connection") -> None:
+    def forget(self, connection: "Peer") -> None:
         """A peer has left."""
 
     def keep_head(self, raw: bytes, head: Head) -> None:

@@ -10,6 +10,7 @@ from edgewright.transports.base import Head
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _VERSIONS = frozenset({"1.0", "1.1"})
 _QUERY_FIELDS = 64
+_LENGTH_DIGITS = 18
 
 
 class BadRequestError(Exception):
@@ -99,6 +100,45 @@ def _head(parser: Any, collector: Collector) -> Head:
         is_chunked=_is_chunked(headers, version, parser.should_upgrade()),
         keeps_alive=_keeps_alive(headers, version),
         expects_continue=_expects_continue(headers, version),
+    )
+
+
+def head_of_fields(raw: list[tuple[bytes, bytes]]) -> Head:
+    """The head of an HTTP/2 request from its fields, held to the same rules.
+
+    Raises:
+        BadRequestError: one that this server does not take, or that could be understood in two
+            ways.
+
+    >>> fields = [(b":method", b"GET"), (b":path", b"/v2?a=1"), (b":authority", b"h")]
+    >>> head = head_of_fields(fields)
+    >>> head.path, head.query, head.headers
+    ('/v2', {'a': '1'}, {'host': 'h'})
+    """
+    pseudo = {name: value for name, value in raw if name.startswith(b":")}
+    method = pseudo.get(b":method", b"").decode("latin-1")
+    if method not in _METHODS:
+        raise BadRequestError(501, f"method {method[:20]} is not supported")
+    headers = _headers([pair for pair in raw if not pair[0].startswith(b":")])
+    authority = pseudo.get(b":authority", b"").decode("latin-1")
+    if headers.setdefault("host", authority) != authority and authority:
+        raise BadRequestError(400, "the Host header differs from the authority")
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > _LENGTH_DIGITS:
+        raise BadRequestError(400, f"content-length is {length[:20]!r}")
+    target = pseudo.get(b":path", b"")
+    path, query = _target(target)
+    return Head(
+        method=method,
+        version="2",
+        target=target.decode("latin-1"),
+        path=path,
+        query=query,
+        headers=headers,
+        content_length=int(length),
+        is_chunked=False,
+        keeps_alive=True,
+        expects_continue=_expects_continue(headers, "2"),
     )
 
 

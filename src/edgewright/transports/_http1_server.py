@@ -5,17 +5,39 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
-from edgewright.transports._http1_connection import Connection, Known
+from edgewright.transports._http1_connection import Connection, House, Known, Peer
 from edgewright.transports.base import Application, Head, Limits, Prepare
 
 _KEPT_HEADS = 1024
 _DRAIN_STEP_S = 0.02
 _BACKLOG = 1024
+_HTTP2 = "h2"
+
+
+MakeHttp2 = Callable[[House], asyncio.Protocol]
+"""Makes the connection of a peer that chose HTTP/2."""
+
+
+class _Negotiated(asyncio.Protocol):
+    """Gives its place to the protocol that TLS settled on."""
+
+    def __init__(self, house: "Server", http2: MakeHttp2) -> None:
+        self._house = house
+        self._http2 = http2
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        tls = transport.get_extra_info("ssl_object")
+        is_two = tls is not None and tls.selected_alpn_protocol() == _HTTP2
+        chosen = self._http2(self._house) if is_two else Connection(self._house)
+        transport.set_protocol(chosen)
+        chosen.connection_made(transport)
 
 
 class Server:
@@ -28,6 +50,7 @@ class Server:
         limits: Limits,
         clock: Clock,
         prepare: Prepare | None = None,
+        http2: MakeHttp2 | None = None,
     ) -> None:
         self.application = application
         self.limits = limits
@@ -39,8 +62,9 @@ class Server:
         self.idle_deadline_s = self.now_s + limits.idle_timeout_s
         self.date = b""
         self._prepare = prepare
+        self._http2 = http2
         self._clock = clock
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Peer, None] = {}
         self._listener: asyncio.Server | None = None
         self._uds: Path | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -88,7 +112,7 @@ class Server:
 
     # What connections call
 
-    def admit(self, connection: Connection) -> bool:
+    def admit(self, connection: Peer) -> bool:
         """Take a new peer; when all places are taken the one that was idle longest makes room."""
         if len(self._connections) >= self.limits.connections:
             idle = [other for other in self._connections if other.head is None]
@@ -100,7 +124,7 @@ class Server:
         self._connections[connection] = None
         return True
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Peer) -> None:
         """A peer has left."""
         self._connections.pop(connection, None)
 
@@ -152,8 +176,12 @@ class Server:
     async def _listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
         handshake_s = self.limits.header_timeout_s if tls is not None else None
+        make: Callable[[], asyncio.Protocol] = partial(Connection, self)
+        if tls is not None and self._http2 is not None:
+            tls.set_alpn_protocols([_HTTP2, "http/1.1"])
+            make = partial(_Negotiated, self, self._http2)
         self._listener = await loop.create_server(
-            lambda: Connection(self),
+            make,
             host,
             port,
             backlog=_BACKLOG,

@@ -21,7 +21,7 @@ from edgewright.clock import Clock
 from edgewright.transports._http1_client import Client
 from edgewright.transports._http1_files import file_response
 from edgewright.transports._http1_handler import application_of
-from edgewright.transports._http1_server import Server
+from edgewright.transports._http1_server import MakeHttp2, Server
 from edgewright.transports._http1_text import preamble
 from edgewright.transports.base import (
     Application,
@@ -44,6 +44,7 @@ __all__ = [
     "Handler",
     "Head",
     "Limits",
+    "MakeHttp2",
     "Prepare",
     "Request",
     "Response",
@@ -95,12 +96,16 @@ async def start_application(
     clock: Clock,
     tls: ssl.SSLContext | None = None,
     prepare: Prepare | None = None,
+    http2: MakeHttp2 | None = None,
 ) -> Server:
-    """Serve with an application that answers without tasks: the hot path of inference.
+    """Serve with an application that answers without tasks: the hot path of inference. With `http2`
+    a TLS port offers HTTP/2 beside HTTP/1.1.
 
     Raises:
         ResourceError: the address is in use, or not this process's to take.
     """
-    server = Server(application, limits=limits or Limits(), clock=clock, prepare=prepare)
+    server = Server(
+        application, limits=limits or Limits(), clock=clock, prepare=prepare, http2=http2
+    )
     await server.listen(host=host, port=port, uds=uds, tls=tls)
     return server

@@ -1,0 +1,418 @@
+"""HTTP/2 for the TLS port, beside HTTP/1.1, chosen by ALPN (extra http2).
+
+The `h2` library keeps the protocol's state; this file turns streams into the exchanges that every
+application knows, and holds a peer to the limits of an HTTP/1.1 connection: what it may leave here
+in headers and bodies is the same, however many streams it spreads it over. Who floods with resets,
+settings, pings or empty frames is sent away (ENHANCE_YOUR_CALM). Answers wait for the windows that
+the peer grants, each stream's for its own.
+"""
+
+import asyncio
+from functools import lru_cache
+from typing import cast
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import h2.settings
+import orjson
+from h2.errors import ErrorCodes
+
+from edgewright.transports._http1_connection import House
+from edgewright.transports._http1_head import BadRequestError, head_of_fields
+from edgewright.transports._http1_text import preamble, status_and_headers
+from edgewright.transports.base import Frame, Head, Response
+
+STREAMS_MOST = 100
+RESETS_MOST = 200
+NOISE_MOST = 1000
+"""Of frames that ask for nothing and answer nothing, between two ticks of the server's timer."""
+_NEVER = float("inf")
+_LINGER_S = 2.0
+_QUIET = (
+    h2.events.RemoteSettingsChanged,
+    h2.events.PingReceived,
+    h2.events.PriorityUpdated,
+    h2.events.TrailersReceived,
+    h2.events.UnknownFrameReceived,
+)
+
+
+class Stream:
+    """One request of a peer and its answer: an `Exchange`."""
+
+    __slots__ = (
+        "_connection",
+        "answer",
+        "body",
+        "deadline_s",
+        "head",
+        "is_closed",
+        "number",
+        "sent",
+    )
+
+    def __init__(self, connection: "Http2Connection", number: int, head: Head) -> None:
+        self._connection = connection
+        self.number = number
+        self.head = head
+        self.body = bytearray()
+        self.answer = b""
+        self.sent = 0
+        self.is_closed = False
+        self.deadline_s = _NEVER
+
+    @property
+    def peer(self) -> str:
+        return self._connection.peer
+
+    def reply(self, preamble: bytes, body: bytes) -> None:
+        self._connection.answer(self, preamble, body)
+
+    def reply_framed(self, frame: Frame, content: bytes) -> None:
+        self._connection.answer(self, frame.preamble, frame.body(content))
+
+    def respond(self, response: Response) -> None:
+        headers = status_and_headers(response.status, response.headers)
+        self._connection.answer(self, headers, response.body)
+
+
+class Http2Connection(asyncio.Protocol):
+    """One peer that speaks HTTP/2."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._limits = house.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._protocol = _protocol(house.limits.header_bytes)
+        self._streams: dict[int, Stream] = {}
+        self._held_bytes = 0
+        self._is_blocked = False
+        self._is_ending = False
+        self._will_flush = False
+        self._tick_s = house.now_s
+        self._resets = self._noise = self._requests = 0
+        self.served = 0
+        self.is_closed = False
+        self.deadline_s = _NEVER
+        self.peer = ""
+
+    @property
+    def head(self) -> Head | None:
+        """A request that is not answered yet."""
+        return next((stream.head for stream in self._streams.values()), None)
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        self.peer = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+        self.deadline_s = self._house.now_s + self._limits.header_timeout_s
+        self._protocol.initiate_connection()
+        if not self._house.admit(self):
+            self._house.count_refusal(503)
+            self._say_goodbye(ErrorCodes.REFUSED_STREAM)
+            return
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = self._is_ending = True
+        for stream in self._streams.values():
+            stream.is_closed = True
+        self._streams.clear()
+        self._house.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        try:
+            events = self._protocol.receive_data(data)
+        except h2.exceptions.ProtocolError as error:
+            status = 431 if isinstance(error, h2.exceptions.DenialOfServiceError) else 400
+            self._house.count_refusal(status)
+            self._end()
+            return
+        self._take_all(events)
+        self._send_all()
+        self._flush()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer does not read: listen to it no more until it does."""
+        self._is_blocked = True
+        self.deadline_s = self._house.now_s + self._limits.body_timeout_s
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_blocked = False
+        self._set_deadline()
+        self._transport.resume_reading()
+        self._send_all()
+        self._flush()
+
+    # What streams call
+
+    def answer(self, stream: Stream, preamble: bytes, body: bytes) -> None:
+        """Begin a stream's answer; its end follows as the peer's windows allow."""
+        if stream.is_closed or self._is_ending or stream.number not in self._streams:
+            return
+        is_head = stream.head.method == "HEAD"
+        fields = [
+            *_fields_of(preamble),
+            (b"date", self._house.date),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        stream.answer = b"" if is_head else body
+        self._protocol.send_headers(stream.number, fields, end_stream=not stream.answer)
+        if stream.answer:
+            stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
+            self._send(stream)
+        else:
+            self._finish(stream)
+        if not self._will_flush:
+            self._will_flush = True
+            self._loop.call_soon(self._flush)
+
+    # What the server calls
+
+    def abort(self) -> None:
+        """Cut the peer off."""
+        self._is_ending = True
+        self._transport.abort()
+
+    def close_if_idle(self, now_s: float) -> None:
+        """Close, unless a request waits for its answer."""
+        if not self._streams and not self._is_ending:
+            self._say_goodbye(ErrorCodes.NO_ERROR)
+
+    def expire(self, now_s: float) -> None:
+        """Act on deadlines that have passed."""
+        if self.is_closed:
+            return
+        if now_s >= self.deadline_s:
+            if self._is_ending or self._is_blocked:
+                self._transport.abort()
+            elif not self._streams:
+                self._say_goodbye(ErrorCodes.NO_ERROR)
+            return
+        for stream in [one for one in self._streams.values() if now_s >= one.deadline_s]:
+            self._expire_stream(stream)
+
+    def _expire_stream(self, stream: Stream) -> None:
+        if stream.answer:
+            self._drop(stream, ErrorCodes.CANCEL)
+        else:
+            self._refuse(stream, BadRequestError(408, "the request's body did not arrive in time"))
+        self._flush()
+
+    # Events
+
+    def _take_all(self, events: list[h2.events.Event]) -> None:
+        for event in events:
+            if self._is_ending:
+                return
+            self._take(event)
+
+    def _take(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            self._requests += 1
+            self._begin(event)
+        elif isinstance(event, h2.events.DataReceived):
+            self._take_data(event)
+        elif isinstance(event, h2.events.StreamEnded):
+            stream = self._streams.get(event.stream_id or 0)
+            if stream is not None:
+                self._dispatch(stream)
+        elif isinstance(event, h2.events.StreamReset):
+            self._resets += 1
+            self._forget(self._streams.get(event.stream_id or 0))
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            self._end()
+        elif isinstance(event, _QUIET):
+            self._noise += 1
+        elif isinstance(event, h2.events.WindowUpdated):
+            self._noise += not any(stream.answer for stream in self._streams.values())
+        self._keep_calm()
+
+    def _keep_calm(self) -> None:
+        """Send a peer away that keeps the server busy with nothing."""
+        if self._tick_s != self._house.now_s:
+            self._tick_s = self._house.now_s
+            self._resets = self._noise = self._requests = 0
+        elif self._resets > RESETS_MOST or self._noise > NOISE_MOST + 2 * self._requests:
+            self._house.count_refusal(429)
+            self._say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _begin(self, event: h2.events.RequestReceived) -> None:
+        number = event.stream_id or 0
+        if self._house.is_closing:
+            self._protocol.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+            return
+        raw = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+        try:
+            head = head_of_fields(raw)
+        except BadRequestError as error:
+            self._refuse(self._opened(number, _NO_HEAD), error)
+            return
+        stream = self._opened(number, head)
+        if head.content_length > self._limits.body_bytes:
+            self._refuse(stream, BadRequestError(413, self._too_large()))
+        elif event.stream_ended is None:
+            stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
+            if head.expects_continue:
+                self._protocol.send_headers(number, [(b":status", b"100")])
+
+    def _opened(self, number: int, head: Head) -> Stream:
+        stream = self._streams[number] = Stream(self, number, head)
+        self.deadline_s = _NEVER
+        return stream
+
+    def _take_data(self, event: h2.events.DataReceived) -> None:
+        number = event.stream_id or 0
+        if event.flow_controlled_length:
+            self._protocol.acknowledge_received_data(event.flow_controlled_length, number)
+        stream, data = self._streams.get(number), event.data or b""
+        if not data and event.stream_ended is None:
+            self._noise += 1
+        if stream is None or stream.is_closed:
+            return
+        self._held_bytes += len(data)
+        stream.body += data
+        if self._held_bytes > self._limits.body_bytes:
+            self._refuse(stream, BadRequestError(413, self._too_large()))
+
+    def _dispatch(self, stream: Stream) -> None:
+        stream.deadline_s = _NEVER
+        body = bytes(stream.body)
+        self._let_go_of_body(stream)
+        self._house.application(stream, stream.head, body)
+
+    # Answers
+
+    def _send_all(self) -> None:
+        for stream in [one for one in self._streams.values() if one.answer]:
+            self._send(stream)
+
+    def _send(self, stream: Stream) -> None:
+        """As much of an answer as the peer's windows allow now."""
+        protocol, number, size = self._protocol, stream.number, len(stream.answer)
+        while stream.sent < size and not self._is_blocked:
+            window = protocol.local_flow_control_window(number)
+            room = min(window, protocol.max_outbound_frame_size)
+            if room <= 0:
+                return
+            end = min(size, stream.sent + room)
+            protocol.send_data(number, stream.answer[stream.sent : end], end_stream=end == size)
+            stream.sent = end
+            stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
+        if stream.sent == size:
+            self._finish(stream)
+
+    def _finish(self, stream: Stream) -> None:
+        self.served += 1
+        self._forget(stream)
+
+    def _refuse(self, stream: Stream, error: BadRequestError) -> None:
+        """Answer with an error, and take no more of this request."""
+        self._house.count_refusal(error.status)
+        self._let_go_of_body(stream)
+        self.answer(stream, preamble(error.status), orjson.dumps({"error": str(error)}))
+        self._drop(stream, ErrorCodes.NO_ERROR)
+
+    def _drop(self, stream: Stream, code: ErrorCodes) -> None:
+        self._forget(stream)
+        try:
+            self._protocol.reset_stream(stream.number, code)
+        except h2.exceptions.ProtocolError:
+            return  # both sides had ended it
+
+    def _forget(self, stream: Stream | None) -> None:
+        if stream is None or self._streams.pop(stream.number, None) is None:
+            return
+        stream.is_closed = True
+        self._let_go_of_body(stream)
+        if not self._streams and not self._is_blocked:
+            self._set_deadline()
+
+    def _let_go_of_body(self, stream: Stream) -> None:
+        self._held_bytes -= len(stream.body)
+        stream.body = bytearray()
+
+    def _set_deadline(self) -> None:
+        self.deadline_s = _NEVER if self._streams else self._house.idle_deadline_s
+
+    # The end
+
+    def _flush(self) -> None:
+        self._will_flush = False
+        data = self._protocol.data_to_send()
+        if data and not self.is_closed and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _say_goodbye(self, code: ErrorCodes) -> None:
+        self._protocol.close_connection(code)
+        self._end()
+
+    def _end(self) -> None:
+        """Send what is queued (a GOAWAY among it), and close."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._flush()
+        for stream in self._streams.values():
+            stream.is_closed = True
+        self._streams.clear()
+        self.deadline_s = self._house.now_s + _LINGER_S
+        self._transport.close()
+
+    def _too_large(self) -> str:
+        return f"the bodies of this connection are larger than {self._limits.body_bytes} bytes"
+
+
+_NO_HEAD = Head(
+    method="GET",
+    version="2",
+    target="",
+    path="",
+    query={},
+    headers={},
+    content_length=0,
+    is_chunked=False,
+    keeps_alive=True,
+    expects_continue=False,
+)
+
+
+def _protocol(header_bytes: int) -> h2.connection.H2Connection:
+    protocol = h2.connection.H2Connection(
+        h2.config.H2Configuration(client_side=False, header_encoding=None)
+    )
+    codes = h2.settings.SettingCodes
+    protocol.local_settings = h2.settings.Settings(
+        client=False,
+        initial_values={
+            codes.MAX_CONCURRENT_STREAMS: STREAMS_MOST,
+            codes.MAX_HEADER_LIST_SIZE: header_bytes,
+            codes.ENABLE_PUSH: 0,
+        },
+    )
+    protocol.decoder.max_header_list_size = header_bytes
+    return protocol
+
+
+@lru_cache(maxsize=256)
+def _fields_of(preamble: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    r"""A rendered status line and headers as HTTP/2's fields.
+
+    >>> _fields_of(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\n")
+    ((b':status', b'429'), (b'retry-after', b'1'))
+    """
+    first, *lines = preamble.split(b"\r\n")
+    pairs = [line.partition(b": ") for line in lines if line]
+    fields = [(name, value) for name, _, value in pairs if name != b"connection"]
+    return ((b":status", first[9:12]), *fields)
