@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -453,3 +455,67 @@ def test_answers_are_exact_in_json_and_binary(serve: Serve, bundle: Path) -> Non
             assert binary.tolist() == np.float32(document["outputs"][0]["data"]).tolist()
 
     asyncio.run(case())
+
+
+def test_a_model_with_a_limit_of_memory_runs_by_itself_and_comes_back(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    model = double_onnx(tmp_path / "double.onnx")
+    limits = ("--limit", f"{MODEL}=memory_mb:700,queue:8", "--limit", "double=memory_mb:700")
+    served = serve(bundle, model, *limits)
+    threads = Path(f"/proc/{served.process.pid}/task").glob("*/children")
+    children = sorted(int(pid) for file in threads for pid in file.read_text().split())
+    assert len(children) == 2
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2.5]}
+    body = json.dumps({"inputs": [tensor]}).encode()
+
+    async def case() -> None:
+        async with Client(served.address) as client:
+            assert (await post(client, INFER))[0] == 200
+            answer = await post(client, "/v2/models/double/infer", body)
+            assert answer[1]["outputs"][0]["data"] == [2, 5]
+            os.kill(children[0], signal.SIGKILL)
+            statuses = []
+            for _ in range(400):
+                statuses.append((await post(client, INFER))[0])
+                assert (await post(client, "/v2/models/double/infer", body))[0] == 200
+                if statuses[-1] == 200 and 503 in statuses:
+                    break
+                await asyncio.sleep(0.02)
+            assert set(statuses) == {200, 503}
+            page = (await client.request("GET", "/metrics")).body.decode()
+            restarts = "edgewright_model_restarts_total"
+            assert f'{restarts}{{model="{MODEL}",version="1"}} 1\n' in page
+            assert f'{restarts}{{model="double",version="1"}} 0\n' in page
+
+    asyncio.run(case())
+    assert served.end()[0] == 0
+
+
+def test_limits_that_cannot_be_kept_are_refused(bundle: Path, tmp_path: Path) -> None:
+    assert_refused([str(bundle), "--limit", f"{MODEL}=memory_mb:3"], 6, "its limit is 3 MB")
+    assert_refused([str(bundle), "--limit", "nope=queue:3"], 2, "which is not served")
+    assert_refused([str(bundle), "--limit", f"{MODEL}=memry_mb:3"], 2, "did you mean 'memory_mb'")
+    assert_refused([str(bundle), "--limit", f"{MODEL}=queue:0"], 2, "expected a positive number")
+    assert_refused([str(bundle), "--split", f"{MODEL}=1:x"], 2, "could not convert string")
+    assert_refused([str(bundle), "--split", f"{MODEL}=1:1,2:1"], 2, "no version '2'")
+
+
+def test_client_in_c_gets_the_models_answer(serve: Serve, bundle: Path, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("absent: gcc (Debian package gcc)")
+    source = Path(__file__).parents[2] / "docs" / "examples" / "infer.c"
+    words = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "infer", source]
+    subprocess.run(words, check=True)
+    served = serve(bundle)
+
+    def ask(*numbers: str) -> "subprocess.CompletedProcess[str]":
+        words = [tmp_path / "infer", "127.0.0.1", str(served.port), MODEL, "x", *numbers]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    expected = asyncio.run(one_answer(served))[1]["outputs"][0]["data"]
+    found = ask("1", "2", "3", "4")
+    assert [float(line) for line in found.stdout.split()] == pytest.approx(expected, abs=1e-6)
+    refused = ask("1", "2")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "shape" in refused.stderr

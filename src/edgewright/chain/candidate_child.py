@@ -1,7 +1,7 @@
-"""A candidate's own process: `python -m edgewright.chain.candidate_child FD FOLDER`.
+"""A model's own process: `python -m edgewright.chain.candidate_child FD PATH`.
 
-It loads the unpacked bundle, says so, and answers requests over the socket it was given, until the
-server lets it go or ends. The agent verified the bundle just before.
+It loads the unpacked bundle or bare engine file, says so, and answers requests over the socket it
+was given, until the server lets it go or ends. Bundles are verified as they are opened.
 """
 
 import socket
@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from edgewright.bundle import open_bundle
-from edgewright.chain.engines import open_model_of
+from edgewright.chain.engines import open_engine_file, open_model_of
 from edgewright.chain.probe_child import die_with_parent
 from edgewright.device.serve.child_model import pack, unpack
 from edgewright.errors import EdgewrightError, InputError
@@ -18,14 +20,18 @@ from edgewright.runtimes.model import LoadedModel
 from edgewright.wire.candidate import HEAD_BYTES, Ask, Reply, decode_frame, encode_frame, frame_size
 
 
-def answer_all(channel: socket.socket, folder: Path) -> None:
+def answer_all(channel: socket.socket, path: Path) -> None:
     """Load, then answer until the other side closes."""
     try:
-        model = open_model_of(open_bundle(folder))
+        if path.is_dir():
+            model, contract = open_model_of(open_bundle(path)), b""
+        else:
+            model = open_engine_file(path, None)
+            contract = msgspec.json.encode(model.contract)
     except EdgewrightError as error:
         channel.sendall(encode_frame(Reply(error=str(error))))
         return
-    channel.sendall(encode_frame(Reply()))
+    channel.sendall(encode_frame(Reply(contract=contract)))
     while head := _read(channel, HEAD_BYTES):
         frame = head + _read(channel, frame_size(head))
         channel.sendall(encode_frame(_answer(model, decode_frame(frame, Ask))))

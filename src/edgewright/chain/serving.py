@@ -1,8 +1,10 @@
 """Wires the inference server: engines to open models with, an event loop, signals."""
 
 import asyncio
+import contextlib
 import gc
 import hashlib
+import math
 import os
 import signal
 import ssl
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import uvloop
@@ -23,16 +25,21 @@ from edgewright.bundle.golden import decode_golden
 from edgewright.chain import ensembles
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.clock import SystemClock
+from edgewright.contract import Contract
 from edgewright.device.drift import DriftMonitor, Reference
 from edgewright.device.drift.files import decode_reference, load_reference
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
 from edgewright.device.serve.access import Access
+from edgewright.device.serve.access_log import AccessLog
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
 from edgewright.device.serve.friendly import DecodeImage
+from edgewright.device.serve.isolated import Isolated
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
+from edgewright.device.serve.observing import Seen
 from edgewright.device.serve.ports import Listener, Timer
 from edgewright.errors import InputError
+from edgewright.transports.http1 import MakeHttp2
 
 DRIFT_BLOB = "drift.npz"
 """A bundle's file of this name is the reference that its model's inputs are judged by."""
@@ -48,6 +55,18 @@ OnReady = Callable[[InferenceServer], None]
 ListenAlso = Callable[[Models, Timer], Listener]
 
 
+class ClosableObserver(Protocol):
+    """An observer that has something to finish."""
+
+    def __call__(self, seen: Seen) -> None: ...
+
+    def close(self) -> None:
+        """Write or send what is left."""
+
+
+OpenObserver = Callable[[], ClosableObserver]
+
+
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """What a server may have beside its plain HTTP side."""
 
@@ -56,33 +75,49 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     access: Access | None = None
     motifs: Motifs | None = None
     tls: ssl.SSLContext | None = None
+    http2: MakeHttp2 | None = None
     drift: Mapping[str, Path] = {}
     """Drift references by model name, before what a bundle brings."""
+    observers: Sequence[OpenObserver] = ()
+    """Who sees every request: opened with the event loop at hand, closed after the server."""
+    memory_mb: Mapping[str, float] = {}
+    """By model name, what the process may use that it then runs in."""
 
 
-def open_servable(path: Path) -> Servable:
+def open_servable(path: Path, memory_mb: Mapping[str, float] | None = None) -> Servable:
     """A model to serve: from an `.ewb`, an unpacked bundle, a bare engine file, or the `.toml` of
-    an ensemble.
+    an ensemble. One with a limit of memory runs in a process of its own.
 
     Raises:
         InputError: no such file, or not a model.
         TrustError: a bundle whose bytes are not what its manifest says.
         UnavailableError: no engine for it is installed here.
     """
+    limits = memory_mb or {}
     if path.is_dir():
-        return _from_bundle(open_bundle(path))
+        return _from_bundle(open_bundle(path), path, limits)
     if path.suffix == ".ewb":
         with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
-            return _from_bundle(unpack(path, Path(folder) / "bundle"))
+            return _from_bundle(unpack(path, Path(folder) / "bundle"), path, limits)
     if path.suffix == ensembles.SUFFIX:
-        return ensembles.open_ensemble(path, open_servable)
-    model = open_engine_file(path, None)
+        ensemble = ensembles.open_ensemble(path, open_servable)
+        if ensemble.name in limits:
+            ensemble.model.close()
+            raise InputError(
+                f"{path}: an ensemble cannot have a limit of memory",
+                hint="limit models that are served by themselves",
+            )
+        return ensemble
+    named = path.stem in limits and path.suffix in FORMAT_BY_SUFFIX
+    isolated = _isolated(path, None, limits[path.stem]) if named else None
+    model = isolated or open_engine_file(path, None)
     return Servable(
         name=path.stem,
         version=_BARE_VERSION,
         platform=_platform(FORMAT_BY_SUFFIX[path.suffix]),
         identity=_sha256(path),
         model=model,
+        isolation=isolated,
     )
 
 
@@ -95,9 +130,8 @@ def open_candidate(folder: Path, memory_mb: float) -> Servable:
     """
     bundle = open_bundle(folder)
     order = ChildOrder(command=CANDIDATE_COMMAND, memory_mb=memory_mb)
-    child = ChildModel(order, bundle.manifest.contract, folder, time.perf_counter)
+    child = _started(order, folder, bundle.manifest.contract)
     try:
-        child.greet()
         return _servable(bundle, child)
     except BaseException:
         child.close()
@@ -124,6 +158,15 @@ def serve_until_stopped(
         raise KeyboardInterrupt
 
 
+def open_access_log(path: Path | None) -> AccessLog:
+    """A log of requests, for `Doors.observers`; on standard output without a path.
+
+    Raises:
+        ResourceError: the file cannot be opened.
+    """
+    return AccessLog(path, call_later=asyncio.get_running_loop().call_later)
+
+
 def default_threads() -> int:
     """As many workers as this process may use cores."""
     return len(os.sched_getaffinity(0))
@@ -142,18 +185,35 @@ async def _serve(
     # A thread that loads a model must give way to the one that answers within a fraction of a
     # millisecond; what is loaded now lives as long as the process.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    server = InferenceServer(
-        partial(_open_watched, doors.drift),
-        options,
-        clock=SystemClock(),
-        timer=time.perf_counter,
-        open_candidate=open_candidate,
-        listen_also=doors.listen_also,
-        decode_image=doors.decode_image,
-        access=doors.access,
-        motifs=doors.motifs,
-        tls=doors.tls,
-    )
+    with contextlib.ExitStack() as closing:
+        observers = [open_observer() for open_observer in doors.observers]
+        for observer in observers:
+            closing.callback(observer.close)
+        server = InferenceServer(
+            partial(_open_watched, doors.drift, doors.memory_mb),
+            options,
+            clock=SystemClock(),
+            timer=time.perf_counter,
+            open_candidate=open_candidate,
+            listen_also=doors.listen_also,
+            decode_image=doors.decode_image,
+            access=doors.access,
+            motifs=doors.motifs,
+            tls=doors.tls,
+            http2=doors.http2,
+            observers=observers,
+        )
+        return await _run(server, paths, stopped, on_ready, drain_s)
+
+
+async def _run(
+    server: InferenceServer,
+    paths: Sequence[Path],
+    stopped: "asyncio.Future[Any]",
+    on_ready: OnReady,
+    drain_s: float,
+) -> int:
+    """Start, then serve until the signal; returns its number."""
     starting: asyncio.Future[Any] = asyncio.ensure_future(server.start(paths))
     await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
@@ -174,9 +234,11 @@ def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
         stopped.set_result(number)
 
 
-def _open_watched(references: Mapping[str, Path], path: Path) -> Servable:
+def _open_watched(
+    references: Mapping[str, Path], memory_mb: Mapping[str, float], path: Path
+) -> Servable:
     """A model, with the judge of its drift where there is a reference."""
-    servable = open_servable(path)
+    servable = open_servable(path, memory_mb)
     if servable.name not in references:
         return servable
     source = references[servable.name]
@@ -195,8 +257,39 @@ def _watched(servable: Servable, reference: Reference, *, source: str) -> Servab
     return msgspec.structs.replace(servable, drift=DriftMonitor(reference))
 
 
-def _from_bundle(bundle: Bundle) -> Servable:
-    return _servable(bundle, open_model_of(bundle))
+def _from_bundle(bundle: Bundle, source: Path, limits: Mapping[str, float]) -> Servable:
+    manifest = bundle.manifest
+    if manifest.name not in limits:
+        return _servable(bundle, open_model_of(bundle))
+    isolated = _isolated(source, manifest.contract, limits[manifest.name])
+    try:
+        return msgspec.structs.replace(_servable(bundle, isolated), isolation=isolated)
+    except BaseException:
+        isolated.close()
+        raise
+
+
+def _isolated(source: Path, contract: Contract | None, limit_mb: float) -> Isolated:
+    order = ChildOrder(command=CANDIDATE_COMMAND, growth_mb=math.inf)
+
+    def start() -> ChildModel:
+        if source.suffix != ".ewb":
+            return _started(order, source, contract)
+        with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
+            unpack(source, Path(folder) / "bundle")
+            return _started(order, Path(folder) / "bundle", contract)
+
+    return Isolated(start, limit_mb=limit_mb, timer=time.perf_counter)
+
+
+def _started(order: ChildOrder, path: Path, contract: Contract | None) -> ChildModel:
+    child = ChildModel(order, contract, path, time.perf_counter)
+    try:
+        child.greet()
+    except BaseException:
+        child.close()
+        raise
+    return child
 
 
 def _servable(bundle: Bundle, model: Model) -> Servable:

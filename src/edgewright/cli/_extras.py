@@ -13,6 +13,7 @@ _PACKAGES = {
     "PIL": "pillow",
     "skimage": "scikit-image",
     "mlperf_loadgen": "mlcommons-loadgen",
+    "opentelemetry": "opentelemetry-sdk",
 }
 
 # Extras that stand for others, or for developers.

@@ -12,14 +12,16 @@ from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from ssl import SSLContext
 
     from numpy.typing import NDArray
 
-    from edgewright.chain.serving import ListenAlso
+    from edgewright.chain.serving import ListenAlso, OpenObserver
     from edgewright.device.serve import InferenceServer, ServeOptions
     from edgewright.device.serve.access import Access
     from edgewright.device.serve.motifs import Motifs
+    from edgewright.transports.http1 import MakeHttp2
 
 _FILE = click.Path(path_type=Path)
 _DEFAULT_ADDRESS = "127.0.0.1:8080"
@@ -36,15 +38,30 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--admin", type=_FILE, help="Unix socket for loading and unloading models.")
 @click.option("--queue", type=click.IntRange(min=1), default=512, show_default=True,
               help="Requests that may wait for one model.")  # fmt: skip
+@click.option("--limit", metavar="MODEL=LIMIT:NUMBER,...", multiple=True,
+              help="Limits of a model: concurrency, queue, timeout_ms, memory_mb.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(min=1), default=1024, show_default=True,
               help="Peers at once; beyond, one that is idle is let go.")  # fmt: skip
 @click.option("--api-keys", type=_FILE, help="File of API keys, one a line; without one, 401.")
 @click.option("--tls-cert", type=_FILE, help="PEM certificate chain: serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="PEM key that belongs to --tls-cert.")
+@click.option("--http2", is_flag=True, help="Offer HTTP/2 on the TLS port (extra http2).")
 @click.option("--client-ca", type=_FILE, help="PEM CA whose client certificates are demanded.")
 @click.option("--drift", metavar="MODEL=FILE", multiple=True,
               help="Reference (`monitor reference`) to judge a model's inputs by.")  # fmt: skip
 @click.option("--motifs", type=_FILE, help="Motifs (`edgewright motifs`) for EdgeInfer's sessions.")
+@click.option("--split", metavar="MODEL=VERSION:WEIGHT,...", multiple=True,
+              help="Let versions of a model share its requests by weight.")  # fmt: skip
+@click.option("--shadow", metavar="MODEL=VERSION", multiple=True,
+              help="Compare this version with those that answer.")  # fmt: skip
+@click.option("--sticky-header", metavar="NAME",
+              help="Header whose value keeps to one version.  [x-sticky-key]")  # fmt: skip
+@click.option("--access-log", type=_FILE, help="Write a JSON line per request; - is stdout.")
+@click.option("--otel", metavar="URL",
+              help="Send spans to this OTLP/HTTP endpoint, for example "
+                   "http://127.0.0.1:4318/v1/traces (extra otel).")  # fmt: skip
+@click.option("--otel-share", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+              help="Share of the requests without a traceparent that become spans.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON line.")
 def serve(
     *,
@@ -55,13 +72,21 @@ def serve(
     threads: int | None,
     admin: Path | None,
     queue: int,
+    limit: tuple[str, ...],
     connections: int,
     api_keys: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    http2: bool,
     client_ca: Path | None,
     drift: tuple[str, ...],
     motifs: Path | None,
+    split: tuple[str, ...],
+    shadow: tuple[str, ...],
+    sticky_header: str | None,
+    access_log: Path | None,
+    otel: str | None,
+    otel_share: float,
     as_json: bool,
 ) -> None:
     """Serve models: bundles (.ewb or unpacked), bare engine files, and ensembles (.toml).
@@ -72,12 +97,14 @@ def serve(
     if not paths and admin is None:
         raise InputError("nothing to serve", hint="give a PATH, or --admin to load models later")
     from edgewright.chain.serving import Doors, default_threads, serve_until_stopped
+    from edgewright.cli._per_model import by_model, limits, splits
     from edgewright.device.serve import Admission, ServeOptions
     from edgewright.transports.http1 import Limits
 
     host, port = (None, None)
     if http is not None or uds is None:
         host, port = address("--http", http or _DEFAULT_ADDRESS)
+    found = limits(limit)
     options = ServeOptions(
         host=host,
         port=port,
@@ -86,6 +113,15 @@ def serve(
         threads=threads or default_threads(),
         limits=Limits(connections=connections),
         admission=Admission(max_waiting=queue),
+        model_limits={
+            model: Admission(
+                max_waiting=one.queue or queue,
+                timeout_s=one.timeout_ms and one.timeout_ms / 1e3,
+                concurrency=one.concurrency,
+            )
+            for model, one in found.items()
+        },
+        splits=splits(split, shadow, header=sticky_header),
     )
     access = _access(api_keys) if api_keys is not None else None
     pem = _Pem.of_options(tls_cert, tls_key, client_ca)
@@ -98,22 +134,49 @@ def serve(
             decode_image=_decode_image,
             access=access,
             tls=pem.context() if pem is not None else None,
+            http2=_http2(pem) if http2 else None,
+            observers=_observers(access_log, otel, otel_share),
+            memory_mb={m: one.memory_mb for m, one in found.items() if one.memory_mb},
             motifs=_motifs(motifs) if motifs is not None else None,
-            drift=_by_model("--drift", drift),
+            drift=by_model("--drift", drift, Path, example="har=reference.npz"),
         ),
     )
 
 
-def _by_model(option: str, pairs: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for pair in pairs:
-        model, equals, file = pair.partition("=")
-        if not (model and equals and file) or model in found:
+def _http2(pem: "_Pem | None") -> "MakeHttp2":
+    if pem is None:
+        raise InputError(
+            "HTTP/2 is spoken on the TLS port only", hint="give --tls-cert and --tls-key"
+        )
+    try:
+        from edgewright.transports.http2 import Http2Connection
+    except ModuleNotFoundError as error:
+        raise absence_of(error) from error
+    return Http2Connection
+
+
+def _observers(
+    access_log: Path | None, endpoint: str | None, share: float
+) -> "Sequence[OpenObserver]":
+    from functools import partial
+
+    from edgewright.chain.serving import open_access_log
+
+    found: list[OpenObserver] = []
+    if access_log is not None:
+        file = None if str(access_log) == "-" else access_log
+        found.append(partial(open_access_log, file))
+    if endpoint is not None:
+        if not endpoint.startswith(("http://", "https://")):
             raise InputError(
-                f"{option} {pair!r} is not MODEL=FILE, or names a model again",
-                hint=f"for example {option} har=reference.npz",
+                f"--otel {endpoint!r} is no http address",
+                hint="for example http://127.0.0.1:4318/v1/traces",
             )
-        found[model] = Path(file)
+        try:
+            from edgewright.chain.serving_traces import Tracing
+        except ModuleNotFoundError as error:
+            raise absence_of(error) from error
+        found.append(partial(Tracing, endpoint, share=share))
     return found
 
 

@@ -42,6 +42,8 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
     run_s: float = 0.0
     error: str = ""
     is_refusal: bool = False
+    contract: bytes = b""
+    """In JSON, once, where the file brings none of its own."""
 
 
 class CandidateFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -135,9 +135,51 @@ class RepositoryModel(_Message, frozen=True, kw_only=True):
 
 
 class LoadOrder(_Message, frozen=True, kw_only=True):
-    """What to load, for the administrator's socket: a bundle or a bare engine file."""
+    """What to load, for the administrator's socket: a bundle or a bare engine file. It replaces the
+    versions of its name, unless told to keep those beside it.
+    """
 
     path: str
+    keep: bool = False
+
+
+class SplitOrder(_Message, frozen=True, kw_only=True):
+    """How versions of a model share its requests, for the administrator's socket. Without weights
+    the latest version that is no shadow answers all. A request's key, from a header or else from
+    its parameters, sticks to its version.
+    """
+
+    weights: dict[str, float] = {}
+    shadows: tuple[str, ...] = ()
+    header: str = "x-sticky-key"
+    parameter: str = "sticky_key"
+
+
+class VersionFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that is loaded, and what it did since. A shadow was asked what others had answered:
+    rows that were compared, those on which both agreed, passes that failed by reason, and passes
+    that it had no time for.
+    """
+
+    version: str
+    weight: float = 0.0
+    is_shadow: bool = False
+    answered: int = 0
+    failed: dict[str, int] = {}
+    latency_ms: dict[str, float] = {}
+    compared: int = 0
+    agreed: int = 0
+    shadow_failed: dict[str, int] = {}
+    skipped: int = 0
+
+
+class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How the versions of a model share its requests now."""
+
+    name: str
+    header: str
+    parameter: str
+    versions: tuple[VersionFigures, ...]
 
 
 class TryOrder(_Message, frozen=True, kw_only=True):

@@ -17,9 +17,9 @@ from edgewright.chain.serving import open_candidate, open_servable
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract, Tensor
 from edgewright.device.serve import InferenceServer, ServeOptions
-from edgewright.device.serve.candidate import agrees, is_compatible
 from edgewright.device.serve.child_model import CandidateError, ChildModel, ChildOrder
 from edgewright.device.serve.refusal import RefusalError
+from edgewright.device.serve.shadow import agrees, is_compatible
 from edgewright.testing.bundles import MODEL, build_tiny
 from edgewright.transports.http1 import Client
 from edgewright.wire.v2 import TryOrder

@@ -233,3 +233,27 @@ def test_request_with_a_timeout_is_not_handed_over_early(bench: Any) -> None:
     bench.ask(model, [3, 4], parameters={"timeout": 50_000})
     bench.turn()
     assert (len(bench.workers.tasks), model.queue.waiting) == (1, 1)
+
+
+def test_a_model_takes_no_more_workers_than_its_limit(bench: Any) -> None:
+    bench.workers.count = 3
+    limited = bench.serve(FunctionSession(double), HEAVY, concurrency=1)
+    free = bench.serve(FunctionSession(double), HEAVY)
+    for model in (limited, free):
+        for _ in range(12):
+            bench.ask(model, [1, 2])
+    bench.turn()
+    assert (limited.in_flight - limited.waiting, free.in_flight - free.waiting) == (4, 12)
+    assert len(bench.workers.tasks) == 1 + 3
+    assert limited.queue.expected_wait_s() == 3 * free.queue.expected_wait_s()
+
+
+def test_without_a_timeout_of_its_own_a_request_has_its_models(bench: Any) -> None:
+    model = bench.serve(FunctionSession(double), HEAVY, timeout_s=0.02)
+    first, second = bench.ask(model, [1, 2]), bench.ask(model, [1, 2], parameters={"timeout": 0})
+    assert not first.preamble
+    bench.now_s = 1.0
+    bench.turn()
+    assert (first.status, second.status) == (504, 504)
+    impatient = bench.ask(model, [1, 2], parameters={"timeout": 1000})
+    assert impatient.status == 503

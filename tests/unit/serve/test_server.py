@@ -3,55 +3,18 @@ import json
 import os
 import re
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from edgewright.contract import Evidence
-from edgewright.device.serve import InferenceServer, Servable, ServeOptions
+from edgewright.device.serve import Servable
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array
-from edgewright.testing import FakeClock
 from edgewright.testing.models import FunctionSession, open_doubler, servable
+from edgewright.testing.serving import get, open_multiplier, post, request, running
 from edgewright.transports.http1 import Client, Limits
-
-Open = Callable[[Path], Servable]
-
-
-@asynccontextmanager
-async def running(
-    open_model: Open = open_doubler, *paths: str, **options: Any
-) -> AsyncIterator[tuple[InferenceServer, Client]]:
-    server = InferenceServer(
-        open_model, ServeOptions(**options), clock=FakeClock(), timer=time.perf_counter
-    )
-    await server.start([Path(path) for path in paths])
-    try:
-        uds = options.get("uds")
-        async with Client("" if uds else server.addresses[0], uds=uds) as client:
-            yield server, client
-    finally:
-        await server.close(drain_s=1)
-
-
-def request(value: float = 1.0) -> bytes:
-    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [value, 2]}
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
-async def get(client: Client, path: str) -> tuple[int, Any]:
-    answer = await client.request("GET", path)
-    return answer.status, json.loads(answer.body)
-
-
-async def post(client: Client, path: str, body: bytes = b"") -> tuple[int, Any]:
-    answer = await client.request("POST", path, body=body)
-    return answer.status, json.loads(answer.body)
 
 
 def test_metadata_config_statistics_and_index_describe_the_model() -> None:
@@ -218,17 +181,13 @@ def test_model_that_fails_its_trial_ends_the_start() -> None:
 
 
 def test_same_model_twice_is_refused_at_start_and_versions_live_side_by_side() -> None:
-    def open_version(path: Path) -> Servable:
-        factor = float(path.name)
-        return servable(FunctionSession(lambda x: np.float32(factor) * x), version=path.name)
-
     async def case() -> None:
-        async with running(open_version, "2", "3") as (_, client):
+        async with running(open_multiplier, "2", "3") as (_, client):
             for path, wanted in (("", 3), ("/versions/2", 2), ("/versions/3", 3)):
                 answer = await post(client, f"/v2/models/doubler{path}/infer", request())
                 assert answer[1]["outputs"][0]["data"][0] == wanted
         with pytest.raises(InputError, match="given twice"):
-            async with running(open_version, "2", "2"):
+            async with running(open_multiplier, "2", "2"):
                 pass
 
     asyncio.run(case())

@@ -17,6 +17,7 @@ from edgewright.device.serve.ports import Timer
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.routes import Route, find_route
 from edgewright.device.serve.serving import refuse_as_v2
+from edgewright.device.serve.splits import parameters_of
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Exchange, Head, Server, Take, preamble
 from edgewright.wire.v2 import HEADER_LENGTH, parse_header_length
@@ -140,7 +141,6 @@ class InferenceApplication:
         )
 
     def _infer(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
-        model = self._models.find(route.model, route.version)
         header_bytes = None
         if HEADER_LENGTH in head.headers:
             try:
@@ -149,6 +149,12 @@ class InferenceApplication:
                 raise refusal_of(error) from error
         if head.headers.get("content-encoding", "identity") != "identity":
             raise RefusalError(415, "compressed bodies are not taken", reason="encoding")
+        model = self._models.choose(
+            route.model,
+            route.version,
+            head.headers,
+            lambda: parameters_of(body, header_bytes),
+        )
         model.infer(exchange, body, header_bytes)
 
     def _find(self, head: Head) -> Route:

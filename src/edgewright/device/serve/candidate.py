@@ -5,36 +5,25 @@ many as that keeps up with. Leading, the candidate answers, and whatever it does
 is answered by the old model, so that no client sees it. Both are counted for the agent that judges.
 """
 
-import contextlib
-import queue
 import statistics
-import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 
-from edgewright.contract import Contract
 from edgewright.device.serve.child_model import REFUSED, CandidateError, ChildModel
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.ports import Array, Arrays, Servable, Timer
 from edgewright.device.serve.serving import ServedModel
-from edgewright.errors import EdgewrightError
-from edgewright.evidence.parity import compare
+from edgewright.device.serve.shadow import KEPT_TIMES, Comparing
 from edgewright.wire.candidate import CandidateFigures
 
 Mode = Literal["shadow", "lead"]
 
 OpenCandidate = Callable[[Path, float], Servable]
 """Opens an unpacked bundle as a child, with a limit of megabytes (0 is none)."""
-
-WAITING_MOST = 4
-KEPT_TIMES = 2048
-
-_Mirrored = tuple[Arrays, Arrays, float]
 
 
 class LeadModel:
@@ -73,26 +62,20 @@ class Candidate:
         self.servable = msgspec.structs.replace(servable, model=self.model)
         self._failures = Counter[str]()
         self._problem = ""
-        self._is_over = False
-        self._asked = self._compared = self._agreed = 0
-        self._old_run_s: deque[float] = deque(maxlen=KEPT_TIMES)
-        self._waiting: queue.Queue[_Mirrored | None] = queue.Queue(maxsize=WAITING_MOST)
-        self._thread = threading.Thread(target=self._compare_all, name="serve-shadow", daemon=True)
-        self._thread.start()
+        self._failed = 0
+        self.comparing = Comparing(
+            self.model.contract, self.model.predict_checked, note=lambda error: self._note(error, 1)
+        )
 
     def mirror(self, inputs: Arrays, outputs: Arrays, run_s: float) -> None:
         """The old model answered this; compare when there is time, else let it pass."""
-        if self.model.child.broken:
-            return
-        try:
-            self._waiting.put_nowait((inputs, outputs, run_s))
-        except queue.Full:
-            return
+        if not self.model.child.broken:
+            self.comparing.mirror(inputs, outputs, run_s)
 
     def lead(self) -> None:
         """From now on it is asked first."""
         self.mode = "lead"
-        self._stop_comparing()
+        self.comparing.stop()
 
     def fall_back(self, jobs: list[Job], error: Exception) -> None:
         """It gave no answer: the old model does."""
@@ -105,77 +88,30 @@ class Candidate:
         return CandidateFigures(
             version=self.servable.version,
             mode=self.mode,
-            asked=self._asked + answered,
+            asked=self.comparing.passes + self._failed + answered,
             answered=answered,
             failures=dict(self._failures),
             problem=self._problem,
             broken=self.model.child.broken,
-            compared=self._compared,
-            agreed=self._agreed,
+            compared=self.comparing.passes,
+            agreed=self.comparing.agreed_passes,
             run_ms=_quantiles_ms(self.model.run_s),
-            old_run_ms=_quantiles_ms(self._old_run_s),
+            old_run_ms=_quantiles_ms(self.comparing.old_run_s),
             overhead_ms=_quantiles_ms(self.model.overhead_s),
         )
 
     def close(self) -> None:
         """Compare no more and end the child; blocks until it has ended."""
-        self._stop_comparing()
+        self.comparing.stop()
         self.model.close()
-
-    def _stop_comparing(self) -> None:
-        """The thread ends after what it does now; mirrored requests that wait are dropped."""
-        self._is_over = True
-        with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(None)
-
-    def _compare_all(self) -> None:
-        while (mirrored := self._waiting.get()) is not None and not self._is_over:
-            inputs, outputs, run_s = mirrored
-            self._old_run_s.append(run_s)
-            try:
-                answer = self.model.predict_checked(inputs)
-            except EdgewrightError as error:
-                self._note(error, 1)
-                continue
-            self._asked += 1
-            self._compared += 1
-            self._agreed += agrees(self.servable.model.contract, outputs, answer)
 
     def _note(self, error: Exception, count: int) -> None:
         kind = error.kind if isinstance(error, CandidateError) else "internal"
         if kind == REFUSED:
             return
         self._failures[kind] += count
-        self._asked += count
+        self._failed += count
         self._problem = self._problem or str(error)
-
-
-def agrees(contract: Contract, old: Arrays, new: Arrays) -> bool:
-    """Whether two models say the same: within the contract's tolerances, or, where an output holds
-    scores, with the same best place.
-    """
-    if compare(old, new, contract.tolerances).ok:
-        return True
-    return all(_same_choice(array, new[name]) for name, array in old.items())
-
-
-def is_compatible(old: Contract, new: Contract) -> bool:
-    """Whether one may answer for the other: the same tensors at both doors."""
-    return _doors(old) == _doors(new)
-
-
-def _doors(contract: Contract) -> tuple[tuple[str, str, tuple[int | str, ...]], ...]:
-    return tuple((t.name, t.dtype, t.shape) for t in (*contract.inputs, *contract.outputs))
-
-
-def _same_choice(old: Array, new: Array) -> bool:
-    if old.shape != new.shape:
-        return False
-    if old.dtype.kind != "f":
-        return bool(np.array_equal(old, new))
-    if old.ndim == 0 or old.shape[-1] < 2:
-        return False
-    return bool(np.array_equal(old.argmax(axis=-1), new.argmax(axis=-1)))
 
 
 def _quantiles_ms(times_s: "deque[float]") -> tuple[float, float]:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgewright.contract import Contract
+from edgewright.contract import Contract, decode_json
 from edgewright.device.serve.ports import Array, Arrays, Timer
 from edgewright.errors import DeviceError
 from edgewright.wire.candidate import (
@@ -51,17 +51,22 @@ class CandidateError(DeviceError):
 
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """How a child is started, and what it may use; 0 is no limit but that of growth."""
+    """How a child is started, and what it may use; 0 is no limit but that of growth beyond what it
+    began with.
+    """
 
     command: Sequence[str]
     memory_mb: float = 0.0
+    growth_mb: float = GROWTH_MB
 
 
 class ChildModel:
-    """A `Model` in a child process."""
+    """A `Model` in a child process. Without a contract it takes the one that the child infers."""
 
-    def __init__(self, order: ChildOrder, contract: Contract, folder: Path, timer: Timer) -> None:
-        self.contract = contract
+    def __init__(
+        self, order: ChildOrder, contract: Contract | None, path: Path, timer: Timer
+    ) -> None:
+        self._contract = contract
         self.broken = ""
         self.run_s = 0.0
         self.patience_s = START_S
@@ -73,16 +78,33 @@ class ChildModel:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [*order.command, str(theirs.fileno()), str(folder)],
+                [*order.command, str(theirs.fileno()), str(path)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
 
     @property
+    def contract(self) -> Contract:
+        """What it takes and gives."""
+        if self._contract is None:
+            raise CandidateError("it has not said what it takes", kind="load")
+        return self._contract
+
+    @property
     def pid(self) -> int:
         """The child's number."""
         return self._process.pid
+
+    def has_ended(self) -> bool:
+        """Whether the child has ended by itself; then it is broken."""
+        if not self.broken and self._process.poll() is not None:
+            self._break(self._ending())
+        return bool(self.broken)
+
+    def end(self, reason: str) -> None:
+        """End the child, for this reason."""
+        self._break(reason)
 
     def greet(self) -> None:
         """Wait until the model is loaded in there.
@@ -94,7 +116,9 @@ class ChildModel:
         if reply.error:
             self._break(reply.error)
             raise CandidateError(reply.error, kind="load")
-        self._first_mb = _resident_mb(self.pid)
+        if self._contract is None:
+            self._contract = decode_json(reply.contract, Contract, source="the child's contract")
+        self._first_mb = resident_mb(self.pid)
 
     def settle(self, single_s: float) -> None:
         """From now on no answer may take longer than many times what one takes."""
@@ -182,8 +206,8 @@ class ChildModel:
         if now_s - self._watched_s < WATCH_S:
             return
         self._watched_s = now_s
-        used_mb = _resident_mb(self.pid)
-        limit_mb = max(self._first_mb + GROWTH_MB, 2 * self._first_mb)
+        used_mb = resident_mb(self.pid)
+        limit_mb = max(self._first_mb + self._order.growth_mb, 2 * self._first_mb)
         if self._order.memory_mb:
             limit_mb = min(limit_mb, self._order.memory_mb)
         if used_mb > limit_mb:
@@ -235,7 +259,8 @@ def _how(code: int) -> str:
         return f"died by signal {-code}"
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """Memory that a process holds now, in MiB; 0 when it has ended."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError):

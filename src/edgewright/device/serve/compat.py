@@ -45,11 +45,11 @@ class Compat:
 
     def infer(self, exchange: Exchange, head: Head, body: bytes) -> None:
         """`POST /infer`."""
-        self._run(Counted(exchange, head, self._tally, self._timer), body, _outputs_by_name)
+        self._run(exchange, head, body, _outputs_by_name)
 
     def encode(self, exchange: Exchange, head: Head, body: bytes) -> None:
         """`POST /encode`."""
-        self._run(Counted(exchange, head, self._tally, self._timer), body, _embedding)
+        self._run(exchange, head, body, _embedding)
 
     def health(self, exchange: Exchange, head: Head) -> None:
         """`GET /healthz`, as text where that is asked for."""
@@ -72,15 +72,16 @@ class Compat:
         }
         counted.reply(preamble(200 if model else 503), orjson.dumps(document))
 
-    def _run(self, exchange: Exchange, body: bytes, shape: _Shape) -> None:
+    def _run(self, exchange: Exchange, head: Head, body: bytes, shape: _Shape) -> None:
         arrived_s = self._timer()
-        model = self._models.only()
+        counted = Counted(exchange, head, self._tally, self._timer)
+        model = self._models.only(head.headers)
         try:
             feed = _feed(model, body)
         except InputError as error:
-            _refuse(exchange, refusal_of(error))
+            _refuse(counted, refusal_of(error))
             return
-        model.submit(Job(exchange, feed, arrived_s, _refuse, partial(_answer, model, shape)))
+        model.submit(Job(counted, feed, arrived_s, _refuse, partial(_answer, model, shape)))
 
 
 def _feed(model: ServedModel, body: bytes) -> Feed:

@@ -34,6 +34,8 @@ DecodeImage = Callable[[bytes], Array]
 _OK = preamble(200)
 _IMAGES = ("image/jpeg", "image/png")
 _MOST_CLASSES = 1000
+_MOST_DECODING = 64
+"""So many pictures may wait to be decoded; their requests are in no model's queue yet."""
 
 _Render = Callable[[ServedModel, Arrays], object]
 
@@ -50,17 +52,19 @@ class Friendly:
         self._workers = workers
         self._timer = timer
         self._decode_image = decode_image
+        self._decoding = 0
 
     def predict(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
         """`POST /v1/models/NAME:predict`."""
+        model = self._models.choose(route.model, route.version, head.headers)
         if _is_image(head):
-            self._picture(exchange, body, route, _predictions)
+            self._picture(exchange, body, model, _predictions)
             return
         document = _document(body)
         if "instances" in document:
-            self._run(exchange, route, document["instances"], _predictions, by_row=True)
+            self._run(exchange, model, document["instances"], _predictions, by_row=True)
         elif "inputs" in document:
-            self._run(exchange, route, document["inputs"], _outputs)
+            self._run(exchange, model, document["inputs"], _outputs)
         else:
             raise refusal_of(
                 InputError("neither 'instances' nor 'inputs'", hint='send {"instances": [row]}')
@@ -83,18 +87,18 @@ class Friendly:
 
     def invocations(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
         """`POST /invocations`."""
-        named = Route(route.action, route.methods, self._models.only().name)
+        model = self._models.only(head.headers)
         if _is_image(head):
-            self._picture(exchange, body, named, _predictions)
+            self._picture(exchange, body, model, _predictions)
             return
         document = _document(body)
         split = document.get("dataframe_split")
         if isinstance(split, dict) and "data" in split:
-            self._run(exchange, named, split["data"], _predictions)
+            self._run(exchange, model, split["data"], _predictions)
         elif "instances" in document:
-            self._run(exchange, named, document["instances"], _predictions, by_row=True)
+            self._run(exchange, model, document["instances"], _predictions, by_row=True)
         elif "inputs" in document:
-            self._run(exchange, named, document["inputs"], _predictions)
+            self._run(exchange, model, document["inputs"], _predictions)
         else:
             raise refusal_of(
                 InputError("none of 'instances', 'inputs', 'dataframe_split' is there")
@@ -118,33 +122,34 @@ class Friendly:
         self, exchange: Exchange, head: Head, body: bytes, route: Route, render: _Render
     ) -> None:
         """A picture, rows under one of the usual keys, or bare rows."""
+        model = self._models.choose(route.model, route.version, head.headers)
         if _is_image(head):
-            self._picture(exchange, body, route, render)
+            self._picture(exchange, body, model, render)
             return
         values = _parsed(body)
         if isinstance(values, dict):
             key = next((key for key in ("instances", "data", "inputs", "x") if key in values), "")
             values = values[key] if key else values
-        self._run(exchange, route, values, render, by_row=isinstance(values, list))
+        self._run(exchange, model, values, render, by_row=isinstance(values, list))
 
     def _run(
         self,
         exchange: Exchange,
-        route: Route,
+        model: ServedModel,
         values: object,
         render: _Render,
         *,
         by_row: bool = False,
     ) -> None:
-        model = self._models.find(route.model, route.version)
         try:
             feed = _feed(model, _by_name(model, values, by_row=by_row))
         except EdgewrightError as error:
             raise self._refused(model, error) from error
         self._submit(exchange, model, feed, render)
 
-    def _picture(self, exchange: Exchange, body: bytes, route: Route, render: _Render) -> None:
-        model = self._models.find(route.model, route.version)
+    def _picture(
+        self, exchange: Exchange, body: bytes, model: ServedModel, render: _Render
+    ) -> None:
         if self._decode_image is None:
             raise refusal_of(
                 UnavailableError(
@@ -152,7 +157,17 @@ class Friendly:
                 )
             )
 
+        if self._decoding >= _MOST_DECODING:
+            raise RefusalError(
+                429,
+                f"{self._decoding} pictures wait to be decoded already",
+                reason="queue_full",
+                retry_after_s=1,
+            )
+        self._decoding += 1
+
         def decoded(result: object) -> None:
+            self._decoding -= 1
             if isinstance(result, EdgewrightError):
                 refuse_as_v2(exchange, self._refused(model, result))
             elif isinstance(result, np.ndarray):

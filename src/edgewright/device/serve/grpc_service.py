@@ -153,7 +153,12 @@ class GrpcService:
 
     async def _infer(self, request: Any, peer: GrpcPeer) -> Any:
         arrived_s = self._timer()
-        model = self._find(request.model_name, request.model_version)
+        model = self._models.choose(
+            request.model_name,
+            request.model_version or None,
+            peer.metadata,
+            lambda: parameters_of(request.parameters),
+        )
         try:
             message, contents = _request(request)
             feed = model.reader.read_parts(message, contents)

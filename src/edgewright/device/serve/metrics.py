@@ -30,11 +30,38 @@ def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[i
             identity=model.servable.identity,
             signed=str(model.servable.is_signed).lower(),
         )
+    _render_shares(page, models)
     _render_requests(page, served)
     _render_passes(page, served)
+    _render_processes(page, served)
     _render_watched(page, served)
-    _render_sidecar(page, list({model.name: model for model in served}.values()))
+    _render_sidecar(page, list(models.directory.current.values()))
     return page.text()
+
+
+def _render_shares(page: Exposition, models: Models) -> None:
+    """Which versions answer, and what was compared in shadow."""
+    directory = models.directory
+    page.head("edgewright_version_weight", "gauge", "Share of its name's requests; 0 gets none.")
+    for model in directory:
+        page.sample("edgewright_version_weight", directory.weight(model), **_labels(model))
+    shadows = [(_labels(model), directory.shadow(model)) for model in directory]
+    found = [(labels, shadow) for labels, shadow in shadows if shadow is not None]
+    name = "edgewright_shadow_rows_total"
+    page.head(name, "counter", "Rows answered by a shadow too, by whether both agreed.")
+    for labels, shadow in found:
+        agreed, rows = shadow.comparing.agreed_rows, shadow.comparing.rows
+        page.sample(name, agreed, **labels, outcome="agreed")
+        page.sample(name, rows - agreed, **labels, outcome="differed")
+    name = "edgewright_shadow_failed_total"
+    page.head(name, "counter", "Passes that a shadow gave no answer to, by reason.")
+    for labels, shadow in found:
+        for reason, count in sorted(shadow.failed.items()):
+            page.sample(name, count, **labels, reason=reason)
+    name = "edgewright_shadow_skipped_total"
+    page.head(name, "counter", "Passes that a shadow had no time for.")
+    for labels, shadow in found:
+        page.sample(name, shadow.comparing.skipped, **labels)
 
 
 def _render_requests(page: Exposition, served: list[ServedModel]) -> None:
@@ -71,6 +98,23 @@ def _render_passes(page: Exposition, served: list[ServedModel]) -> None:
     page.head("edgewright_in_flight", "gauge", "Requests that wait or run.")
     for model in served:
         page.sample("edgewright_in_flight", model.in_flight, **_labels(model))
+
+
+def _render_processes(page: Exposition, served: list[ServedModel]) -> None:
+    """Of models that run in processes of their own."""
+    found = [(m.servable.isolation, _labels(m)) for m in served if m.servable.isolation]
+    for name, text in (
+        ("edgewright_model_memory_limit_bytes", "More than this ends the model's own process."),
+        ("edgewright_model_memory_bytes", "Memory of the model's own process."),
+    ):
+        page.head(name, "gauge", text)
+        for isolation, labels in found:
+            megabytes = isolation.limit_mb if "limit" in name else isolation.used_mb
+            page.sample(name, round(megabytes * (1 << 20)), **labels)
+    name = "edgewright_model_restarts_total"
+    page.head(name, "counter", "Starts of the model's own process after it had ended.")
+    for isolation, labels in found:
+        page.sample(name, isolation.restarts, **labels)
 
 
 def _render_watched(page: Exposition, served: list[ServedModel]) -> None:
@@ -110,8 +154,8 @@ def _render_drift(page: Exposition, served: list[ServedModel]) -> None:
 
 
 def _render_sidecar(page: Exposition, served: list[ServedModel]) -> None:
-    """The counts of each name's newest version under the names that dashboards of the first users'
-    sidecar ask for.
+    """The counts of the version that answers most for each name, under the names that dashboards
+    of the first users' sidecar ask for.
     """
     page.head("hailo_inference_requests_total", "counter", "Requests, by outcome.")
     for model in served:

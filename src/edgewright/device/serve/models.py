@@ -2,40 +2,35 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from edgewright.device.serve.candidate import Candidate, OpenCandidate, is_compatible
+from edgewright.device.serve.candidate import Candidate, OpenCandidate
 from edgewright.device.serve.child_model import PATIENCE_RUNS
+from edgewright.device.serve.directory import Directory, Newest
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
+from edgewright.device.serve.shadow import Shadow, is_compatible
+from edgewright.device.serve.splits import ReadParameters
 from edgewright.device.serve.trial import no_rest, try_model
 from edgewright.errors import EdgewrightError
 from edgewright.wire.candidate import CandidateFigures
-from edgewright.wire.v2 import TryOrder
+from edgewright.wire.v2 import SplitOrder, TryOrder
 
 logger = logging.getLogger(__name__)
 
 
-class Newest:
-    """Where a name's newest model is found; kept by whoever asks for it often."""
-
-    __slots__ = ("model",)
-
-    def __init__(self) -> None:
-        self.model: ServedModel | None = None
-
-
 class Models:
-    """The models that are served now, by name and version; the newest version of a name is the
-    one that answers when a client names none.
+    """The models that are served now. When a client names no version the newest one of its name
+    answers, or those that share the name's requests by an order.
     """
 
     def __init__(
@@ -44,32 +39,34 @@ class Models:
         *,
         admission: Admission,
         resources: Resources,
+        limits: Mapping[str, Admission] | None = None,
         open_candidate: OpenCandidate | None = None,
+        orders: Mapping[str, SplitOrder] | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._open_model = open_model
         self._open_candidate = open_candidate
         self._candidates: dict[str, tuple[Candidate, ServedModel | None]] = {}
         self._spawner = ThreadPoolExecutor(1, thread_name_prefix="serve-candidates")
         self._admission = admission
+        self._limits = limits or {}
         self._resources = resources
         self._loader = resources.loader
         self._lock = asyncio.Lock()
-        self._current: dict[str, ServedModel] = {}
-        self._versions: dict[str, dict[str, ServedModel]] = {}
+        self.directory = Directory(orders or {}, draw=draw, let_go=self._let_go)
         self._sources: dict[str, Path] = {}
         self._faults: dict[str, str] = {}
-        self._newest: dict[str, Newest] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.swaps = 0
 
     def __iter__(self) -> Iterator[ServedModel]:
-        for versions in self._versions.values():
-            yield from versions.values()
+        yield from self.directory
 
     @property
     def is_ready(self) -> bool:
         """Whether there is a model, and every one asked for answers."""
-        return bool(self._current) and not self._faults.keys() - self._current.keys()
+        current = self.directory.current
+        return bool(current) and not self._faults.keys() - current.keys()
 
     @property
     def faults(self) -> dict[str, str]:
@@ -77,45 +74,40 @@ class Models:
         return dict(self._faults)
 
     def find(self, name: str, version: str | None = None) -> ServedModel:
-        """The model that answers for a name.
+        """The model of a name; see `Directory.find`."""
+        return self.directory.find(name, version)
 
-        Raises:
-            RefusalError: there is none.
-        """
-        model = (
-            self._current.get(name)
-            if version is None
-            else self._versions.get(name, {}).get(version)
-        )
-        if model is None:
-            raise self._unknown(name, version)
-        return model
+    def choose(
+        self,
+        name: str,
+        version: str | None,
+        headers: Mapping[str, str],
+        parameters: ReadParameters = dict,
+    ) -> ServedModel:
+        """The model that answers this request; see `Directory.choose`."""
+        return self.directory.choose(name, version, headers, parameters)
 
     def is_known(self, name: str) -> bool:
         """Whether something was loaded under this name, now or before."""
         return name in self._sources
 
     def newest(self, name: str) -> Newest:
-        """Where the newest model of a name is found, now and after it was replaced."""
-        newest = self._newest.get(name)
-        if newest is None:
-            newest = self._newest[name] = Newest()
-            newest.model = self._current.get(name)
-        return newest
+        """Where the one model of a name is found; see `Directory.newest`."""
+        return self.directory.newest(name)
 
-    def only(self) -> ServedModel:
+    def only(self, headers: Mapping[str, str] | None = None) -> ServedModel:
         """The one model that routes without a name mean: the first that was loaded.
 
         Raises:
             RefusalError: there is none.
         """
-        for model in self._current.values():
-            return model
+        for name, model in self.directory.current.items():
+            return model if headers is None else self.choose(name, None, headers)
         raise RefusalError(503, "no model is loaded", reason="no_model", retry_after_s=1)
 
     def versions(self, name: str) -> tuple[str, ...]:
         """The versions of a name that are served."""
-        return tuple(self._versions.get(name, {}))
+        return tuple(self.directory.versions(name))
 
     async def load(self, path: Path, *, name: str | None = None, keep: bool = False) -> ServedModel:
         """Serve the model of this path. It replaces all versions of its name, unless told to keep
@@ -130,6 +122,8 @@ class Models:
             except EdgewrightError as error:
                 self._faults[name or path.stem] = str(error)
                 raise
+            if keep:
+                self._check_newcomer(model)
             self._faults.pop(model.name, None)
             self._dismiss(model.name)
             self._switch(model, keep=keep)
@@ -143,27 +137,44 @@ class Models:
             RefusalError: it was never loaded.
         """
         if name not in self._sources:
-            raise self._unknown(name, None)
+            raise self.directory.unknown(name, None)
         return await self.load(self._sources[name], name=name)
 
-    async def unload(self, name: str) -> None:
-        """Serve nothing under this name.
+    async def unload(self, name: str, version: str | None = None) -> None:
+        """Serve nothing under this name, or this version of it no more.
 
         Raises:
-            RefusalError: nothing is.
+            RefusalError: nothing is, or requests go to that version.
         """
         async with self._lock:
-            if name not in self._current:
-                raise self._unknown(name, None)
+            if name not in self.directory:
+                raise self.directory.unknown(name, None)
+            if version is not None:
+                self._retire(self.directory.remove_version(name, version))
+                return
             self._dismiss(name)
-            del self._current[name]
-            self.newest(name).model = None
-            for model in self._versions.pop(name).values():
+            for model in self.directory.remove(name):
                 self._retire(model)
+
+    async def arrange(self, name: str, order: SplitOrder) -> None:
+        """Let versions of a name share its requests, and others be compared with them. Requests
+        that were taken are answered by who took them.
+
+        Raises:
+            RefusalError: no such model, a candidate is tried, or the versions do not take and give
+                the same.
+            InputError: the order does not fit the versions.
+        """
+        async with self._lock:
+            if name in self._candidates:
+                raise RefusalError(
+                    409, f"model {name!r} has a candidate; dismiss it first", reason="candidate"
+                )
+            self.directory.arrange(name, order)
 
     async def close(self) -> None:
         """Unload everything, once what runs has ended."""
-        for name in list(self._current):
+        for name in self.directory.names:
             await self.unload(name)
         if self._closing:
             await asyncio.wait(self._closing)
@@ -180,6 +191,10 @@ class Models:
         """
         async with self._lock:
             original = self.find(name)
+            if self.directory.is_shared(name):
+                raise RefusalError(
+                    409, f"model {name!r} has versions that share its requests", reason="split"
+                )
             candidate, leader = self._candidates.get(name, (None, None))
             if candidate is None or candidate.path != Path(order.path):
                 self._dismiss(name)
@@ -213,7 +228,10 @@ class Models:
         single_s = candidate.model.child.patience_s / PATIENCE_RUNS
         plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s)
         leader = ServedModel(
-            candidate.servable, plan, admission=self._admission, resources=self._resources
+            candidate.servable,
+            plan,
+            admission=self._limits.get(name, self._admission),
+            resources=self._resources,
         )
         leader.queue.fallback = candidate.fall_back
         self._candidates[name] = candidate, leader
@@ -233,9 +251,7 @@ class Models:
 
     def _put(self, name: str, model: ServedModel) -> None:
         """Let this one answer for the name, and close none."""
-        self._versions[name] = {model.version: model}
-        self._current[name] = model
-        self.newest(name).model = model
+        self.directory.put(name, model)
         self.swaps += 1
 
     async def _opened_candidate(self, original: ServedModel, order: TryOrder) -> Candidate:
@@ -273,22 +289,34 @@ class Models:
 
     def _tried(self, servable: Servable) -> ServedModel:
         """A model that passed its trial; all of it in the loader's thread, in short steps."""
-        rest = self._loader.rest if self._current else no_rest
+        rest = self._loader.rest if self.directory.current else no_rest
         plan = try_model(servable, self._resources.timer, rest)
         rest()
-        return ServedModel(servable, plan, admission=self._admission, resources=self._resources)
+        admission = self._limits.get(servable.name, self._admission)
+        if servable.isolation is not None:
+            # Its process takes one pass at a time, and the event loop never waits for a process.
+            servable.isolation.settle(plan.expected_s(plan.max_rows))
+            plan = msgspec.structs.replace(plan, is_inline=False, may_run_alone=False)
+            admission = msgspec.structs.replace(admission, concurrency=1)
+        return ServedModel(servable, plan, admission=admission, resources=self._resources)
 
     def _switch(self, model: ServedModel, *, keep: bool) -> None:
-        versions = self._versions.setdefault(model.name, {})
-        replaced = [old for old in versions.values() if not keep or old.version == model.version]
-        for old in replaced:
-            del versions[old.version]
-        versions[model.version] = model
-        self._current[model.name] = model
-        self.newest(model.name).model = model
+        replaced = self.directory.add(model, keep=keep)
         self.swaps += bool(replaced)
         for old in replaced:
             self._retire(old)
+
+    def _check_newcomer(self, model: ServedModel) -> None:
+        try:
+            self.directory.check_newcomer(model)
+        except RefusalError:
+            self._close_later(model.servable)
+            raise
+
+    def _let_go(self, shadow: Shadow) -> None:
+        """End a shadow's thread before anything closes its model."""
+        shadow.comparing.stop()
+        self._later(shadow.model.name, shadow.comparing.join)
 
     def _retire(self, model: ServedModel) -> None:
         """Close a model when its last request is answered."""
@@ -304,13 +332,3 @@ class Models:
         task = asyncio.get_running_loop().create_task(close(), name=f"close {name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-    def _unknown(self, name: str, version: str | None) -> RefusalError:
-        what = f"model {name!r}" + (f" version {version!r}" if version is not None else "")
-        if not self._current:
-            return RefusalError(
-                503, f"{what} is not loaded, no model is", reason="no_model", retry_after_s=1
-            )
-        return RefusalError(
-            404, f"{what} is unknown; there are {sorted(self._current)}", reason="unknown_model"
-        )

@@ -20,7 +20,7 @@ from edgewright.device.serve.tensors import InputForm
 from edgewright.device.serve.trial import joins_rows
 from edgewright.device.serve.watch import Watch
 from edgewright.device.serve.workers import Loader, Workers
-from edgewright.errors import EdgewrightError, InputError
+from edgewright.errors import EdgewrightError, InputError, TransportError
 from edgewright.steps import compile_checks
 from edgewright.transports.http1 import Exchange
 
@@ -84,6 +84,7 @@ class PassQueue:
         forms: tuple[InputForm, ...],
         answer: AnswerAll,
         resources: Resources,
+        concurrency: int | None = None,
     ) -> None:
         contract = servable.model.contract
         self.tally = Tally()
@@ -106,6 +107,9 @@ class PassQueue:
         self._resources = resources
         self._timer = resources.timer
         self._waiting: deque[Job] = deque()
+        workers = resources.workers.count
+        self._at_once = min(workers, concurrency or workers)
+        self._is_limited = self._at_once < workers
         self._passes = 0
         self._running = 0
         self._is_scheduled = False
@@ -123,9 +127,9 @@ class PassQueue:
 
     def expected_wait_s(self) -> float:
         """How long a newcomer would wait for its pass."""
-        if not self._waiting and self._passes < self._resources.workers.count:
+        if not self._waiting and self._passes < self._at_once:
             return 0.0
-        workers = 1 if self.plan.is_inline else self._resources.workers.count
+        workers = 1 if self.plan.is_inline else self._at_once
         return self.in_flight * (self.plan.row_s if self.joins else self.plan.single_s) / workers
 
     def add(self, job: Job) -> None:
@@ -161,10 +165,11 @@ class PassQueue:
     def _most_passes(self) -> int:
         """How many passes the workers may hold: one more than they run, so that none of them waits
         for the event loop between two. A request that must meet a deadline, or one that others
-        could still join, stays here until a worker is free.
+        could still join, stays here until a worker is free, as all do of a model that may not take
+        every worker.
         """
-        is_bound = self.joins or self._waiting[0].deadline_s is not None
-        return self._resources.workers.count + (not is_bound)
+        is_bound = self.joins or self._is_limited or self._waiting[0].deadline_s is not None
+        return self._at_once + (not is_bound)
 
     def _runs_here(self, rows: int) -> bool:
         """Whether the next pass runs in the event loop."""
@@ -292,7 +297,8 @@ class PassQueue:
             refusal = refusal_of(error)
         else:
             refusal = RefusalError(500, "the model failed", reason="internal")
-        if refusal.status >= 500:
+        if refusal.status >= 500 and not isinstance(error, TransportError):
+            # One that asks to try later is told by whoever brings the model back.
             logger.error("pass failed: model=%s", self._name, exc_info=error)
         self.fail(jobs[0], refusal)
 

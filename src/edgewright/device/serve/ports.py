@@ -60,6 +60,25 @@ class DriftJudge(Protocol):
         """Take windows [rows, length, channels]."""
 
 
+class Isolation(Protocol):
+    """A model's own process, and the memory that it may use."""
+
+    @property
+    def limit_mb(self) -> float:
+        """More than this ends it."""
+
+    @property
+    def used_mb(self) -> float:
+        """What it uses now."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started again."""
+
+    def settle(self, pass_s: float) -> None:
+        """From now on no pass may take longer than many times this."""
+
+
 class Servable(msgspec.Struct, frozen=True, kw_only=True):
     """An opened model and who it is. `identity` is the bundle's id or the file's sha256."""
 
@@ -71,6 +90,8 @@ class Servable(msgspec.Struct, frozen=True, kw_only=True):
     golden: Golden | None = None
     evidence: tuple[Evidence, ...] = ()
     drift: DriftJudge | None = None
+    isolation: Isolation | None = None
+    """Where the model runs in a process of its own."""
     is_signed: bool = False
 
 

@@ -19,6 +19,8 @@ _STATUS_BY_ERROR: tuple[tuple[type[EdgewrightError], int], ...] = (
     (TransportError, 503),
 )
 
+_LATER = 503
+
 
 class RefusalError(Exception):
     """A request that is answered with a status and a sentence. `reason` is a metric's label."""
@@ -40,6 +42,8 @@ def refusal_of(error: EdgewrightError) -> RefusalError:
     """
     for kind, status in _STATUS_BY_ERROR:
         if isinstance(error, kind):
-            reason = kind.__name__.removesuffix("Error").lower()
-            return RefusalError(status, str(error), reason=reason)
+            told = type(error) if issubclass(kind, TransportError) else kind
+            reason = told.__name__.removesuffix("Error").lower()
+            retry_after_s = 1 if status == _LATER else None
+            return RefusalError(status, str(error), reason=reason, retry_after_s=retry_after_s)
     return RefusalError(500, str(error), reason="internal")

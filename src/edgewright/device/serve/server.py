@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,12 +16,21 @@ from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import DecodeImage, Friendly
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
+from edgewright.device.serve.observing import Observer, Observing
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.ports import Listener, OpenModel, Timer
+from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission
 from edgewright.device.serve.workers import Loader, Workers
 from edgewright.errors import InputError
-from edgewright.transports.http1 import Limits, Server, start_application, start_server
+from edgewright.transports.http1 import (
+    Limits,
+    MakeHttp2,
+    Server,
+    start_application,
+    start_server,
+)
+from edgewright.wire.v2 import SplitOrder
 
 _SEVERAL = 2
 
@@ -36,6 +45,10 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     limits: Limits = Limits()
     admission: Admission = Admission()
+    model_limits: Mapping[str, Admission] = {}
+    """By model, instead of `admission`."""
+    splits: Mapping[str, SplitOrder] = {}
+    """By model, how its versions share its requests once they are loaded."""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -57,6 +70,8 @@ class InferenceServer:
         access: Access | None = None,
         motifs: Motifs | None = None,
         tls: ssl.SSLContext | None = None,
+        http2: MakeHttp2 | None = None,
+        observers: Sequence[Observer] = (),
         listen_also: Callable[[Models, Timer], Listener] | None = None,
     ) -> None:
         self._options = options
@@ -76,12 +91,15 @@ class InferenceServer:
         self.models = Models(
             open_model,
             admission=options.admission,
+            limits=options.model_limits,
             resources=resources,
             open_candidate=open_candidate,
+            orders=options.splits,
         )
         self._admin: Server | None = None
         self._tls = tls
-        self._application = InferenceApplication(
+        self._http2 = http2
+        application = InferenceApplication(
             self.models,
             self._servers,
             timer,
@@ -89,6 +107,15 @@ class InferenceServer:
             edgeinfer=EdgeInfer(self.models, self._workers, timer, clock.wall_s, motifs),
             access=access,
         )
+        self._front: InferenceApplication | Observing = application
+        if observers:
+            self._front = Observing(
+                application,
+                application.prepare,
+                observers,
+                timer=timer,
+                wall_s=clock.wall_s,
+            )
         self._listener = listen_also(self.models, timer) if listen_also is not None else None
 
     @property
@@ -115,6 +142,11 @@ class InferenceServer:
                         hint="give each model once",
                     )
                 loaded.add(f"{model.name} {model.version}")
+            self.models.directory.check_all()
+            self._check_limits()
+        except RefusalError as refusal:
+            await self.close(drain_s=0)
+            raise InputError(str(refusal)) from refusal
         except BaseException:
             await self.close(drain_s=0)
             raise
@@ -126,6 +158,15 @@ class InferenceServer:
         await asyncio.gather(*(server.close(drain_s) for server in servers))
         await self.models.close()
         self._workers.close()
+
+    def _check_limits(self) -> None:
+        """Nobody could load the model of a limit later where there is no administrator."""
+        absent = sorted(set(self._options.model_limits) - set(self.models.directory.names))
+        if absent and self._options.admin is None:
+            raise InputError(
+                f"a limit names model {absent[0]!r}, which is not served",
+                hint=f"served are {', '.join(sorted(self.models.directory.names)) or 'none'}",
+            )
 
     def _peers(self) -> int:
         """Connected clients; where there is another way in, nobody counts as alone."""
@@ -141,23 +182,24 @@ class InferenceServer:
         if options.uds is None or options.port is not None or options.host is not None:
             self._servers.append(
                 await start_application(
-                    self._application,
+                    self._front,
                     host=options.host,
                     port=options.port,
                     limits=options.limits,
                     clock=self._clock,
                     tls=self._tls,
-                    prepare=self._application.prepare,
+                    http2=self._http2,
+                    prepare=self._front.prepare,
                 )
             )
         if options.uds is not None:
             self._servers.append(
                 await start_application(
-                    self._application,
+                    self._front,
                     uds=options.uds,
                     limits=options.limits,
                     clock=self._clock,
-                    prepare=self._application.prepare,
+                    prepare=self._front.prepare,
                 )
             )
         if self._listener is not None:

@@ -24,10 +24,13 @@ _LANE_TRIALS = 64
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """How many requests may wait for a model, and for how long unless they say otherwise."""
+    """How many requests may wait for a model, for how long unless they say otherwise, and how many
+    of its passes may run in worker threads at once (as many as there are, when None).
+    """
 
     max_waiting: int = 512
     timeout_s: float | None = None
+    concurrency: int | None = None
 
 
 class ServedModel:
@@ -47,6 +50,7 @@ class ServedModel:
             forms=self.reader.forms,
             answer=self._answer_all,
             resources=resources,
+            concurrency=admission.concurrency,
         )
         self._writer = Writer(self.contract, name=self.name, version=self.version)
         self._admission = admission
