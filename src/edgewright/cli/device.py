@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._device_prepare import prepare
 from edgewright.cli._fleet import home_option, opened, operator, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
@@ -17,6 +18,9 @@ _PAGE = 1000
 @click.group()
 def device() -> None:
     """Let devices in, list them, label them, revoke them."""
+
+
+device.add_command(prepare)
 
 
 @device.command()
