@@ -1,18 +1,14 @@
 """Pushing to a real OpenSSH server on loopback, whose user has an enrolled agent."""
 
-import contextlib
 import json
-import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.ssh_target import EDGEWRIGHT, PROGRAM, Remote, checks
 
 from edgewright.chain.processes import free_port
 from edgewright.testing.bundles import build_tiny, wrong_output
@@ -22,115 +18,12 @@ asyncssh = pytest.importorskip("asyncssh", reason="absent: asyncssh (extra ssh)"
 
 pytestmark = pytest.mark.timeout(240)
 
-SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
-EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
-PROGRAM = " ".join(EDGEWRIGHT)
-
-
-class Remote:
-    """An SSH server, the keys to it, and an agent's home behind it."""
-
-    def __init__(self, folder: Path) -> None:
-        if not Path(SSHD).exists():
-            pytest.skip("absent: sshd (Debian package openssh-server)")
-        self.folder, self.home, self.port = folder, folder / "agent", free_port()
-        for name in ("host", "user"):
-            asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(folder / name))
-            (folder / name).chmod(0o600)
-        user = asyncssh.read_private_key(str(folder / "user"))
-        user.write_public_key(str(folder / "authorized"))
-        host = asyncssh.read_private_key(str(folder / "host"))
-        line = f"[127.0.0.1]:{self.port} {host.export_public_key().decode()}"
-        (folder / "known_hosts").write_text(line)
-        (folder / "sshd_config").write_text(
-            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nPidFile none\n"
-            f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\n"
-            "PasswordAuthentication no\nAllowTcpForwarding yes\nPermitRootLogin yes\n"
-        )
-        self.user = subprocess.check_output(["id", "-un"], text=True).strip()
-        signer = MemorySigner.from_seed(1)
-        (folder / "key.pub").write_text(signer.public.public_hex)
-        self.local("agent", "enroll", "--key", str(folder / "key.pub"), "--device", "target")
-        self.serve_port = free_port()
-        (self.home / "agent.toml").write_text(
-            f'serve_http = "127.0.0.1:{self.serve_port}"\nprobation_s = 0.5\npoll_s = 1.0\n'
-        )
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[None]:
-        Path("/run/sshd").mkdir(exist_ok=True)
-        process = subprocess.Popen(
-            [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")], stderr=subprocess.DEVNULL
-        )
-        try:
-            deadline_s = time.monotonic() + 20
-            while time.monotonic() < deadline_s:
-                with (
-                    contextlib.suppress(OSError),
-                    socket.create_connection(("127.0.0.1", self.port), timeout=1),
-                ):
-                    break
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
-
-    @contextlib.contextmanager
-    def agent(self) -> Iterator[None]:
-        process = subprocess.Popen([*EDGEWRIGHT, "agent", "run", "--home", str(self.home)])
-        try:
-            deadline_s = time.monotonic() + 60
-            while not (self.home / "agent.sock").exists():
-                assert time.monotonic() < deadline_s
-                assert process.poll() is None
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(40)
-
-    def local(self, *arguments: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [*EDGEWRIGHT, *arguments, "--home", str(self.home), "--json"],
-            capture_output=True,
-            check=True,
-            timeout=120,
-        )
-        return json.loads(done.stdout)
-
-    def push(
-        self, bundle: Path, *flags: str, known: str = "known_hosts", url: str = ""
-    ) -> tuple[int, dict[str, Any], str]:
-        done = subprocess.run(
-            [
-                *(*EDGEWRIGHT, "push", url or f"ssh://{self.user}@127.0.0.1:{self.port}"),
-                *(str(bundle), "--json", "--home", str(self.home), "--edgewright", PROGRAM),
-                *("--identity", str(self.folder / "user")),
-                *("--known-hosts", str(self.folder / known), *flags),
-            ],
-            capture_output=True,
-            check=False,
-            timeout=200,
-        )
-        report = json.loads(done.stdout) if done.stdout else {}
-        return done.returncode, report, f"{done.stdout.decode()} {done.stderr.decode()}"
-
-    def active(self, name: str) -> str:
-        """The bundle that a model runs; tests come in any order and push models of their own."""
-        models = self.local("agent", "status")["models"]
-        return next((model["active"] for model in models if model["model"] == name), "")
-
 
 @pytest.fixture(scope="module")
 def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
     made = Remote(tmp_path_factory.mktemp("push"))
     with made.serving():
         yield made
-
-
-def checks(report: dict[str, Any]) -> dict[str, str]:
-    return {check["name"]: check["status"] for check in report["hosts"][0]["checks"]}
 
 
 def test_a_bundle_is_pushed_measured_and_taken_back(remote: Remote, tmp_path: Path) -> None:
@@ -237,7 +130,7 @@ def test_the_active_model_is_validated_on_the_machine_itself(
     remote: Remote, tmp_path: Path
 ) -> None:
     bundle_id = build_tiny(tmp_path / "v.ewb", version="v")
-    url = f"ssh://{remote.user}@127.0.0.1:{remote.port}"
+    url = remote.url
     options = [
         *("--agent-home", str(remote.home), "--edgewright", PROGRAM, "--json"),
         *("--identity", str(remote.folder / "user")),
