@@ -46,7 +46,8 @@ from edgewright.device.agent import (
     send_order,
     write_support_bundle,
 )
-from edgewright.errors import EdgewrightError, InputError, TransportError
+from edgewright.device.agent.ports import Fleet
+from edgewright.errors import EdgewrightError, InputError, TransportError, UnavailableError
 from edgewright.stores import Log
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
@@ -146,7 +147,7 @@ def support_bundle(home: Path, output: Path) -> tuple[str, ...]:
 
 
 def build_agent(
-    home: Home, *, server: Server, offload: Offload, fleet: FleetClient | None = None
+    home: Home, *, server: Server, offload: Offload, fleet: Fleet | None = None
 ) -> Agent:
     """An agent on a home whose lock is held."""
     settings, identity = home.settings(), home.identity()
@@ -239,7 +240,7 @@ async def _worker_thread() -> AsyncIterator[Offload]:
 
 
 @contextlib.asynccontextmanager
-async def _fleet(home: Home) -> AsyncIterator[FleetClient | None]:
+async def _fleet(home: Home) -> AsyncIterator[Fleet | None]:
     identity, settings = home.identity(), home.settings()
     if not identity.fleet_url:
         yield None
@@ -252,10 +253,27 @@ async def _fleet(home: Home) -> AsyncIterator[FleetClient | None]:
         certificate=DeviceCertificate(home.root),
     )
     try:
-        async with _renewing(client, identity.device):
-            yield client
+        async with _renewing(client, identity.device), _woken(client, home, settings) as fleet:
+            yield fleet
     finally:
         await client.close()
+
+
+@contextlib.asynccontextmanager
+async def _woken(client: FleetClient, home: Home, settings: Settings) -> AsyncIterator[Fleet]:
+    """The fleet, with a line to its broker when `agent.toml` names one."""
+    if not settings.mqtt:
+        yield client
+        return
+    try:
+        from edgewright.chain.agent_mqtt import woken  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"agent.toml names a broker; that needs {error.name}, which is not installed",
+            hint="pip install 'edgewright[mqtt]'",
+        ) from error
+    async with woken(client, home, settings) as fleet:
+        yield fleet
 
 
 @contextlib.asynccontextmanager

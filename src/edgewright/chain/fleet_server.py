@@ -13,10 +13,11 @@ import uvloop
 
 from edgewright.chain.fleet import open_fleet
 from edgewright.chain.fleet_tls import FleetTls
+from edgewright.errors import UnavailableError
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.listening import Address, parse_address, parse_networks, uses_tls
 from edgewright.fleet.office import Office
-from edgewright.fleet.serving import Listener, Ready
+from edgewright.fleet.serving import Errand, Listener, Ready
 from edgewright.fleet.serving import serve as serve_office
 
 
@@ -28,6 +29,8 @@ class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool | None = None
     names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    mqtt: str = ""
+    mqtt_password_file: Path | None = None
 
 
 def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> None:
@@ -43,6 +46,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
     devices_tls = uses_tls(devices_at, wanted=order.tls, flag="--devices")
     proxies = parse_networks(order.trusted_proxies)
     tls = FleetTls(home)
+    line = _line(order)
 
     async def run(office: Office) -> None:
         stop = asyncio.Event()
@@ -68,6 +72,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             ),
             ready=ready,
             stop=stop,
+            errands=line,
         )
 
     with open_fleet(home, create=True) as office:
@@ -75,6 +80,24 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             tls.ready((*order.names, *_own(people_at), *_own(devices_at)))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(office))
+
+
+def _line(order: ServeOrder) -> tuple[Errand, ...]:
+    """The line to a broker, when there is to be one."""
+    if not order.mqtt:
+        return ()
+    try:
+        from edgewright.chain.fleet_mqtt import (  # noqa: PLC0415 - an extra
+            broker_of,
+            follow_broker,
+        )
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"--mqtt needs {error.name}, which is not installed",
+            hint="pip install 'edgewright[mqtt]'",
+        ) from error
+    broker = broker_of(order.mqtt, order.mqtt_password_file)
+    return (lambda desk: follow_broker(desk, broker),)
 
 
 def _own(address: Address) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ def fleet() -> None:
     multiple=True,
     help="Address or network of a proxy whose Client-Cert header (RFC 9440) is believed.",
 )
+@click.option("--mqtt", default="", help="A broker that wakes devices: mqtts://user@host[:port].")
+@click.option("--mqtt-password-file", type=_FILE, help="The password of its user.")
 @home_option
 @json_option
 def serve(
@@ -43,6 +45,8 @@ def serve(
     tls: bool | None,
     names: tuple[str, ...],
     trusted_proxies: tuple[str, ...],
+    mqtt: str,
+    mqtt_password_file: Path | None,
     home: Path,
     as_json: bool,
 ) -> None:
@@ -60,7 +64,13 @@ def serve(
         say(f"fleet ready: people {where.people} devices {where.devices} home {home}")
 
     order = fleet_server.ServeOrder(
-        listen=listen, devices=devices, tls=tls, names=names, trusted_proxies=trusted_proxies
+        listen=listen,
+        devices=devices,
+        tls=tls,
+        names=names,
+        trusted_proxies=trusted_proxies,
+        mqtt=mqtt,
+        mqtt_password_file=mqtt_password_file,
     )
     fleet_server.serve(home, order, ready=ready)
 

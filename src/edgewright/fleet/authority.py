@@ -196,6 +196,18 @@ def fingerprint_of(certificate_der: bytes) -> str:
     return hashlib.sha256(certificate_der).hexdigest()
 
 
+def has_signed(certificate_der: bytes, signature: bytes, content: bytes) -> bool:
+    """Whether the key of a certificate signed this content (ECDSA, SHA-256)."""
+    try:
+        key = x509.load_der_x509_certificate(certificate_der).public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            return False
+        key.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
 def subject_of(certificate_der: bytes) -> str:
     """The common name of a certificate; empty when it has none."""
     certificate = x509.load_der_x509_certificate(certificate_der)

@@ -4,7 +4,7 @@ In memory only: what a kill loses comes back with the device's next poll.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class Presence:
@@ -15,6 +15,8 @@ class Presence:
         self._seen_s: dict[str, float] = {}
         self._pending: set[str] = set()
         self._acknowledged: set[str] = set()
+        self.on_wake: Callable[[list[str]], object] = _nobody
+        """Who else tells these devices, for instance over a broker."""
 
     @property
     def waiting(self) -> int:
@@ -54,14 +56,19 @@ class Presence:
                 del self._waiting[device]
 
     def wake(self, devices: Iterable[str]) -> None:
-        """Let the polls of these devices look again."""
-        for device in devices:
-            for event in self._waiting.get(device, ()):
-                event.set()
+        """Let the polls of these devices look again, and tell those that hold none open."""
+        named = list(devices)
+        self.on_wake(named)
+        self._release(named)
 
     def wake_all(self) -> None:
         """Let every poll end."""
-        self.wake(list(self._waiting))
+        self._release(list(self._waiting))
+
+    def _release(self, devices: Iterable[str]) -> None:
+        for device in devices:
+            for event in self._waiting.get(device, ()):
+                event.set()
 
     def take_news(self) -> tuple[frozenset[str], frozenset[str]]:
         """The devices that are here, and those that acknowledged since the last call."""
@@ -75,3 +82,7 @@ class Presence:
         """When devices were seen since the last call; who holds a poll open is seen now."""
         seen, self._seen_s = self._seen_s, {}
         return seen | dict.fromkeys(self._waiting, now_s)
+
+
+def _nobody(_: list[str]) -> None:
+    pass

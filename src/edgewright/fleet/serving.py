@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -45,6 +46,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     devices: str
 
 
+Errand = Callable[[Desk], Coroutine[Any, Any, None]]
+"""What a running fleet also does, until it is cancelled; one that fails ends the fleet."""
+
+
 async def serve(
     office: Office,
     *,
@@ -53,6 +58,7 @@ async def serve(
     door: Door,
     ready: Callable[[Ready], None],
     stop: asyncio.Event,
+    errands: Sequence[Errand] = (),
 ) -> None:
     """Serve until `stop` is set; `ready` is called once both listeners answer.
 
@@ -79,16 +85,18 @@ async def serve(
             _people_server(office, people) as people_url,
         ):
             pulse = Pulse(office, presence, writer, refused=lambda: device_server.refusals)
-            beat = asyncio.create_task(pulse.run(), name="fleet-pulse")
+            works = [asyncio.create_task(pulse.run(), name="fleet-pulse")]
+            works += [asyncio.create_task(errand(desk), name="fleet-errand") for errand in errands]
             stopped = asyncio.create_task(stop.wait(), name="fleet-stop")
             ready(Ready(people=people_url, devices=device_server.address))
             try:
-                await asyncio.wait({beat, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if beat.done():
-                    beat.result()
+                await asyncio.wait({*works, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                for work in works:
+                    if work.done():
+                        work.result()
             finally:
                 presence.wake_all()
-                await _cancelled(beat, stopped)
+                await _cancelled(*works, stopped)
 
 
 @contextlib.asynccontextmanager

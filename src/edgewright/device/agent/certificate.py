@@ -44,6 +44,14 @@ class DeviceCertificate:
         """A request with the key that is to follow."""
         return _request(self._key("next.key"), name)
 
+    def sign(self, content: bytes) -> tuple[bytes, bytes]:
+        """This device's certificate (DER), and its signature under the content."""
+        self.repair()
+        pem = _fs.read_limited(self.folder / "device.pem", limit_bytes=_LIMIT_BYTES)
+        found = x509.load_pem_x509_certificate(pem)
+        signature = self._key("device.key").sign(content, ec.ECDSA(hashes.SHA256()))
+        return found.public_bytes(serialization.Encoding.DER), signature
+
     def save(self, certificate: str, authority: str) -> None:
         """Keep what came of enrolling. The certificate comes last: with it this device is in.
 

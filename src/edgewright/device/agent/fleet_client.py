@@ -122,9 +122,8 @@ class FleetClient:
     async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
         """What to run and its ETag; None when it is still what that ETag stood for."""
         headers = self._headers | ({"if-none-match": etag} if etag else {})
-        answer = await self._waiting_client(wait_s).request(
-            "GET", f"{DESIRED}?wait={wait_s:g}", headers=headers
-        )
+        client = await self._waiting_client(wait_s)
+        answer = await client.request("GET", f"{DESIRED}?wait={wait_s:g}", headers=headers)
         if answer.status == 304:
             return None
         desired = _decoded(_accepted(answer, "asking what to run"), Desired, "asking what to run")
@@ -239,11 +238,18 @@ class FleetClient:
         if patient:
             await patient[1].close()
 
-    def _waiting_client(self, wait_s: float) -> Client:
+    async def _waiting_client(self, wait_s: float) -> Client:
         """A client whose patience is longer than the fleet's."""
-        if self._patient is None or self._patient[0] < wait_s:
-            self._patient = wait_s, Client(self._url, timeout_s=wait_s + GRACE_S, tls=self._tls())
-        return self._patient[1]
+        if wait_s <= 0:
+            return self._client
+        old = self._patient
+        if old is None or old[0] < wait_s:
+            patient = Client(self._url, timeout_s=wait_s + GRACE_S, tls=self._tls())
+            self._patient = wait_s, patient
+            if old is not None:
+                await old[1].close()
+            return patient
+        return old[1]
 
 
 class _Files:

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     disk_budget_mb: float = 2048.0
     disk_reserve_mb: float = 64.0
     download_limit_kbit_s: float | None = None
+    mqtt: str = ""
+    mqtt_password_file: str = ""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
