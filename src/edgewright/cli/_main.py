@@ -15,7 +15,11 @@ from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
 # test holds it equal to the command's own.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "agent": ("agent", "agent", "Enrol a device, follow its fleet, apply bundles, go back."),
-    "bundle": ("bundle", "bundle", "Build, show, verify, compare, sign and encrypt bundles."),
+    "bundle": (
+        "bundle",
+        "bundle",
+        "Build, show, verify, compare, sign, encrypt and carry bundles.",
+    ),
     "convert": (
         "convert",
         "convert",

@@ -14,6 +14,7 @@ from edgewright.cli._bundle_encryption import (
     password_option,
     show_head,
 )
+from edgewright.cli._bundle_registry import pull, push
 from edgewright.cli._output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def bundle() -> None:
-    """Build, show, verify, compare, sign and encrypt bundles."""
+    """Build, show, verify, compare, sign, encrypt and carry bundles."""
 
 
-for command in (keygen, encrypt, decrypt, attest, extract):
+for command in (keygen, encrypt, decrypt, attest, extract, push, pull):
     bundle.add_command(command)
 
 
