@@ -40,10 +40,10 @@ def test_each_reads_what_the_other_signed(tmp_path: Path) -> None:
     files = tmp_path / "files"
     extract_bundle(path, files)
     verify = ("verify", "key", files, "--signature", files / MEMBER)
-    theirs = run(python, *verify, "--public-key", tmp_path / "maker.pub")
+    theirs = run(python, *verify, "--public_key", tmp_path / "maker.pub")
     assert theirs.returncode == 0, theirs.stderr
     (files / "note.txt").write_bytes(b"other")
-    refused = run(python, *verify, "--public-key", tmp_path / "maker.pub")
+    refused = run(python, *verify, "--public_key", tmp_path / "maker.pub")
     assert refused.returncode != 0
     (files / "note.txt").write_bytes(b"hello")
 
@@ -51,7 +51,7 @@ def test_each_reads_what_the_other_signed(tmp_path: Path) -> None:
     signature = tmp_path / "their.sig"
     made = run(
         *(python, "sign", "key", files, "--signature", signature),
-        *("--private-key", tmp_path / "maker.pem"),
+        *("--private_key", tmp_path / "maker.pem"),
     )
     assert made.returncode == 0, made.stderr
     public = load_public((tmp_path / "maker.pub").read_bytes(), source="maker.pub")
