@@ -25,7 +25,7 @@ from edgewright.errors import TrustError
 from edgewright.fleet.audit import verify_audit
 from edgewright.fleet.office import Office
 from edgewright.fleet.rollout import Limits
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 
 DEVICES = 20
 WAVES = "2,25%,60%,100%"

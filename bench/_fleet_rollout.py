@@ -24,7 +24,7 @@ from _fleet import Place, Process, cpu_s, prepare, resident_mb, serving
 from _results import Recording
 from edgewright.chain.fleet import open_fleet
 from edgewright.fleet.rollout import Limits
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.state import schema
 
 WAVES = "1%,10%,40%,100%"

@@ -11,7 +11,7 @@ from _fleet import prepare, serving
 from _results import Recording
 from edgewright.chain.fleet import open_fleet
 from edgewright.fleet.roles import ROLES
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 
 EXAMPLES = 8
 LONGEST_S = 300

@@ -30,7 +30,7 @@ from edgewright.chain.fleet import open_fleet
 from edgewright.device.agent import DeviceCertificate, Home
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.rollout import Limits
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.wire import device_api as wire
 
 ROUNDS = 3

@@ -11,6 +11,7 @@ code.
     `-- ResourceError         8   the operator of this machine: disk, permission, port,
     memory
 
+An `AbsentError` is the `InputError` of naming something that is not there.
 Exit code 9 belongs to no error: `validate` ends with it when its measurement is not sound.
 A message says what, which one, expected and got, and the next thing to try. It never holds a
 secret.
@@ -41,6 +42,10 @@ class InputError(EdgewrightError):
     """What the caller gave is wrong: a file, a flag, a value, a shape."""
 
     exit_code = 2
+
+
+class AbsentError(InputError):
+    """What the caller named is not there, or not for this caller; which of the two is not said."""
 
 
 class UnavailableError(EdgewrightError):

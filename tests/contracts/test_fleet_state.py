@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import bindparam, func, insert, select, update
 
 from edgewright.errors import InputError, ResourceError
+from edgewright.fleet.audit import verify_audit
 from edgewright.fleet.state import SqliteState, State, schema
 
 Opener = Callable[[], State]
@@ -178,6 +179,11 @@ def test_an_older_file_becomes_what_a_new_one_is(tmp_path: Path, version: int) -
         assert set(read.scalars(select(schema.devices.c.name))) == {"d1", "d2"}
         assert read.scalar(select(schema.devices.c.timezone)) == "UTC"
         assert read.scalar(select(schema.rollouts.c.status)) == "running"
+        for table in (schema.devices, schema.releases, schema.rollouts, schema.user_tokens):
+            assert set(read.scalars(select(table.c.project))) == {"default"}, table.name
+        assert read.execute(select(schema.memberships)).one()[:3] == ("default", "ada", "releaser")
+        assert list(read.scalars(select(schema.projects.c.name))) == ["default"]
+    assert verify_audit(state) is not None
     state.close()
     assert shape(old) == shape(new)
 

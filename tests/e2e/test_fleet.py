@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,8 @@ def real_agents(fleet: Fleet, folder: Path, *names: str) -> Iterator[None]:
                 check=True,
                 capture_output=True,
             )
-            settings = 'serve_http = "127.0.0.1:0"\nprobation_s = 0.2\n'
+            settings = 'serve_http = "127.0.0.1:0"\nprobation_s = 0.2\npoll_s = 5\n'
+            settings += 'remote_commands = ["probe"]\n' if name == "a2" else ""
             (folder / name / "agent.toml").write_text(settings)
             running.append(subprocess.Popen([*agent, "run", *home], stdout=log, stderr=log))
         try:
@@ -271,7 +273,37 @@ def real_agents(fleet: Fleet, folder: Path, *names: str) -> Iterator[None]:
                 process.wait(timeout=30)
 
 
-def test_real_agents_take_a_good_release_and_refuse_a_wrong_one(
+async def command_ended(fleet: Fleet, device: str, kind: str) -> dict[str, Any]:
+    """What came of a remote command."""
+    made = await command(fleet, "device", "command", device, kind)
+    path = f"/api/v1/devices/{device}/commands/{made['number']}"
+    async with Client(fleet.people) as client, asyncio.timeout(60):
+        while True:
+            told = json.loads((await client.request("GET", path)).body)
+            if told["status"] not in ("ordered", "fetched"):
+                return dict(told)
+            await asyncio.sleep(0.2)
+
+
+async def order_from_afar(fleet: Fleet, folder: Path) -> None:
+    """Every kind of remote command to a1, and what a2 forbids."""
+    probe = await command_ended(fleet, "a1", "probe")
+    assert (probe["status"], json.loads(probe["text"])["passed"]) == ("done", True), probe
+    restart = await command_ended(fleet, "a1", "restart-server")
+    assert (restart["status"], "runs anew" in restart["text"]) == ("done", True), restart
+    logs = await command_ended(fleet, "a1", "support-bundle")
+    assert logs["status"] == "done", logs
+    out = folder / "logs.tar.gz"
+    number = str(logs["number"])
+    await command(fleet, "device", "command-file", "a1", number, "--out", str(out))
+    with tarfile.open(out) as archive:
+        assert "edgewright-support/journal.log" in archive.getnames()
+    forbidden = await command_ended(fleet, "a2", "restart-server")
+    assert forbidden["status"] == "forbidden", forbidden
+    assert (await command_ended(fleet, "a2", "probe"))["status"] == "done"
+
+
+def test_real_agents_take_a_good_release_refuse_a_wrong_one_and_obey_from_afar(
     fleet: Fleet, tmp_path: Path
 ) -> None:
     for version, change in (("11", None), ("12", wrong_output)):
@@ -289,6 +321,7 @@ def test_real_agents_take_a_good_release_and_refuse_a_wrong_one(
         assert by_name["a1"]["standing"] == "failed"
         assert "probe" in by_name["a1"]["reason"]
         assert by_name["a2"]["standing"] == "waiting"
+        await order_from_afar(fleet, tmp_path)
 
     with real_agents(fleet, tmp_path, "a1", "a2"):
         asyncio.run(story())

@@ -26,10 +26,12 @@ from edgewright.device.agent import DeviceCertificate
 from edgewright.fleet.audit import read_audit, verify_audit
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.refusals import Refusal
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.roles import ROLES
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.telemetry import HealthRecord, UpdateRecord, encode_batch
 from edgewright.testing.fleet import SIGNER, release_file
 from edgewright.wire import device_api as wire
+from edgewright.wire.remote_commands import COMMANDS
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -48,7 +50,7 @@ class Target:
         with open_fleet(self.home) as office:
             release_file(folder / "1.ewb", version="1")
             self.bundle = office.registry.publish(folder / "1.ewb", by="test").bundle_id
-            for role in ("viewer", "data-scientist", "releaser", "device-admin", "qa"):
+            for role in ROLES:
                 office.users.add(role, role, by="test")
                 made = office.users.create_token(role, lifetime_s=600, by="test")
                 self.tokens[role] = made.token
@@ -66,6 +68,10 @@ class Target:
                 office.users.add(name, "releaser", by="test")
                 office.users.set_password(name, PASSWORD, by="test")
             office.aliases.propose("tiny@1", "production", by="data-scientist")
+            office.projects.add("vault", by="test")
+            vault = office.within("vault")
+            release_file(folder / "secret.ewb", version="1", model="secret")
+            self.vault_bundle = vault.registry.publish(folder / "secret.ewb", by="test").bundle_id
 
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -89,17 +95,22 @@ class Target:
         return process
 
     def enrol(self) -> None:
-        """Devices a (with an order), b and revoked; the token of a is used up."""
+        """Devices a (with an order), b and revoked, the token of a is used up; and v, with an order
+        too, in the project that the others are not to see.
+        """
         with open_fleet(self.home) as office:
             self.used_token = office.devices.create_token(TokenOrder(), by="test").token
             rest = office.devices.create_token(TokenOrder(uses=9), by="test").token
-        for name, token in (("a", self.used_token), ("b", rest), ("revoked", rest)):
+            vault = office.within("vault").devices.create_token(TokenOrder(), by="test").token
+        tokens = {"a": self.used_token, "b": rest, "revoked": rest, "v": vault}
+        for name, token in tokens.items():
             url = f"https://127.0.0.1:{self.devices}"
             enroll(url, token=token, home=self.folder / name, device=name, labels={})
         self.fresh_token = rest
         with open_fleet(self.home) as office:
             office.devices.revoke("revoked", by="test")
             office.rollouts.start(RolloutOrder(release="tiny@1", query="device=a"), by="test")
+            office.within("vault").rollouts.start(RolloutOrder(release="secret@1"), by="test")
 
     def person(
         self,
@@ -335,6 +346,53 @@ ATTACKS: list[tuple[str, str, Callable[[Target], Status], Status]] = [
      devices("GET", "/default/controller/v1/a", who="b"), 401),
     ("wait without end", f"GET {wire.DESIRED}",
      devices("GET", f"{wire.DESIRED}?wait=nan", who="b"), 400),
+    ("devices of another project", "GET /api/v1/projects/vault",
+     people("GET", "/api/v1/projects/vault/devices", token="viewer"), 404),
+    ("a project that is guessed", "GET /api/v1/projects/nowhere",
+     people("GET", "/api/v1/projects/nowhere/devices", token="viewer"), 404),
+    ("no token for another project", "GET /api/v1/projects/vault",
+     people("GET", "/api/v1/projects/vault/devices"), 401),
+    ("audit log of another project", "GET /api/v1/projects/vault",
+     people("GET", "/api/v1/projects/vault/audit", token="qa"), 404),
+    ("oneself into another project", "POST /api/v1/projects/vault",
+     people("POST", "/api/v1/projects/vault/members/viewer", {"role": "security-admin"},
+            token="security-admin"), 404),
+    ("device of another project by name", "GET /api/v1/devices/v",
+     people("GET", "/api/v1/devices/v", token="viewer"), 404),
+    ("lineage of another project's device", "GET /api/v1/devices/v",
+     people("GET", "/api/v1/devices/v/lineage", token="viewer"), 404),
+    ("release of another project by name", "GET /api/v1/releases/secret@1",
+     people("GET", "/api/v1/releases/secret@1", token="data-scientist"), 404),
+    ("release of another project by hash", "GET /api/v1/releases/*",
+     lambda t: t.person("GET", f"/api/v1/releases/{t.vault_bundle}", token="viewer"), 404),
+    ("rollout of another project by number", "GET /api/v1/rollouts/2",
+     people("GET", "/api/v1/rollouts/2", token="releaser"), 404),
+    ("abort of another project's rollout", "POST /api/v1/rollouts/2",
+     people("POST", "/api/v1/rollouts/2/abort", {}, token="releaser"), 404),
+    ("release of another project on own devices", "POST /api/v1/rollouts",
+     people("POST", "/api/v1/rollouts", {"release": "secret@1"}, token="releaser"), 404),
+    ("alias to another project's release", "POST /api/v1/aliases/stolen/propose",
+     people("POST", "/api/v1/aliases/stolen/propose", {"release": "secret@1"},
+            token="data-scientist"), 404),
+    ("revoking another project's device", "POST /api/v1/devices/v/revoke",
+     people("POST", "/api/v1/devices/v/revoke", token="device-admin"), 404),
+    ("bundle of another project", f"GET {wire.BUNDLES}/*",
+     lambda t: t.device("GET", f"{wire.BUNDLES}/{t.vault_bundle}", who="b"), 404),
+    ("patch from another project's bundle", f"GET {wire.BUNDLES}/*",
+     lambda t: t.device("GET", f"{wire.BUNDLES}/{t.bundle}?base={t.vault_bundle}", who="a"), 404),
+    ("name of another project's device", f"POST {wire.ENROLL}",
+     lambda t: t.device("POST", wire.ENROLL, _enrolment(token=t.fresh_token.partition(".")[0],
+                                                        device="v")), 400),
+    ("report in another project's name", f"POST {TELEMETRY}",
+     lambda t: t.device("POST", TELEMETRY, _commit("v", 1, t.vault_bundle), who="b"), 403),
+    ("another project's device by DDI", "GET /default/controller/v1/v",
+     devices("GET", "/default/controller/v1/v", who="b"), 401),
+    ("a shell on a device", "POST /api/v1/devices/a/commands",
+     people("POST", "/api/v1/devices/a/commands", {"kind": "sh -c id"}, token="device-admin"), 400),
+    ("command by who may not", "POST /api/v1/devices/a/commands",
+     people("POST", "/api/v1/devices/a/commands", {"kind": "probe"}, token="releaser"), 403),
+    ("answer to another device's command", f"POST {COMMANDS}/1/report",
+     devices("POST", f"{COMMANDS}/1/report", body=b'{"outcome":"done"}', who="b"), 404),
     ("huge report", TRANSPORT,
      lambda t: t.bytes_to_devices(b"POST " + TELEMETRY.encode() + b" HTTP/1.1\r\nhost: x\r\n"
                                   b"content-length: 999999999\r\n\r\n"), 413),
@@ -364,6 +422,11 @@ def test_every_attack_is_refused_and_in_the_audit_log(target: Target) -> None:
     assert len({name for name, *_ in ATTACKS}) == len(ATTACKS) >= 30
     got = {name: attack(target) for name, _, attack, _ in ATTACKS}
     assert got == {name: status for name, _, _, status in ATTACKS}
+    with open_fleet(target.home) as office:
+        vault = office.within("vault")
+        assert [one.is_revoked for one in vault.devices.find()] == [False]
+        assert vault.rollouts.list()[0].status == "running"
+        assert vault.users.list() == ()
     time.sleep(6)  # what the transport refuses is written every few seconds
     with open_fleet(target.home) as office:
         written = {(entry.what, entry.subject) for entry in read_audit(office.state, newest=1000)}

@@ -14,7 +14,7 @@ from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_facts import RolloutFacts
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import UpdateRecord
 from edgewright.testing import FakeClock

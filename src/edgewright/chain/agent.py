@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TypeVar
 
+import msgspec
+
 from edgewright import _fs
 from edgewright.bundle import Recipient
 from edgewright.clock import SystemClock
@@ -22,6 +24,7 @@ from edgewright.device.agent import (
     Control,
     Daemon,
     DeviceCertificate,
+    Done,
     FleetClient,
     Home,
     Journal,
@@ -36,6 +39,7 @@ from edgewright.device.agent import (
     ProcessReplay,
     Progress,
     Recorder,
+    RemoteHands,
     Server,
     ServerOrder,
     ServerProcess,
@@ -47,8 +51,15 @@ from edgewright.device.agent import (
     write_support_bundle,
 )
 from edgewright.device.agent.ports import Fleet
-from edgewright.errors import EdgewrightError, InputError, TransportError, UnavailableError
+from edgewright.errors import (
+    DeviceError,
+    EdgewrightError,
+    InputError,
+    TransportError,
+    UnavailableError,
+)
 from edgewright.stores import Log
+from edgewright.wire.remote_commands import RemoteCommand
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
 REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
@@ -56,6 +67,8 @@ STDIN_LIMIT_BYTES = 2 << 30
 CHUNK_BYTES = 1 << 20
 AUTHORITY_LIMIT_BYTES = 64 << 10
 RENEW_LOOK_S = 900.0
+SUPPORT_FILE = ".tmp-support.tar.gz"
+SUPPORT_LIMIT_BYTES = 1 << 20
 
 logger = logging.getLogger(__name__)
 
@@ -186,6 +199,9 @@ async def _run(home: Home) -> None:
         agent = build_agent(home, server=server, offload=offload, fleet=fleet)
         daemon = Daemon(agent, poll_s=settings.poll_s, rng=random.Random())  # noqa: S311 - jitter
         server.on_broken = daemon.server_broke
+        hands = _remote_hands(home, agent, server, fleet)
+        if hands:
+            daemon.on_desired = hands.look
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
         control = await Control(agent, daemon).listen(home.control_socket, clock)
@@ -193,8 +209,45 @@ async def _run(home: Home) -> None:
             await server.start()
             await daemon.run()
         finally:
+            if hands:
+                await hands.close()
             await control.close()
             await server.stop()
+
+
+def _remote_hands(
+    home: Home, agent: Agent, server: ServerProcess, fleet: Fleet | None
+) -> RemoteHands | None:
+    """What people may have this device do from afar, as far as its settings allow."""
+    if fleet is None:
+        return None
+
+    async def restart(_: RemoteCommand) -> Done:
+        await server.restart()
+        return Done(text=f"the server runs anew as process {server.pid}")
+
+    async def probe(command: RemoteCommand) -> Done:
+        model = agent.only_model(command.model)
+        current = agent.tools.slots.current(model)
+        if not current:
+            raise DeviceError(f"model {model} has no active bundle")
+        report = await agent.tools.probe.run(agent.tools.slots.folder(model, current))
+        if not report.passed:
+            raise DeviceError(f"{model} {current[:12]}: {report.reason}")
+        return Done(text=msgspec.json.encode(report).decode())
+
+    async def gather(_: RemoteCommand) -> Done:
+        path = home.root / SUPPORT_FILE
+        parts = await agent.tools.offload(lambda: support_bundle(home.root, path))
+        try:
+            content = _fs.read_limited(path, limit_bytes=SUPPORT_LIMIT_BYTES)
+        finally:
+            _fs.remove_tree(path)
+        return Done(text=f"{len(parts)} parts: {', '.join(parts)}", upload=content)
+
+    deeds = {"restart-server": restart, "probe": probe, "support-bundle": gather}
+    allowed = home.settings().remote_commands
+    return RemoteHands(fleet, deeds, allowed=allowed, clock=SystemClock())
 
 
 async def _run_once(home: Home) -> list[Progress]:

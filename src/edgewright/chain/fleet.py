@@ -5,6 +5,7 @@
     HOME/patches/            patches between them, made anew when they are gone
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
+    HOME/uploads/            files that devices sent as the result of a remote command
     HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
     HOME/sealing.key         opens releases that were encrypted to this fleet
@@ -35,9 +36,11 @@ from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.remote_commands import Commands, DeskCommands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
@@ -56,6 +59,7 @@ TRUSTED_KEYS = "trusted-keys.json"
 IMAGE = "image"
 PATCHES = "patches"
 SEALING_KEY = "sealing.key"
+UPLOADS = "uploads"
 
 _KEYS_LIMIT_BYTES = 1 << 20
 
@@ -135,13 +139,22 @@ def init_tls(
     )
 
 
-def trust_factory(home: Path, certificate: Path, *, needs_approval: bool, by: str) -> None:
-    """Let in new devices that have a factory's certificate.
+def trust_factory(
+    home: Path,
+    certificate: Path,
+    *,
+    needs_approval: bool,
+    by: str,
+    project: str = DEFAULT_PROJECT,
+) -> None:
+    """Let new devices that have a factory's certificate into a project.
 
     Raises:
-        InputError: not a certificate.
+        InputError: not a certificate, or no such project.
     """
-    FleetTls(home).trust_factory(certificate, needs_approval=needs_approval)
+    with open_fleet(home, create=True) as office:
+        office.projects.require(project)
+    FleetTls(home).trust_factory(certificate, needs_approval=needs_approval, project=project)
     _note(home, by, "factory trusted", certificate.name, "approval" if needs_approval else "auto")
 
 
@@ -221,6 +234,7 @@ def _office(home: Path, state: SqliteState) -> Office:
     )
     return Office(
         state=state,
+        projects=Projects(state, clock=clock),
         registry=registry,
         patches=Patches(registry, home / PATCHES),
         director=director,
@@ -232,6 +246,8 @@ def _office(home: Path, state: SqliteState) -> Office:
         watch=Watch(state, clock=clock, limits=AlertLimits()),
         retention=Retention(state, clock=clock),
         lineages=Lineages(state, clock=clock),
+        commands=Commands(state, clock=clock, uploads=home / UPLOADS),
+        desk_commands=DeskCommands(state, clock=clock, uploads=home / UPLOADS),
         refusals=Refusals(state, clock=clock),
         recipients=recipients,
         clock=clock,

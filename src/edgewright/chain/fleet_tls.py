@@ -19,6 +19,7 @@ from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.fleet.authority import Authority, names_in, not_after_s
 from edgewright.fleet.enrolment import Authorities
+from edgewright.fleet.projects import DEFAULT_PROJECT
 
 FOLDER = "tls"
 RENEW_BEFORE_S = 30 * 86_400.0
@@ -32,6 +33,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     names: tuple[str, ...] = ()
     lifetime_s: float = 7 * 86_400.0
     factory_needs_approval: bool = True
+    factory_project: str = DEFAULT_PROJECT
 
 
 class FleetTls:
@@ -76,15 +78,19 @@ class FleetTls:
         _fs.write_atomic(self.folder / "tls.json", encode_json(settings))
         return settings
 
-    def trust_factory(self, certificate: Path, *, needs_approval: bool) -> None:
-        """Let in new devices that have a certificate signed by this one."""
+    def trust_factory(
+        self, certificate: Path, *, needs_approval: bool, project: str = DEFAULT_PROJECT
+    ) -> None:
+        """Let new devices that have a certificate signed by this one into a project."""
         content = _fs.read_limited(certificate, limit_bytes=_LIMIT_BYTES)
         try:
             not_after_s(content)
         except ValueError as error:
             raise InputError(f"{certificate}: {error}", hint="give a certificate as PEM") from error
         _fs.write_atomic(self.folder / "factory.pem", content)
-        settings = msgspec.structs.replace(self.settings(), factory_needs_approval=needs_approval)
+        settings = msgspec.structs.replace(
+            self.settings(), factory_needs_approval=needs_approval, factory_project=project
+        )
         _fs.write_atomic(self.folder / "tls.json", encode_json(settings))
 
     def settings(self) -> TlsSettings:
@@ -104,6 +110,7 @@ class FleetTls:
             authority=self._authority(),
             lifetime_s=settings.lifetime_s,
             factory_needs_approval=settings.factory_needs_approval,
+            factory_project=settings.factory_project,
         )
 
     def pin(self) -> str:

@@ -16,6 +16,7 @@ from edgewright.chain import trust_repository
 from edgewright.chain.fleet import IMAGE, online_key, open_fleet
 from edgewright.clock import SystemClock
 from edgewright.errors import InputError
+from edgewright.fleet.projects import DEFAULT_PROJECT
 from edgewright.fleet.registry import Release
 from edgewright.trust import Signer
 from edgewright.trust.release import Words, target_name
@@ -34,7 +35,14 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     lacks: tuple[Lack, ...] = ()
 
 
-def publish(home: Path, file: Path, *, by: str, signers: Sequence[Signer] = ()) -> Publication:
+def publish(
+    home: Path,
+    file: Path,
+    *,
+    by: str,
+    signers: Sequence[Signer] = (),
+    project: str = DEFAULT_PROJECT,
+) -> Publication:
     """Verify a bundle file, have it promised by the image repository, and offer it.
 
     Raises:
@@ -43,6 +51,7 @@ def publish(home: Path, file: Path, *, by: str, signers: Sequence[Signer] = ()) 
         InputError: no such file or fleet, or a key that may sign nothing here.
     """
     with open_fleet(home, create=trust_repository.exists(home / IMAGE)) as office:
+        office.projects.require(project)
         bundle = open_bundle(file, content_key=office.recipients.content_key(file))
     name = target_name(bundle.manifest.name, bundle.manifest.version)
     image = home / IMAGE
@@ -53,20 +62,30 @@ def publish(home: Path, file: Path, *, by: str, signers: Sequence[Signer] = ()) 
     release = None
     if not lacks:
         with open_fleet(home) as office:
-            release = office.registry.publish(file, by=by)
+            mine = office.within(office.projects.require(project))
+            release = mine.registry.publish(file, by=by)
     return Publication(
         target=name, bundle_id=bundle.id, is_target=is_target, release=release, lacks=lacks
     )
 
 
-def export(home: Path, reference: str, *, device: str, out: Path, days: float) -> Label:
+def export(
+    home: Path,
+    reference: str,
+    *,
+    device: str,
+    out: Path,
+    days: float,
+    project: str = DEFAULT_PROJECT,
+) -> Label:
     """Write an air-gap file: a release with the metadata of both repositories for one device, or of
     the image repository alone.
 
     Raises:
         InputError: no such release or device, or the fleet keeps no image repository.
     """
-    with open_fleet(home) as office:
+    with open_fleet(home) as fleet:
+        office = fleet.within(fleet.projects.require(project))
         director = office.director
         if director is None or not director.is_on:
             raise InputError(

@@ -1,26 +1,118 @@
-"""What the commands of a fleet share: its home, who gives the command, spans of time."""
+"""What the commands of a fleet share: where it is and which project of it is meant, who gives the
+command, how results are shown, spans of time.
+"""
 
+import functools
 import getpass
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgewright.cli._output import json_option, print_json, print_table
 from edgewright.clock import iso
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
 
+    from edgewright.fleet.client import Fleet
     from edgewright.fleet.office import Office
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _SPAN = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>[smhd]?)")
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_TOKEN_VARIABLE = "EDGEWRIGHT_FLEET_TOKEN"  # noqa: S105 - where it is, not what it is
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project of the fleet in a folder."""
+
+    home: Path
+    project: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command found: for programs as a kind of JSON document, for people by `show`."""
+
+    kind: str
+    value: object
+    show: Callable[[], None]
+
+
+def said(kind: str, value: object, text: str) -> Shown:
+    """A result that people read as one line."""
+    return Shown(kind, value, lambda: click.echo(text))
+
+
+def listed(kind: str, values: "Mapping[str, object]", columns: Any, rows: Any) -> Shown:
+    """A result that people read as a table."""
+    return Shown(kind, values, lambda: print_table("", columns, rows))
+
+
+def fleet_command(
+    group: click.Group, name: str | None = None
+) -> Callable[[Callable[..., Shown]], click.Command]:
+    """A command on one project of a fleet, in a folder or at an address: the function gets the
+    fleet first, then its own options; what it returns is shown.
+    """
+
+    def decorate(function: Callable[..., Shown]) -> click.Command:
+        @functools.wraps(function)
+        def run(*, as_json: bool, **options: Any) -> None:
+            place = {
+                key: options.pop(key) for key in ("home", "project", "url", "token_file", "ca")
+            }
+            with _fleet_at(**place) as fleet:
+                shown = function(fleet, **options)
+            if as_json:
+                print_json(shown.kind, shown.value)
+            else:
+                shown.show()
+
+        own = getattr(function, "__click_params__", [])
+        common = getattr(_common_options, "__click_params__", [])
+        vars(run)["__click_params__"] = [*common, *own]
+        return group.command(name)(run)
+
+    return decorate
+
+
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The `--home` and `--project` of a command that works in the fleet's folder only."""
+
+    @project_option
+    @home_option
+    @functools.wraps(function)
+    def with_place(*arguments: Any, home: Path, project: str, **options: Any) -> Any:
+        return function(*arguments, place=Place(home, project), **options)
+
+    return with_place
+
+
+def default_home() -> Path:
+    """Where a fleet lives when nobody says."""
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "edgewright" / "fleet"
+
+
+def project_option(function: F) -> F:
+    """The `--project` of every command on what belongs to a project."""
+    return click.option(
+        "--project",
+        default="default",
+        envvar="EDGEWRIGHT_FLEET_PROJECT",
+        show_default=True,
+        help="The project of the fleet that is meant.",
+    )(function)
 
 
 def home_option(function: F) -> F:
@@ -35,17 +127,61 @@ def home_option(function: F) -> F:
     )(function)
 
 
-def default_home() -> Path:
-    """Where a fleet lives when nobody says."""
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "edgewright" / "fleet"
+def _address_options(function: F) -> F:
+    """Where a fleet is that is not in a folder of this machine."""
+    address = click.option(
+        "--fleet",
+        "url",
+        default="",
+        envvar="EDGEWRIGHT_FLEET_URL",
+        help="Address of a fleet that runs elsewhere, instead of --home.",
+    )
+    token = click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"Your token for it; or the variable {_TOKEN_VARIABLE}.",
+    )
+    ca = click.option(
+        "--ca",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="EDGEWRIGHT_FLEET_CA",
+        help="Whose certificates to believe (PEM); the system's when absent.",
+    )
+    return address(token(ca(function)))
 
 
-def opened(home: Path) -> "AbstractContextManager[Office]":
-    """The fleet in a folder that has one."""
+@json_option
+@_address_options
+@project_option
+@home_option
+def _common_options() -> None:
+    """Holds the options of every `fleet_command`."""
+
+
+@contextmanager
+def opened(place: Place) -> "Iterator[Office]":
+    """The services of a project, in a folder that has a fleet."""
     from edgewright.chain.fleet import open_fleet
 
-    return open_fleet(home)
+    with open_fleet(place.home) as office:
+        yield office.within(office.projects.require(place.project))
+
+
+@contextmanager
+def _fleet_at(
+    *, home: Path, project: str, url: str, token_file: Path | None, ca: Path | None
+) -> "Iterator[Fleet]":
+    if not url:
+        from edgewright.fleet.client import LocalFleet
+
+        with opened(Place(home, project)) as office:
+            yield LocalFleet(office, by=operator())
+        return
+    from edgewright.chain.fleet_client import connect
+
+    token = os.environ.get(_TOKEN_VARIABLE, "")
+    with connect(url, project=project, token=token, token_file=token_file, ca=ca) as fleet:
+        yield fleet
 
 
 def operator() -> str:

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.cli._device_prepare import prepare
-from edgewright.cli._fleet import home_option, opened, operator, seconds, when
-from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._fleet import (
+    Place,
+    Shown,
+    fleet_command,
+    listed,
+    opened,
+    operator,
+    place_options,
+    said,
+    seconds,
+    when,
+)
+from edgewright.cli._output import print_table, say
 
 if TYPE_CHECKING:
-    from edgewright.fleet.devices import Device
+    from collections.abc import Mapping
 
-_PAGE = 1000
+    from edgewright.fleet.client import Fleet
+    from edgewright.fleet.devices import Device
 
 
 @click.group()
@@ -23,7 +35,7 @@ def device() -> None:
 device.add_command(prepare)
 
 
-@device.command()
+@fleet_command(device)
 @click.option("--uses", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--expires", callback=seconds, default="24h", show_default=True, help="Span, like 15m or 7d."
@@ -31,19 +43,16 @@ device.add_command(prepare)
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE that its devices get.")
 @click.option("--for", "device_name", default="", help="One device only, also after it was wiped.")
 @click.option("--approve", is_flag=True, help="Its devices wait for `device approve`.")
-@home_option
-@json_option
 def token(
+    fleet: "Fleet",
     *,
     uses: int,
     expires: float,
     labels: tuple[str, ...],
     device_name: str,
     approve: bool,
-    home: Path,
-    as_json: bool,
-) -> None:
-    """Make a token that lets devices in. It is printed once and kept as a hash only.
+) -> Shown:
+    """Make a token that lets devices into the project. It is printed once, a hash is kept.
 
     When the fleet has an authority (`fleet tls init`), what follows the dot tells the device which.
     """
@@ -61,107 +70,79 @@ def token(
         )
     except ValueError as error:
         raise InputError(str(error), hint="see --help") from error
-    with opened(home) as office:
-        made = office.devices.create_token(order, by=operator())
-    if as_json:
-        print_json("enrolment-token", made)
-        return
-    say(f"good for {made.uses} device(s) until {when(made.expires_at_s)}:")
-    click.echo(made.token)
+    made = fleet.create_enrolment_token(order)
+
+    def show() -> None:
+        say(f"good for {made.uses} device(s) until {when(made.expires_at_s)}:")
+        click.echo(made.token)
+
+    return Shown("enrolment-token", made, show)
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE")
-@home_option
-@json_option
-def add(name: str, *, labels: tuple[str, ...], home: Path, as_json: bool) -> None:
+def add(fleet: "Fleet", name: str, *, labels: tuple[str, ...]) -> Shown:
     """Add a device that does not enrol itself, like one of SWUpdate; prints its secret once.
 
     SWUpdate sends it as `Authorization: TargetToken SECRET` (its option -k).
     """
-    from edgewright.fleet.devices import TokenOrder
     from edgewright.fleet.labels import parse_labels
 
-    with opened(home) as office:
-        order = TokenOrder(device=name, lifetime_s=60.0)
-        made = office.devices.create_token(order, by=operator()).token
-        secret = office.devices.enrol(made, name, parse_labels(labels))
-    if as_json:
-        print_json("device-added", {"device": name, "secret": secret})
-        return
-    say(f"the secret of {name}:")
-    click.echo(secret)
+    secret = fleet.add_device(name, parse_labels(labels))
+
+    def show() -> None:
+        say(f"the secret of {name}:")
+        click.echo(secret)
+
+    return Shown("device-added", {"device": name, "secret": secret}, show)
 
 
-@device.command(name="list")
+@fleet_command(device, name="list")
 @click.option("--query", default="", help="Labels, like site=berlin,tier!=prod,camera,!retired.")
-@home_option
-@json_option
-def list_devices(*, query: str, home: Path, as_json: bool) -> None:
+def list_devices(fleet: "Fleet", *, query: str) -> Shown:
     """List devices by name."""
-    from edgewright.fleet.labels import parse_query
-
-    clauses, devices = parse_query(query), list["Device"]()
-    with opened(home) as office:
-        while page := office.devices.find(
-            clauses, limit=_PAGE, after=devices[-1].name if devices else ""
-        ):
-            devices += page
-    if as_json:
-        print_json("devices", {"devices": devices})
-        return
-    print_table(
-        "",
-        ("device", "seen", "runs", "desired", "last step", "labels"),
-        [
-            (
-                d.name + (" (revoked)" if d.is_revoked else ""),
-                when(d.last_seen_s) or "never",
-                ", ".join(f"{m.model}@{m.running_version or '?'}" for m in d.models),
-                ", ".join(f"{m.model}@{m.desired_version}" for m in d.models if m.desired_version),
-                ", ".join(m.state for m in d.models if m.state),
-                " ".join(f"{key}={value}" for key, value in d.labels.items()),
-            )
-            for d in devices
-        ],
-    )
+    devices = list(fleet.devices(query))
+    rows = [
+        (
+            d.name + (" (revoked)" if d.is_revoked else ""),
+            when(d.last_seen_s) or "never",
+            ", ".join(f"{m.model}@{m.running_version or '?'}" for m in d.models),
+            ", ".join(f"{m.model}@{m.desired_version}" for m in d.models if m.desired_version),
+            ", ".join(m.state for m in d.models if m.state),
+            _labels(d.labels),
+        )
+        for d in devices
+    ]
+    columns = ("device", "seen", "runs", "desired", "last step", "labels")
+    return listed("devices", {"devices": devices}, columns, rows)
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
-@home_option
-@json_option
-def show(name: str, *, home: Path, as_json: bool) -> None:
+def show(fleet: "Fleet", name: str) -> Shown:
     """Show a device: what it is to run, what it runs, and why it last changed."""
-    with opened(home) as office:
-        found = office.devices.show(name)
-    _print_device(found, as_json=as_json)
+    return _shown(fleet.device(name))
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True)
-@home_option
-@json_option
-def label(name: str, changes: tuple[str, ...], *, home: Path, as_json: bool) -> None:
+def label(fleet: "Fleet", name: str, changes: tuple[str, ...]) -> Shown:
     """Set labels (KEY=VALUE) or take them away (KEY-)."""
     from edgewright.fleet.labels import parse_labels
 
     removed = [change[:-1] for change in changes if change.endswith("-") and "=" not in change]
     wanted: dict[str, str | None] = dict.fromkeys(removed)
     wanted |= parse_labels(c for c in changes if not c.endswith("-") or "=" in c)
-    with opened(home) as office:
-        office.devices.label(name, wanted, by=operator())
-        found = office.devices.show(name)
-    _print_device(found, as_json=as_json)
+    return _shown(fleet.label_device(name, wanted))
 
 
 @device.command()
 @click.argument("name")
 @click.argument("recipient")
-@home_option
-def recipient(name: str, recipient: str, *, home: Path) -> None:
+@place_options
+def recipient(name: str, recipient: str, *, place: Place) -> None:
     """Say whom encrypted releases for a device are for: RECIPIENT is its `ewr1:...`, or a file.
 
     Devices tell it themselves when they enrol; this is for one that enrolled before, or whose key
@@ -169,89 +150,114 @@ def recipient(name: str, recipient: str, *, home: Path) -> None:
     """
     from edgewright.keys.opener import read_recipient
 
-    with opened(home) as office:
+    with opened(place) as office:
         office.recipients.set(name, read_recipient(recipient), by=operator())
     click.echo(f"encrypted releases for {name} are for its new key from now on")
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
-@home_option
-@json_option
-def revoke(name: str, *, home: Path, as_json: bool) -> None:
+def revoke(fleet: "Fleet", name: str) -> Shown:
     """Let a device in no more; it is refused at its next request."""
-    with opened(home) as office:
-        office.devices.revoke(name, by=operator())
-        found = office.devices.show(name)
-    _print_device(found, as_json=as_json)
+    return _shown(fleet.revoke_device(name))
 
 
-@device.command()
-@home_option
-@json_option
-def pending(*, home: Path, as_json: bool) -> None:
+@fleet_command(device)
+def pending(fleet: "Fleet") -> Shown:
     """List devices that wait for approval, with the fingerprint of their key."""
-    with opened(home) as office:
-        found = office.enrolments.waiting()
-    if as_json:
-        print_json("devices-pending", {"devices": found})
-        return
-    print_table(
-        "",
-        ("device", "asked", "by", "key", "labels"),
-        [
-            (
-                d.device,
-                when(d.asked_at_s),
-                d.asked_by,
-                d.key_hash[:16],
-                " ".join(f"{key}={value}" for key, value in d.labels.items()),
-            )
-            for d in found
-        ],
-    )
+    found = fleet.waiting_devices()
+    rows = [
+        (d.device, when(d.asked_at_s), d.asked_by, d.key_hash[:16], _labels(d.labels))
+        for d in found
+    ]
+    columns = ("device", "asked", "by", "key", "labels")
+    return listed("devices-pending", {"devices": found}, columns, rows)
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
-@home_option
-def approve(name: str, *, home: Path) -> None:
+def approve(fleet: "Fleet", name: str) -> Shown:
     """Let a waiting device in; it finds out when it asks again."""
-    with opened(home) as office:
-        office.enrolments.decide(name, is_approved=True, by=operator())
-    click.echo(f"{name} is let in")
+    return _decided(fleet, name, is_approved=True)
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
-@home_option
-def refuse(name: str, *, home: Path) -> None:
+def refuse(fleet: "Fleet", name: str) -> Shown:
     """Refuse a waiting device."""
-    with opened(home) as office:
-        office.enrolments.decide(name, is_approved=False, by=operator())
-    click.echo(f"{name} is refused")
+    return _decided(fleet, name, is_approved=False)
 
 
-@device.command()
+@fleet_command(device)
 @click.argument("name")
 @click.argument("zone")
-@home_option
-@json_option
-def timezone(name: str, zone: str, *, home: Path, as_json: bool) -> None:
+def timezone(fleet: "Fleet", name: str, zone: str) -> Shown:
     """Say where a device is (like Europe/Berlin), for maintenance windows in its local time."""
-    with opened(home) as office:
-        office.devices.set_timezone(name, zone, by=operator())
-        found = office.devices.show(name)
-    _print_device(found, as_json=as_json)
+    return _shown(fleet.set_timezone(name, zone))
 
 
-def _print_device(found: "Device", *, as_json: bool) -> None:
-    if as_json:
-        print_json("device", found)
-        return
+@fleet_command(device)
+@click.argument("name")
+@click.argument("kind", metavar="COMMAND")
+@click.option("--model", default="", help="Which model of a device that has several (probe).")
+@click.option(
+    "--expires", callback=seconds, default="1h", show_default=True, help="Span, at most 24h."
+)
+def command(fleet: "Fleet", name: str, kind: str, *, model: str, expires: float) -> Shown:
+    """Have a device do COMMAND: restart-server, probe, or support-bundle (its logs, sent here).
+
+    The device does it when it next asks, or not at all once the time is over, and refuses what
+    `remote_commands` in its agent.toml leaves out. See what came of it with `device commands NAME`.
+    """
+    from edgewright.fleet.remote_commands import CommandOrder
+
+    order = CommandOrder(kind=kind, model=model, lifetime_s=expires)
+    made = fleet.order_command(name, order)
+    text = f"command {made.number} waits for {name} until {when(made.expires_at_s)}"
+    return said("device-command", made, text)
+
+
+@fleet_command(device)
+@click.argument("name")
+def commands(fleet: "Fleet", name: str) -> Shown:
+    """List what a device was ordered to do and what came of it, newest first."""
+    found = fleet.commands(name)
+    rows = [
+        (c.number, c.kind, c.status, when(c.ordered_at_s), c.ordered_by, c.upload_bytes, c.text)
+        for c in found
+    ]
+    columns = ("command", "what", "status", "ordered", "by", "file bytes", "result")
+    return listed("device-commands", {"commands": found}, columns, rows)
+
+
+@fleet_command(device, name="command-file")
+@click.argument("name")
+@click.argument("number", type=int)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
+def command_file(fleet: "Fleet", name: str, number: int, *, out: Path) -> Shown:
+    """Write the file that a device sent as the result of command NUMBER."""
+    from edgewright import _fs
+
+    content = fleet.command_file(name, number)
+    _fs.write_atomic(out, content, mode=0o600)
+    value = {"path": str(out), "size_bytes": len(content)}
+    return said("device-command-file", value, f"{out}: {len(content)} bytes")
+
+
+def _decided(fleet: "Fleet", name: str, *, is_approved: bool) -> Shown:
+    fleet.decide_enrolment(name, is_approved=is_approved)
+    value = {"device": name, "is_approved": is_approved}
+    return said("device-decided", value, f"{name} is {'let in' if is_approved else 'refused'}")
+
+
+def _labels(labels: "Mapping[str, str]") -> str:
+    return " ".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _shown(found: "Device") -> Shown:
     rows = [
         ("device", found.name + (" (revoked)" if found.is_revoked else "")),
-        ("labels", " ".join(f"{key}={value}" for key, value in found.labels.items())),
+        ("labels", _labels(found.labels)),
         ("time zone", found.timezone),
         ("enrolled", when(found.enrolled_at_s)),
         ("seen", when(found.last_seen_s) or "never"),
@@ -263,4 +269,4 @@ def _print_device(found: "Device", *, as_json: bool) -> None:
             (f"{model.model} runs", model.running_version or "not known"),
             (f"{model.model} last", f"{model.state or 'nothing reported'} {model.reason}".strip()),
         ]
-    print_table("", ("what", "value"), rows)
+    return Shown("device", found, lambda: print_table("", ("what", "value"), rows))

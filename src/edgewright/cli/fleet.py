@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._fleet import home_option, opened, operator, seconds, when
+from edgewright.cli._fleet import Place, home_option, operator, place_options, seconds, when
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -119,15 +119,21 @@ def tls_init(
 @tls.command(name="factory")
 @click.argument("certificate", type=_FILE)
 @click.option("--auto/--approve", "is_auto", default=False, help="In at once, or after approval.")
-@home_option
-def tls_factory(certificate: Path, *, is_auto: bool, home: Path) -> None:
-    """Let in new devices whose certificate this factory CERTIFICATE signed, without a token.
+@place_options
+def tls_factory(certificate: Path, *, is_auto: bool, place: Place) -> None:
+    """Let new devices into a project by a certificate that this factory CERTIFICATE signed.
 
     A server that runs takes note of it when it is started again.
     """
     from edgewright.chain.fleet import trust_factory
 
-    trust_factory(home, certificate, needs_approval=not is_auto, by=operator())
+    trust_factory(
+        place.home,
+        certificate,
+        needs_approval=not is_auto,
+        project=place.project,
+        by=operator(),
+    )
     click.echo(f"devices of this factory are let in {'at once' if is_auto else 'after approval'}")
 
 
@@ -218,7 +224,9 @@ def retention(*, days: float | None, home: Path, as_json: bool) -> None:
 
     Steps of updates and the audit log are kept for ever.
     """
-    with opened(home) as office:
+    from edgewright.chain.fleet import open_fleet
+
+    with open_fleet(home) as office:
         if days is None:
             found = office.retention.facts()
         else:
@@ -232,27 +240,77 @@ def retention(*, days: float | None, home: Path, as_json: bool) -> None:
 
 
 @fleet.group()
+def project() -> None:
+    """Divide a fleet into projects that are closed to each other."""
+
+
+@project.command(name="add")
+@click.argument("name")
+@home_option
+@json_option
+def project_add(name: str, *, home: Path, as_json: bool) -> None:
+    """Add a project. Nobody is in it until `user add NAME --role ROLE --project PROJECT`."""
+    from edgewright.chain.fleet import open_fleet
+
+    with open_fleet(home) as office:
+        made = office.projects.add(name, by=operator())
+    if as_json:
+        print_json("fleet-project", made)
+    else:
+        click.echo(f"{made.name} is there")
+
+
+@project.command(name="list")
+@home_option
+@json_option
+def project_list(*, home: Path, as_json: bool) -> None:
+    """List projects, with how much each has."""
+    import msgspec
+
+    from edgewright.chain.fleet import open_fleet
+
+    with open_fleet(home) as office:
+        found = [(one, office.within(one.name).watch.counts()) for one in office.projects.list()]
+    if as_json:
+        rows = [{**msgspec.to_builtins(one), "counts": counts} for one, counts in found]
+        print_json("fleet-projects", {"projects": rows})
+        return
+    print_table(
+        "",
+        ("project", "devices", "releases", "rollouts", "since"),
+        [
+            (one.name, counts["devices"], counts["releases"], counts["rollouts"],
+             when(one.created_at_s))
+            for one, counts in found
+        ],
+    )  # fmt: skip
+
+
+@fleet.group()
 def audit() -> None:
     """Read the audit log, check its chain."""
 
 
 @audit.command(name="show")
 @click.option("--newest", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--project", default="", help="Of this project only.")
 @home_option
 @json_option
-def audit_show(*, newest: int, home: Path, as_json: bool) -> None:
-    """Show who did what, newest first."""
+def audit_show(*, newest: int, project: str, home: Path, as_json: bool) -> None:
+    """Show who did what, newest first. What is no project's, like a login, has none."""
+    from edgewright.chain.fleet import open_fleet
     from edgewright.fleet.audit import read_audit
 
-    with opened(home) as office:
-        entries = read_audit(office.state, newest=newest)
+    with open_fleet(home) as office:
+        only = {office.projects.require(project)} if project else None
+        entries = read_audit(office.state, newest=newest, projects=only)
     if as_json:
         print_json("fleet-audit", {"entries": entries})
         return
     print_table(
         "",
-        ("when", "who", "what", "subject", "detail"),
-        [(when(e.at_s), e.who, e.what, e.subject, e.detail) for e in entries],
+        ("when", "project", "who", "what", "subject", "detail"),
+        [(when(e.at_s), e.project, e.who, e.what, e.subject, e.detail) for e in entries],
     )
 
 
@@ -261,9 +319,10 @@ def audit_show(*, newest: int, home: Path, as_json: bool) -> None:
 @json_option
 def audit_verify(*, home: Path, as_json: bool) -> None:
     """Check that no entry was changed or taken out."""
+    from edgewright.chain.fleet import open_fleet
     from edgewright.fleet.audit import verify_audit
 
-    with opened(home) as office:
+    with open_fleet(home) as office:
         newest = verify_audit(office.state)
     count, last = (newest.sequence, newest.hash) if newest else (0, "")
     if as_json:

@@ -1,11 +1,27 @@
 """`edgewright release`: bundles that the fleet may offer."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._fleet import home_option, moment, opened, operator, when
+from edgewright.cli._fleet import (
+    Place,
+    Shown,
+    fleet_command,
+    listed,
+    moment,
+    opened,
+    operator,
+    place_options,
+    said,
+    when,
+)
 from edgewright.cli._output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from edgewright.contract import Provenance
+    from edgewright.fleet.client import Fleet
 
 
 @click.group()
@@ -34,7 +50,7 @@ def release() -> None:
     metavar="CERT KEY",
     help="PEM files to sign it with, for an SWUpdate that was built to ask for it (Debian's).",
 )
-@home_option
+@place_options
 @json_option
 def publish(
     file: Path,
@@ -45,7 +61,7 @@ def publish(
     swu_home: str,
     swu_program: str,
     swu_signer: tuple[Path, Path] | None,
-    home: Path,
+    place: Place,
     as_json: bool,
 ) -> None:
     """Verify a bundle FILE and offer it under its version. Publishing it again changes nothing.
@@ -57,13 +73,13 @@ def publish(
     from edgewright.chain import releases, trust_repository
 
     signers = [trust_repository.key_of(key, password_file) for key in keys]
-    made = releases.publish(home, file, by=operator(), signers=signers)
+    made = releases.publish(place.home, file, by=operator(), signers=signers, project=place.project)
     if also and made.release:
         from edgewright.fleet.swu import SwuPlaces, SwuSigner
 
         places = SwuPlaces(incoming=f"{swu_home}/incoming", home=swu_home, program=swu_program)
         pair = SwuSigner(certificate=swu_signer[0], key=swu_signer[1]) if swu_signer else None
-        with opened(home) as office:
+        with opened(place) as office:
             say(f"for SWUpdate: {office.registry.wrap(made.release, places, pair)}")
     if as_json:
         print_json("release", made.release or made)
@@ -79,7 +95,7 @@ def publish(
     for lack in made.lacks:
         wanted = " ".join(key_id[:12] for key_id in lack.key_ids)
         say(f"missing: {lack.count} signature(s) for {lack.role}, of {wanted}")
-    say(f"sign: edgewright trust sign {home / 'image'} --key KEY; then publish it again")
+    say(f"sign: edgewright trust sign {place.home / 'image'} --key KEY; then publish it again")
 
 
 @release.command()
@@ -88,60 +104,47 @@ def publish(
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .ewx to write.")
 @click.option("--days", type=click.FloatRange(min=0.01, max=366), default=30, show_default=True,
               help="How long the director's word holds on the way.")  # fmt: skip
-@home_option
+@place_options
 @json_option
 def export(
-    reference: str, *, device: str, out: Path, days: float, home: Path, as_json: bool
+    reference: str, *, device: str, out: Path, days: float, place: Place, as_json: bool
 ) -> None:
     """Write an air-gap file: a release with all the metadata that a device needs to believe it."""
     from edgewright.chain import releases
 
-    label = releases.export(home, reference, device=device, out=out, days=days)
+    label = releases.export(
+        place.home, reference, device=device, out=out, days=days, project=place.project
+    )
     if as_json:
         print_json("parcel", {"path": str(out), "label": label})
     else:
         click.echo(f"{out}: {label.model}@{label.version} for {device or 'any device'}")
 
 
-@release.command(name="list")
-@home_option
-@json_option
-def list_releases(*, home: Path, as_json: bool) -> None:
+@fleet_command(release, name="list")
+def list_releases(fleet: "Fleet") -> Shown:
     """List releases, newest first."""
-    with opened(home) as office:
-        releases = office.registry.releases()
-    if as_json:
-        print_json("releases", {"releases": releases})
-        return
-    print_table(
-        "",
-        ("release", "engine", "bytes", "bundle", "published", "by"),
-        [
-            (
-                r.text,
-                f"{r.format}, {r.precision}",
-                r.file_size_bytes,
-                r.bundle_id[:12],
-                when(r.published_at_s),
-                r.published_by,
-            )
-            for r in releases
-        ],
-    )
+    releases = fleet.releases()
+    rows = [
+        (
+            r.text,
+            f"{r.format}, {r.precision}",
+            r.file_size_bytes,
+            r.bundle_id[:12],
+            when(r.published_at_s),
+            r.published_by,
+        )
+        for r in releases
+    ]
+    columns = ("release", "engine", "bytes", "bundle", "published", "by")
+    return listed("releases", {"releases": releases}, columns, rows)
 
 
-@release.command()
+@fleet_command(release)
 @click.argument("reference")
-@home_option
-@json_option
-def show(reference: str, *, home: Path, as_json: bool) -> None:
+def show(fleet: "Fleet", reference: str) -> Shown:
     """Show a release (MODEL@VERSION or a bundle id) back to its data, run and signatures."""
-    with opened(home) as office:
-        found = office.registry.release(reference)
-    if as_json:
-        print_json("release", found)
-        return
-    made_from = found.provenance
+    found = fleet.release(reference)
     rows = [
         ("release", found.text),
         ("bundle", found.bundle_id),
@@ -149,44 +152,30 @@ def show(reference: str, *, home: Path, as_json: bool) -> None:
         ("engine", f"{found.format}, {found.precision}"),
         ("published", f"{when(found.published_at_s)} by {found.published_by}"),
         *(("signed by", key) for key in found.signers),
-        ("recipe", made_from.recipe),
-        ("dataset", made_from.dataset),
-        ("split", made_from.split),
-        ("run", made_from.run),
-        ("variant", made_from.variant),
+        *_origin(found.provenance),
     ]
-    print_table("", ("what", "value"), rows)
+    return Shown("release", found, lambda: print_table("", ("what", "value"), rows))
 
 
-@release.command()
+@fleet_command(release)
 @click.argument("reference")
 @click.option("--model", default="", help="Which of a device's models; needed with several.")
 @click.option("--at", "at", default="", help="What the device ran then, like 2026-01-31T06:10:00Z.")
-@home_option
-@json_option
-def lineage(reference: str, *, model: str, at: str, home: Path, as_json: bool) -> None:
+def lineage(fleet: "Fleet", reference: str, *, model: str, at: str) -> Shown:
     """Show what made REFERENCE: MODEL@VERSION, the bundle id in an answer, or device:NAME."""
     kind, _, name = reference.partition(":")
-    with opened(home) as office:
-        if kind == "device" and name:
-            found = office.lineages.of_device(name, model=model, at_s=moment(at))
-        else:
-            found = office.lineages.of_release(reference)
-    if as_json:
-        print_json("lineage", found)
-        return
-    made_from, running = found.provenance, found.running
+    if kind == "device" and name:
+        found = fleet.device_lineage(name, model=model, at_s=moment(at))
+    else:
+        found = fleet.release_lineage(reference)
+    running = found.running
     rows = [
         ("release", " ".join([f"{found.model}@{found.version}", *found.aliases])),
         ("bundle", found.bundle_id),
         ("file", found.file_sha256),
         *(("signed by", key) for key in found.signers),
         ("published", f"{when(found.published_at_s)} by {found.published_by}"),
-        ("recipe", made_from.recipe),
-        ("dataset", made_from.dataset),
-        ("split", made_from.split),
-        ("run", made_from.run),
-        ("variant", made_from.variant),
+        *_origin(found.provenance),
     ]
     if running:
         who = f"rollout {running.rollout} of {running.ordered_by}" if running.rollout else "nobody"
@@ -194,53 +183,52 @@ def lineage(reference: str, *, model: str, at: str, home: Path, as_json: bool) -
             ("device", f"{running.device}, since {when(running.since_s)}"),
             ("ordered by", who),
         ]
-    print_table("", ("what", "value"), rows)
+    return Shown("lineage", found, lambda: print_table("", ("what", "value"), rows))
 
 
-@release.command()
+def _origin(made_from: "Provenance") -> tuple[tuple[str, str], ...]:
+    return (
+        ("recipe", made_from.recipe),
+        ("dataset", made_from.dataset),
+        ("split", made_from.split),
+        ("run", made_from.run),
+        ("variant", made_from.variant),
+    )
+
+
+@fleet_command(release)
 @click.argument("reference")
 @click.argument("alias")
-@home_option
-def propose(reference: str, alias: str, *, home: Path) -> None:
+def propose(fleet: "Fleet", reference: str, alias: str) -> Shown:
     """Propose that MODEL@ALIAS means release REFERENCE; another person approves it."""
-    with opened(home) as office:
-        made = office.aliases.propose(reference, alias, by=operator())
-    click.echo(f"{made.model}@{made.alias} is to be {made.proposed_bundle_id[:12]}")
+    made = fleet.propose_alias(reference, alias)
+    text = f"{made.model}@{made.alias} is to be {made.proposed_bundle_id[:12]}"
+    return said("alias", made, text)
 
 
-@release.command()
+@fleet_command(release)
 @click.argument("model")
 @click.argument("alias")
-@home_option
-def approve(model: str, alias: str, *, home: Path) -> None:
+def approve(fleet: "Fleet", model: str, alias: str) -> Shown:
     """Approve what another person proposed for MODEL@ALIAS."""
-    with opened(home) as office:
-        made = office.aliases.approve(model, alias, by=operator())
-    click.echo(f"{made.model}@{made.alias} is {made.bundle_id[:12]}")
+    made = fleet.approve_alias(model, alias)
+    return said("alias", made, f"{made.model}@{made.alias} is {made.bundle_id[:12]}")
 
 
-@release.command(name="aliases")
-@home_option
-@json_option
-def list_aliases(*, home: Path, as_json: bool) -> None:
+@fleet_command(release, name="aliases")
+def list_aliases(fleet: "Fleet") -> Shown:
     """List aliases, and what is proposed for them."""
-    with opened(home) as office:
-        found = office.aliases.list()
-    if as_json:
-        print_json("aliases", {"aliases": found})
-        return
-    print_table(
-        "",
-        ("alias", "bundle", "by", "approved by", "proposed", "by"),
-        [
-            (
-                f"{a.model}@{a.alias}",
-                a.bundle_id[:12],
-                a.set_by,
-                a.approved_by,
-                a.proposed_bundle_id[:12],
-                a.proposed_by,
-            )
-            for a in found
-        ],
-    )
+    found = fleet.aliases()
+    rows = [
+        (
+            f"{a.model}@{a.alias}",
+            a.bundle_id[:12],
+            a.set_by,
+            a.approved_by,
+            a.proposed_bundle_id[:12],
+            a.proposed_by,
+        )
+        for a in found
+    ]
+    columns = ("alias", "bundle", "by", "approved by", "proposed", "by")
+    return listed("aliases", {"aliases": found}, columns, rows)

@@ -1,17 +1,18 @@
 """`edgewright rollout`: a release to devices, wave by wave."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from edgewright.cli._fleet import home_option, opened, operator, seconds, when
-from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._fleet import Shown, fleet_command, listed, seconds, when
+from edgewright.cli._output import print_table, say
 
 if TYPE_CHECKING:
+    from edgewright.fleet.client import Fleet
+    from edgewright.fleet.quality import Difference
     from edgewright.fleet.rollout_facts import RolloutFacts
-    from edgewright.fleet.rollouts import RolloutOrder, RolloutPlan
+    from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -21,6 +22,12 @@ _STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting"
 @click.group()
 def rollout() -> None:
     """Plan and start rollouts, follow them, pause, resume and abort them."""
+
+
+def _number_and_reason(function: F) -> F:
+    """Which rollout, and why."""
+    reason = click.option("--reason", default="", help="Kept in the history.")
+    return click.argument("number", type=int)(reason(function))
 
 
 def _order_options(function: F) -> F:
@@ -89,150 +96,115 @@ def _order_options(function: F) -> F:
             "--request-errors", type=float, help="Percent of failed requests that ends it."
         ),
         click.option("--p95-ms", type=float, help="A 95th percentile above this ends it."),
-        home_option,
-        json_option,
     )
     for option in reversed(options):
         function = option(function)
     return function
 
 
-@rollout.command()
+@fleet_command(rollout)
 @_order_options
-def plan(home: Path, *, as_json: bool, **options: object) -> None:
+def plan(fleet: "Fleet", **options: object) -> Shown:
     """Show what starting a rollout of RELEASE (MODEL@VERSION) would do; changes nothing."""
-    with opened(home) as office:
-        found = office.rollouts.plan(_order(options))
-    _print_plan(found, as_json=as_json)
+    return _planned(fleet.plan_rollout(_order(options)))
 
 
-@rollout.command()
+@fleet_command(rollout)
 @_order_options
 @click.option("--dry-run", is_flag=True, help="The same as `rollout plan`.")
-def start(home: Path, *, as_json: bool, dry_run: bool, **options: object) -> None:
+def start(fleet: "Fleet", *, dry_run: bool, **options: object) -> Shown:
     """Start a rollout of RELEASE (MODEL@VERSION); a running server carries it out."""
     order = _order(options)
-    with opened(home) as office:
-        if dry_run:
-            _print_plan(office.rollouts.plan(order), as_json=as_json)
-            return
-        found = office.rollouts.start(order, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _planned(fleet.plan_rollout(order)) if dry_run else _shown(fleet.start_rollout(order))
 
 
-@rollout.command()
+@fleet_command(rollout)
 @click.argument("number", type=int, required=False)
-@home_option
-@json_option
-def status(number: int | None, *, home: Path, as_json: bool) -> None:
+def status(fleet: "Fleet", number: int | None) -> Shown:
     """Show rollout NUMBER with its waves, failures and history; without it, list all."""
-    with opened(home) as office:
-        if number is not None:
-            _print_rollout(office.rollouts.status(number), as_json=as_json)
-            return
-        found = office.rollouts.list()
-    if as_json:
-        print_json("rollouts", {"rollouts": found})
-        return
-    print_table(
-        "",
-        ("rollout", "release", "status", "devices", "succeeded", "failed", "started", "reason"),
-        [
-            (
-                r.number,
-                f"{r.model}@{r.version}",
-                r.status,
-                len(r.members),
-                sum(wave.standings.get("succeeded", 0) for wave in r.waves),
-                sum(wave.standings.get("failed", 0) for wave in r.waves),
-                when(r.created_at_s),
-                r.reason,
-            )
-            for r in found
-        ],
+    if number is not None:
+        return _shown(fleet.rollout(number))
+    found = fleet.rollouts()
+    rows = [
+        (
+            r.number,
+            f"{r.model}@{r.version}",
+            r.status,
+            len(r.members),
+            sum(wave.standings.get("succeeded", 0) for wave in r.waves),
+            sum(wave.standings.get("failed", 0) for wave in r.waves),
+            when(r.created_at_s),
+            r.reason,
+        )
+        for r in found
+    ]
+    columns = (
+        "rollout",
+        "release",
+        "status",
+        "devices",
+        "succeeded",
+        "failed",
+        "started",
+        "reason",
     )
+    return listed("rollouts", {"rollouts": found}, columns, rows)
 
 
-@rollout.command()
-@click.argument("number", type=int)
-@click.option("--reason", default="", help="Kept in the history.")
-@home_option
-@json_option
-def pause(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+@fleet_command(rollout)
+@_number_and_reason
+def pause(fleet: "Fleet", number: int, *, reason: str) -> Shown:
     """Give no further orders; devices that are updating go on."""
-    with opened(home) as office:
-        found = office.rollouts.pause(number, reason=reason, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _shown(fleet.pause_rollout(number, reason=reason))
 
 
-@rollout.command()
+@fleet_command(rollout)
 @click.argument("number", type=int)
-@home_option
-@json_option
-def resume(number: int, *, home: Path, as_json: bool) -> None:
+def resume(fleet: "Fleet", number: int) -> Shown:
     """Let a paused rollout go on; its wave is judged again."""
-    with opened(home) as office:
-        found = office.rollouts.resume(number, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _shown(fleet.resume_rollout(number))
 
 
-@rollout.command()
-@click.argument("number", type=int)
-@click.option("--reason", default="", help="Kept in the history.")
+@fleet_command(rollout)
+@_number_and_reason
 @click.option(
     "--return/--keep",
     "returns",
     default=None,
     help="Whether devices return to what they ran before; as ordered at the start when absent.",
 )
-@home_option
-@json_option
-def abort(number: int, *, reason: str, returns: bool | None, home: Path, as_json: bool) -> None:
+def abort(fleet: "Fleet", number: int, *, reason: str, returns: bool | None) -> Shown:
     """End a rollout, a finished one too: with --return that is a rollback of its whole fleet."""
-    with opened(home) as office:
-        found = office.rollouts.abort(number, returns=returns, reason=reason, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _shown(fleet.abort_rollout(number, returns=returns, reason=reason))
 
 
-@rollout.command()
-@click.argument("number", type=int)
-@click.option("--reason", default="", help="Kept in the history.")
-@home_option
-@json_option
-def retry(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+@fleet_command(rollout)
+@_number_and_reason
+def retry(fleet: "Fleet", number: int, *, reason: str) -> Shown:
     """Give the failed devices another try; their failures count no more."""
-    with opened(home) as office:
-        found = office.rollouts.retry(number, reason=reason, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _shown(fleet.retry_rollout(number, reason=reason))
 
 
-@rollout.command()
-@click.argument("number", type=int)
-@click.option("--reason", default="", help="Kept in the history.")
-@home_option
-@json_option
-def rollback(number: int, *, reason: str, home: Path, as_json: bool) -> None:
+@fleet_command(rollout)
+@_number_and_reason
+def rollback(fleet: "Fleet", number: int, *, reason: str) -> Shown:
     """Return every device of a rollout to what it ran before, also of a finished one."""
-    with opened(home) as office:
-        found = office.rollouts.abort(number, returns=True, reason=reason, by=operator())
-    _print_rollout(found, as_json=as_json)
+    return _shown(fleet.abort_rollout(number, returns=True, reason=reason))
 
 
-@rollout.command()
+@fleet_command(rollout)
 @click.argument("number", type=int)
-@home_option
-@json_option
-def compare(number: int, *, home: Path, as_json: bool) -> None:
+def compare(fleet: "Fleet", number: int) -> Shown:
     """Compare the requests that fail on a rollout's release and on the model's other releases.
 
     What devices served since the rollout began is counted: champion and challenger side by side
     when it was started with --share.
     """
-    with opened(home) as office:
-        found = office.rollouts.compare(number)
-    if as_json:
-        print_json("rollout-comparison", found)
-        return
+    found = fleet.compare_rollout(number)
+    return Shown("rollout-comparison", found, lambda: _print_difference(found))
+
+
+def _print_difference(found: "Difference") -> None:
     print_table(
         "",
         ("release", "requests", "failed", "%"),
@@ -253,7 +225,7 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
     import msgspec
 
     from edgewright.errors import InputError
-    from edgewright.fleet.rollouts import RolloutOrder
+    from edgewright.fleet.rollout_plan import RolloutOrder
 
     raw = {
         "release": options["release"],
@@ -285,10 +257,15 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
         raise InputError(f"rollout: {error}", hint="see --help") from error
 
 
-def _print_plan(plan: "RolloutPlan", *, as_json: bool) -> None:
-    if as_json:
-        print_json("rollout-plan", plan)
-        return
+def _planned(plan: "RolloutPlan") -> Shown:
+    return Shown("rollout-plan", plan, lambda: _print_plan(plan))
+
+
+def _shown(found: "RolloutFacts") -> Shown:
+    return Shown("rollout", found, lambda: _print_rollout(found))
+
+
+def _print_plan(plan: "RolloutPlan") -> None:
     say(
         f"{plan.release.text}: {plan.bytes_per_device} bytes a device, {plan.bytes_total} in all; "
         f"{len(plan.running_it)} run it already, {len(plan.busy)} are in another rollout"
@@ -305,10 +282,7 @@ def _print_plan(plan: "RolloutPlan", *, as_json: bool) -> None:
     )
 
 
-def _print_rollout(found: "RolloutFacts", *, as_json: bool) -> None:
-    if as_json:
-        print_json("rollout", found)
-        return
+def _print_rollout(found: "RolloutFacts") -> None:
     say(f"rollout {found.number} of {found.model}@{found.version}: {found.status} {found.reason}")
     print_table(
         "",

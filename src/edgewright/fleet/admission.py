@@ -17,6 +17,7 @@ class Pass(msgspec.Struct, frozen=True, kw_only=True):
     """What opened the door, and what it allows."""
 
     given_by: str
+    project: str
     labels: Mapping[str, str] = {}
     needs_approval: bool = False
     may_replace: bool = False
@@ -30,6 +31,7 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     secret_hash: str
     may_replace: bool = False
+    project: str
 
 
 def spend(connection: Connection, token: str, device: str, *, now_s: float) -> Pass:
@@ -54,6 +56,7 @@ def spend(connection: Connection, token: str, device: str, *, now_s: float) -> P
     connection.execute(update(tokens).where(known).values(uses_left=row.uses_left - 1))
     return Pass(
         given_by=row.token_hash,
+        project=row.project,
         labels=msgspec.json.decode(row.labels, type=dict[str, str]),
         needs_approval=row.needs_approval,
         may_replace=row.device == device,
@@ -69,11 +72,12 @@ def admit(connection: Connection, newcomer: Newcomer, *, now_s: float) -> int:
     """Put a device on the list; returns the number of its enrolment, which counts its lives.
 
     Raises:
-        InputError: a device of this name is on it and may not be replaced.
+        InputError: a device of this name is on it and may not be replaced, or is another project's.
     """
     name, devices = newcomer.device, schema.devices
     known = connection.execute(select(devices).where(devices.c.name == name)).first()
-    if known is not None and not known.is_revoked and not newcomer.may_replace:
+    is_theirs = known is not None and known.project != newcomer.project
+    if is_theirs or (known is not None and not known.is_revoked and not newcomer.may_replace):
         raise InputError(
             f"device {name} is enrolled already",
             hint=f"if it was wiped: edgewright device token --for {name}",
@@ -89,6 +93,7 @@ def admit(connection: Connection, newcomer: Newcomer, *, now_s: float) -> int:
             is_revoked=False,
             revision=next_revision(connection),
             timezone=newcomer.timezone,
+            project=newcomer.project,
         )
     )
     replace_labels(connection, name, newcomer.labels)

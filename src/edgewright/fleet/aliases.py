@@ -6,11 +6,13 @@
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.engine import RowMapping
 
 from edgewright.clock import Clock
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.labels import check_name
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.registry import Release, find_release
 from edgewright.fleet.state import State, schema
 
@@ -28,12 +30,13 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
     changed_at_s: float = 0.0
 
 
-class Aliases:
-    """The aliases of a fleet."""
+class Aliases(OfProject):
+    """The aliases of a project."""
 
-    def __init__(self, state: State, *, clock: Clock) -> None:
+    def __init__(self, state: State, *, clock: Clock, project: str = DEFAULT_PROJECT) -> None:
         self._state = state
         self._clock = clock
+        self._project = project
 
     def propose(self, reference: str, alias: str, *, by: str) -> Alias:
         """Say which release an alias is to mean; it does so once somebody else approved.
@@ -43,16 +46,18 @@ class Aliases:
         """
         check_alias(alias)
         with self._state.write() as connection:
-            release = find_release(connection, reference)
+            release = find_release(connection, reference, project=self._project)
             table = schema.releases
             versions = select(table.c.bundle_id).where(
-                table.c.model == release.model, table.c.version == alias
+                table.c.project == self._project,
+                table.c.model == release.model,
+                table.c.version == alias,
             )
             if connection.scalar(versions) is not None:
                 raise InputError(
                     f"{alias} is a version of {release.model}", hint="choose another alias"
                 )
-            before = _find(connection, release.model, alias)
+            before = self._find(connection, release.model, alias)
             after = msgspec.structs.replace(
                 before,
                 proposed_bundle_id=release.bundle_id,
@@ -65,13 +70,13 @@ class Aliases:
         """Let an alias mean what was proposed.
 
         Raises:
-            InputError: nothing was proposed.
+            AbsentError: nothing was proposed.
             TrustError: the one who proposed cannot approve as well.
         """
         with self._state.write() as connection:
-            before = _find(connection, model, alias)
+            before = self._find(connection, model, alias)
             if not before.proposed_bundle_id:
-                raise InputError(
+                raise AbsentError(
                     f"nothing is proposed for {model}@{alias}", hint="see: edgewright release list"
                 )
             if before.proposed_by == by:
@@ -87,33 +92,48 @@ class Aliases:
                 approved_by=by,
                 changed_at_s=self._clock.wall_s(),
             )
-            release = find_release(connection, after.bundle_id)
+            release = find_release(connection, after.bundle_id, project=self._project)
             return self._keep(connection, after, by, "alias approved", release)
 
     def list(self) -> tuple[Alias, ...]:
         """Every alias."""
         table = schema.aliases
-        query = select(table).order_by(table.c.model, table.c.alias)
+        query = select(table).where(table.c.project == self._project)
         with self._state.read() as connection:
-            return tuple(Alias(**row) for row in connection.execute(query).mappings())
+            rows = connection.execute(query.order_by(table.c.model, table.c.alias)).mappings()
+            return tuple(map(_alias_of, rows))
 
     def _keep(
         self, connection: Connection, alias: Alias, by: str, what: str, release: Release
     ) -> Alias:
         table = schema.aliases
         connection.execute(
-            delete(table).where(table.c.model == alias.model, table.c.alias == alias.alias)
+            delete(table).where(
+                table.c.project == self._project,
+                table.c.model == alias.model,
+                table.c.alias == alias.alias,
+            )
         )
-        connection.execute(insert(table).values(**msgspec.structs.asdict(alias)))
+        fields = msgspec.structs.asdict(alias)
+        connection.execute(insert(table).values(project=self._project, **fields))
         deed = Deed(
             at_s=alias.changed_at_s,
             who=by,
             what=what,
             subject=f"{alias.model}@{alias.alias}",
             detail=f"{release.text} {release.bundle_id}",
+            project=self._project,
         )
         write_down(connection, deed)
         return alias
+
+    def _find(self, connection: Connection, model: str, alias: str) -> Alias:
+        table = schema.aliases
+        query = select(table).where(
+            table.c.project == self._project, table.c.model == model, table.c.alias == alias
+        )
+        row = connection.execute(query).mappings().first()
+        return _alias_of(row) if row is not None else Alias(model=model, alias=alias)
 
 
 def check_alias(alias: str) -> str:
@@ -125,8 +145,5 @@ def check_alias(alias: str) -> str:
     return check_name("alias", alias)
 
 
-def _find(connection: Connection, model: str, alias: str) -> Alias:
-    table = schema.aliases
-    query = select(table).where(table.c.model == model, table.c.alias == alias)
-    row = connection.execute(query).mappings().first()
-    return Alias(**row) if row is not None else Alias(model=model, alias=alias)
+def _alias_of(row: RowMapping) -> Alias:
+    return Alias(**{name: row[name] for name in Alias.__struct_fields__})

@@ -1,16 +1,21 @@
 """Who did what, in a chain of hashes: no entry can be changed or taken out unseen.
 
-Every entry's hash covers the entry before it. Whoever can write the database can also write a new
-chain; comparing the newest hash with one that was noted elsewhere shows that.
+Every entry's hash covers the entry before it. The chain is one for the whole fleet; an entry
+belongs to a project, or to the fleet itself ("", like a login). Whoever can write the database can
+also write a new chain; comparing the newest hash with one that was noted elsewhere shows that.
 """
 
 import hashlib
+from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import Connection, insert, select
 
 from edgewright.errors import TrustError
 from edgewright.fleet.state import State, schema
+
+FLEET_ITSELF = ""
+"""What entries that are no project's have in the place of its name."""
 
 _START = "0" * 64
 
@@ -25,6 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     detail: str
     hash: str
+    project: str = FLEET_ITSELF
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +41,7 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     subject: str
     detail: str = ""
+    project: str = FLEET_ITSELF
 
 
 def write_down(connection: Connection, deed: Deed) -> None:
@@ -50,9 +57,13 @@ def write_down(connection: Connection, deed: Deed) -> None:
     )
 
 
-def read_audit(state: State, *, newest: int = 100) -> tuple[Entry, ...]:
-    """The newest entries, newest first."""
+def read_audit(
+    state: State, *, newest: int = 100, projects: Collection[str] | None = None
+) -> tuple[Entry, ...]:
+    """The newest entries, newest first, of these projects only when some are named."""
     query = select(schema.audit).order_by(schema.audit.c.sequence.desc()).limit(newest)
+    if projects is not None:
+        query = query.where(schema.audit.c.project.in_(projects))
     with state.read() as connection:
         return tuple(Entry(**row) for row in connection.execute(query).mappings())
 
@@ -74,6 +85,7 @@ def verify_audit(state: State) -> Entry | None:
                 what=entry.what,
                 subject=entry.subject,
                 detail=entry.detail,
+                project=entry.project,
             )
             if entry.sequence != number or entry.hash != _hash_of(before, number, deed):
                 raise TrustError(
@@ -85,4 +97,8 @@ def verify_audit(state: State) -> Entry | None:
 
 
 def _hash_of(before: str, sequence: int, deed: Deed) -> str:
-    return hashlib.sha256(msgspec.json.encode((before, sequence, deed), order="sorted")).hexdigest()
+    fields = msgspec.structs.asdict(deed)
+    if deed.project == schema.DEFAULT_PROJECT:
+        del fields["project"]  # as entries were hashed before there were projects
+    content = msgspec.json.encode((before, sequence, fields), order="sorted")
+    return hashlib.sha256(content).hexdigest()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Exists, bindparam, exists, or_, select
+from sqlalchemy import Connection, Exists, bindparam, exists, func, or_, select
 
 from edgewright.fleet.secret import hash_of
 from edgewright.fleet.state import State, schema
@@ -23,6 +23,7 @@ class Poll(msgspec.Struct, frozen=True):
     etag: str
     is_pending: bool
     is_ordered: bool
+    project: str
 
 
 def look_up(state: State, secret: str) -> Poll | None:
@@ -40,7 +41,7 @@ def look_up_certificate(state: State, fingerprint: str, *, now_s: float) -> Poll
 def _poll_of(rows: Sequence[tuple[Any, ...]]) -> Poll | None:
     if not rows:
         return None
-    device, enrolment, is_pending, is_ordered, *_ = rows[0]
+    device, enrolment, project, is_pending, is_ordered, command, *_ = rows[0]
     models = tuple(
         DesiredModel(
             model=model,
@@ -53,8 +54,9 @@ def _poll_of(rows: Sequence[tuple[Any, ...]]) -> Poll | None:
         for *_, model, bundle_id, rollout, version, file_sha256, file_size_bytes in rows
         if bundle_id is not None
     )
-    body, etag = encoded(Desired(models=models)) if models else _NOTHING
-    return Poll(device, enrolment, body, etag, bool(is_pending), bool(is_ordered))
+    desired = Desired(models=models, command=command or 0)
+    body, etag = encoded(desired) if models or command else _NOTHING
+    return Poll(device, enrolment, body, etag, bool(is_pending), bool(is_ordered), project)
 
 
 def may_fetch(connection: Connection, device: str, bundle_id: str) -> bool:
@@ -98,12 +100,21 @@ def _awaits(standing: str, *statuses: str) -> Exists:
 
 
 _NOTHING = encoded(Desired())
+_COMMAND = (
+    select(func.max(schema.commands.c.id))
+    .where(schema.commands.c.device == schema.devices.c.name)
+    .where(schema.commands.c.status == "ordered")
+    .scalar_subquery()
+    .label("command")
+)
 _EVERY = (
     select(
         schema.devices.c.name,
         schema.devices.c.enrolment,
+        schema.devices.c.project,
         _awaits("pending", "running", "trailing").label("is_pending"),
         _awaits("ordered").label("is_ordered"),
+        _COMMAND,
         schema.assignments.c.model,
         schema.assignments.c.bundle_id,
         schema.assignments.c.rollout,
@@ -113,7 +124,11 @@ _EVERY = (
     )
     .select_from(schema.devices)
     .outerjoin(schema.assignments, schema.assignments.c.device == schema.devices.c.name)
-    .outerjoin(schema.releases, schema.releases.c.bundle_id == schema.assignments.c.bundle_id)
+    .outerjoin(
+        schema.releases,
+        (schema.releases.c.bundle_id == schema.assignments.c.bundle_id)
+        & (schema.releases.c.project == schema.devices.c.project),
+    )
     .where(~schema.devices.c.is_revoked)
     .order_by(schema.assignments.c.model)
 )

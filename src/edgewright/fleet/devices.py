@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from edgewright.clock import Clock
-from edgewright.errors import InputError
+from edgewright.errors import AbsentError
 from edgewright.fleet.admission import (
     PIN_MARK,
     Newcomer,
@@ -17,6 +17,7 @@ from edgewright.fleet.admission import (
 )
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.labels import OWN_NAME, Clause, Query, check_labels, check_name, matching
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.secret import DEVICE_PREFIX, TOKEN_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.windows import check_timezone
@@ -80,8 +81,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelOnDevice, ...]
 
 
-class Devices:
-    """The devices of a fleet."""
+class Devices(OfProject):
+    """The devices of a project."""
 
     def __init__(
         self,
@@ -90,11 +91,13 @@ class Devices:
         clock: Clock,
         draw: Callable[[str], str],
         pin: Callable[[], str] = str,
+        project: str = DEFAULT_PROJECT,
     ) -> None:
         self._state = state
         self._clock = clock
         self._draw = draw
         self._pin = pin
+        self._project = project
 
     def create_token(self, order: TokenOrder, *, by: str) -> NewToken:
         """A token that lets devices in; it is not kept and cannot be shown again."""
@@ -118,6 +121,7 @@ class Devices:
                     labels=msgspec.json.encode(labels).decode(),
                     device=order.device and check_name("device", order.device),
                     needs_approval=order.needs_approval,
+                    project=self._project,
                 )
             )
             detail = f"{order.uses} uses, {order.lifetime_s:g} s"
@@ -142,9 +146,29 @@ class Devices:
                 labels=own | dict(given.labels),
                 secret_hash=hash_of(secret),
                 may_replace=given.may_replace,
+                project=given.project,
             )
             admit(connection, newcomer, now_s=now_s)
-            self._audit(connection, f"token {given.given_by[:12]}", "device enrolled", name, "")
+            who = f"token {given.given_by[:12]}"
+            self._audit(connection, who, "device enrolled", name, "", project=given.project)
+        return secret
+
+    def add(self, name: str, labels: Mapping[str, str], *, by: str) -> str:
+        """Let a device in that does not enrol itself; returns the secret that it sends.
+
+        Raises:
+            InputError: a name that is taken or not a name, or labels that are none.
+        """
+        secret = self._draw(DEVICE_PREFIX)
+        newcomer = Newcomer(
+            device=check_name("device", name),
+            labels=check_labels(labels),
+            secret_hash=hash_of(secret),
+            project=self._project,
+        )
+        with self._state.write() as connection:
+            admit(connection, newcomer, now_s=self._clock.wall_s())
+            self._audit(connection, by, "device added", name, "")
         return secret
 
     def revoke(self, name: str, *, by: str) -> None:
@@ -183,6 +207,7 @@ class Devices:
         """Devices by name, at most `limit` of those behind `after`."""
         wanted = (
             select(schema.devices)
+            .where(schema.devices.c.project == self._project)
             .where(schema.devices.c.name > after, *matching(query))
             .order_by(schema.devices.c.name)
             .limit(limit)
@@ -208,7 +233,7 @@ class Devices:
         """One device.
 
         Raises:
-            InputError: there is none of that name.
+            AbsentError: there is none of that name.
         """
         found = self.find((Clause(OWN_NAME, (name,)),), limit=1)
         if not found:
@@ -239,25 +264,42 @@ class Devices:
 
     def count(self) -> int:
         """How many devices are enrolled and not revoked."""
-        query = select(func.count()).select_from(schema.devices).where(~schema.devices.c.is_revoked)
+        table = schema.devices
+        query = select(func.count()).select_from(table)
+        query = query.where(table.c.project == self._project, ~table.c.is_revoked)
         with self._state.read() as connection:
             return connection.scalar(query) or 0
 
     def _require(self, connection: Connection, name: str) -> None:
         check_name("device", name)
         devices = schema.devices
-        if connection.scalar(select(devices.c.name).where(devices.c.name == name)) is None:
+        mine = (devices.c.name == name) & (devices.c.project == self._project)
+        if connection.scalar(select(devices.c.name).where(mine)) is None:
             raise _unknown(name)
 
-    def _audit(self, connection: Connection, who: str, what: str, subject: str, why: str) -> None:
+    def _audit(
+        self,
+        connection: Connection,
+        who: str,
+        what: str,
+        subject: str,
+        why: str,
+        *,
+        project: str = "",
+    ) -> None:
         deed = Deed(
-            at_s=self._clock.wall_s(), who=who or _NOBODY, what=what, subject=subject, detail=why
+            at_s=self._clock.wall_s(),
+            who=who or _NOBODY,
+            what=what,
+            subject=subject,
+            detail=why,
+            project=project or self._project,
         )
         write_down(connection, deed)
 
 
-def _unknown(name: str) -> InputError:
-    return InputError(f"there is no device {name}", hint="see: edgewright device list")
+def _unknown(name: str) -> AbsentError:
+    return AbsentError(f"there is no device {name}", hint="see: edgewright device list")
 
 
 def timezones_of(connection: Connection, names: Sequence[str]) -> dict[str, str]:
@@ -284,7 +326,12 @@ def _models_of(
 ) -> dict[str, tuple[ModelOnDevice, ...]]:
     found: dict[tuple[str, str], dict[str, object]] = {}
     assigned = select(schema.assignments, schema.releases.c.version).join(
-        schema.releases, schema.releases.c.bundle_id == schema.assignments.c.bundle_id
+        schema.devices, schema.devices.c.name == schema.assignments.c.device
+    )
+    assigned = assigned.join(
+        schema.releases,
+        (schema.releases.c.bundle_id == schema.assignments.c.bundle_id)
+        & (schema.releases.c.project == schema.devices.c.project),
     )
     for part in _parts(names):
         for row in connection.execute(assigned.where(schema.assignments.c.device.in_(part))):

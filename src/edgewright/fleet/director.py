@@ -162,10 +162,14 @@ class Director:
         days: float,
         also: Release | None = None,
     ) -> dict[str, bytes]:
-        releases, assigned = schema.releases, schema.assignments
+        releases, assigned, devices = schema.releases, schema.assignments, schema.devices
         query = (
             select(releases)
             .join(assigned, assigned.c.bundle_id == releases.c.bundle_id)
+            .join(
+                devices,
+                (devices.c.name == assigned.c.device) & (devices.c.project == releases.c.project),
+            )
             .where(assigned.c.device == device)
         )
         wanted: dict[str, Release | Row[Any]] = {

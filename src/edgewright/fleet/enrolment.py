@@ -11,11 +11,12 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from edgewright.clock import Clock
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.admission import Newcomer, Pass, admit, spend, token_hash
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.authority import Authority, Issued, Request, read_request
 from edgewright.fleet.labels import check_labels, check_name
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.recipients import keep_recipient
 from edgewright.fleet.secret import DEVICE_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
@@ -33,6 +34,7 @@ class Authorities(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_s: float = 7 * 86_400.0
     renewal_grace_s: float = 90 * 86_400.0
     factory_needs_approval: bool = True
+    factory_project: str = DEFAULT_PROJECT
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +69,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
 
 
-class Enrolments:
-    """The door."""
+class Enrolments(OfProject):
+    """The door. A device comes into the project of its token; people see who waits for theirs."""
 
     def __init__(
         self,
@@ -77,11 +79,13 @@ class Enrolments:
         clock: Clock,
         draw: Callable[[str], str],
         authorities: Callable[[], Authorities | None],
+        project: str = DEFAULT_PROJECT,
     ) -> None:
         self._state = state
         self._clock = clock
         self._draw = draw
         self._authorities = authorities
+        self._project = project
 
     def enrol(self, wish: Wish) -> Granted | None:
         """Let a device in; None while it waits for approval, then the same wish is to be repeated.
@@ -120,13 +124,17 @@ class Enrolments:
             if not device:
                 device, enrolment = self._owner(connection, request)
             issued = self._issue(connection, request, device, enrolment)
-            self._audit(connection, device, "certificate renewed", device, issued.fingerprint[:16])
+            table = schema.devices
+            project = connection.scalar(select(table.c.project).where(table.c.name == device))
+            deed = self._deed(device, "certificate renewed", device, issued.fingerprint[:16])
+            write_down(connection, msgspec.structs.replace(deed, project=project or ""))
         return issued
 
     def waiting(self) -> tuple[Waiting, ...]:
         """Devices that wait for a person's word, the first one first."""
         table = schema.enrolments
-        query = select(table).where(table.c.decision == "").order_by(table.c.asked_at_s)
+        query = select(table).where(table.c.project == self._project, table.c.decision == "")
+        query = query.order_by(table.c.asked_at_s)
         with self._state.read() as connection:
             return tuple(
                 Waiting(
@@ -144,7 +152,7 @@ class Enrolments:
         """A person's word on a device that waits.
 
         Raises:
-            InputError: no such device waits.
+            AbsentError: no such device waits.
         """
         check_name("device", device)
         table = schema.enrolments
@@ -152,14 +160,15 @@ class Enrolments:
         with self._state.write() as connection:
             done = connection.execute(
                 update(table)
+                .where(table.c.project == self._project)
                 .where(table.c.device == device, table.c.decision == "")
                 .values(decision=decision, decided_by=by)
             )
             if done.rowcount != 1:
-                raise InputError(
+                raise AbsentError(
                     f"no device {device} waits for approval", hint="see: edgewright device pending"
                 )
-            self._audit(connection, by, f"enrolment {decision}", device, "")
+            write_down(connection, self._deed(by, f"enrolment {decision}", device, ""))
 
     def _decided(
         self, connection: Connection, wish: Wish, request: Request | None
@@ -180,6 +189,7 @@ class Enrolments:
         connection.execute(delete(table).where(table.c.device == wish.device))
         return Pass(
             given_by=asked_by,
+            project=row.project,
             labels=msgspec.json.decode(row.labels, type=dict[str, str]),
             may_replace=row.may_replace,
         )
@@ -195,14 +205,19 @@ class Enrolments:
                 hint=f"enrol with --device {wish.factory_name[:80]}",
             )
         needs_approval = authorities.factory_needs_approval
-        return Pass(given_by=_FACTORY, needs_approval=needs_approval, may_replace=True)
+        return Pass(
+            given_by=_FACTORY,
+            project=authorities.factory_project,
+            needs_approval=needs_approval,
+            may_replace=True,
+        )
 
     def _ask(
         self, connection: Connection, wish: Wish, request: Request | None, given: Pass
     ) -> None:
         table = schema.enrolments
         known = connection.execute(select(table).where(table.c.device == wish.device)).first()
-        if known is not None and known.decision == "":
+        if known is not None and (known.decision == "" or known.project != given.project):
             raise InputError(
                 f"another device waits for approval as {wish.device} already",
                 hint="let the device admin refuse that one first, or choose another name",
@@ -224,9 +239,11 @@ class Enrolments:
                 asked_at_s=self._clock.wall_s(),
                 decision="",
                 decided_by="",
+                project=given.project,
             )
         )
-        self._audit(connection, _who(given), "enrolment asked for", wish.device, "")
+        deed = self._deed(_who(given), "enrolment asked for", wish.device, "")
+        write_down(connection, msgspec.structs.replace(deed, project=given.project))
 
     def _let_in(
         self, connection: Connection, wish: Wish, request: Request | None, given: Pass
@@ -239,11 +256,13 @@ class Enrolments:
             timezone=wish.timezone if is_known else "UTC",
             secret_hash=hash_of(secret),
             may_replace=given.may_replace,
+            project=given.project,
         )
         enrolment = admit(connection, newcomer, now_s=self._clock.wall_s())
         keep_recipient(connection, wish.device, wish.recipient)
         why = "" if is_known else f"its time zone {wish.timezone[:40]!r} is not known here: UTC"
-        self._audit(connection, _who(given), "device enrolled", wish.device, why)
+        deed = self._deed(_who(given), "device enrolled", wish.device, why)
+        write_down(connection, msgspec.structs.replace(deed, project=given.project))
         if request is None:
             return Granted(secret=secret)
         return Granted(certificate=self._issue(connection, request, wish.device, enrolment))
@@ -307,9 +326,15 @@ class Enrolments:
             )
         return row.device, row.enrolment
 
-    def _audit(self, connection: Connection, who: str, what: str, subject: str, why: str) -> None:
-        deed = Deed(at_s=self._clock.wall_s(), who=who, what=what, subject=subject, detail=why)
-        write_down(connection, deed)
+    def _deed(self, who: str, what: str, subject: str, why: str) -> Deed:
+        return Deed(
+            at_s=self._clock.wall_s(),
+            who=who,
+            what=what,
+            subject=subject,
+            detail=why,
+            project=self._project,
+        )
 
 
 def _who(given: Pass) -> str:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, select
 
 from edgewright.clock import Clock
 from edgewright.contract import Provenance
-from edgewright.errors import InputError
-from edgewright.fleet.registry import Release, find_release
+from edgewright.errors import AbsentError, InputError
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
+from edgewright.fleet.registry import find_release
 from edgewright.fleet.state import State, schema
 from edgewright.telemetry import UpdateRecord
 
@@ -47,12 +48,13 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     running: Running | None = None
 
 
-class Lineages:
-    """Answers where something came from."""
+class Lineages(OfProject):
+    """Answers where something of a project came from."""
 
-    def __init__(self, state: State, *, clock: Clock) -> None:
+    def __init__(self, state: State, *, clock: Clock, project: str = DEFAULT_PROJECT) -> None:
         self._state = state
         self._clock = clock
+        self._project = project
 
     def of_release(self, reference: str) -> Lineage:
         """Of MODEL@VERSION, MODEL@ALIAS or a bundle id (the one in an answer, or its beginning).
@@ -61,7 +63,7 @@ class Lineages:
             InputError: none, or more than one.
         """
         with self._state.read() as connection:
-            return _lineage(connection, find_release(connection, reference), None)
+            return self._lineage(connection, reference, None)
 
     def of_device(self, device: str, *, model: str = "", at_s: float | None = None) -> Lineage:
         """Of what a device ran at a moment, now when none is given.
@@ -71,18 +73,40 @@ class Lineages:
         """
         until_s = self._clock.wall_s() if at_s is None else at_s
         with self._state.read() as connection:
-            told = ran_at(_told(connection, device), until_s)
+            told = ran_at(_told(connection, device, self._project), until_s)
             ran = {name: one for name, one in told.items() if model in ("", name)}
             if len(ran) != 1:
                 what = f"{len(ran)} models, {sorted(ran)}" if ran else "no model that it ran"
-                raise InputError(
+                kind = InputError if ran else AbsentError
+                raise kind(
                     f"device {device[:80]} told of {what}",
                     hint="name one with --model" if ran else "see: edgewright device list",
                 )
             ((bundle_id, since_s),) = ran.values()
             rollout, by = _ordered(connection, device, bundle_id)
             running = Running(device=device, since_s=since_s, rollout=rollout, ordered_by=by)
-            return _lineage(connection, find_release(connection, bundle_id), running)
+            return self._lineage(connection, bundle_id, running)
+
+    def _lineage(self, connection: Connection, reference: str, running: Running | None) -> Lineage:
+        release = find_release(connection, reference, project=self._project)
+        table = schema.aliases
+        aliases = select(table.c.alias).where(
+            table.c.project == self._project,
+            table.c.model == release.model,
+            table.c.bundle_id == release.bundle_id,
+        )
+        return Lineage(
+            model=release.model,
+            version=release.version,
+            bundle_id=release.bundle_id,
+            file_sha256=release.file_sha256,
+            signers=release.signers,
+            published_at_s=release.published_at_s,
+            published_by=release.published_by,
+            provenance=release.provenance,
+            aliases=tuple(connection.scalars(aliases.order_by(table.c.alias))),
+            running=running,
+        )
 
 
 def ran_at(told: Iterable[UpdateRecord], until_s: float) -> dict[str, tuple[str, float]]:
@@ -104,26 +128,7 @@ def ran_at(told: Iterable[UpdateRecord], until_s: float) -> dict[str, tuple[str,
     return {model: (mine[-1], since_s[model]) for model, mine in committed.items() if mine}
 
 
-def _lineage(connection: Connection, release: Release, running: Running | None) -> Lineage:
-    table = schema.aliases
-    aliases = select(table.c.alias).where(
-        table.c.model == release.model, table.c.bundle_id == release.bundle_id
-    )
-    return Lineage(
-        model=release.model,
-        version=release.version,
-        bundle_id=release.bundle_id,
-        file_sha256=release.file_sha256,
-        signers=release.signers,
-        published_at_s=release.published_at_s,
-        published_by=release.published_by,
-        provenance=release.provenance,
-        aliases=tuple(connection.scalars(aliases.order_by(table.c.alias))),
-        running=running,
-    )
-
-
-def _told(connection: Connection, device: str) -> list[UpdateRecord]:
+def _told(connection: Connection, device: str, project: str) -> list[UpdateRecord]:
     """The steps that a device told of since it was enrolled last, oldest first."""
     table, devices = schema.records, schema.devices
     query = (
@@ -132,6 +137,7 @@ def _told(connection: Connection, device: str) -> list[UpdateRecord]:
             devices,
             (devices.c.name == table.c.device) & (devices.c.enrolment == table.c.enrolment),
         )
+        .where(devices.c.project == project)
         .where(table.c.device == device, table.c.kind == "update")
         .order_by(table.c.sequence)
     )

@@ -11,9 +11,11 @@ from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.remote_commands import Commands, DeskCommands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State
@@ -23,8 +25,10 @@ from edgewright.trust import TrustedKeys
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
-    """The services of one fleet over one state."""
+    """The services of one project of a fleet over one state."""
 
+    project: str = DEFAULT_PROJECT
+    projects: Projects
     state: State
     registry: Registry
     devices: Devices
@@ -35,9 +39,30 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     watch: Watch
     lineages: Lineages
     retention: Retention
+    commands: Commands
+    desk_commands: DeskCommands
     refusals: Refusals
     recipients: Recipients
     clock: Clock
     trusted: Callable[[], TrustedKeys]
     director: Director | None = None
     patches: Patches | None = None
+
+    def within(self, project: str) -> "Office":
+        """The same services for another project, which is not looked up here."""
+        if project == self.project:
+            return self
+        return msgspec.structs.replace(
+            self,
+            project=project,
+            registry=self.registry.within(project),
+            devices=self.devices.within(project),
+            enrolments=self.enrolments.within(project),
+            rollouts=self.rollouts.within(project),
+            aliases=self.aliases.within(project),
+            users=self.users.within(project),
+            watch=self.watch.within(project),
+            lineages=self.lineages.within(project),
+            commands=self.commands.within(project),
+            recipients=self.recipients.within(project),
+        )

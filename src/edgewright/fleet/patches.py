@@ -26,13 +26,16 @@ class Patches:
         self._folder = folder
         self._lock = threading.Lock()
 
-    def find(self, base_id: str, bundle_id: str) -> Path | None:
-        """The patch from one release to another, made now if there is none; None when the whole
-        file is the better way. Takes seconds of a core the first time.
+    def find(self, base_id: str, bundle_id: str, *, project: str) -> Path | None:
+        """The patch from one release of a project to another, made now if there is none; None when
+        the whole file is the better way. Takes seconds of a core the first time.
+
+        Who has a patch and the new file can work out the old one: both are of the same project.
         """
+        registry = self._registry.within(project)
         try:
-            base_release, base = self._registry.file(base_id)
-            release, file = self._registry.file(bundle_id)
+            base_release, base = registry.file(base_id)
+            release, file = registry.file(bundle_id)
         except InputError:
             return None
         sizes = base_release.file_size_bytes, release.file_size_bytes
@@ -40,7 +43,8 @@ class Patches:
             return None
         if is_sealed(base) or is_sealed(file):
             return None  # what is encrypted has nothing in common with what came before
-        path = self._folder / f"{base_id[:32]}-{bundle_id[:32]}.ewp"
+        files = base_release.file_sha256[:32], release.file_sha256[:32]
+        path = self._folder / f"{'-'.join(files)}.ewp"
         with self._lock:
             if not path.exists():
                 content = encode_patch(open_bundle(base), open_bundle(file))

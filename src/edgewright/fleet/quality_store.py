@@ -15,7 +15,10 @@ _decoder = msgspec.json.Decoder(ServingRecord)
 class Tally:
     """The totals of one rollout, carried on from record to record; lost totals are counted anew."""
 
-    def __init__(self, *, model: str, bundle_id: str, since_s: float, limit_ms: float) -> None:
+    def __init__(
+        self, *, project: str, model: str, bundle_id: str, since_s: float, limit_ms: float
+    ) -> None:
+        self._project = project
         self._model = model
         self._bundle_id = bundle_id
         self._since_s = since_s
@@ -26,8 +29,10 @@ class Tally:
 
     def update(self, connection: Connection) -> bool:
         """Take what came since the last call; whether there was anything."""
-        table = schema.records
-        query = select(table.c.id, table.c.content).where(
+        table, devices = schema.records, schema.devices
+        query = select(table.c.id, table.c.content).join(devices, devices.c.name == table.c.device)
+        query = query.where(
+            devices.c.project == self._project,
             table.c.kind == "serving",
             table.c.id > self._last_id,
             table.c.received_at_s >= self._since_s,

@@ -13,14 +13,15 @@ from sqlalchemy import Connection, delete, insert, select, update
 from edgewright.bundle import Opener, Recipient, is_sealed, read_head
 from edgewright.bundle.recipients import wrap_key
 from edgewright.clock import Clock
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import AbsentError, TrustError
 from edgewright.fleet.admission import next_revision
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.labels import check_name
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
 
 
-class Recipients:
+class Recipients(OfProject):
     """Whom releases may be encrypted to: the fleet by `opener`, and each of its devices."""
 
     def __init__(
@@ -30,7 +31,9 @@ class Recipients:
         clock: Clock,
         file_of: Callable[[str], Path],
         opener: Callable[[], Opener],
+        project: str = DEFAULT_PROJECT,
     ) -> None:
+        self._project = project
         self._state = state
         self._clock = clock
         self._file_of = file_of
@@ -74,14 +77,18 @@ class Recipients:
         """Say whom releases for a device are encrypted to, instead of what it said itself.
 
         Raises:
-            InputError: there is no such device.
+            AbsentError: there is no such device.
         """
         check_name("device", device)
         devices = schema.devices
         with self._state.write() as connection:
-            known = select(devices.c.name).where(devices.c.name == device)
+            known = select(devices.c.name).where(
+                devices.c.project == self._project, devices.c.name == device
+            )
             if connection.scalar(known) is None:
-                raise InputError(f"there is no device {device}", hint="see: edgewright device list")
+                raise AbsentError(
+                    f"there is no device {device}", hint="see: edgewright device list"
+                )
             keep_recipient(connection, device, recipient.text)
             connection.execute(
                 update(devices)
@@ -94,6 +101,7 @@ class Recipients:
                 what="recipient set",
                 subject=device,
                 detail=recipient.key_id[:12],
+                project=self._project,
             )
             write_down(connection, deed)
 

@@ -12,9 +12,10 @@ from edgewright._fs import file_errors, write_atomic
 from edgewright.bundle import Bundle, open_bundle, verify_signatures
 from edgewright.clock import Clock
 from edgewright.contract import Provenance
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.director import Director
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.swu import SwuPlaces, SwuSigner, Wrapped, swu_chunks
 from edgewright.stores.base import LocalBlobStore
@@ -45,8 +46,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.model}@{self.version}"
 
 
-class Registry:
-    """The releases of a fleet and their files."""
+class Registry(OfProject):
+    """The releases of a project and their files. Files that projects have in common lie there
+    once.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Registry:
         director: Director | None = None,
         swu: Path | None = None,
         content_key: Callable[[Path], bytes | None] = lambda _: None,
+        project: str = DEFAULT_PROJECT,
     ) -> None:
         self._state = state
         self._blobs = blobs
@@ -66,6 +70,7 @@ class Registry:
         self._director = director
         self._swu = swu
         self._content_key = content_key
+        self._project = project
 
     def publish(self, path: Path, *, by: str) -> Release:
         """Verify a bundle file, keep it, and offer it under its version; an encrypted one when it
@@ -91,7 +96,9 @@ class Registry:
 
     def releases(self) -> tuple[Release, ...]:
         """Every release, newest first."""
-        query = select(schema.releases).order_by(schema.releases.c.published_at_s.desc())
+        table = schema.releases
+        query = select(table).where(table.c.project == self._project)
+        query = query.order_by(table.c.published_at_s.desc())
         with self._state.read() as connection:
             return tuple(_release_of(row) for row in connection.execute(query).mappings())
 
@@ -99,22 +106,26 @@ class Registry:
         """The release that MODEL@VERSION, a bundle id or the beginning of one means.
 
         Raises:
-            InputError: none, or more than one.
+            AbsentError: none has that name.
+            InputError: more than one has.
         """
         with self._state.read() as connection:
-            return find_release(connection, reference)
+            return find_release(connection, reference, project=self._project)
 
     def file(self, bundle_id: str) -> tuple[Release, Path]:
         """A release and where its file lies.
 
         Raises:
-            InputError: there is no such release.
+            AbsentError: there is no such release.
         """
-        query = select(schema.releases).where(schema.releases.c.bundle_id == bundle_id)
+        table = schema.releases
+        query = select(table).where(
+            table.c.project == self._project, table.c.bundle_id == bundle_id
+        )
         with self._state.read() as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
-            raise InputError(
+            raise AbsentError(
                 f"there is no release {bundle_id[:80]}", hint="ask for what is desired"
             )
         release = _release_of(row)
@@ -175,7 +186,8 @@ class Registry:
 
     def _keep(self, release: Release) -> Release:
         table = schema.releases
-        same = (table.c.model == release.model) & (table.c.version == release.version)
+        mine = table.c.project == self._project
+        same = mine & (table.c.model == release.model) & (table.c.version == release.version)
         with self._state.write() as connection:
             known = connection.execute(select(table).where(same)).mappings().first()
             if known is not None and known["bundle_id"] == release.bundle_id:
@@ -189,7 +201,7 @@ class Registry:
             fields = msgspec.structs.asdict(release)
             fields["signers"] = msgspec.json.encode(release.signers).decode()
             fields["provenance"] = msgspec.json.encode(release.provenance).decode()
-            connection.execute(insert(table).values(**fields))
+            connection.execute(insert(table).values(project=self._project, **fields))
             write_down(
                 connection,
                 Deed(
@@ -198,6 +210,7 @@ class Registry:
                     what="release published",
                     subject=release.text,
                     detail=release.bundle_id,
+                    project=self._project,
                 ),
             )
         return release
@@ -208,18 +221,20 @@ class Registry:
             return connection.scalar(query.limit(1)) is not None
 
 
-def find_release(connection: Connection, reference: str) -> Release:
-    """The release that MODEL@VERSION, MODEL@ALIAS, a bundle id or the beginning of one means.
+def find_release(connection: Connection, reference: str, *, project: str) -> Release:
+    """The release of a project that MODEL@VERSION, MODEL@ALIAS, a bundle id or the beginning of one
+    means.
 
     Raises:
-        InputError: none, or more than one.
+        AbsentError: none has that name.
+        InputError: more than one has, or it is no such name.
     """
     table, aliases = schema.releases, schema.aliases
     model, at, version = reference.rpartition("@")
     wanted: ColumnElement[bool]
     if at:
         meant = select(aliases.c.bundle_id).where(
-            aliases.c.model == model, aliases.c.alias == version
+            aliases.c.project == project, aliases.c.model == model, aliases.c.alias == version
         )
         wanted = (table.c.model == model) & (
             (table.c.version == version) | table.c.bundle_id.in_(meant)
@@ -232,9 +247,11 @@ def find_release(connection: Connection, reference: str) -> Release:
             "of a bundle id",
             hint="see: edgewright release list",
         )
-    rows = connection.execute(select(table).where(wanted).limit(2)).mappings().all()
+    query = select(table).where(table.c.project == project, wanted).limit(2)
+    rows = connection.execute(query).mappings().all()
     if len(rows) != 1:
-        raise InputError(
+        kind = InputError if rows else AbsentError
+        raise kind(
             f"release {reference[:80]!r}: {'more than one has' if rows else 'none has'} that name",
             hint="see: edgewright release list",
         )
@@ -242,7 +259,7 @@ def find_release(connection: Connection, reference: str) -> Release:
 
 
 def _release_of(row: RowMapping) -> Release:
-    fields = dict(row)
+    fields = {name: row[name] for name in Release.__struct_fields__}
     fields["signers"] = msgspec.json.decode(row["signers"], type=tuple[str, ...])
     fields["provenance"] = msgspec.json.decode(row["provenance"], type=Provenance)
     return Release(**fields)

@@ -46,6 +46,7 @@ Updating: it acknowledged. Left: revoked, or taken over by a newer rollout.
 
 FINAL: frozenset[Standing] = frozenset({"succeeded", "failed", "left"})
 IN_FLIGHT: frozenset[Standing] = frozenset({"ordered", "updating"})
+ACTIVE: frozenset[Status] = frozenset({"running", "paused"})
 WATCHED: frozenset[Status] = frozenset({"running", "paused", "trailing"})
 
 

@@ -59,11 +59,12 @@ def facts(connection: Connection, number: int) -> RolloutFacts:
     """A rollout as shown.
 
     Raises:
-        InputError: there is no such rollout.
+        AbsentError: there is no such rollout.
     """
     rollouts, releases = schema.rollouts, schema.releases
     query = select(rollouts, releases.c.version).join(
-        releases, releases.c.bundle_id == rollouts.c.bundle_id
+        releases,
+        (releases.c.bundle_id == rollouts.c.bundle_id) & (releases.c.project == rollouts.c.project),
     )
     row = connection.execute(query.where(rollouts.c.id == number)).first()
     if row is None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from edgewright.errors import InputError
+from edgewright.errors import AbsentError
 from edgewright.fleet.assignments import carry_out
 from edgewright.fleet.rollout import Limits, Member, Note, Outcome, RolloutState, Status
 from edgewright.fleet.rollout_options import RolloutOptions
@@ -24,6 +24,7 @@ class Created(msgspec.Struct, frozen=True, kw_only=True):
     waves: str
     created_at_s: float
     created_by: str
+    project: str
     options: str = "{}"
 
 
@@ -55,7 +56,7 @@ def load(connection: Connection, number: int) -> RolloutState:
     """The rule's state.
 
     Raises:
-        InputError: there is no such rollout.
+        AbsentError: there is no such rollout.
     """
     table = schema.rollouts
     row = connection.execute(select(table).where(table.c.id == number)).first()
@@ -104,19 +105,28 @@ def save(
     return not is_idle
 
 
-def watched(connection: Connection, *, model: str = "") -> list[int]:
+def watched(connection: Connection, *, model: str = "", project: str = "") -> list[int]:
     """The rollouts that time or devices can still change."""
     table = schema.rollouts
     query = select(table.c.id).where(table.c.is_watched)
     if model:
         query = query.where(table.c.model == model)
+    if project:
+        query = query.where(table.c.project == project)
     return list(connection.scalars(query.order_by(table.c.id)))
 
 
-def numbers(connection: Connection, newest: int) -> list[int]:
-    """The newest rollouts, newest first."""
+def numbers(connection: Connection, newest: int, *, project: str) -> list[int]:
+    """The newest rollouts of a project, newest first."""
     table = schema.rollouts
-    return list(connection.scalars(select(table.c.id).order_by(table.c.id.desc()).limit(newest)))
+    query = select(table.c.id).where(table.c.project == project)
+    return list(connection.scalars(query.order_by(table.c.id.desc()).limit(newest)))
+
+
+def project_of(connection: Connection, number: int) -> str | None:
+    """Whose a rollout is; None when there is none of that number."""
+    table = schema.rollouts
+    return connection.scalar(select(table.c.project).where(table.c.id == number))
 
 
 def busy(connection: Connection, model: str, statuses: Collection[Status]) -> set[str]:
@@ -156,9 +166,9 @@ def options_of(connection: Connection, number: int) -> RolloutOptions:
     return msgspec.json.decode(text or "{}", type=RolloutOptions)
 
 
-def unknown(number: int) -> InputError:
+def unknown(number: int) -> AbsentError:
     """What is said of a number that no rollout has."""
-    return InputError(f"there is no rollout {number}", hint="see: edgewright rollout status")
+    return AbsentError(f"there is no rollout {number}", hint="see: edgewright rollout status")
 
 
 def _row(state: RolloutState) -> dict[str, object]:

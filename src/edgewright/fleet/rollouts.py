@@ -4,7 +4,6 @@ Every change is one transaction: events in, the rule's new state and actions out
 in between leaves the state before it, and the next `tick` takes the same events again.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
 from typing import get_args
 
@@ -15,18 +14,16 @@ from edgewright.clock import Clock
 from edgewright.errors import InputError
 from edgewright.fleet import rollout_store as store
 from edgewright.fleet.audit import Deed, write_down
-from edgewright.fleet.devices import labels_of, timezones_of
-from edgewright.fleet.labels import Query, matching, parse_query
+from edgewright.fleet.devices import timezones_of
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.quality import Difference, Quality, breach, compare
 from edgewright.fleet.quality_store import Tally
-from edgewright.fleet.registry import Release, find_release
 from edgewright.fleet.rollout import (
     WATCHED,
     Abort,
     Acknowledged,
     Event,
     Left,
-    Limits,
     Pause,
     Resume,
     Retry,
@@ -37,52 +34,24 @@ from edgewright.fleet.rollout import (
     step,
 )
 from edgewright.fleet.rollout_facts import RolloutFacts, facts
-from edgewright.fleet.rollout_options import RolloutOptions
+from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan, plan_of
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.telemetry import Heard, has_unheard, hear
 from edgewright.fleet.telling import event_of
-from edgewright.fleet.waves import parse_waves, split
 from edgewright.fleet.windows import is_open, parse_window
 
 QUALITY_EVERY_S = 5.0
 
-_ACTIVE: tuple[Status, ...] = ("running", "paused")
 _ANY: tuple[Status, ...] = get_args(Status)
 
 
-class RolloutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody wants: which release, to which devices, in which waves, within which limits."""
+class Rollouts(OfProject):
+    """The rollouts of a project; `tick` is for those of all projects."""
 
-    release: str
-    query: str = ""
-    waves: str = "1,10%,100%"
-    limits: Limits = Limits()
-    options: RolloutOptions = RolloutOptions()
-
-
-class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order would do now. `busy` devices are in another active rollout of the model.
-
-    `least_s` is the shortest time it can take by its own start rate and soaks; what devices need to
-    download and to prove themselves, and waiting for their windows, comes on top.
-    """
-
-    release: Release
-    waves: tuple[tuple[str, ...], ...]
-    running_it: tuple[str, ...]
-    busy: tuple[str, ...]
-    bytes_per_device: int
-    bytes_total: int
-    least_s: float = 0.0
-    left_out: int = 0
-
-
-class Rollouts:
-    """All rollouts."""
-
-    def __init__(self, state: State, *, clock: Clock) -> None:
+    def __init__(self, state: State, *, clock: Clock, project: str = DEFAULT_PROJECT) -> None:
         self._state = state
         self._clock = clock
+        self._project = project
         self._tallies: dict[int, Tally] = {}
         self._looked_s = float("-inf")
 
@@ -93,7 +62,7 @@ class Rollouts:
             InputError: no such release, not a query, not waves.
         """
         with self._state.read() as connection:
-            return _plan(connection, order)
+            return plan_of(connection, order, project=self._project)
 
     def start(self, order: RolloutOrder, *, by: str) -> RolloutFacts:
         """Open the first wave.
@@ -104,7 +73,7 @@ class Rollouts:
         """
         now_s = self._clock.wall_s()
         with self._state.write() as connection:
-            plan = _plan(connection, order)
+            plan = plan_of(connection, order, project=self._project)
             _refuse_unusable(plan, order)
             devices = [device for wave in plan.waves for device in wave]
             self._take_over(connection, plan.release.model, devices, now_s)
@@ -116,6 +85,7 @@ class Rollouts:
                 waves=order.waves,
                 created_at_s=now_s,
                 created_by=by,
+                project=self._project,
                 options=msgspec.json.encode(order.options).decode(),
             )
             number = store.add(connection, created, state)
@@ -132,15 +102,17 @@ class Rollouts:
         """One rollout.
 
         Raises:
-            InputError: there is none of that number.
+            AbsentError: there is none of that number.
         """
         with self._state.read() as connection:
+            self._require(connection, number)
             return facts(connection, number)
 
     def list(self, *, newest: int = 100) -> tuple[RolloutFacts, ...]:
         """Rollouts, newest first."""
         with self._state.read() as connection:
-            return tuple(facts(connection, number) for number in store.numbers(connection, newest))
+            numbers = store.numbers(connection, newest, project=self._project)
+            return tuple(facts(connection, number) for number in numbers)
 
     def pause(self, number: int, *, reason: str, by: str) -> RolloutFacts:
         """Give no further orders; devices that are updating go on."""
@@ -155,6 +127,7 @@ class Rollouts:
     def abort(self, number: int, *, returns: bool | None, reason: str, by: str) -> RolloutFacts:
         """End it. Its devices return to what they ran before, unless told or ordered otherwise."""
         with self._state.read() as connection:
+            self._require(connection, number)
             limits = store.load(connection, number).limits
         wanted = limits.returns_on_abort if returns is None else returns
         return self._command(number, Abort(f"{by}: {reason}" if reason else by, wanted), _ANY, by)
@@ -170,9 +143,10 @@ class Rollouts:
         """How the release of a rollout does beside the others of its model, since it started.
 
         Raises:
-            InputError: there is none of that number.
+            AbsentError: there is none of that number.
         """
         with self._state.read() as connection:
+            self._require(connection, number)
             tally = _tally(connection, number)
             tally.update(connection)
         return compare(tally.old, tally.new)
@@ -229,6 +203,7 @@ class Rollouts:
     ) -> RolloutFacts:
         verb = type(event).__name__.lower()
         with self._state.write() as connection:
+            self._require(connection, number)
             before = store.load(connection, number)
             if before.status not in needed:
                 raise InputError(
@@ -244,7 +219,7 @@ class Rollouts:
         self, connection: Connection, model: str, devices: Sequence[str], now_s: float
     ) -> None:
         """Devices that an older rollout still waits for are the new one's from now on."""
-        for number in store.watched(connection, model=model):
+        for number in store.watched(connection, model=model, project=self._project):
             before = store.load(connection, number)
             events = [
                 Left(device, "a newer rollout took over")
@@ -262,74 +237,13 @@ class Rollouts:
                 what=what,
                 subject=f"rollout {number}",
                 detail=detail,
+                project=self._project,
             ),
         )
 
-
-def _plan(connection: Connection, order: RolloutOrder) -> RolloutPlan:
-    release = find_release(connection, order.release)
-    waves = parse_waves(order.waves)
-    devices = _select(connection, parse_query(order.query))
-    if order.options.window:
-        parse_window(order.options.window)
-    running = _running(connection, release)
-    busy = store.busy(connection, release.model, _ACTIVE)
-    wanted = [device for device in devices if device not in running]
-    chosen = wanted
-    if order.options.share_percent is not None:
-        chosen = _share(wanted, order.options.share_percent, release.bundle_id)
-    labels = labels_of(connection, chosen) if any(wave.label for wave in waves) else {}
-    parts = split(chosen, waves, labels)
-    return RolloutPlan(
-        release=release,
-        waves=parts,
-        running_it=tuple(device for device in devices if device in running),
-        busy=tuple(device for device in chosen if device in busy),
-        bytes_per_device=release.file_size_bytes,
-        bytes_total=release.file_size_bytes * len(chosen),
-        least_s=_least_s(parts, order.limits),
-        left_out=len(wanted) - len(chosen),
-    )
-
-
-def _least_s(waves: Sequence[Sequence[str]], limits: Limits) -> float:
-    rate = limits.starts_per_min
-    count = sum(map(len, waves))
-    starting_s = max(0.0, 60 * (count - 1) / rate) if rate else 0.0
-    return starting_s + limits.soak_s * len(waves)
-
-
-def _share(devices: Sequence[str], percent: float, salt: str) -> list[str]:
-    """That share of the devices, drawn by a hash: the same ones whenever it is asked again."""
-
-    def drawn(device: str) -> bytes:
-        return hashlib.sha256(f"{salt}/{device}".encode()).digest()
-
-    count = -int(-len(devices) * percent // 100)
-    return sorted(sorted(devices, key=drawn)[:count])
-
-
-def _select(connection: Connection, query: Query) -> list[str]:
-    devices = schema.devices
-    chosen = select(devices.c.name).where(~devices.c.is_revoked, *matching(query))
-    return list(connection.scalars(chosen.order_by(devices.c.name)))
-
-
-def _running(connection: Connection, release: Release) -> set[str]:
-    """Devices that run the release and are to run it."""
-    reports, assigned = schema.reports, schema.assignments
-    query = (
-        select(reports.c.device)
-        .join(
-            assigned,
-            (assigned.c.device == reports.c.device) & (assigned.c.model == reports.c.model),
-        )
-        .where(
-            reports.c.running_bundle_id == release.bundle_id,
-            assigned.c.bundle_id == release.bundle_id,
-        )
-    )
-    return set(connection.scalars(query))
+    def _require(self, connection: Connection, number: int) -> None:
+        if store.project_of(connection, number) != self._project:
+            raise store.unknown(number)
 
 
 def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:
@@ -361,7 +275,11 @@ def _tally(connection: Connection, number: int, *, limit_ms: float = float("inf"
     if row is None:
         raise store.unknown(number)
     return Tally(
-        model=row.model, bundle_id=row.bundle_id, since_s=row.created_at_s, limit_ms=limit_ms
+        project=row.project,
+        model=row.model,
+        bundle_id=row.bundle_id,
+        since_s=row.created_at_s,
+        limit_ms=limit_ms,
     )
 
 

@@ -76,6 +76,7 @@ async def serve(
             trusted=office.trusted,
             writer=writer,
             refusals=office.refusals,
+            commands=office.desk_commands,
             door=door,
             director=office.director,
             patches=office.patches,

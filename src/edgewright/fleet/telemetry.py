@@ -149,7 +149,7 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
     names = _Releases(connection)
     for item in heard:
         record = item.record
-        model = record.model or names.model_of(record.bundle)
+        model = record.model or names.model_of(record)
         key = record.device, model
         last = known.get(key)
         if not model or (
@@ -187,7 +187,7 @@ def _report_of(item: Heard, last: Mapping[str, Any] | None, names: "_Releases") 
     if record.state == "commit":
         values |= {
             "running_bundle_id": record.bundle,
-            "running_version": record.version or names.version_of(record.bundle),
+            "running_version": record.version or names.version_of(record),
         }
     return values
 
@@ -206,25 +206,30 @@ def _known_reports(
 
 
 class _Releases:
-    """What releases are called, each looked up once."""
+    """What releases are called in the project of the device that speaks, each looked up once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def model_of(self, bundle_id: str) -> str:
-        return self._found(bundle_id)[0]
+    def model_of(self, record: UpdateRecord) -> str:
+        return self._found(record)[0]
 
-    def version_of(self, bundle_id: str) -> str:
-        return self._found(bundle_id)[1]
+    def version_of(self, record: UpdateRecord) -> str:
+        return self._found(record)[1]
 
-    def _found(self, bundle_id: str) -> tuple[str, str]:
-        if bundle_id not in self._known:
-            table = schema.releases
-            query = select(table.c.model, table.c.version).where(table.c.bundle_id == bundle_id)
+    def _found(self, record: UpdateRecord) -> tuple[str, str]:
+        key = record.device, record.bundle
+        if key not in self._known:
+            table, devices = schema.releases, schema.devices
+            query = (
+                select(table.c.model, table.c.version)
+                .join(devices, devices.c.project == table.c.project)
+                .where(devices.c.name == record.device, table.c.bundle_id == record.bundle)
+            )
             row = self._connection.execute(query).first()
-            self._known[bundle_id] = (row.model, row.version) if row else ("", "")
-        return self._known[bundle_id]
+            self._known[key] = (row.model, row.version) if row else ("", "")
+        return self._known[key]
 
 
 _KNOWN = select(schema.records.c.sequence).where(

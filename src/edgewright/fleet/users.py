@@ -1,22 +1,25 @@
-"""People: their role, their password and sessions, and the tokens of their programs.
+"""People: their role in a project, their password and sessions, and the tokens of their programs.
 
-Who guesses passwords is locked out for ever longer, by account; what is answered, and after how
-long, does not tell an account that exists from one that does not.
+An account is the fleet's: one name, one password. What it opens is a role in each project that it
+is a member of, and nothing in the others. A program's token opens one project. Who guesses
+passwords is locked out for ever longer, by account; what is answered, and after how long, does not
+tell an account that exists from one that does not.
 """
 
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, literal, select, update
 
 from edgewright.clock import Clock
 from edgewright.contract.decoding import suggestion
-from edgewright.errors import InputError, TrustError
-from edgewright.fleet.audit import Deed, write_down
+from edgewright.errors import AbsentError, InputError, TrustError
+from edgewright.fleet.audit import FLEET_ITSELF, Deed, write_down
 from edgewright.fleet.labels import check_name
 from edgewright.fleet.password import MOST_CHARACTERS, hash_password, is_password
+from edgewright.fleet.people import Membership, Session, User, UserToken
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject, unknown_project
 from edgewright.fleet.roles import ALL_PERMISSIONS, ROLES, Permission, Role, may
 from edgewright.fleet.secret import SESSION_PREFIX, USER_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
@@ -30,68 +33,65 @@ LONGEST_LOCK_S = 3600.0
 _NOBODY = "nobody"
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may do what the role says."""
+class Users(OfProject):
+    """The people of a project."""
 
-    name: str
-    role: Role
-    created_at_s: float
-
-
-class UserToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token as it is shown, once."""
-
-    user: str
-    token: str
-    expires_at_s: float
-
-
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A login. `csrf` goes into a header of every command that a browser sends with its cookie."""
-
-    user: str
-    role: Role
-    session: str
-    csrf: str
-    expires_at_s: float
-
-
-class Users:
-    """The people of a fleet."""
-
-    def __init__(self, state: State, *, clock: Clock, draw: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        clock: Clock,
+        draw: Callable[[str], str],
+        project: str = DEFAULT_PROJECT,
+    ) -> None:
+        self._project = project
         self._state = state
         self._clock = clock
         self._draw = draw
 
     def add(self, name: str, role: str, *, by: str) -> User:
-        """A new user.
+        """A new member; the account is made unless another project's people have it already.
 
         Raises:
-            InputError: the name is taken or not a name, or there is no such role.
+            InputError: a member or not a name, or there is no such role.
         """
-        user = User(
-            name=check_name("user", name),
-            role=_checked_role(role),
-            created_at_s=self._clock.wall_s(),
-        )
-        if name in {known.name for known in self.list()}:
-            raise InputError(f"user {name} is there already", hint="change its role: user role")
+        check_name("user", name)
+        wanted, now_s = _checked_role(role), self._clock.wall_s()
+        users, members = schema.users, schema.memberships
         with self._state.write() as connection:
-            connection.execute(insert(schema.users).values(**msgspec.structs.asdict(user)))
-            write_down(connection, self._deed(by, "user added", name, user.role))
-        return user
+            if self._role_of(connection, name) is not None:
+                raise InputError(f"user {name} is there already", hint="change its role: user role")
+            if connection.scalar(select(users.c.name).where(users.c.name == name)) is None:
+                connection.execute(insert(users).values(name=name, created_at_s=now_s))
+            member = {"project": self._project, "user": name, "role": wanted, "since_s": now_s}
+            connection.execute(insert(members).values(member))
+            write_down(connection, self._deed(by, "user added", name, wanted))
+        return User(name=name, role=wanted, project=self._project, created_at_s=now_s)
 
     def set_role(self, name: str, role: str, *, by: str) -> User:
-        """Give a user another role, at once for all of the user's tokens."""
+        """Give a member another role, at once for all of the user's tokens."""
         wanted = _checked_role(role)
-        table = schema.users
+        table = schema.memberships
         with self._state.write() as connection:
-            done = connection.execute(update(table).where(table.c.name == name).values(role=wanted))
-            if done.rowcount != 1:
-                raise _unknown(name)
+            self._require(connection, name)
+            connection.execute(update(table).where(*self._is_member(name)).values(role=wanted))
             write_down(connection, self._deed(by, "role changed", name, wanted))
         return next(user for user in self.list() if user.name == name)
+
+    def remove(self, name: str, *, by: str) -> None:
+        """Take a member out of the project; the tokens for it end. The account stays.
+
+        Raises:
+            AbsentError: no such member.
+        """
+        members, tokens = schema.memberships, schema.user_tokens
+        with self._state.write() as connection:
+            self._require(connection, name)
+            connection.execute(delete(members).where(*self._is_member(name)))
+            connection.execute(
+                delete(tokens).where(tokens.c.user == name, tokens.c.project == self._project)
+            )
+            write_down(connection, self._deed(by, "user removed", name, ""))
 
     def set_password(self, name: str, password: str, *, by: str) -> None:
         """Give a user a password, instead of the one before; ends the user's sessions.
@@ -110,7 +110,7 @@ class Users:
             if done.rowcount != 1:
                 raise _unknown(name)
             self._end_sessions(connection, name)
-            write_down(connection, self._deed(by, "password set", name, ""))
+            write_down(connection, self._deed(by, "password set", name, "", of=FLEET_ITSELF))
 
     def set_disabled(self, name: str, *, is_disabled: bool, by: str) -> None:
         """Shut a user out, or let the user in again; sessions end, tokens rest."""
@@ -123,13 +123,13 @@ class Users:
                 raise _unknown(name)
             self._end_sessions(connection, name)
             what = "user disabled" if is_disabled else "user enabled"
-            write_down(connection, self._deed(by, what, name, ""))
+            write_down(connection, self._deed(by, what, name, "", of=FLEET_ITSELF))
 
     def create_token(
         self, name: str, *, lifetime_s: float, by: str, scopes: Sequence[str] = ()
     ) -> UserToken:
-        """A token for a user's programs; it is not kept and cannot be shown again. With scopes it
-        opens these permissions only, as far as the user's role holds them.
+        """A token for a member's programs, for this project; it is not kept and cannot be shown
+        again. With scopes it opens these permissions only, as far as the user's role holds them.
         """
         if not 0 < lifetime_s <= MAX_TOKEN_LIFETIME_S:
             raise InputError(
@@ -141,12 +141,11 @@ class Users:
                 f"there is no scope {unknown[0]!r}",
                 hint=suggestion(unknown[0], list(ALL_PERMISSIONS)),
             )
-        if name not in {known.name for known in self.list()}:
-            raise _unknown(name)
         token = self._draw(USER_PREFIX)
         now_s = self._clock.wall_s()
         made = UserToken(user=name, token=token, expires_at_s=now_s + lifetime_s)
         with self._state.write() as connection:
+            self._require(connection, name)
             connection.execute(
                 insert(schema.user_tokens).values(
                     token_hash=hash_of(token),
@@ -154,6 +153,7 @@ class Users:
                     created_at_s=now_s,
                     expires_at_s=made.expires_at_s,
                     scopes=",".join(scopes),
+                    project=self._project,
                 )
             )
             detail = f"scopes {', '.join(scopes)}" if scopes else ""
@@ -161,10 +161,14 @@ class Users:
         return made
 
     def revoke_tokens(self, name: str, *, by: str) -> int:
-        """End every token and session of a user; returns how many tokens there were."""
+        """End a member's sessions and tokens for this project; returns how many tokens there
+        were.
+        """
         table = schema.user_tokens
+        mine = (table.c.user == name) & (table.c.project == self._project)
         with self._state.write() as connection:
-            count = connection.execute(delete(table).where(table.c.user == name)).rowcount
+            self._require(connection, name)
+            count = connection.execute(delete(table).where(mine)).rowcount
             self._end_sessions(connection, name)
             write_down(connection, self._deed(by, "user tokens revoked", name, str(count)))
         return count
@@ -181,12 +185,13 @@ class Users:
             row = connection.execute(select(table).where(table.c.name == name)).first()
         is_right = is_password(password[:MOST_CHARACTERS], row.password if row else "")
         if row is not None and is_right and now_s >= row.locked_until_s and not row.is_disabled:
-            return self._begin_session(User(name=name, role=row.role, created_at_s=now_s))
+            return self._begin_session(name)
         with self._state.write() as connection:
             if row is not None:
                 self._count_failure(connection, name, now_s)
             subject = name if row is not None else "unknown user"
-            write_down(connection, self._deed(_NOBODY, "login refused", subject, ""))
+            deed = self._deed(_NOBODY, "login refused", subject, "", of=FLEET_ITSELF)
+            write_down(connection, deed)
         raise TrustError(
             "name and password do not belong together, or the account is locked",
             hint="wait a while and try again; a security admin can set a new password",
@@ -199,9 +204,14 @@ class Users:
             connection.execute(delete(table).where(table.c.session_hash == hash_of(session)))
 
     def list(self) -> tuple[User, ...]:
-        """Everybody, by name."""
-        table = schema.users
-        query = select(table.c.name, table.c.role, table.c.created_at_s).order_by(table.c.name)
+        """Every member, by name."""
+        users, members = schema.users, schema.memberships
+        query = (
+            select(users.c.name, members.c.role, members.c.project, users.c.created_at_s)
+            .join(members, members.c.user == users.c.name)
+            .where(members.c.project == self._project)
+            .order_by(users.c.name)
+        )
         with self._state.read() as connection:
             return tuple(User(**row) for row in connection.execute(query).mappings())
 
@@ -211,12 +221,15 @@ class Users:
 
         Raises:
             TrustError: the token is unknown or expired, or does not open this.
+            AbsentError: it opens nothing of this project, which may be there or not.
         """
         row = self._owner(token)
         if row is None or row.expires_at_s <= self._clock.wall_s() or row.is_disabled:
             raise TrustError(
                 "the token is unknown or expired", hint="make one: edgewright user token NAME"
             )
+        if row.role is None:
+            raise unknown_project(self._project)
         if not may(row.role, permission):
             raise TrustError(
                 f"role {row.role} of {row.name} does not include {permission!r}",
@@ -227,35 +240,73 @@ class Users:
                 f"this token of {row.name} is for {row.scopes} only, not for {permission!r}",
                 hint="make one with that scope: edgewright user token NAME --scope",
             )
-        return User(name=row.name, role=row.role, created_at_s=row.created_at_s)
+        return self._user_of(row)
 
     def who(self, session: str) -> User | None:
-        """Whose session this is; None when it is nobody's any more."""
+        """Whose session this is; None when it is nobody's any more, or no member's."""
+        row = self._living(session)
+        return self._user_of(row) if row is not None and row.role is not None else None
+
+    def is_living(self, session: str) -> bool:
+        """Whether a session is somebody's still, of this project or not."""
+        return self._living(session) is not None
+
+    def projects_of(self, token: str) -> tuple[Membership, ...]:
+        """What a token or session opens, by name of project.
+
+        Raises:
+            TrustError: it is unknown or expired.
+        """
+        row = self._owner(token)
+        if row is None or row.expires_at_s <= self._clock.wall_s() or row.is_disabled:
+            raise TrustError("the token is unknown or expired", hint="log in again")
+        with self._state.read() as connection:
+            opened = _memberships(connection, row.name)
+        only = "" if token.startswith(SESSION_PREFIX) else row.token_project
+        return tuple(one for one in opened if only in ("", one.project))
+
+    def _living(self, session: str) -> Any:
         row = self._owner(session) if session.startswith(SESSION_PREFIX) else None
         if row is None or row.expires_at_s <= self._clock.wall_s() or row.is_disabled:
             return None
-        return User(name=row.name, role=row.role, created_at_s=row.created_at_s)
+        return row
+
+    def _user_of(self, row: Any) -> User:
+        return User(
+            name=row.name, role=row.role, project=self._project, created_at_s=row.created_at_s
+        )
 
     def _owner(self, token: str) -> Any:
-        """The row of whoever has this token or session."""
-        users = schema.users
-        columns = (users.c.name, users.c.role, users.c.created_at_s, users.c.is_disabled)
+        """The row of whoever has this token or session, with the role that it opens here: none for
+        who is no member, and none by a token for another project.
+        """
+        users, members, tokens = schema.users, schema.memberships, schema.user_tokens
+        columns = (users.c.name, users.c.created_at_s, users.c.is_disabled, members.c.role)
+        is_member = (members.c.user == users.c.name) & (members.c.project == self._project)
         if token.startswith(SESSION_PREFIX):
             held = schema.sessions
-            query = select(*columns, held.c.expires_at_s, literal("").label("scopes")).join(
-                held, held.c.user == users.c.name
+            query = (
+                select(*columns, held.c.expires_at_s, literal("").label("scopes"))
+                .join(held, held.c.user == users.c.name)
+                .outerjoin(members, is_member)
+                .where(held.c.session_hash == hash_of(token))
             )
-            query = query.where(held.c.session_hash == hash_of(token))
         else:
-            tokens = schema.user_tokens
-            query = select(*columns, tokens.c.expires_at_s, tokens.c.scopes).join(
-                tokens, tokens.c.user == users.c.name
+            query = (
+                select(
+                    *columns,
+                    tokens.c.expires_at_s,
+                    tokens.c.scopes,
+                    tokens.c.project.label("token_project"),
+                )
+                .join(tokens, tokens.c.user == users.c.name)
+                .outerjoin(members, is_member & (tokens.c.project == self._project))
+                .where(tokens.c.token_hash == hash_of(token))
             )
-            query = query.where(tokens.c.token_hash == hash_of(token))
         with self._state.read() as connection:
             return connection.execute(query).first()
 
-    def _begin_session(self, user: User) -> Session:
+    def _begin_session(self, name: str) -> Session:
         session = self._draw(SESSION_PREFIX)
         table, users, now_s = schema.sessions, schema.users, self._clock.wall_s()
         expires_at_s = now_s + SESSION_LIFETIME_S
@@ -264,20 +315,19 @@ class Users:
             connection.execute(
                 insert(table).values(
                     session_hash=hash_of(session),
-                    user=user.name,
+                    user=name,
                     created_at_s=now_s,
                     expires_at_s=expires_at_s,
                 )
             )
             connection.execute(
-                update(users)
-                .where(users.c.name == user.name)
-                .values(failures=0, locked_until_s=0.0)
+                update(users).where(users.c.name == name).values(failures=0, locked_until_s=0.0)
             )
-            write_down(connection, self._deed(user.name, "login", user.name, ""))
+            write_down(connection, self._deed(name, "login", name, "", of=FLEET_ITSELF))
+            opened = _memberships(connection, name)
         return Session(
-            user=user.name,
-            role=user.role,
+            user=name,
+            projects=opened,
             session=session,
             csrf=csrf_of(session),
             expires_at_s=expires_at_s,
@@ -296,16 +346,37 @@ class Users:
             .values(failures=failures, locked_until_s=now_s + lock_s if lock_s else 0.0)
         )
         if lock_s:
-            write_down(
-                connection, self._deed(_NOBODY, "account locked", name, f"for {lock_s:.0f} s")
-            )
+            why = f"for {lock_s:.0f} s"
+            deed = self._deed(_NOBODY, "account locked", name, why, of=FLEET_ITSELF)
+            write_down(connection, deed)
 
     @staticmethod
     def _end_sessions(connection: Connection, name: str) -> None:
         connection.execute(delete(schema.sessions).where(schema.sessions.c.user == name))
 
-    def _deed(self, by: str, what: str, subject: str, detail: str) -> Deed:
-        return Deed(at_s=self._clock.wall_s(), who=by, what=what, subject=subject, detail=detail)
+    def _is_member(self, name: str) -> tuple[ColumnElement[bool], ...]:
+        table = schema.memberships
+        return (table.c.project == self._project, table.c.user == name)
+
+    def _role_of(self, connection: Connection, name: str) -> str | None:
+        table = schema.memberships
+        return connection.scalar(select(table.c.role).where(*self._is_member(name)))
+
+    def _require(self, connection: Connection, name: str) -> None:
+        if self._role_of(connection, name) is None:
+            raise _unknown(name)
+
+    def _deed(
+        self, by: str, what: str, subject: str, detail: str, *, of: str | None = None
+    ) -> Deed:
+        return Deed(
+            at_s=self._clock.wall_s(),
+            who=by,
+            what=what,
+            subject=subject,
+            detail=detail,
+            project=self._project if of is None else of,
+        )
 
 
 def csrf_of(session: str) -> str:
@@ -320,5 +391,12 @@ def _checked_role(role: str) -> Role:
     raise InputError(f"there is no role {role!r}", hint=suggestion(role, list(ROLES)))
 
 
-def _unknown(name: str) -> InputError:
-    return InputError(f"there is no user {name[:80]!r}", hint="add one: edgewright user add")
+def _memberships(connection: Connection, name: str) -> tuple[Membership, ...]:
+    table = schema.memberships
+    query = select(table.c.project, table.c.role).where(table.c.user == name)
+    rows = connection.execute(query.order_by(table.c.project)).mappings()
+    return tuple(Membership(**row) for row in rows)
+
+
+def _unknown(name: str) -> AbsentError:
+    return AbsentError(f"there is no user {name[:80]!r}", hint="add one: edgewright user add")

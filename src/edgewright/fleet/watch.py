@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from edgewright.clock import Clock
 from edgewright.fleet.alerts import Alert, AlertLimits, judge, silent
+from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
 from edgewright.telemetry import Record
 
@@ -14,10 +15,18 @@ _NEWEST = 20_000
 _decoder = msgspec.json.Decoder(Record)
 
 
-class Watch:
-    """Looks for alerts when asked."""
+class Watch(OfProject):
+    """Looks for alerts of a project when asked."""
 
-    def __init__(self, state: State, *, clock: Clock, limits: AlertLimits) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        clock: Clock,
+        limits: AlertLimits,
+        project: str = DEFAULT_PROJECT,
+    ) -> None:
+        self._project = project
         self._state = state
         self._clock = clock
         self._limits = limits
@@ -33,12 +42,14 @@ class Watch:
                 (devices.c.name == table.c.device) & (devices.c.enrolment == table.c.enrolment),
             )
             .where(table.c.kind != "update", table.c.received_at_s >= now_s - LOOK_BACK_S)
-            .where(~devices.c.is_revoked)
+            .where(devices.c.project == self._project, ~devices.c.is_revoked)
             .order_by(table.c.id.desc())
             .limit(_NEWEST)
         )
         seen = select(devices.c.name, devices.c.last_seen_s).where(
-            ~devices.c.is_revoked, devices.c.last_seen_s.is_not(None)
+            devices.c.project == self._project,
+            ~devices.c.is_revoked,
+            devices.c.last_seen_s.is_not(None),
         )
         with self._state.read() as connection:
             records = [_decoder.decode(content) for content in connection.scalars(told)]
@@ -47,9 +58,19 @@ class Watch:
 
     def counts(self) -> dict[str, int]:
         """How much there is of everything, for the health page."""
-        tables = (schema.releases, schema.devices, schema.rollouts, schema.records)
+        devices, records = schema.devices, schema.records
+        told = devices.join(records, records.c.device == devices.c.name)
+        counted = {
+            "releases": (schema.releases, schema.releases),
+            "devices": (devices, devices),
+            "rollouts": (schema.rollouts, schema.rollouts),
+            "records": (told, devices),
+        }
         with self._state.read() as connection:
             return {
-                table.name: connection.scalar(select(func.count()).select_from(table)) or 0
-                for table in tables
+                name: connection.scalar(
+                    select(func.count()).select_from(among).where(of.c.project == self._project)
+                )
+                or 0
+                for name, (among, of) in counted.items()
             }

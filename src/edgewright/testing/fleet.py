@@ -21,9 +21,11 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.office import Office
+from edgewright.fleet.projects import Projects
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.remote_commands import Commands, DeskCommands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import SqliteState
@@ -88,6 +90,7 @@ def fleet_office(
     try:
         yield Office(
             state=state,
+            projects=Projects(state, clock=clock),
             registry=Registry(
                 state,
                 blobs=blobs,
@@ -106,6 +109,8 @@ def fleet_office(
             watch=Watch(state, clock=clock, limits=AlertLimits()),
             retention=Retention(state, clock=clock),
             lineages=Lineages(state, clock=clock),
+            commands=Commands(state, clock=clock, uploads=home / "uploads"),
+            desk_commands=DeskCommands(state, clock=clock, uploads=home / "uploads"),
             refusals=Refusals(state, clock=clock),
             recipients=recipients,
             clock=clock,

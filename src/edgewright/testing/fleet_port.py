@@ -27,6 +27,7 @@ class FakeFleet:
         self.patches: dict[str, bytes] = {}
         self.patches_asked: list[tuple[str, str]] = []
         self.repositories: dict[Repository, Fetcher] = {}
+        self.asked: list[tuple[str, str, bytes]] = []
 
     def offer(self, path: Path) -> DesiredModel:
         """Want this file's bundle on the device."""
@@ -81,6 +82,11 @@ class FakeFleet:
     async def send(self, records: tuple[Record, ...]) -> None:
         self._fail()
         self.records.extend(records)
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        self._fail()
+        self.asked.append((method, path, body))
+        return b""
 
     def _fail(self) -> None:
         if self.error:

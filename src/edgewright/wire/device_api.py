@@ -93,9 +93,12 @@ class DesiredModel(_Message, frozen=True, kw_only=True):
 
 
 class Desired(_Message, frozen=True, kw_only=True):
-    """All that a device is to run."""
+    """All that a device is to run. `command` is the newest remote command that waits for it
+    (`wire.remote_commands`), 0 when none does.
+    """
 
     models: tuple[DesiredModel, ...] = ()
+    command: int = 0
 
 
 class Accepted(_Message, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.pulse import Pulse
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.testing.fleet import release_file
 
 

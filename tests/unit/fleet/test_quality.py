@@ -4,7 +4,7 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.quality import Quality, Served, breach, compare
 from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_options import RolloutOptions
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import ServingRecord, UpdateRecord
 from edgewright.testing import FakeClock

@@ -18,7 +18,7 @@ from edgewright.errors import TrustError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollout import Limits
-from edgewright.fleet.rollouts import RolloutOrder
+from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.keys import FileSigner
 from edgewright.stores import FolderBlobs
 from edgewright.trust import Signer, TrustedKeys

@@ -68,6 +68,7 @@ from edgewright.device.agent.ports import (
 from edgewright.device.agent.probe import ProbeLimits, ProcessProbe
 from edgewright.device.agent.progress import Baseline, Outcome, Progress, Release
 from edgewright.device.agent.recorder import Recorder
+from edgewright.device.agent.remote import Done, RemoteHands
 from edgewright.device.agent.replay import ProcessReplay
 from edgewright.device.agent.reporter import Reporter
 from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
@@ -88,6 +89,7 @@ __all__ = [
     "Control",
     "Daemon",
     "DeviceCertificate",
+    "Done",
     "Event",
     "Fetcher",
     "Fleet",
@@ -112,6 +114,7 @@ __all__ = [
     "Progress",
     "Recorder",
     "Release",
+    "RemoteHands",
     "Replay",
     "Reporter",
     "Roots",

@@ -183,6 +183,9 @@ class WokenFleet:
     async def enroll(self, request: EnrollRequest) -> EnrollReply:
         return await self._fleet.enroll(request)
 
+    async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        return await self._fleet.ask(method, path, body)
+
     async def download(self, release: Release, part: Path) -> None:
         await self._fleet.download(release, part)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ class Daemon:
         self._retries: dict[str, _Retry] = {}
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self.on_desired: Callable[[Desired], None] = lambda _: None
         fleet, outbox = agent.tools.fleet, agent.recorder.outbox
         self._reporter = Reporter(outbox, fleet, agent.tools.clock) if fleet else None
         if self._reporter:
@@ -169,6 +170,7 @@ class Daemon:
             if answer is not None:
                 etag, desired = answer
             self.follow(desired)
+            self.on_desired(desired)
             rest_s = 0.0 if answer else self._poll_s - (self._now_s() - asked_s)
             await self._agent.tools.clock.sleep(max(rest_s, 0.1) * self._jitter())
 

@@ -176,6 +176,16 @@ class FleetClient:
         )
         _accepted(answer, "sending telemetry")
 
+    async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """One request beside updates and telemetry; the body of its answer.
+
+        Raises:
+            InputError: the fleet refused.
+            TransportError: the fleet did not answer.
+        """
+        answer = await self._client.request(method, path, headers=self._headers, body=body)
+        return _accepted(answer, f"{method} {path}").body
+
     async def _fetch(
         self, release: Release, part: Path, digest: "hashlib._Hash", have: int
     ) -> None:

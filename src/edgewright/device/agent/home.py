@@ -20,6 +20,7 @@ from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.errors import InputError, ResourceError
 from edgewright.keys import FileOpener
 from edgewright.trust import TrustedKeys
+from edgewright.wire.remote_commands import KINDS, Kind
 
 FILE_LIMIT_BYTES = 256 * 1024
 
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     download_limit_kbit_s: float | None = None
     mqtt: str = ""
     mqtt_password_file: str = ""
+    remote_commands: tuple[Kind, ...] = KINDS
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -223,3 +223,11 @@ class Fleet(Source, Protocol):
 
     async def send(self, records: tuple[Record, ...]) -> None:
         """Deliver telemetry; sending a record twice is harmless."""
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """One request beside updates and telemetry; the body of its answer.
+
+        Raises:
+            InputError: the fleet refused.
+            TransportError: the fleet did not answer.
+        """

@@ -177,6 +177,16 @@ class ServerProcess:
             process.send(signal.SIGKILL)
             await process.wait()
 
+    async def restart(self) -> None:
+        """End the server and have a new one serve the same; it does not answer in between.
+
+        Raises:
+            ResourceError: none can be started here.
+        """
+        async with self._lock:
+            await self.stop()
+            await self._ensure()
+
     async def start(self) -> None:
         """Have a server, though it may serve nothing yet.
 

@@ -129,7 +129,7 @@ class DdiApi:
 
     def _told(self, request: Request, poll: Poll, action: str) -> Response:
         told = _feedback.decode(request.body).status
-        bundle_id = self._bundle_of(action)
+        bundle_id = self._bundle_of(action, poll.project)
         state, reason = _meaning(told)
         if bundle_id and state:
             self._note(poll, bundle_id, state, reason)
@@ -144,7 +144,10 @@ class DdiApi:
         with self._state.read() as connection:
             sequence = (connection.scalar(newest) or 0) + 1
             release = connection.execute(
-                select(schema.releases).where(schema.releases.c.bundle_id == bundle_id)
+                select(schema.releases).where(
+                    schema.releases.c.project == poll.project,
+                    schema.releases.c.bundle_id == bundle_id,
+                )
             ).first()
         now_s = self._clock.wall_s()
         record = UpdateRecord(
@@ -170,9 +173,11 @@ class DdiApi:
                 return model
         return None
 
-    def _bundle_of(self, action: str) -> str:
+    def _bundle_of(self, action: str, project: str) -> str:
         table = schema.rollouts
-        query = select(table.c.bundle_id).where(table.c.id == int(action))
+        query = select(table.c.bundle_id).where(
+            table.c.id == int(action), table.c.project == project
+        )
         with self._state.read() as connection:
             return connection.scalar(query) or ""
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgewright.clock import Clock
-from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
+from edgewright.errors import AbsentError, EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
+from edgewright.fleet.device_api.commands import CommandsApi, is_command
 from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.device_api.intake import Intake
@@ -20,6 +21,7 @@ from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.refusals import Refusal, Refusals
 from edgewright.fleet.registry import Registry
+from edgewright.fleet.remote_commands import DeskCommands
 from edgewright.fleet.state import State
 from edgewright.fleet.telemetry import Batch
 from edgewright.telemetry import decode_batch
@@ -50,6 +52,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     trusted: Callable[[], TrustedKeys]
     writer: Executor
     refusals: Refusals
+    commands: DeskCommands | None = None
     door: Door = Door()
     director: Director | None = None
     patches: Patches | None = None
@@ -60,6 +63,7 @@ class DeviceApi:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._commands = CommandsApi(desk.commands) if desk.commands else None
         self._intake = Intake(desk.state, desk.writer, desk.clock)
         self._ddi = DdiApi(desk.state, desk.registry, desk.presence, desk.clock, door=desk.door)
 
@@ -85,16 +89,13 @@ class DeviceApi:
         try:
             if is_ddi(request.path):
                 return await self._written(lambda: self._ddi.answer(request))
+            if self._commands is not None and is_command(request.path):
+                return await self._command(request, self._commands)
             return await self._route(request)
         except (msgspec.DecodeError, RecursionError) as error:
             return _problem(400, f"not the expected JSON: {error}")
-        except TrustError as error:
-            return _problem(403, error.message, error.hint)
-        except ResourceError as error:
-            _log.error("%s %s: %s", request.method, request.path, error)
-            return _problem(503, "the fleet cannot write now", "try again later")
         except EdgewrightError as error:
-            return _problem(400, error.message, error.hint)
+            return _refused(request, error)
 
     async def _route(self, request: Request) -> Response:
         match request.method, request.path:
@@ -209,6 +210,13 @@ class DeviceApi:
         reply = wire.Accepted(stored=kept.stored, known=kept.known, unknown_kind=batch.unknown)
         return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
 
+    async def _command(self, request: Request, commands: CommandsApi) -> Response:
+        poll = self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        answer = await self._written(lambda: commands.answer(request, poll))
+        return answer or _problem(404, f"there is no {request.method} {request.path[:80]}")
+
     def _bundle(self, request: Request, bundle_id: str) -> Response:
         poll = self._poll(request)
         if poll is None:
@@ -218,7 +226,7 @@ class DeviceApi:
                 return _problem(404, f"bundle {bundle_id[:80]} is not for {poll.device}")
         if poll.is_ordered:
             self._desk.presence.acknowledged(poll.device)
-        release, path = self._desk.registry.file(bundle_id)
+        release, path = self._desk.registry.within(poll.project).file(bundle_id)
         return file_response(path, request, etag=release.file_sha256)
 
     async def _patch(self, request: Request, bundle_id: str) -> Response:
@@ -227,8 +235,10 @@ class DeviceApi:
         patches = self._desk.patches
         if whole.status not in (200, 206) or patches is None:
             return whole if whole.status == 401 else _problem(404, "there is no patch")
-        base = request.query["base"]
-        path = await asyncio.to_thread(patches.find, base, bundle_id)
+        base, poll = request.query["base"], self._poll(request)
+        if poll is None:
+            return _unauthorised()
+        path = await asyncio.to_thread(patches.find, base, bundle_id, project=poll.project)
         if path is None:
             return _problem(404, f"there is no patch from {base[:80]}", "fetch the whole bundle")
         return file_response(path, request, etag=path.stem)
@@ -282,6 +292,18 @@ def _wait_s(text: str) -> float:
     if not wait_s >= 0:
         raise InputError(f"wait is {text[:40]!r}, expected seconds", hint="like ?wait=30")
     return min(wait_s, MAX_WAIT_S)
+
+
+def _refused(request: Request, error: EdgewrightError) -> Response:
+    if isinstance(error, ResourceError):
+        _log.error("%s %s: %s", request.method, request.path, error)
+        return _problem(503, "the fleet cannot write now", "try again later")
+    status = 400
+    if isinstance(error, TrustError):
+        status = 403
+    elif isinstance(error, AbsentError):
+        status = 404
+    return _problem(status, error.message, error.hint)
 
 
 def _problem(status: int, error: str, hint: str = "") -> Response:

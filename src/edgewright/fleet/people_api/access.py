@@ -1,27 +1,39 @@
-"""Who may use a route: the permission it names, held by the role of the token's user."""
+"""Who may use a route: the permission it names, held by the role that the token's user has in the
+project that the path names. Where it names none, `default` is meant.
+"""
 
 import hmac
 from collections import deque
 from typing import Any, cast
 
 import msgspec
+from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import (
     NotAuthorizedException,
     PermissionDeniedException,
     TooManyRequestsException,
 )
 from litestar.handlers import BaseRouteHandler
+from litestar.params import SkipValidation
 
 from edgewright.fleet.office import Office
+from edgewright.fleet.projects import DEFAULT_PROJECT
 from edgewright.fleet.roles import Permission
 from edgewright.fleet.secret import SESSION_PREFIX
 from edgewright.fleet.users import csrf_of
 
 NOBODY_YET = "login"
 """The one route that who has neither token nor session may use: the one to get a session."""
+SOMEBODY = "known"
+"""The routes about oneself: any token or session that is alive opens them."""
 OPEN: Permission = "read"
-"""What everybody may do who reaches a loopback listener."""
+"""What everybody may do, in the project `default`, who reaches a loopback listener."""
+
+TheOffice = NamedDependency[SkipValidation[Office]]
+"""The services of the project that the path names, as a route takes them."""
 
 SESSION_COOKIE = "edgewright_session"
 
@@ -43,15 +55,18 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
         NotAuthorizedException: there is no token.
         PermissionDeniedException: the request names a host that is not this machine.
         TrustError: the token does not hold the permission.
+        AbsentError: the project is not there, or not for this user.
     """
     house: House = connection.app.state.house
     _check_host(connection.headers.get("host", ""), house)
     permission: str = handler.opt.get("permission", "")
     if not permission:
         raise PermissionDeniedException("nobody may ask this")
-    if permission == NOBODY_YET or (permission == OPEN and house.is_local):
+    project = project_of(connection)
+    is_open = permission == OPEN and house.is_local and project == DEFAULT_PROJECT
+    if permission == NOBODY_YET or is_open:
         return
-    token = _token(connection)
+    token = token_of(connection)
     if not token:
         raise NotAuthorizedException(
             f"this needs the token of a user who may {permission!r}; "
@@ -59,12 +74,27 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             headers={"www-authenticate": "Bearer"},
         )
     office: Office = connection.app.state.office
-    if token.startswith(SESSION_PREFIX) and office.users.who(token) is None:
+    if token.startswith(SESSION_PREFIX) and not office.users.is_living(token):
         raise NotAuthorizedException("this session has ended; log in again")
-    connection.scope["user"] = office.users.allowed(token, cast("Permission", permission))
+    if permission == SOMEBODY:
+        office.users.projects_of(token)
+        return
+    users = office.within(project).users
+    connection.scope["user"] = users.allowed(token, cast("Permission", permission))
 
 
-def _token(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+def project_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The project that a request is about."""
+    return str(connection.path_params.get("project", DEFAULT_PROJECT))
+
+
+def the_office(state: State, request: Request[Any, Any, Any]) -> Office:
+    """The services of the project that a request is about, for a route that was let pass."""
+    office: Office = state.office
+    return office.within(project_of(request))
+
+
+def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     """A program's token, or a browser's session. Who changes something by a cookie must also know
     what was told at login: another site's page can send the cookie but not that.
     """

@@ -5,13 +5,14 @@ from typing import Any
 
 from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import MutableScopeHeaders, State
+from litestar.di import Provide
 from litestar.exceptions import NotAuthorizedException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Scope
 
 from edgewright import __version__
 from edgewright.errors import (
+    AbsentError,
     EdgewrightError,
     GateError,
     InputError,
@@ -21,10 +22,12 @@ from edgewright.errors import (
     UnavailableError,
 )
 from edgewright.fleet.office import Office
-from edgewright.fleet.people_api.access import House, LoginLimit, check_access
+from edgewright.fleet.people_api.access import House, LoginLimit, check_access, the_office
 from edgewright.fleet.people_api.commands import COMMANDS
+from edgewright.fleet.people_api.description import DescriptionPlugin
 from edgewright.fleet.people_api.login import LOGIN
-from edgewright.fleet.people_api.pages import PAGES, to_login
+from edgewright.fleet.people_api.members import MEMBERS, projects
+from edgewright.fleet.people_api.pages import PAGES, to_login, to_own_project
 from edgewright.fleet.people_api.reading import READING
 from edgewright.fleet.refusals import Refusal
 from edgewright.wire.device_api import Problem
@@ -40,6 +43,7 @@ _SECURE = {
     "strict-transport-security": "max-age=31536000",
 }
 _STATUS: dict[type[EdgewrightError], int] = {
+    AbsentError: 404,
     InputError: 400,
     TrustError: 403,
     GateError: 409,
@@ -51,15 +55,29 @@ _STATUS: dict[type[EdgewrightError], int] = {
 
 def build_app(office: Office, *, house: House | None = None) -> Litestar:
     """The people's API and page over a fleet's services, on loopback unless told otherwise."""
-    api = Router("/api/v1", route_handlers=[*READING, *COMMANDS, *LOGIN], guards=[check_access])
+    provided = {"office": Provide(the_office, sync_to_thread=False)}
+    of_a_project = [*READING, *COMMANDS, *MEMBERS]
+    api = Router(
+        "/api/v1",
+        route_handlers=[*of_a_project, *LOGIN, projects],
+        guards=[check_access],
+        dependencies=provided,
+    )
+    of_projects = Router(
+        "/api/v1/projects/{project:str}",
+        route_handlers=of_a_project,
+        guards=[check_access],
+        dependencies=provided,
+    )
     pages = Router(
         "/",
         route_handlers=PAGES,
         guards=[check_access],
-        exception_handlers={NotAuthorizedException: to_login},
+        dependencies=provided,
+        exception_handlers={NotAuthorizedException: to_login, AbsentError: to_own_project},
     )
     return Litestar(
-        route_handlers=[api, pages],
+        route_handlers=[api, of_projects, pages],
         state=State({"office": office, "house": house or House(), "login_limit": LoginLimit()}),
         before_send=[_secured, _audited],
         exception_handlers={EdgewrightError: _refuse, RecursionError: _refuse_depth},
@@ -69,7 +87,7 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
             title="edgewright fleet",
             version=__version__,
             path="/api/v1/schema",
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[DescriptionPlugin()],
         ),
     )
 

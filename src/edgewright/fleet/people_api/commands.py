@@ -3,15 +3,16 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, post
-from litestar.datastructures import State
+from litestar import Request, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from edgewright.fleet.aliases import Alias
 from edgewright.fleet.devices import Device, NewToken, TokenOrder
+from edgewright.fleet.people import User
+from edgewright.fleet.people_api.access import TheOffice
+from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
-from edgewright.fleet.rollouts import RolloutOrder, RolloutPlan
-from edgewright.fleet.users import User
+from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
 
 _ROLLOUT = {"permission": "rollout"}
 _DEVICE = {"permission": "device"}
@@ -45,81 +46,123 @@ class LabelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     labels: dict[str, str | None]
 
 
+class DeviceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A device to add."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
+class AddedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that was added, and the secret that it sends."""
+
+    name: str
+    secret: str
+
+
+class TimezoneOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A time zone by its name, like Europe/Berlin."""
+
+    timezone: str
+
+
 @post("/rollouts/plan", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def plan(state: State, data: JSONBody[RolloutOrder]) -> RolloutPlan:
+def plan(office: TheOffice, data: JSONBody[RolloutOrder]) -> RolloutPlan:
     """What an order would do now; changes nothing."""
-    found: RolloutPlan = state.office.rollouts.plan(data)
-    return found
+    return office.rollouts.plan(data)
 
 
 @post("/rollouts", opt=_ROLLOUT, sync_to_thread=True)
-def start(state: State, request: _Asked, data: JSONBody[RolloutOrder]) -> RolloutFacts:
+def start(office: TheOffice, request: _Asked, data: JSONBody[RolloutOrder]) -> RolloutFacts:
     """Start a rollout."""
-    done: RolloutFacts = state.office.rollouts.start(data, by=request.user.name)
-    return done
+    return office.rollouts.start(data, by=request.user.name)
 
 
 @post("/rollouts/{number:int}/pause", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
 def pause(
-    state: State, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
+    office: TheOffice, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
 ) -> RolloutFacts:
     """Give no further orders."""
-    done: RolloutFacts = state.office.rollouts.pause(
-        number, reason=data.reason, by=request.user.name
-    )
-    return done
+    return office.rollouts.pause(number, reason=data.reason, by=request.user.name)
 
 
 @post("/rollouts/{number:int}/resume", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
-def resume(state: State, request: _Asked, number: FromPath[int]) -> RolloutFacts:
+def resume(office: TheOffice, request: _Asked, number: FromPath[int]) -> RolloutFacts:
     """Let a paused rollout go on."""
-    done: RolloutFacts = state.office.rollouts.resume(number, by=request.user.name)
-    return done
+    return office.rollouts.resume(number, by=request.user.name)
 
 
 @post("/rollouts/{number:int}/retry", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
 def retry(
-    state: State, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
+    office: TheOffice, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
 ) -> RolloutFacts:
     """Give the failed devices another try."""
-    done: RolloutFacts = state.office.rollouts.retry(
-        number, reason=data.reason, by=request.user.name
-    )
-    return done
+    return office.rollouts.retry(number, reason=data.reason, by=request.user.name)
 
 
 @post("/rollouts/{number:int}/abort", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
 def abort(
-    state: State, request: _Asked, number: FromPath[int], data: JSONBody[AbortOrder]
+    office: TheOffice, request: _Asked, number: FromPath[int], data: JSONBody[AbortOrder]
 ) -> RolloutFacts:
     """End a rollout; its devices return to what they ran before unless told otherwise."""
-    done: RolloutFacts = state.office.rollouts.abort(
+    return office.rollouts.abort(
         number, returns=data.returns, reason=data.reason, by=request.user.name
     )
-    return done
+
+
+@post("/devices", opt=_DEVICE, sync_to_thread=True)
+def add_device(office: TheOffice, request: _Asked, data: JSONBody[DeviceOrder]) -> AddedDevice:
+    """Add a device that does not enrol itself, like one of SWUpdate; its secret is shown once."""
+    secret = office.devices.add(data.name, data.labels, by=request.user.name)
+    return AddedDevice(name=data.name, secret=secret)
+
+
+@post("/devices/{name:str}/timezone", opt=_DEVICE, sync_to_thread=True, status_code=200)
+def set_timezone(
+    office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[TimezoneOrder]
+) -> Device:
+    """Say where a device is, for maintenance windows in its local time."""
+    office.devices.set_timezone(name, data.timezone, by=request.user.name)
+    return office.devices.show(name)
+
+
+@post("/devices/{name:str}/commands", opt=_DEVICE, sync_to_thread=True)
+def order_command(
+    office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[CommandOrder]
+) -> CommandFacts:
+    """Have a device do something from a short list; it may forbid it, and never runs a shell."""
+    return office.commands.order(name, data, by=request.user.name)
+
+
+@get("/devices/{name:str}/commands/{number:int}/file", opt=_DEVICE, sync_to_thread=True)
+def command_file(
+    office: TheOffice, request: _Asked, name: FromPath[str], number: FromPath[int]
+) -> Response[bytes]:
+    """The file that a device sent as the result of a command; reading it is in the audit log."""
+    content = office.commands.read_upload(name, number, by=request.user.name)
+    return Response(content, media_type="application/octet-stream")
 
 
 @post("/enrolment-tokens", opt=_DEVICE, sync_to_thread=True)
-def create_token(state: State, request: _Asked, data: JSONBody[TokenOrder]) -> NewToken:
+def create_token(office: TheOffice, request: _Asked, data: JSONBody[TokenOrder]) -> NewToken:
     """Make a token that lets devices in; it is shown once."""
-    done: NewToken = state.office.devices.create_token(data, by=request.user.name)
-    return done
+    return office.devices.create_token(data, by=request.user.name)
 
 
 @post("/devices/{name:str}/labels", opt=_DEVICE, sync_to_thread=True, status_code=200)
-def label(state: State, request: _Asked, name: FromPath[str], data: JSONBody[LabelOrder]) -> Device:
+def label(
+    office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[LabelOrder]
+) -> Device:
     """Set labels or take them away."""
-    state.office.devices.label(name, data.labels, by=request.user.name)
-    done: Device = state.office.devices.show(name)
-    return done
+    office.devices.label(name, data.labels, by=request.user.name)
+    return office.devices.show(name)
 
 
 @post("/devices/{name:str}/revoke", opt=_DEVICE, sync_to_thread=True, status_code=200)
-def revoke(state: State, request: _Asked, name: FromPath[str]) -> Device:
+def revoke(office: TheOffice, request: _Asked, name: FromPath[str]) -> Device:
     """Let a device in no more."""
-    state.office.devices.revoke(name, by=request.user.name)
-    done: Device = state.office.devices.show(name)
-    return done
+    office.devices.revoke(name, by=request.user.name)
+    return office.devices.show(name)
 
 
 class AliasOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,11 +173,10 @@ class AliasOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @post("/aliases/{alias:str}/propose", opt=_PUBLISH, sync_to_thread=True, status_code=200)
 def propose(
-    state: State, request: _Asked, alias: FromPath[str], data: JSONBody[AliasOrder]
+    office: TheOffice, request: _Asked, alias: FromPath[str], data: JSONBody[AliasOrder]
 ) -> Alias:
     """Say which release an alias is to mean, once somebody else approved."""
-    done: Alias = state.office.aliases.propose(data.release, alias, by=request.user.name)
-    return done
+    return office.aliases.propose(data.release, alias, by=request.user.name)
 
 
 @post(
@@ -144,19 +186,18 @@ def propose(
     status_code=200,
 )
 def approve_alias(
-    state: State, request: _Asked, alias: FromPath[str], model: FromPath[str]
+    office: TheOffice, request: _Asked, alias: FromPath[str], model: FromPath[str]
 ) -> Alias:
     """Let an alias mean what somebody else proposed."""
-    done: Alias = state.office.aliases.approve(model, alias, by=request.user.name)
-    return done
+    return office.aliases.approve(model, alias, by=request.user.name)
 
 
 @post("/enrolments/{name:str}/decision", opt=_DEVICE, sync_to_thread=True, status_code=200)
 def decide(
-    state: State, request: _Asked, name: FromPath[str], data: JSONBody[Decision]
+    office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[Decision]
 ) -> Decision:
     """Let a waiting device in, or refuse it."""
-    state.office.enrolments.decide(name, is_approved=data.is_approved, by=request.user.name)
+    office.enrolments.decide(name, is_approved=data.is_approved, by=request.user.name)
     return data
 
 
@@ -170,7 +211,11 @@ COMMANDS = (
     resume,
     retry,
     abort,
+    add_device,
+    order_command,
+    command_file,
     create_token,
     label,
+    set_timezone,
     revoke,
 )

@@ -7,8 +7,15 @@ from litestar import Request, Response, post
 from litestar.datastructures import Cookie, State
 from litestar.params import JSONBody
 
-from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE, House, LoginLimit
-from edgewright.fleet.users import SESSION_LIFETIME_S, Session
+from edgewright.fleet.people import Membership, Session
+from edgewright.fleet.people_api.access import (
+    NOBODY_YET,
+    SESSION_COOKIE,
+    SOMEBODY,
+    House,
+    LoginLimit,
+)
+from edgewright.fleet.users import SESSION_LIFETIME_S
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +32,7 @@ class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
     """Who is in now. `csrf` goes into the header `x-csrf-token` of every command."""
 
     user: str
-    role: str
+    projects: tuple[Membership, ...]
     csrf: str
     expires_at_s: float
 
@@ -36,7 +43,9 @@ def login(
 ) -> Response[LoggedIn]:
     """Begin a session; its cookie opens what the user's role allows."""
     made = begun_session(state, request, data.name, data.password)
-    reply = LoggedIn(user=made.user, role=made.role, csrf=made.csrf, expires_at_s=made.expires_at_s)
+    reply = LoggedIn(
+        user=made.user, projects=made.projects, csrf=made.csrf, expires_at_s=made.expires_at_s
+    )
     return Response(reply, cookies=[session_cookie(made, state.house)])
 
 
@@ -68,7 +77,7 @@ def session_cookie(made: Session, house: House) -> Cookie:
     )
 
 
-@post("/logout", opt={"permission": "read"}, sync_to_thread=True, status_code=200)
+@post("/logout", opt={"permission": SOMEBODY}, sync_to_thread=True, status_code=200)
 def logout(state: State, request: Request[Any, Any, Any]) -> Response[dict[str, bool]]:
     """End the session of the cookie."""
     state.office.users.logout(request.cookies.get(SESSION_COOKIE, ""))

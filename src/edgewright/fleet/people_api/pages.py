@@ -11,11 +11,13 @@ from litestar.enums import RequestEncodingType
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.params import Body
 
-from edgewright.errors import TrustError
-from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE
+from edgewright.errors import AbsentError, TrustError
+from edgewright.fleet.office import Office
+from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE, TheOffice
 from edgewright.fleet.people_api.login import begun_session, session_cookie
 from edgewright.fleet.ui import Person, render_fleet, render_login, style_sheet
 from edgewright.fleet.users import csrf_of
+from edgewright.wire.device_api import Problem
 
 _READ = {"permission": "read"}
 _NOBODY_YET = {"permission": NOBODY_YET}
@@ -49,12 +51,27 @@ class LogoutForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/", opt=_READ, sync_to_thread=True, include_in_schema=False)
-def fleet_page(state: State, request: _Asked) -> Response[str]:
-    """Releases, rollouts, devices and alerts on one page."""
+def fleet_page(office: TheOffice, request: _Asked) -> Response[str]:
+    """Releases, rollouts, devices and alerts of the project `default` on one page."""
+    return _seen(office, request)
+
+
+@get("/projects/{project:str}", opt=_READ, sync_to_thread=True, include_in_schema=False)
+def project_page(office: TheOffice, request: _Asked) -> Response[str]:
+    """The same of another project."""
+    return _seen(office, request)
+
+
+def _seen(office: Office, request: _Asked) -> Response[str]:
     session = request.cookies.get(SESSION_COOKIE, "")
-    user = state.office.users.who(session) if session else None
-    person = Person(name=user.name, role=user.role, csrf=csrf_of(session)) if user else None
-    return _page(render_fleet(state.office, person))
+    if not session or not office.users.is_living(session):
+        return _page(render_fleet(office))
+    opened = tuple(one.project for one in office.users.projects_of(session))
+    user = office.users.who(session)
+    if user is None:
+        return _moved(f"/projects/{opened[0]}") if opened else _page(render_fleet(office))
+    person = Person(name=user.name, role=user.role, csrf=csrf_of(session), projects=opened)
+    return _page(render_fleet(office, person))
 
 
 @get("/login", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
@@ -111,6 +128,18 @@ def to_login(request: _Asked, error: Exception) -> Response[Any]:
     raise error
 
 
+def to_own_project(request: _Asked, error: AbsentError) -> Response[Any]:
+    """Who has just logged in and is no member of `default` is led to the first project that is
+    theirs.
+    """
+    session = request.cookies.get(SESSION_COOKIE, "")
+    if session and request.url.path == "/" and request.method == "GET":
+        opened = request.app.state.office.users.projects_of(session)
+        if opened:
+            return _moved(f"/projects/{opened[0].project}")
+    return Response(Problem(error=error.message, hint=error.hint), status_code=404)
+
+
 def _require_own_form(request: _Asked) -> None:
     """A form of another site would log its visitor in as somebody else."""
     origin = request.headers.get("origin", "")
@@ -127,4 +156,4 @@ def _moved(path: str, cookies: list[Cookie] | None = None) -> Response[str]:
     return Response("", status_code=_SEE_OTHER, headers=headers, cookies=cookies)
 
 
-PAGES = (fleet_page, login_page, log_in, log_out, style)
+PAGES = (fleet_page, project_page, login_page, log_in, log_out, style)

@@ -51,7 +51,59 @@ _TO_4 = (
         device VARCHAR NOT NULL, recipient VARCHAR NOT NULL, PRIMARY KEY (device))""",
 )
 
-STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3, 3: _TO_4})
+_TO_5 = (
+    """CREATE TABLE projects (
+        name VARCHAR NOT NULL, created_at_s FLOAT NOT NULL, created_by VARCHAR NOT NULL,
+        PRIMARY KEY (name))""",
+    "INSERT INTO projects (name, created_at_s, created_by) VALUES ('default', 0, '')",
+    """CREATE TABLE memberships (
+        project VARCHAR NOT NULL, "user" VARCHAR NOT NULL, role VARCHAR NOT NULL,
+        since_s FLOAT NOT NULL, PRIMARY KEY (project, "user"))""",
+    'CREATE INDEX memberships_by_user ON memberships ("user")',
+    """INSERT INTO memberships (project, "user", role, since_s)
+        SELECT 'default', name, role, created_at_s FROM users""",
+    "ALTER TABLE users DROP COLUMN role",
+    "ALTER TABLE enrol_tokens ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "ALTER TABLE enrolments ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "ALTER TABLE devices ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "CREATE INDEX devices_by_project ON devices (project, name)",
+    "ALTER TABLE rollouts ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "ALTER TABLE user_tokens ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "ALTER TABLE audit ADD COLUMN project VARCHAR DEFAULT 'default' NOT NULL",
+    "ALTER TABLE releases RENAME TO releases_3",
+    """CREATE TABLE releases (
+        project VARCHAR NOT NULL, bundle_id VARCHAR NOT NULL, model VARCHAR NOT NULL,
+        version VARCHAR NOT NULL, format VARCHAR NOT NULL, precision VARCHAR NOT NULL,
+        file_sha256 VARCHAR NOT NULL, file_size_bytes INTEGER NOT NULL,
+        published_at_s FLOAT NOT NULL, published_by VARCHAR NOT NULL, signers VARCHAR NOT NULL,
+        provenance VARCHAR NOT NULL, PRIMARY KEY (project, bundle_id),
+        UNIQUE (project, model, version))""",
+    """INSERT INTO releases (project, bundle_id, model, version, format, precision, file_sha256,
+            file_size_bytes, published_at_s, published_by, signers, provenance)
+        SELECT 'default', bundle_id, model, version, format, precision, file_sha256,
+            file_size_bytes, published_at_s, published_by, signers, provenance FROM releases_3""",
+    "DROP TABLE releases_3",
+    "ALTER TABLE aliases RENAME TO aliases_3",
+    """CREATE TABLE aliases (
+        project VARCHAR NOT NULL, model VARCHAR NOT NULL, alias VARCHAR NOT NULL,
+        bundle_id VARCHAR NOT NULL, set_by VARCHAR NOT NULL, approved_by VARCHAR NOT NULL,
+        proposed_bundle_id VARCHAR NOT NULL, proposed_by VARCHAR NOT NULL,
+        changed_at_s FLOAT NOT NULL, PRIMARY KEY (project, model, alias))""",
+    """INSERT INTO aliases (project, model, alias, bundle_id, set_by, approved_by,
+            proposed_bundle_id, proposed_by, changed_at_s)
+        SELECT 'default', model, alias, bundle_id, set_by, approved_by,
+            proposed_bundle_id, proposed_by, changed_at_s FROM aliases_3""",
+    "DROP TABLE aliases_3",
+    """CREATE TABLE commands (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, project VARCHAR NOT NULL,
+        device VARCHAR NOT NULL, enrolment INTEGER NOT NULL, kind VARCHAR NOT NULL,
+        model VARCHAR NOT NULL, status VARCHAR NOT NULL, ordered_at_s FLOAT NOT NULL,
+        ordered_by VARCHAR NOT NULL, expires_at_s FLOAT NOT NULL, ended_at_s FLOAT,
+        text VARCHAR DEFAULT '' NOT NULL, upload_bytes INTEGER DEFAULT 0 NOT NULL)""",
+    "CREATE INDEX commands_by_device ON commands (device, status, id)",
+)
+
+STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5})
 """What leads from a version to the next one."""
 
 

@@ -1,10 +1,14 @@
-"""The one schema of a fleet's memory, version 4, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 5, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
 since 1970 (`_at_s`); a rollout's own clock is the exception and says so. Secrets and tokens are
 stored as SHA-256 only: both are random and long, so a slow hash would add nothing. Passwords are
 neither; what is kept of them says how it was made.
+
+What belongs to a project carries its name, by itself or by its device or rollout (`labels`,
+`assignments`, `reports`, `records`, `certificates`; `members`, `history`). Names of devices and
+users are unique in the whole fleet, because certificates and accounts are.
 
 A change here comes with a step in `migrations`; columns that are added have a server default, so
 that a migrated file and a new one are the same.
@@ -24,9 +28,17 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+
+DEFAULT_PROJECT = "default"
+"""The project of a fleet that knows no others; what was there before projects belongs to it."""
 
 metadata = MetaData()
+
+
+def _project() -> Column[str]:
+    return Column("project", String, nullable=False, server_default=DEFAULT_PROJECT)
+
 
 meta = Table(
     "meta",
@@ -35,9 +47,28 @@ meta = Table(
     Column("value", String, nullable=False),
 )
 
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("created_at_s", Float, nullable=False),
+    Column("created_by", String, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("since_s", Float, nullable=False),
+    Index("memberships_by_user", "user"),
+)
+
 releases = Table(
     "releases",
     metadata,
+    Column("project", String, primary_key=True),
     Column("bundle_id", String, primary_key=True),
     Column("model", String, nullable=False),
     Column("version", String, nullable=False),
@@ -49,7 +80,7 @@ releases = Table(
     Column("published_by", String, nullable=False),
     Column("signers", String, nullable=False),
     Column("provenance", String, nullable=False),
-    UniqueConstraint("model", "version"),
+    UniqueConstraint("project", "model", "version"),
 )
 
 enrol_tokens = Table(
@@ -63,6 +94,7 @@ enrol_tokens = Table(
     Column("labels", String, nullable=False),
     Column("device", String, nullable=False, server_default=""),
     Column("needs_approval", Boolean, nullable=False, server_default=text("0")),
+    _project(),
 )
 
 enrolments = Table(
@@ -77,6 +109,7 @@ enrolments = Table(
     Column("asked_at_s", Float, nullable=False),
     Column("decision", String, nullable=False),
     Column("decided_by", String, nullable=False),
+    _project(),
 )
 
 certificates = Table(
@@ -103,6 +136,8 @@ devices = Table(
     Column("is_revoked", Boolean, nullable=False),
     Column("revision", Integer, nullable=False, index=True),
     Column("timezone", String, nullable=False, server_default="UTC"),
+    _project(),
+    Index("devices_by_project", "project", "name"),
 )
 
 recipients = Table(
@@ -181,6 +216,7 @@ rollouts = Table(
     Column("passed_at_elapsed_s", Float),
     Column("allowance", Float, nullable=False, server_default=text("0")),
     Column("options", String, nullable=False, server_default="{}"),
+    _project(),
     sqlite_autoincrement=True,
 )
 
@@ -198,6 +234,26 @@ members = Table(
     Index("members_by_device", "device", "standing"),
 )
 
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String, nullable=False),
+    Column("device", String, nullable=False),
+    Column("enrolment", Integer, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("ordered_at_s", Float, nullable=False),
+    Column("ordered_by", String, nullable=False),
+    Column("expires_at_s", Float, nullable=False),
+    Column("ended_at_s", Float),
+    Column("text", String, nullable=False, server_default=""),
+    Column("upload_bytes", Integer, nullable=False, server_default=text("0")),
+    Index("commands_by_device", "device", "status", "id"),
+    sqlite_autoincrement=True,
+)
+
 history = Table(
     "history",
     metadata,
@@ -212,7 +268,6 @@ users = Table(
     "users",
     metadata,
     Column("name", String, primary_key=True),
-    Column("role", String, nullable=False),
     Column("created_at_s", Float, nullable=False),
     Column("password", String, nullable=False, server_default=""),
     Column("failures", Integer, nullable=False, server_default=text("0")),
@@ -228,6 +283,7 @@ user_tokens = Table(
     Column("created_at_s", Float, nullable=False),
     Column("expires_at_s", Float, nullable=False),
     Column("scopes", String, nullable=False, server_default=""),
+    _project(),
 )
 
 sessions = Table(
@@ -242,6 +298,7 @@ sessions = Table(
 aliases = Table(
     "aliases",
     metadata,
+    Column("project", String, primary_key=True),
     Column("model", String, primary_key=True),
     Column("alias", String, primary_key=True),
     Column("bundle_id", String, nullable=False),
@@ -262,4 +319,5 @@ audit = Table(
     Column("subject", String, nullable=False),
     Column("detail", String, nullable=False),
     Column("hash", String, nullable=False),
+    _project(),
 )

@@ -15,7 +15,13 @@ from sqlalchemy.pool import QueuePool
 from edgewright import _fs
 from edgewright.errors import EdgewrightError, InputError, ResourceError
 from edgewright.fleet.state.migrations import migrate
-from edgewright.fleet.state.schema import SCHEMA_VERSION, meta, metadata
+from edgewright.fleet.state.schema import (
+    DEFAULT_PROJECT,
+    SCHEMA_VERSION,
+    meta,
+    metadata,
+    projects,
+)
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -155,6 +161,9 @@ def _prepare(connection: Connection, path: Path) -> None:
     if not names:
         metadata.create_all(connection)
         connection.execute(insert(meta).values(key="schema_version", value=str(SCHEMA_VERSION)))
+        connection.execute(
+            insert(projects).values(name=DEFAULT_PROJECT, created_at_s=0.0, created_by="")
+        )
         return
     if "meta" not in names:
         raise InputError(f"{path} is a database of something else", hint="choose another --home")

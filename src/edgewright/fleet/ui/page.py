@@ -15,11 +15,12 @@ _STANDINGS = ("succeeded", "failed", "updating", "ordered", "pending", "waiting"
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Who looks at the page; `csrf` goes into its forms."""
+    """Who looks at the page; `csrf` goes into its forms. `projects` are those it may choose."""
 
     name: str
     role: str
     csrf: str
+    projects: tuple[str, ...] = ()
 
 
 def render_login(*, problem: str = "") -> str:
@@ -33,6 +34,7 @@ def render_fleet(office: Office, person: Person | None = None) -> str:
     return _ENVIRONMENT.get_template("fleet.html").render(
         now=iso(now_s),
         person=person,
+        project=office.project,
         shown=SHOWN,
         standings=_STANDINGS,
         device_count=office.devices.count(),

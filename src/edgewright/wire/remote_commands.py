@@ -1,0 +1,45 @@
+"""Remote commands: what a person orders a device to do beside running a release, version 1.
+
+    GET  /device/v1/commands                    -> RemoteCommands, each handed out once
+    POST /device/v1/commands/{number}/upload    a file that belongs to the result, before the report
+    POST /device/v1/commands/{number}/report    CommandReport -> 204
+
+There is no shell: a command is one of the kinds below, and a device does only those that its own
+settings allow. `lasts_s` is how long it may still be begun, by the device's own clock.
+"""
+
+from typing import Literal, get_args
+
+import msgspec
+
+COMMANDS = "/device/v1/commands"
+
+Kind = Literal["restart-server", "probe", "support-bundle"]
+"""Start the server process anew; test the bundle that is served; send the agent's support bundle
+(status, settings, ends of logs, no secrets).
+"""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Outcome = Literal["done", "failed", "forbidden"]
+
+
+class RemoteCommand(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One command for one device; `kind` may be one that this version does not know."""
+
+    number: int
+    kind: str
+    lasts_s: float
+    model: str = ""
+
+
+class RemoteCommands(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device has to do, in the order of the orders."""
+
+    commands: tuple[RemoteCommand, ...] = ()
+
+
+class CommandReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of a command."""
+
+    outcome: Outcome
+    text: str = ""
