@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -23,13 +24,16 @@ from edgewright.workbench.recipes.svg.factory import (
     raster,
 )
 from edgewright.workbench.recipes.svg.feature_file import feature_rows
-from edgewright.workbench.recipes.svg.features import Statistics, Vector, find_extractor
-from edgewright.workbench.recipes.svg.networks import WIDE_PARAMETERS, Wide
+from edgewright.workbench.recipes.svg.features import Pilots, Statistics, Vector, find_extractor
+from edgewright.workbench.recipes.svg.networks import WIDE_PARAMETERS, Anchored, Wide
 from edgewright.workbench.recipes.svg.recipe import SvgOptions, drawn_samples
-from edgewright.workbench.recipes.svg.recommending import recommend
+from edgewright.workbench.recipes.svg.recommending import draw_candidates, recommend
 from edgewright.workbench.recipes.svg.resnet import ResNet50
 from edgewright.workbench.recipes.svg.settings import (
+    DEFAULT,
+    MODES,
     PARAMETERS,
+    PILOTS,
     decode,
     draw,
     encode,
@@ -115,6 +119,53 @@ def test_the_wide_network_is_trained_as_specified() -> None:
     (answer,) = network(*inputs)
     loss = recipe.loss(network, inputs, target, moment)
     assert loss.item() == pytest.approx(((answer - target) ** 2).mean().item())
+
+
+def test_an_untrained_anchored_network_answers_a_mean_of_the_pilots() -> None:
+    network = Anchored(Pilots.size, members=3)
+    features = torch.rand(5, Pilots.size)
+    pilots = features[:, : len(PILOTS)]
+    settings = torch.from_numpy(np.stack([encode(each) for each in PILOTS[:5]]))
+    network.fit(features, settings)
+    for member in network.members:
+        torch.nn.init.zeros_(member.move.bias)
+    with torch.no_grad():
+        (answer,) = network.eval()(features, settings)
+        (members,) = network.train()(features, settings)
+    assert answer.shape == (5,)
+    assert ((answer >= pilots.amin(dim=1)) & (answer <= pilots.amax(dim=1))).all()
+    assert members.shape == (3, 5)
+
+
+def test_an_anchored_network_learns_from_each_member() -> None:
+    recipe = SvgQuality(SvgOptions())
+    network = recipe.build(ModelFacts(inputs={"features": (Pilots.size,), "settings": (9,)}))
+    assert isinstance(network, Anchored)
+    inputs = (torch.rand(4, Pilots.size), torch.rand(4, len(PARAMETERS)))
+    moment = Moment(epoch=0, epochs=1, generator=torch.Generator())
+    recipe.loss(network.train(), inputs, torch.full((4,), 0.5), moment).backward()
+    assert all(member.move.weight.grad.abs().sum() > 0 for member in network.members)
+
+
+def test_other_features_get_a_network_that_needs_no_pilots() -> None:
+    assert SvgOptions().chosen_network == "anchored"
+    assert SvgOptions(features="statistics").chosen_network == "ranker"
+    with pytest.raises(ValueError, match="starts from pilots"):
+        SvgOptions(features="statistics", network="anchored")
+
+
+def test_candidates_stay_near_the_default_and_write_few_decimals() -> None:
+    candidates = draw_candidates(np.random.default_rng(0), 300)
+    assert {each.mode for each in candidates} == set(MODES)
+    for each in candidates:
+        changed = [
+            name
+            for name, value in msgspec.to_builtins(each).items()
+            if value != getattr(DEFAULT, name) and name != "path_precision"
+        ]
+        assert len(changed) <= 4
+        assert 1 <= each.path_precision <= 3
+        assert each.layer_difference >= DEFAULT.layer_difference
 
 
 def test_the_contract_checks_parameters_by_name() -> None:

@@ -6,12 +6,17 @@ All of them scale what they get inside, with numbers fitted on the training rows
 import torch
 from torch import nn
 
-from edgewright.workbench.recipes.svg.settings import CLASSIC, MODES, PARAMETERS
+from edgewright.workbench.recipes.svg.settings import CLASSIC, MODES, PARAMETERS, PILOTS
 
+PILOT_COUNT = len(PILOTS)
 WIDE_FEATURES = 2048
 WIDE_PARAMETERS = 2_766_337
 _NAMES = [parameter.name for parameter in PARAMETERS]
 _EPSILON = 1e-6
+_FARTHEST = 2.5
+_NOISE = 0.05
+_DROPOUT = 0.1
+_INSIDE = (0.01, 0.999)
 
 
 class Scaled(nn.Module):
@@ -67,10 +72,66 @@ class Ranker(Quality):
         )
 
     def forward(self, features: torch.Tensor, settings: torch.Tensor) -> tuple[torch.Tensor]:
-        mode = settings[:, :1]
-        modes = [(1 - (mode - number).abs()).clamp(min=0) for number in range(len(MODES))]
-        x = torch.cat([self.scaled_features(features), self.scaled_settings(settings), *modes], 1)
+        x = torch.cat(
+            [self.scaled_features(features), self.scaled_settings(settings), _modes(settings)], 1
+        )
         return (torch.sigmoid(self.body(x)).squeeze(1),)
+
+
+class Anchored(Quality):
+    """Starts from what the pilots gave on this very picture, and learns only what differs.
+
+    Each member weighs the pilots by how telling they are for the settings asked about, takes that
+    mean of their SSIM and moves it. A picture unlike all that were trained on moves the pilots too,
+    so what was learnt holds further than a network's that must know the picture. The members'
+    answers are averaged; while training, every member answers for itself: [members, rows].
+    """
+
+    def __init__(self, features: int, *, members: int = 2, width: int = 128) -> None:
+        super().__init__(features)
+        self.members = nn.ModuleList([_Member(features, width) for _ in range(members)])
+
+    def forward(self, features: torch.Tensor, settings: torch.Tensor) -> tuple[torch.Tensor]:
+        pilots = features[:, :PILOT_COUNT]
+        picture = self.scaled_features(features).clamp(-_FARTHEST, _FARTHEST)
+        if self.training:
+            picture = picture + _NOISE * torch.randn_like(picture)
+        asked = torch.cat([self.scaled_settings(settings), _modes(settings)], dim=1)
+        answers = torch.stack([member(pilots, picture, asked) for member in self.members])
+        return (answers if self.training else answers.mean(dim=0),)
+
+
+class _Member(nn.Module):
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        asked = len(PARAMETERS) + len(MODES)
+        self.asked = _two_layers(asked, width, dropout=0.0)
+        self.picture = _two_layers(features, width, dropout=_DROPOUT)
+        self.both = _two_layers(3 * width, width, dropout=_DROPOUT)
+        self.weights = nn.Linear(width, PILOT_COUNT)
+        self.move = nn.Linear(width, 1)
+        nn.init.zeros_(self.move.weight)
+
+    def forward(
+        self, pilots: torch.Tensor, picture: torch.Tensor, asked: torch.Tensor
+    ) -> torch.Tensor:
+        told, wanted = self.picture(picture), self.asked(asked)
+        both = self.both(torch.cat([wanted, told, wanted * told], dim=1))
+        start = (self.weights(both).softmax(dim=1) * pilots).sum(dim=1).clamp(*_INSIDE)
+        return torch.sigmoid(torch.log(start) - torch.log(1 - start) + self.move(both).squeeze(1))
+
+
+def _two_layers(inside: int, width: int, *, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inside, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width), nn.SiLU()
+    )
+
+
+def _modes(settings: torch.Tensor) -> torch.Tensor:
+    """The mode's number as one column for each mode."""
+    mode = settings[:, :1]
+    each = [(1 - (mode - number).abs()).clamp(min=0) for number in range(len(MODES))]
+    return torch.cat(each, dim=1)
 
 
 def _layers(inside: int) -> nn.Sequential:

@@ -17,7 +17,14 @@ from edgewright.workbench.recipes.sampled import SampleData, SampledRecipe
 from edgewright.workbench.recipes.svg.factory import FactoryOrder, Made, make_rows
 from edgewright.workbench.recipes.svg.feature_file import feature_rows
 from edgewright.workbench.recipes.svg.features import Extractor, ExtractorName, find_extractor
-from edgewright.workbench.recipes.svg.networks import WIDE_FEATURES, Head, Quality, Ranker, Wide
+from edgewright.workbench.recipes.svg.networks import (
+    WIDE_FEATURES,
+    Anchored,
+    Head,
+    Quality,
+    Ranker,
+    Wide,
+)
 from edgewright.workbench.recipes.svg.settings import PARAMETERS, channels, encode
 
 CACHE = Path(".edgewright") / "svg"
@@ -26,7 +33,7 @@ SMALL: dict[str, Any] = {
     "batch_size": 128,
     "lr": 3e-3,
     "weight_decay": 1e-2,
-    "averaging": 0.98,
+    "averaging": 0.995,
     "mixup": 0.0,
     "label_smoothing": 0.0,
 }
@@ -64,13 +71,22 @@ class SvgOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     processes: int = 0
     features: ExtractorName = "pilots"
     features_file: str = ""
-    network: Literal["ranker", "head-1280", "mlp-2056"] = "ranker"
+    network: Literal["auto", "anchored", "ranker", "head-1280", "mlp-2056"] = "auto"
 
     def __post_init__(self) -> None:
         if self.settings_each < 2:
             raise ValueError(f"settings_each is {self.settings_each}, expected 2 or more")
         if self.logos < 0 or self.processes < 0:
             raise ValueError("logos and processes are 0 or more")
+        if self.network == "anchored" and self.features != "pilots":
+            raise ValueError(f'network "anchored" starts from pilots, features are {self.features}')
+
+    @property
+    def chosen_network(self) -> str:
+        """The network that "auto" stands for: one that starts from pilots where there are some."""
+        if self.network != "auto":
+            return self.network
+        return "anchored" if self.features == "pilots" else "ranker"
 
 
 class SvgQuality(SampledRecipe[SvgOptions]):
@@ -122,14 +138,16 @@ class SvgQuality(SampledRecipe[SvgOptions]):
 
     def build(self, facts: ModelFacts) -> nn.Module:
         (features,) = facts.inputs["features"]
-        match self.options.network:
+        match self.options.chosen_network:
+            case "anchored":
+                return Anchored(features)
             case "mlp-2056" if features > WIDE_FEATURES:
                 raise InputError(f"{features} features do not fit into {WIDE_FEATURES}")
             case "mlp-2056":
                 return Wide(features)
             case "head-1280":
                 return Head(features)
-            case "ranker":
+            case _:
                 return Ranker(features)
 
     def fit(self, module: nn.Module, train: SampleSet) -> None:
@@ -149,7 +167,8 @@ class SvgQuality(SampledRecipe[SvgOptions]):
         answer = module(*inputs)[-1]
         if self.options.network == "mlp-2056":
             return functional.mse_loss(answer, target)
-        return functional.smooth_l1_loss(answer, target, beta=_FULL_SCALE)
+        # The members of an anchored network answer for themselves while it trains.
+        return functional.smooth_l1_loss(answer, target.expand_as(answer), beta=_FULL_SCALE)
 
     def contract(self, facts: ModelFacts) -> Contract:
         (features,) = facts.inputs["features"]

@@ -1,10 +1,15 @@
 """The best settings for one picture: the network ranks many, the best few are traced for real.
 
+What is ranked lies near the tracer's default and writes few decimals, so that files stay small: far
+from it the most faithful traces are many times as large. The best of each kind of outline are
+traced, since which kind gives the smaller file differs from picture to picture.
+
 Nothing is recommended on a prediction alone: what is shown was measured, beside the tracer's
 default, and a pick never makes a larger file.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,10 +18,10 @@ from numpy.typing import NDArray
 from edgewright._pictures import Picture
 from edgewright.workbench.recipes.svg.factory import Row, measure_logo
 from edgewright.workbench.recipes.svg.features import Extractor, Vector
-from edgewright.workbench.recipes.svg.settings import DEFAULT, PILOTS, Settings, draw, encode
+from edgewright.workbench.recipes.svg.settings import DEFAULT, MODES, PILOTS, Settings, encode
 
 CANDIDATES = 600
-TRACED = 8
+TRACED_OF_A_MODE = 3
 
 Predict = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """Features [n, F] and settings [n, 9] to predicted SSIM [n]."""
@@ -81,29 +86,49 @@ def recommend(
     """Rank, trace the best few, pick."""
     candidates = [DEFAULT, *draw_candidates(np.random.default_rng(seed), CANDIDATES)]
     predicted = _predicted(_vector(picture, extractor), predict, candidates)
-    order = np.argsort(-predicted[1:], kind="stable")[:TRACED] + 1
+    order = _best_of_each_mode(candidates, predicted)
     (default,) = _measured(picture, [candidates[0]], predicted[:1])
     traced = _measured(picture, [candidates[at] for at in order], predicted[order])
     fitting = [each for each in traced if each.svg_bytes <= default.svg_bytes]
     pick = max([*fitting, default], key=lambda each: each.true_ssim)
     return Recommendation(
-        pick=pick, default=default, first=traced[0], traced=TRACED, ranked=len(candidates)
+        pick=pick, default=default, first=traced[0], traced=len(traced), ranked=len(candidates)
     )
 
 
 def draw_candidates(rng: np.random.Generator, count: int) -> list[Settings]:
-    """Settings worth a look: every mode, much detail, few decimals so that files stay small."""
-    broad = draw(rng, count)
-    return [
-        msgspec.structs.replace(
-            each,
-            filter_speckle=each.filter_speckle % 5,
-            color_precision=6 + each.color_precision % 3,
-            layer_difference=each.layer_difference % 33,
-            path_precision=1 + each.path_precision % 3,
-        )
-        for each in broad
-    ]
+    """The default with one to four parameters drawn anew, hardly in a direction that makes more
+    shapes, and one to three decimals.
+    """
+    found = []
+    for _ in range(count):
+        drawn: dict[str, Any] = {
+            "mode": MODES[int(rng.integers(len(MODES)))],
+            "filter_speckle": int(rng.integers(3, 9)),
+            "color_precision": int(rng.integers(DEFAULT.color_precision, 9)),
+            "layer_difference": int(rng.integers(DEFAULT.layer_difference, 49)),
+            "corner_threshold": int(rng.integers(15, 140)),
+            "length_threshold": round(float(rng.uniform(3.5, 8)), 1),
+            "splice_threshold": int(rng.integers(10, 140)),
+        }
+        kept = rng.permutation(list(drawn))[int(rng.integers(1, 5)) :]
+        for name in kept.tolist():
+            del drawn[name]
+        drawn["path_precision"] = int(rng.integers(1, 4))
+        found.append(msgspec.structs.replace(DEFAULT, **drawn))
+    return found
+
+
+def _best_of_each_mode(
+    candidates: Sequence[Settings], predicted: NDArray[np.float32]
+) -> NDArray[np.intp]:
+    """Places of the best of each mode, the very best first; the default at 0 is not among them."""
+    order = np.argsort(-predicted[1:], kind="stable") + 1
+    of_mode: dict[str, list[int]] = {}
+    for at in order.tolist():
+        of_mode.setdefault(candidates[at].mode, []).append(at)
+    chosen = {at for places in of_mode.values() for at in places[:TRACED_OF_A_MODE]}
+    return np.array([at for at in order.tolist() if at in chosen], np.intp)
 
 
 def _vector(picture: Picture, extractor: Extractor) -> Vector:
