@@ -128,9 +128,9 @@ class Rig:
         (self.home / "agent.toml").write_text(settings)
         self._run("apply", str(self.bundle("1")))
 
-    def bundle(self, version: str, **facts: Any) -> Path:
+    def bundle(self, version: str, *, name: str = MODEL, **facts: Any) -> Path:
         """A bundle of the planted engine."""
-        path = self.folder / f"{version}.ewb"
+        path = self.folder / f"{name}-{version}.ewb"
         kind = facts.pop("format", "planted")
         model = {"weight": WEIGHT, "ms": RUN_MS, "fault": "", "after": 0} | facts
         if model["after"] == LATE:
@@ -141,7 +141,7 @@ class Rig:
         )
         rows = np.array([QUESTION[0], [0.0, 1.0, 0.0]], np.float32)
         golden = Golden(inputs={"x": rows}, outputs={"y": rows @ np.array(WEIGHT, np.float32).T})
-        draft = Draft(name=MODEL, version=version, format=kind, precision="fp32", contract=contract)
+        draft = Draft(name=name, version=version, format=kind, precision="fp32", contract=contract)
         blobs = [
             ("model", "model.json", json.dumps(model).encode()),
             ("golden", "golden.npz", encode_golden(golden)),
@@ -162,9 +162,9 @@ class Rig:
             agent.send_signal(signal.SIGTERM)
             agent.wait(30)
 
-    async def tempt(self, kind: str) -> Verdict:
+    async def tempt(self, kind: str, *, name: str = MODEL) -> Verdict:
         """Apply a bad bundle by the running agent, and see what is active then."""
-        path = self.bundle(kind, **KINDS[kind])
+        path = self.bundle(kind, name=name, **KINDS[kind])
         if kind == "corrupt":
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
@@ -173,7 +173,8 @@ class Rig:
         code, said = await self._asked("apply", str(path))
         seconds = round(time.perf_counter() - start_s, 2)
         _, status = await self._asked("status", "--json")
-        active = json.loads(status)["models"][0]["version"]
+        models = {model["model"]: model["version"] for model in json.loads(status)["models"]}
+        active = models.get(name, "")
         return Verdict(kind=kind, code=code, reason=said.strip(), active=active, seconds=seconds)
 
     async def _asked(self, *words: str) -> tuple[int, str]:
@@ -208,16 +209,18 @@ class Rig:
 
 
 async def run_all(
-    rig: Rig, kinds: Sequence[str], *, rate: float
+    rig: Rig, kinds: Sequence[str], *, rate: float, name: str = MODEL
 ) -> AsyncIterator[tuple[Verdict, Witness]]:
-    """One bad model after the other, each with a client of its own that asks meanwhile."""
+    """One bad model after the other, each with a client of its own that asks meanwhile; under
+    another `name` they are bad neighbours of the model that is asked.
+    """
     with rig.running() as url:
         await _served(url)
         for kind in kinds:
             stop, witness = asyncio.Event(), Witness(url, rate)
             asking = asyncio.create_task(witness.run(stop))
             await asyncio.sleep(1.0)
-            verdict = await rig.tempt(kind)
+            verdict = await rig.tempt(kind, name=name)
             await asyncio.sleep(1.0)
             stop.set()
             await asking
@@ -234,10 +237,10 @@ async def _served(url: str) -> None:
     raise RuntimeError("version 1 is not served")
 
 
-def wrong_of(verdict: Verdict, witness: Witness) -> list[str]:
-    """What breaks a promise."""
+def wrong_of(verdict: Verdict, witness: Witness, *, active: str = "1") -> list[str]:
+    """What breaks a promise; `active` is the version that must be left."""
     wrong = []
-    if verdict.code == 0 or verdict.active != "1":
+    if verdict.code == 0 or verdict.active != active:
         wrong.append(f"{verdict.kind}: ended with {verdict.code} on version {verdict.active}")
     if witness.failed:
         failures = {k: n for k, n in witness.outcomes.items() if k != "right"}

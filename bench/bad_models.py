@@ -1,8 +1,11 @@
-"""Twelve bad models under 200 requests a second: each ends on the old one, no request fails.
+"""Twelve bad models under 200 requests a second: each ends on the old one, no request fails. Then
+the same under a name that is new on the device: each is refused, and the neighbour's client, which
+asks as before, sees none fail. (Slow is nothing where there is no old model to compare with, and
+golden requests alone are too few for the late faults: these three kinds are left out there.)
 
     make prove SUITE=bad_models
 
-About 4 minutes; KINDS=hanging,slow takes some.
+About 8 minutes; KINDS=hanging,slow takes some.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ from _bad_models import KINDS, Rig, run_all, wrong_of
 from _results import Recording
 
 RATE = 200.0
+NEIGHBOUR = "neighbour"
 PROBATION_S = 20.0
 
 
@@ -48,6 +52,19 @@ async def main() -> None:
         recording.figures["requests"] = asked
         recording.figures["failed_requests"] = failed
         recording.figures["rate_rps"] = RATE
+        asked = failed = refused = 0
+        alone = [kind for kind in kinds if kind != "slow" and not kind.endswith("_late")]
+        async for verdict, witness in run_all(rig, alone, rate=RATE, name=NEIGHBOUR):
+            said = f"{witness.failed} of {witness.asked} failed; {verdict.reason}"
+            print(f"{NEIGHBOUR} {verdict.kind}: {said}", flush=True)
+            wrong += wrong_of(verdict, witness, active="")
+            asked, failed = asked + witness.asked, failed + witness.failed
+            refused += verdict.active == "" and verdict.code != 0
+            recording.raw[f"{NEIGHBOUR} {verdict.kind}"] = {"reason": verdict.reason}
+        recording.figures["bad_neighbours"] = len(alone)
+        recording.figures["bad_neighbours_refused"] = refused
+        recording.figures["neighbour_requests"] = asked
+        recording.figures["neighbour_failed_requests"] = failed
     for line in wrong:
         print("WRONG", line)
     sys.exit(1 if wrong else 0)

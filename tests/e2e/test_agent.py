@@ -110,10 +110,14 @@ def server_pid(place: Place) -> int:
     return process.pid if process else 0
 
 
-async def answered(client: Client) -> int:
-    body = b'{"x": [0.1, 0.2, 0.3, 0.4]}'
-    answer = await client.request("POST", "/infer", body=body)
-    return answer.status
+async def answered(client: Client, model: str = "") -> int:
+    path, body = "/infer", b'{"x": [0.1, 0.2, 0.3, 0.4]}'
+    if model:
+        path = f"/v2/models/{model}/infer"
+        body = (
+            b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1,2,3,4]}]}'
+        )
+    return (await client.request("POST", path, body=body)).status
 
 
 def infer(place: Place) -> int:
@@ -203,6 +207,44 @@ def test_no_request_fails_while_bundles_come_and_are_refused(
     assert set(counts) == {200}
     assert counts[200] > 200
     assert place.active() == "2"
+
+
+def test_a_second_models_bad_updates_cost_the_first_no_request(
+    place: Place, running: subprocess.Popen[bytes]
+) -> None:
+    wait_for(lambda: infer(place) == 200)
+    counts: dict[int, int] = {}
+
+    async def scene() -> None:
+        done = asyncio.Event()
+
+        async def ask() -> None:
+            async with Client(address(place)) as client:
+                while not done.is_set():
+                    status = await answered(client, MODEL)
+                    counts[status] = counts.get(status, 0) + 1
+                    await asyncio.sleep(0.005)
+
+        asking = asyncio.create_task(ask())
+        for path, code in (
+            (place.bundle("nan", name="second", change=not_finite), 6),
+            (place.bundle("5", name="second"), 0),
+            (place.bundle("wrong", name="second", change=wrong_output), 6),
+        ):
+            await asyncio.to_thread(place.call, "apply", str(path), code=code)
+        done.set()
+        await asking
+        async with Client(address(place)) as client:
+            assert await answered(client, "second") == 200
+
+    asyncio.run(scene())
+    assert set(counts) == {200}
+    assert counts[200] > 200
+    error = place.call("rollback", code=2)
+    assert "['second', 'tiny']" in error
+    assert "nothing to cancel" in place.call("cancel", "--model", MODEL, code=2)
+    found = {m["model"]: (m["version"], len(m["bad"])) for m in place.call("status")["models"]}
+    assert found == {"second": ("5", 2), MODEL: ("1", 0)}
 
 
 def test_a_killed_server_is_back_with_its_model(

@@ -39,3 +39,18 @@ def test_bad_models_end_on_the_old_one_and_no_request_fails(
         return wrong
 
     assert asyncio.run(scene()) == []
+
+
+def test_bad_neighbours_are_refused_and_no_request_fails(
+    bad_models: ModuleType, tmp_path: Path, long_slice: Any
+) -> None:
+    kinds = long_slice.pick(["segfaulting", "hanging", "leaking", "nan_after_100"], 2)
+
+    async def scene() -> list[str]:
+        rig = bad_models.Rig(tmp_path, probation_s=8.0, rate=RATE)
+        wrong = []
+        async for verdict, witness in bad_models.run_all(rig, kinds, rate=RATE, name="neighbour"):
+            wrong += bad_models.wrong_of(verdict, witness, active="")
+        return wrong
+
+    assert asyncio.run(scene()) == []

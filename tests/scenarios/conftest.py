@@ -15,6 +15,7 @@ from edgewright.device.agent import (
     Home,
     Identity,
     Journal,
+    Maintenance,
     Numbers,
     Outbox,
     Policy,
@@ -51,6 +52,8 @@ class Device:
         self.deadlines_s: dict[State, float] = {}
         self.disk_budget_mb = 64.0
         self.probation_s = 10.0
+        self.maintenance = Maintenance()
+        self.allow_hooks = False
         keys = TrustedKeys(threshold=1, keys=(SIGNER.public,))
         self.home.save_enrolment(Identity(device="d1"), keys)
         self.agent = self.start()
@@ -64,7 +67,13 @@ class Device:
         trust = self.home.trust()
         tools = Tools(
             write=recorder.write,
-            slots=Slots(self.home.slots, trust, budget_mb=self.disk_budget_mb, reserve_mb=0),
+            slots=Slots(
+                self.home.slots,
+                trust,
+                budget_mb=self.disk_budget_mb,
+                reserve_mb=0,
+                downloads=self.home.downloads,
+            ),
             trust=trust,
             content_keys=ContentKeys(trust, self.home.sealing_key),
             probe=self.probe,
@@ -72,7 +81,12 @@ class Device:
             clock=self.clock,
             offload=inline,
             downloads=self.home.downloads,
-            policy=Policy(probation_s=self.probation_s, deadlines_s=self.deadlines_s),
+            policy=Policy(
+                probation_s=self.probation_s,
+                deadlines_s=self.deadlines_s,
+                maintenance=self.maintenance,
+                allow_hooks=self.allow_hooks,
+            ),
             fleet=self.fleet,
             replay=self.replay,
             admit=self.home.admit,

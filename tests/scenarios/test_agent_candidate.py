@@ -32,7 +32,7 @@ def test_a_good_candidate_is_mirrored_then_leads_then_is_loaded(device: Any, pla
     device.server.samples = [ServingSample(is_ready=True, requests=n) for n in range(0, 900, 9)]
     device.server.candidates = [CandidateSample(asked=60, compared=60, agreed=58)]
     new = play(device.install("2"))
-    tried = [deed for deed in device.server.history if " " in deed]
+    tried = [deed for deed in device.server.history if deed.endswith(f" {new}")]
     assert tried == [f"shadow {new}", f"lead {new}", f"lead {new}"]
     assert (device.served, device.current) == (new, new)
     assert device.server.tried == {}
@@ -47,6 +47,7 @@ def test_what_is_seen_in_shadow_is_refused_before_it_answers(
     ready(device)
     old = play(device.install("1"))
     device.server.candidates = [sample]
+    device.server.history.clear()
     with pytest.raises(DeviceError, match=why):
         play(device.install("2"))
     assert (device.served, device.current) == (old, old)
@@ -74,3 +75,33 @@ def test_a_candidate_that_cannot_start_is_refused(device: Any, play: Any) -> Non
         play(device.agent.apply(path))
     assert device.served == old
     assert steps(device, State.IDLE)[-1].startswith("refused")
+
+
+def test_the_first_bundle_of_a_name_runs_apart_until_it_is_committed(
+    device: Any, play: Any
+) -> None:
+    ready(device)
+    device.server.samples = [ServingSample(is_ready=True, requests=n) for n in range(0, 900, 9)]
+    one = play(device.install("1"))
+    assert device.server.history == [f"lead {one}", f"lead {one}", one]
+    assert device.server.tried == {}
+
+
+def test_a_server_that_starts_anew_takes_a_candidate_with_it_and_blames_nobody(
+    device: Any, play: Any
+) -> None:
+    ready(device)
+    old = play(device.install("1"))
+    sample, calls = device.server.sample, 0
+
+    async def dying(model: str) -> ServingSample:
+        nonlocal calls
+        calls += device.progress().state is State.PROBATION
+        if calls == 2:
+            device.server.tried.clear()
+        return await sample(model)
+
+    device.server.sample = dying
+    with pytest.raises(DeviceError, match="not to blame"):
+        play(device.install("2"))
+    assert (device.served, device.current, device.progress().bad) == (old, old, ())

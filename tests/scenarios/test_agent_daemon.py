@@ -161,7 +161,8 @@ def test_orders_come_over_the_socket_and_errors_go_back(device: Any, play: Any) 
             device.probe.report = ProbeReport(passed=False, reason="slow")
             with pytest.raises(DeviceError, match="slow"):
                 await send_order(socket, "apply", Order(path=str(device.bundle("2"))))
-            assert await send_order(socket, "cancel", Order(model=MODEL)) is None
+            with pytest.raises(InputError, match="nothing to cancel"):
+                await send_order(socket, "cancel", Order(model=MODEL))
             await control.close()
 
     play(scene())

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,27 @@ def test_the_file_must_be_the_bundle_that_the_fleet_promised(device: Any, play: 
     assert device.slots() == set()
 
 
+HOOKS = {"preprocess.py": b"def preprocess(inputs):\n    return inputs\n"}
+
+
+def test_hooks_are_refused_before_they_are_staged_unless_allowed(device: Any, play: Any) -> None:
+    path = device.bundle("1", hooks=HOOKS)
+    with pytest.raises(TrustError, match=r"carries preprocess.py.*allow_hooks"):
+        play(device.agent.apply(path))
+    assert (device.current, device.slots()) == ("", set())
+    device.allow_hooks = True
+    device.start()
+    assert play(device.agent.apply(path)).good == device.current
+
+
+def test_a_hook_of_no_such_name_is_refused(device: Any, play: Any) -> None:
+    device.allow_hooks = True
+    device.start()
+    with pytest.raises(InputError, match=r"no such hook.*preprocess.py and postprocess.py"):
+        play(device.agent.apply(device.bundle("1", hooks={"boot.py": b""})))
+    assert device.slots() == set()
+
+
 def test_a_model_name_that_is_a_path_is_refused(device: Any, play: Any) -> None:
     wanted = device.fleet.offer(device.bundle("2"))
     fields = {field: getattr(wanted, field) for field in wanted.__struct_fields__}
@@ -259,6 +281,31 @@ def test_a_full_disk_is_nobodys_fault_and_leaves_nothing(device: Any, play: Any)
     with pytest.raises(ResourceError, match="budget"):
         play(device.install("2", filler_bytes=200_000))
     assert (device.files(), device.current, device.progress().bad) == (before, good, ())
+
+
+def test_the_bundle_before_goes_when_there_is_no_other_room(device: Any, play: Any) -> None:
+    filler = 600 << 10
+    factory, _, good = [play(device.install(v, filler_bytes=filler)) for v in ("1", "2", "3")]
+    device.disk_budget_mb = 2.6
+    device.start()
+    four = play(device.install("4", filler_bytes=filler))
+    assert device.slots() == {factory, good, four}
+    assert play(device.agent.go_back("it smokes", device.update())).good == good
+    device.disk_budget_mb = 1.0
+    device.start()
+    with pytest.raises(ResourceError, match="slots and downloads hold"):
+        play(device.install("5", filler_bytes=filler))
+    assert device.slots() == {factory, good}
+
+
+def test_the_file_of_a_download_needs_room_too(device: Any, play: Any) -> None:
+    device.disk_budget_mb = 1.0
+    device.start()
+    device.fleet.offer(device.bundle("1", filler_bytes=600 << 10))
+    with pytest.raises(ResourceError, match="would exceed the budget"):
+        play(device.agent.follow_once())
+    play(device.agent.apply(device.bundle("1", filler_bytes=600 << 10)))
+    assert device.current
 
 
 def test_going_back_returns_to_the_bundle_before(device: Any, play: Any) -> None:
@@ -284,21 +331,28 @@ def test_going_back_needs_no_fleet_and_skips_a_damaged_slot(device: Any, play: A
     assert device.current == device.served == one
 
 
-@pytest.mark.parametrize(
-    "state", ["download", "verify", "stage", "probe", "shadow", "activate", "probation"]
-)
-def test_an_update_can_be_cancelled_in_every_state(device: Any, play: Any, state: str) -> None:
+def hanging_in(update: Any, state: State, begun: Callable[[], None]) -> None:
+    """Let an update's action of this state tell that it began and never end, the first time."""
+    actions = update._actions._by_state
+
+    async def hang(progress: Any, release: Any) -> Any:
+        update._actions._by_state = actions
+        begun()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    update._actions._by_state = {**actions, state: hang}
+
+
+CANCELLABLE = [state for state in State if state not in {State.IDLE, State.ROLLBACK}]
+
+
+@pytest.mark.parametrize("state", CANCELLABLE)
+def test_an_update_can_be_cancelled_in_every_state(device: Any, play: Any, state: State) -> None:
     async def scene() -> str:
         good = await device.install("1")
         update = device.update()
-        write = device.agent.tools.write
-
-        def cancel_there(progress: Any) -> None:
-            write(progress)
-            if progress.state == state:
-                update.cancel("changed my mind")
-
-        update._tools = replaced(device.agent.tools, write=cancel_there)
+        hanging_in(update, state, lambda: update.cancel("changed my mind"))
         release = await device.agent.release_of(device.bundle("2"))
         with pytest.raises(DeviceError, match="changed my mind"):
             await device.agent.take(release, update)
@@ -307,10 +361,55 @@ def test_an_update_can_be_cancelled_in_every_state(device: Any, play: Any, state
     good = play(scene())
     assert device.current == device.served == good
     assert (device.progress().state, device.progress().bad) == (State.IDLE, ())
+    play(device.install("2"))
+    assert device.current == device.served != good
 
 
-def replaced(value: Any, **fields: Any) -> Any:
-    return type(value)(**{f: getattr(value, f) for f in value.__struct_fields__} | fields)
+def test_a_cancelled_rollback_goes_on_rolling_back(device: Any, play: Any) -> None:
+    async def scene() -> str:
+        one = await device.install("1")
+        await device.install("2")
+        update = device.update()
+        hanging_in(update, State.ROLLBACK, lambda: update.cancel("too late"))
+        await device.agent.go_back("it smokes", update)
+        return one
+
+    one = play(scene())
+    assert device.current == one
+
+
+def test_a_cancellation_that_came_too_late_ends_no_later_update(device: Any, play: Any) -> None:
+    async def scene() -> None:
+        await device.install("1")
+        update = device.update()
+        update.cancel("too late")
+        release = await device.agent.release_of(device.bundle("2"))
+        await device.agent.take(release, update)
+
+    play(scene())
+    assert "cancelled" not in [line.progress.event for line in device.agent.recorder.journal.lines]
+
+
+@pytest.mark.parametrize("state", CANCELLABLE)
+def test_every_state_has_a_deadline_that_blames_nobody_at_once(
+    device: Any, play: Any, state: State
+) -> None:
+    good = play(device.install("1"))
+    device.deadlines_s = {state: 0.01}
+    device.start()
+
+    async def scene() -> None:
+        update = device.update()
+        hanging_in(update, state, lambda: None)
+        release = await device.agent.release_of(device.bundle("2"))
+        with pytest.raises(EdgewrightError):
+            await device.agent.take(release, update)
+
+    play(scene())
+    assert device.current == device.served == good
+    events = [line.progress.event for line in device.agent.recorder.journal.lines]
+    assert Event.TIMED_OUT in events
+    assert device.progress().bad == ()
 
 
 def test_a_state_that_hangs_ends_at_its_deadline(device: Any, play: Any) -> None:

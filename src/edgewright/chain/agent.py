@@ -16,8 +16,10 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.bundle import Recipient
+from edgewright.chain.package import hand_over, package_tools, packages_of, start_anew
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
+    PACKAGE,
     Agent,
     AgentStatus,
     ContentKeys,
@@ -33,6 +35,7 @@ from edgewright.device.agent import (
     Offload,
     Order,
     Outbox,
+    PackageServer,
     Policy,
     ProbeLimits,
     ProcessProbe,
@@ -50,6 +53,7 @@ from edgewright.device.agent import (
     send_order,
     write_support_bundle,
 )
+from edgewright.device.agent.package import HEALTHY_S
 from edgewright.device.agent.ports import Fleet
 from edgewright.errors import (
     DeviceError,
@@ -81,8 +85,11 @@ def run(home: Path) -> None:
     Raises:
         ResourceError: another agent works on this home, or no server can be started.
     """
-    with _locked(_home(home)):
-        asyncio.run(_run(_home(home)))
+    place = _home(home)
+    place.require_enrolled()
+    hand_over(place, _slots(place, place.settings()))
+    with _locked(place):
+        asyncio.run(_run(place))
 
 
 def run_once(home: Path) -> list[Progress]:
@@ -131,6 +138,22 @@ def rollback(home: Path, *, model: str, reason: str) -> Progress:
         return asyncio.run(_rollback(place, model, reason))
 
 
+def cancel(home: Path, *, model: str, reason: str) -> Progress:
+    """End a model's update; it goes on with what it ran before.
+
+    Raises:
+        InputError: there is no such model, it is idle, or no agent runs on this home.
+    """
+    place = _home(home)
+    place.require_enrolled()
+    if not place.is_locked:
+        raise InputError(
+            f"no agent runs on {place.root}, so no update is under way",
+            hint="an update that was cut off goes on when it starts; `agent rollback` goes back",
+        )
+    return _ordered(place, "cancel", Order(model=model, reason=reason))
+
+
 def recipient(home: Path) -> Recipient:
     """Whom bundles for this device are encrypted to; its key is made when there is none.
 
@@ -145,7 +168,8 @@ def recipient(home: Path) -> Recipient:
 def status(home: Path) -> AgentStatus:
     """What the home says, whether an agent runs or not."""
     place = _home(home)
-    return read_status(place, _slots(place, place.settings()))
+    slots = _slots(place, place.settings())
+    return read_status(place, slots, wall_s=SystemClock().wall_s())
 
 
 def support_bundle(home: Path, output: Path) -> tuple[str, ...]:
@@ -175,7 +199,7 @@ def build_agent(
         slots=_slots(home, settings),
         trust=trust,
         content_keys=ContentKeys(trust, home.sealing_key),
-        probe=ProcessProbe(PROBE_COMMAND, limits),
+        probe=ProcessProbe((*PROBE_COMMAND, *_hook_flags(settings)), limits),
         server=server,
         clock=SystemClock(),
         offload=offload,
@@ -183,12 +207,17 @@ def build_agent(
         policy=Policy(
             probation_s=settings.probation_s,
             probation_error_rate=settings.probation_error_rate,
+            deadlines_s=settings.deadlines_s,
+            maintenance=settings.maintenance,
+            allow_hooks=settings.allow_hooks,
         ),
         fleet=fleet,
         replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
         admit=home.admit,
     )
-    return Agent(home, recorder, tools)
+    packages = packages_of(home, tools.slots)
+    special = {PACKAGE: package_tools(tools, packages, home, is_on=server.is_on)}
+    return Agent(home, recorder, tools, special=special)
 
 
 async def _run(home: Home) -> None:
@@ -202,6 +231,7 @@ async def _run(home: Home) -> None:
         hands = _remote_hands(home, agent, server, fleet)
         if hands:
             daemon.on_desired = hands.look
+        _watch_package(agent, daemon)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, daemon.stop)
         control = await Control(agent, daemon).listen(home.control_socket, clock)
@@ -212,7 +242,22 @@ async def _run(home: Home) -> None:
             if hands:
                 await hands.close()
             await control.close()
-            await server.stop()
+            if not daemon.wants_restart:
+                await server.stop()
+        # Not after the loop was closed: that would end the server, a child of its own.
+        if daemon.wants_restart:
+            await server.leave()
+            logger.info("starting anew, the server goes on")
+            start_anew(home)
+
+
+def _watch_package(agent: Agent, daemon: Daemon) -> None:
+    """Start anew when another package is to run, and see that this one lives."""
+    package_server = agent.tools_of(PACKAGE).server
+    if isinstance(package_server, PackageServer):
+        package_server.on_restart = daemon.restart
+    packages = packages_of(agent.home, agent.tools.slots)
+    asyncio.get_running_loop().call_later(HEALTHY_S, packages.note_health)
 
 
 def _remote_hands(
@@ -360,11 +405,22 @@ async def _renewing(client: FleetClient, device: str) -> AsyncIterator[None]:
 def _server_order(home: Home, settings: Settings) -> ServerOrder:
     command = [sys.executable, "-m", "edgewright", "serve", "--http", settings.serve_http]
     return ServerOrder(
-        command=(*command, "--uds", str(home.serve_socket), "--admin", str(home.admin_socket)),
+        command=(
+            *command,
+            "--uds",
+            str(home.serve_socket),
+            "--admin",
+            str(home.admin_socket),
+            *_hook_flags(settings),
+        ),
         admin=home.admin_socket,
         log=home.server_log,
         candidate_memory_mb=settings.probe_memory_mb,
     )
+
+
+def _hook_flags(settings: Settings) -> tuple[str, ...]:
+    return ("--allow-hooks",) if settings.allow_hooks else ()
 
 
 def _slots(home: Home, settings: Settings) -> Slots:
@@ -373,6 +429,7 @@ def _slots(home: Home, settings: Settings) -> Slots:
         home.trust(),
         budget_mb=settings.disk_budget_mb,
         reserve_mb=settings.disk_reserve_mb,
+        downloads=home.downloads,
     )
 
 

@@ -1,6 +1,6 @@
 """Bundles by hand: from an engine file to a signed parcel, and back to what it says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,18 +21,20 @@ from edgewright.bundle import (
     with_bom,
 )
 from edgewright.bundle.golden import decode_golden, encode_golden
+from edgewright.bundle.hooks import HOOK_FILES, SOURCE_LIMIT_BYTES, check_hook
 from edgewright.bundle.manifest import Role
 from edgewright.bundle.policy import InstallPolicy
 from edgewright.chain.attesting import require_model_signature
 from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
+from edgewright.chain.hooks import with_hooks
 from edgewright.chain.trust_repository import read_password
 from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
 from edgewright.keys import FileOpener, FileSigner
 from edgewright.keys.file import read_public_key
 from edgewright.runtimes.base import Array
-from edgewright.runtimes.model import answer_golden
+from edgewright.runtimes.model import LoadedModel, answer_golden
 from edgewright.runtimes.openvino_file import pack_parts, read_parts
 from edgewright.trust import TrustedKeys
 
@@ -50,6 +52,7 @@ class BuildOrder(msgspec.Struct, frozen=True, kw_only=True):
     golden: Path | None = None
     key: Path | None = None
     precision: str = "as-is"
+    hooks: tuple[Path, ...] = ()
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +94,11 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
     """
     contract = read_contract(order.contract) if order.contract else None
     signers = [signing_key(order.key)] if order.key else []
-    model = open_engine_file(order.model, contract)
+    sources = {path.name: _hook(path) for path in order.hooks}
+    model = _hooked(open_engine_file(order.model, contract), sources)
     try:
         contents: list[tuple[Role, str, bytes | Path]] = [_model_blob(order.model)]
+        contents += [("hook", name, source) for name, source in sorted(sources.items())]
         if order.golden:
             golden = answer_golden(model, _requests(order.golden, model.contract))
             contents.append(("golden", "golden.npz", encode_golden(golden)))
@@ -108,6 +113,18 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
         model.close()
     build_bundle(out, draft, with_bom(draft, contents), signers=signers)
     return open_bundle(out)
+
+
+def _hook(path: Path) -> bytes:
+    source = read_limited(path, limit_bytes=SOURCE_LIMIT_BYTES)
+    check_hook(path.name, len(source))
+    return source
+
+
+def _hooked(model: LoadedModel, sources: Mapping[str, bytes]) -> LoadedModel:
+    """The model as a device will run it: golden answers are those with its hooks."""
+    by_kind = {HOOK_FILES[name]: source for name, source in sources.items()}
+    return with_hooks(model.contract, model.session, by_kind)
 
 
 def _model_blob(path: Path) -> tuple[Role, str, bytes | Path]:

@@ -1,4 +1,4 @@
-"""A model's own process: `python -m edgewright.chain.candidate_child FD PATH`.
+"""A model's own process: `python -m edgewright.chain.candidate_child [--allow-hooks] FD PATH`.
 
 It loads the unpacked bundle or bare engine file, says so, and answers requests over the socket it
 was given, until the server lets it go or ends. Bundles are verified as they are opened.
@@ -13,18 +13,19 @@ import msgspec
 
 from edgewright.bundle import open_bundle
 from edgewright.chain.engines import open_engine_file, open_model_of
-from edgewright.chain.probe_child import die_with_parent
+from edgewright.chain.probe_child import ALLOW_HOOKS, die_with_parent
 from edgewright.device.serve.child_model import pack, unpack
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.runtimes.model import LoadedModel
 from edgewright.wire.candidate import HEAD_BYTES, Ask, Reply, decode_frame, encode_frame, frame_size
 
 
-def answer_all(channel: socket.socket, path: Path) -> None:
+def answer_all(channel: socket.socket, path: Path, *, allow_hooks: bool = False) -> None:
     """Load, then answer until the other side closes."""
     try:
         if path.is_dir():
-            model, contract = open_model_of(open_bundle(path)), b""
+            bundle, contract = open_bundle(path), b""
+            model = open_model_of(bundle, allow_hooks=allow_hooks)
         else:
             model = open_engine_file(path, None)
             contract = msgspec.json.encode(model.contract)
@@ -59,8 +60,9 @@ def _read(channel: socket.socket, size_bytes: int) -> bytes:
 def main() -> None:
     """Answer on the descriptor that the command line names."""
     die_with_parent()
-    with socket.socket(fileno=int(sys.argv[1])) as channel:
-        answer_all(channel, Path(sys.argv[2]))
+    *flags, number, path = sys.argv[1:]
+    with socket.socket(fileno=int(number)) as channel:
+        answer_all(channel, Path(path), allow_hooks=ALLOW_HOOKS in flags)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from edgewright.bundle import Bundle, open_bundle
+from edgewright.bundle.hooks import require_hooks_allowed
+from edgewright.chain.hooks import hook_sources, with_hooks
 from edgewright.contract import Contract
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError, UnavailableError
@@ -130,8 +132,15 @@ def open_unpacked(folder: Path, *, threads: int = 1) -> LoadedModel:
     return open_model_of(open_bundle(folder), threads=threads)
 
 
-def open_model_of(bundle: Bundle, *, threads: int = 1) -> LoadedModel:
-    """The model of an unpacked bundle that was verified just now."""
+def open_model_of(bundle: Bundle, *, threads: int = 1, allow_hooks: bool = False) -> LoadedModel:
+    """The model of an unpacked bundle that was verified just now, between its hooks.
+
+    Raises:
+        TrustError: it carries hooks, and they are not allowed.
+        UnavailableError: no engine for it is installed here, or no hook can be confined here.
+        DeviceError: a hook cannot be loaded.
+    """
+    require_hooks_allowed(bundle.manifest, allowed=allow_hooks)
     runtime = engine_for_format(bundle.manifest.format)
     session = runtime.open(bundle.file(bundle.blob("model")), threads=threads)
-    return LoadedModel(bundle.manifest.contract, session)
+    return with_hooks(bundle.manifest.contract, session, hook_sources(bundle))

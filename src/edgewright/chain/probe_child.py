@@ -1,4 +1,4 @@
-"""The probe's own process: `python -m edgewright.chain.probe_child FOLDER`.
+"""The probe's own process: `python -m edgewright.chain.probe_child [--allow-hooks] FOLDER`.
 
 Opens the unpacked bundle's engine, replays its golden vectors from raw requests, measures latency
 and memory against the contract's budgets, and prints one JSON verdict. It dies with its parent.
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -33,17 +34,18 @@ TIMED_RUNS_MOST = 400
 TIMED_S = 2.0
 BYTES_PER_MIB = 1 << 20
 PR_SET_PDEATHSIG = 1
+ALLOW_HOOKS = "--allow-hooks"
 
 
-def probe(folder: Path) -> ProbeReport:
+def probe(folder: Path, *, allow_hooks: bool = False) -> ProbeReport:
     """The verdict on an unpacked bundle; every failure is a verdict too."""
     try:
         bundle = open_bundle(folder)
-        model = open_model_of(bundle)
-        golden = decode_golden(bundle.read(bundle.blob("golden")))
-        check_golden(golden, model.contract)
-        error = _replay(model, golden)
-        return _measured(bundle, model, golden, error)
+        with closing(open_model_of(bundle, allow_hooks=allow_hooks)) as model:
+            golden = decode_golden(bundle.read(bundle.blob("golden")))
+            check_golden(golden, model.contract)
+            error = _replay(model, golden)
+            return _measured(bundle, model, golden, error)
     except UnavailableError as error:
         return ProbeReport(passed=False, reason=f"cannot run here: {error}")
     except EdgewrightError as error:
@@ -125,7 +127,8 @@ def die_with_parent() -> None:
 def main() -> None:
     """Print the verdict on the folder that the command line names."""
     die_with_parent()
-    report = probe(Path(sys.argv[1]))
+    *flags, folder = sys.argv[1:]
+    report = probe(Path(folder), allow_hooks=ALLOW_HOOKS in flags)
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 
 

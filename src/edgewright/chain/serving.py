@@ -22,8 +22,10 @@ import uvloop
 from edgewright._fs import file_errors
 from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
+from edgewright.bundle.hooks import hook_blobs, require_hooks_allowed
 from edgewright.chain import ensembles
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
+from edgewright.chain.probe_child import ALLOW_HOOKS
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract
 from edgewright.device.drift import DriftMonitor, Reference
@@ -82,25 +84,30 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """Who sees every request: opened with the event loop at hand, closed after the server."""
     memory_mb: Mapping[str, float] = {}
     """By model name, what the process may use that it then runs in."""
+    allow_hooks: bool = False
 
 
-def open_servable(path: Path, memory_mb: Mapping[str, float] | None = None) -> Servable:
+def open_servable(
+    path: Path, memory_mb: Mapping[str, float] | None = None, *, allow_hooks: bool = False
+) -> Servable:
     """A model to serve: from an `.ewb`, an unpacked bundle, a bare engine file, or the `.toml` of
     an ensemble. One with a limit of memory runs in a process of its own.
 
     Raises:
         InputError: no such file, or not a model.
-        TrustError: a bundle whose bytes are not what its manifest says.
+        TrustError: a bundle whose bytes are not what its manifest says, or whose hooks may not run.
         UnavailableError: no engine for it is installed here.
     """
     limits = memory_mb or {}
     if path.is_dir():
-        return _from_bundle(open_bundle(path), path, limits)
+        return _from_bundle(open_bundle(path), path, limits, allow_hooks=allow_hooks)
     if path.suffix == ".ewb":
         with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
-            return _from_bundle(unpack(path, Path(folder) / "bundle"), path, limits)
+            bundle = unpack(path, Path(folder) / "bundle")
+            return _from_bundle(bundle, path, limits, allow_hooks=allow_hooks)
     if path.suffix == ensembles.SUFFIX:
-        ensemble = ensembles.open_ensemble(path, open_servable)
+        open_part = partial(open_servable, allow_hooks=allow_hooks)
+        ensemble = ensembles.open_ensemble(path, open_part)
         if ensemble.name in limits:
             ensemble.model.close()
             raise InputError(
@@ -109,7 +116,7 @@ def open_servable(path: Path, memory_mb: Mapping[str, float] | None = None) -> S
             )
         return ensemble
     named = path.stem in limits and path.suffix in FORMAT_BY_SUFFIX
-    isolated = _isolated(path, None, limits[path.stem]) if named else None
+    isolated = _isolated(path, None, limits[path.stem], CANDIDATE_COMMAND) if named else None
     model = isolated or open_engine_file(path, None)
     return Servable(
         name=path.stem,
@@ -121,15 +128,16 @@ def open_servable(path: Path, memory_mb: Mapping[str, float] | None = None) -> S
     )
 
 
-def open_candidate(folder: Path, memory_mb: float) -> Servable:
+def open_candidate(folder: Path, memory_mb: float, *, allow_hooks: bool = False) -> Servable:
     """An unpacked bundle as a model in a child process.
 
     Raises:
-        TrustError: the folder is not what its manifest says.
+        TrustError: the folder is not what its manifest says, or its hooks may not run.
         DeviceError: the child cannot load it.
     """
     bundle = open_bundle(folder)
-    order = ChildOrder(command=CANDIDATE_COMMAND, memory_mb=memory_mb)
+    require_hooks_allowed(bundle.manifest, allowed=allow_hooks)
+    order = ChildOrder(command=_child_command(allow_hooks=allow_hooks), memory_mb=memory_mb)
     child = _started(order, folder, bundle.manifest.contract)
     try:
         return _servable(bundle, child)
@@ -190,11 +198,11 @@ async def _serve(
         for observer in observers:
             closing.callback(observer.close)
         server = InferenceServer(
-            partial(_open_watched, doors.drift, doors.memory_mb),
+            partial(_open_watched, doors),
             options,
             clock=SystemClock(),
             timer=time.perf_counter,
-            open_candidate=open_candidate,
+            open_candidate=partial(open_candidate, allow_hooks=doors.allow_hooks),
             listen_also=doors.listen_also,
             decode_image=doors.decode_image,
             access=doors.access,
@@ -234,14 +242,12 @@ def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
         stopped.set_result(number)
 
 
-def _open_watched(
-    references: Mapping[str, Path], memory_mb: Mapping[str, float], path: Path
-) -> Servable:
+def _open_watched(doors: Doors, path: Path) -> Servable:
     """A model, with the judge of its drift where there is a reference."""
-    servable = open_servable(path, memory_mb)
-    if servable.name not in references:
+    servable = open_servable(path, doors.memory_mb, allow_hooks=doors.allow_hooks)
+    if servable.name not in doors.drift:
         return servable
-    source = references[servable.name]
+    source = doors.drift[servable.name]
     return _watched(servable, load_reference(source), source=str(source))
 
 
@@ -257,11 +263,15 @@ def _watched(servable: Servable, reference: Reference, *, source: str) -> Servab
     return msgspec.structs.replace(servable, drift=DriftMonitor(reference))
 
 
-def _from_bundle(bundle: Bundle, source: Path, limits: Mapping[str, float]) -> Servable:
+def _from_bundle(
+    bundle: Bundle, source: Path, limits: Mapping[str, float], *, allow_hooks: bool
+) -> Servable:
     manifest = bundle.manifest
     if manifest.name not in limits:
-        return _servable(bundle, open_model_of(bundle))
-    isolated = _isolated(source, manifest.contract, limits[manifest.name])
+        return _servable(bundle, open_model_of(bundle, allow_hooks=allow_hooks))
+    require_hooks_allowed(manifest, allowed=allow_hooks)
+    command = _child_command(allow_hooks=allow_hooks)
+    isolated = _isolated(source, manifest.contract, limits[manifest.name], command)
     try:
         return msgspec.structs.replace(_servable(bundle, isolated), isolation=isolated)
     except BaseException:
@@ -269,8 +279,14 @@ def _from_bundle(bundle: Bundle, source: Path, limits: Mapping[str, float]) -> S
         raise
 
 
-def _isolated(source: Path, contract: Contract | None, limit_mb: float) -> Isolated:
-    order = ChildOrder(command=CANDIDATE_COMMAND, growth_mb=math.inf)
+def _child_command(*, allow_hooks: bool) -> tuple[str, ...]:
+    return (*CANDIDATE_COMMAND, ALLOW_HOOKS) if allow_hooks else CANDIDATE_COMMAND
+
+
+def _isolated(
+    source: Path, contract: Contract | None, limit_mb: float, command: Sequence[str]
+) -> Isolated:
+    order = ChildOrder(command=command, growth_mb=math.inf)
 
     def start() -> ChildModel:
         if source.suffix != ".ewb":
@@ -304,6 +320,7 @@ def _servable(bundle: Bundle, model: Model) -> Servable:
         golden=golden,
         evidence=manifest.evidence,
         is_signed=bool(bundle.signatures),
+        is_apart=bool(hook_blobs(manifest)),
     )
     for blob in manifest.blobs:
         if blob.name == DRIFT_BLOB:

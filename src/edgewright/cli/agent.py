@@ -206,6 +206,21 @@ def rollback(*, home: Path, model: str, reason: str, as_json: bool) -> None:
 
 @agent.command()
 @_HOME
+@click.option("--model", default="", help="Which model; needed when there are several.")
+@click.option("--reason", default="cancelled on the device", show_default=True)
+@json_option
+def cancel(*, home: Path, model: str, reason: str, as_json: bool) -> None:
+    """End a model's update, in whatever state it is; the model before stays or returns.
+
+    A release that the fleet still wants is tried again later.
+    """
+    from edgewright.chain import agent as chain
+
+    _print_progress(chain.cancel(home, model=model, reason=reason), as_json=as_json)
+
+
+@agent.command()
+@_HOME
 @json_option
 def recipient(*, home: Path, as_json: bool) -> None:
     """Show whom to encrypt bundles to for this device; its key is made when there is none.
@@ -265,6 +280,13 @@ def _print_status(result: "AgentStatus") -> None:
         f"{facts.board or facts.cpu}, {facts.cores} core(s), {facts.system}; "
         f"{health.memory_free_mb:.0f} MB memory and {health.disk_free_mb:.0f} MB disk free; "
         f"trusts {what}"
+    )
+    if result.maintenance:
+        click.echo(f"A release of the fleet {result.maintenance}")
+    print_table(
+        "Models",
+        ("model", "active", "state", "update", "since", "reason"),
+        [(m.model, m.version, m.state, m.update, m.since, m.reason) for m in result.models],
     )
     print_table(
         "Slots",

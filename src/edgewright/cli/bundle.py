@@ -41,6 +41,8 @@ for command in (keygen, encrypt, decrypt, attest, extract, push, pull):
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The release's version.")
 @click.option("--key", type=_FILE, help="Private key file to sign with.")
+@click.option("--hook", "hooks", type=_FILE, multiple=True,
+              help="preprocess.py or postprocess.py; a device may allow it.")  # fmt: skip
 @click.option("--out", type=_FILE, required=True, help="The .ewb file to write.")
 @json_option
 def build(
@@ -51,6 +53,7 @@ def build(
     name: str,
     version: str,
     key: Path | None,
+    hooks: tuple[Path, ...],
     out: Path,
     as_json: bool,
 ) -> None:
@@ -61,9 +64,29 @@ def build(
     from edgewright.chain.bundles import BuildOrder, build_from_file
 
     order = BuildOrder(
-        model=model, contract=contract_path, golden=golden, name=name, version=version, key=key
+        model=model,
+        contract=contract_path,
+        golden=golden,
+        name=name,
+        version=version,
+        key=key,
+        hooks=hooks,
     )
     _show(build_from_file(order, out), as_json=as_json)
+
+
+@bundle.command()
+@click.argument("wheel", type=_FILE)
+@click.option("--key", type=_FILE, help="Private key file to sign with; made when absent.")
+@click.option("--out", type=_FILE, required=True, help="The .ewb file to write.")
+@json_option
+def package(*, wheel: Path, key: Path | None, out: Path, as_json: bool) -> None:
+    """Pack a WHEEL of edgewright itself, for agents to update themselves by."""
+    from edgewright.chain.bundles import signing_key
+    from edgewright.chain.package import build_package
+
+    signers = [signing_key(key)] if key else []
+    _show(build_package(wheel, out, signers=signers), as_json=as_json)
 
 
 @bundle.command()

@@ -49,6 +49,8 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--client-ca", type=_FILE, help="PEM CA whose client certificates are demanded.")
 @click.option("--drift", metavar="MODEL=FILE", multiple=True,
               help="Reference (`monitor reference`) to judge a model's inputs by.")  # fmt: skip
+@click.option("--allow-hooks", is_flag=True,
+              help="Run Python hooks of bundles, confined; else they are refused.")  # fmt: skip
 @click.option("--motifs", type=_FILE, help="Motifs (`edgewright motifs`) for EdgeInfer's sessions.")
 @click.option("--split", metavar="MODEL=VERSION:WEIGHT,...", multiple=True,
               help="Let versions of a model share its requests by weight.")  # fmt: skip
@@ -80,6 +82,7 @@ def serve(
     http2: bool,
     client_ca: Path | None,
     drift: tuple[str, ...],
+    allow_hooks: bool,
     motifs: Path | None,
     split: tuple[str, ...],
     shadow: tuple[str, ...],
@@ -138,6 +141,7 @@ def serve(
             observers=_observers(access_log, otel, otel_share),
             memory_mb={m: one.memory_mb for m, one in found.items() if one.memory_mb},
             motifs=_motifs(motifs) if motifs is not None else None,
+            allow_hooks=allow_hooks,
             drift=by_model("--drift", drift, Path, example="har=reference.npz"),
         ),
     )

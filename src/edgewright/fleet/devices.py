@@ -20,7 +20,7 @@ from edgewright.fleet.labels import OWN_NAME, Clause, Query, check_labels, check
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.secret import DEVICE_PREFIX, TOKEN_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
-from edgewright.fleet.windows import check_timezone
+from edgewright.wire.windows import check_timezone
 
 MAX_TOKEN_USES = 100_000
 MAX_TOKEN_LIFETIME_S = 366 * 86_400.0

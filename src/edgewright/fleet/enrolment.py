@@ -20,7 +20,7 @@ from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.recipients import keep_recipient
 from edgewright.fleet.secret import DEVICE_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
-from edgewright.fleet.windows import knows_timezone
+from edgewright.wire.windows import knows_timezone
 
 PENDING_LIMIT = 10_000
 

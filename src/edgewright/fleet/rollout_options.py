@@ -6,7 +6,7 @@ from edgewright.fleet.quality import Quality
 
 
 class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`window` is in each device's local time (`edgewright.fleet.windows`). `share_percent` takes
+    """`window` is in each device's local time (`edgewright.wire.windows`). `share_percent` takes
     that share of the devices only, as a challenger beside the others.
     """
 

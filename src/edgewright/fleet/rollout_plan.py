@@ -14,7 +14,7 @@ from edgewright.fleet.rollout import ACTIVE, Limits
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.state import schema
 from edgewright.fleet.waves import parse_waves, split
-from edgewright.fleet.windows import parse_window
+from edgewright.wire.windows import parse_window
 
 
 class RolloutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

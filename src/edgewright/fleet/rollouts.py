@@ -38,7 +38,7 @@ from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan, plan_of
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.telemetry import Heard, has_unheard, hear
 from edgewright.fleet.telling import event_of
-from edgewright.fleet.windows import is_open, parse_window
+from edgewright.wire.windows import is_open, parse_window
 
 QUALITY_EVERY_S = 5.0
 

@@ -1,6 +1,6 @@
 """Small bundles that really run: a linear model for the reference engine, and its bad brothers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ def build_tiny(
     signer: Signer | None = None,
     budgets: Budgets | None = None,
     filler_bytes: int = 0,
+    output: str = "y",
+    hooks: Mapping[str, bytes] | None = None,
     change: Change | None = None,
 ) -> str:
     """Write a signed bundle of a linear model; returns its id.
@@ -38,14 +40,14 @@ def build_tiny(
     """
     contract = Contract(
         inputs=(Tensor(name="x", dtype="float32", shape=("batch", INPUTS), low=-10, high=10),),
-        outputs=(Tensor(name="y", dtype="float32", shape=("batch", OUTPUTS)),),
+        outputs=(Tensor(name=output, dtype="float32", shape=("batch", OUTPUTS)),),
         budgets=budgets or Budgets(),
     )
     rng = np.random.default_rng([seed, *version.encode()])
     weight = rng.normal(size=(OUTPUTS, INPUTS)).astype(np.float32)
     requests = rng.uniform(-1, 1, size=(4, INPUTS)).astype(np.float32)
-    golden = Golden(inputs={"x": requests}, outputs={"y": requests @ weight.T})
-    contents = {"model": _linear(weight), "golden": encode_golden(golden)}
+    golden = Golden(inputs={"x": requests}, outputs={output: requests @ weight.T})
+    contents = {"model": _linear(weight, output), "golden": encode_golden(golden)}
     if change:
         change(contents)
     draft = Draft(
@@ -56,6 +58,7 @@ def build_tiny(
         ("model", "model.npz", contents["model"]),
         ("golden", "golden.npz", contents["golden"]),
         *filler,
+        *(("hook", file, source) for file, source in (hooks or {}).items()),
     ]
     signers = [signer or MemorySigner.from_seed(1)]
     return build_bundle(path, draft, blobs, signers=signers)  # type: ignore[arg-type]  # roles
@@ -76,11 +79,11 @@ def no_model(contents: dict[str, bytes]) -> None:
     contents["model"] = b"not a model"
 
 
-def _linear(weight: np.ndarray) -> bytes:
+def _linear(weight: np.ndarray, output: str = "y") -> bytes:
     graph = Graph(
         inputs=(EngineTensor(name="x", dtype="float32", shape=(None, INPUTS)),),
-        outputs=(EngineTensor(name="y", dtype="float32", shape=(None, OUTPUTS)),),
-        layers=(Layer(op="linear", inputs=("x",), output="y", weights={"weight": "w"}),),
+        outputs=(EngineTensor(name=output, dtype="float32", shape=(None, OUTPUTS)),),
+        layers=(Layer(op="linear", inputs=("x",), output=output, weights={"weight": "w"}),),
     )
     text = np.frombuffer(encode_json(graph), np.uint8)
     return encode_npz({"graph": text, "w": weight})

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.device.agent import Home, Identity, Settings
+from edgewright.device.agent import Home, Identity, Settings, State
 from edgewright.errors import InputError, ResourceError
 from edgewright.testing import MemorySigner
 from edgewright.trust import TrustedKeys
@@ -44,6 +44,39 @@ def test_settings_have_defaults_and_know_their_keys(home: Home) -> None:
     home.settings_path.write_text("poll_s = -1.0\n")
     with pytest.raises(InputError, match="poll_s is -1"):
         home.settings()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('maintenance_windows = ["at night"]', "not a window"),
+        ('maintenance_windows = ["02:00-04:00"]\ntimezone = "Mars/Olympus"', "not known here"),
+        ('windows_without_clock = "perhaps"', "perhaps"),
+        ("[deadlines_s]\ndownload = 0.0", "deadlines_s.download is 0"),
+        ("[deadlines_s]\nidle = 5.0", "deadlines_s.idle is 5"),
+        ("[deadlines_s]\nsleep = 5.0", "sleep"),
+    ],
+)
+def test_a_setting_that_cannot_be_says_which(home: Home, line: str, reason: str) -> None:
+    home.settings_path.write_text(line + "\n")
+    with pytest.raises(InputError, match=reason):
+        home.settings()
+
+
+def test_windows_and_deadlines_are_read(home: Home) -> None:
+    home.settings_path.write_text(
+        'maintenance_windows = ["sat 02:00-04:00", "22:00-23:00"]\n'
+        'timezone = "Europe/Berlin"\n[deadlines_s]\ndownload = 60.0\n'
+    )
+    settings = home.settings()
+    assert [window.text for window in settings.maintenance.windows] == [
+        "sat 02:00-04:00",
+        "22:00-23:00",
+    ]
+    assert settings.maintenance.timezone == "Europe/Berlin"
+    assert settings.deadlines_s == {State.DOWNLOAD: 60.0}
+    home.settings_path.unlink()
+    assert home.settings().maintenance.why_closed(0.0) == ""
 
 
 def _hold(root: Path, held: object, done: object) -> None:

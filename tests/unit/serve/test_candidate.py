@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -178,5 +179,87 @@ def test_a_candidate_is_mirrored_then_leads_then_is_replaced(tmp_path: Path) -> 
             assert await _version(client) == "2"
             with pytest.raises(RefusalError):
                 server.models.candidate(MODEL)
+
+    asyncio.run(scene())
+
+
+async def _status(client: Client, name: str) -> int:
+    body = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
+    path = f"/v2/models/{name}/infer"
+    return (await client.request("POST", path, body=json.dumps(body).encode())).status
+
+
+def test_the_first_of_a_name_leads_alone_and_its_faults_are_its_own(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            models = server.models
+            path = tmp_path / "first"
+            build_tiny(tmp_path / "first.ewb", version="7", name="first")
+            unpack(tmp_path / "first.ewb", path)
+            with pytest.raises(RefusalError, match="unknown"):
+                await models.try_out("first", TryOrder(path=str(path)))
+            await models.try_out("first", TryOrder(path=str(path), mode="lead"))
+            assert [await _status(client, name) for name in ("first", MODEL)] == [200, 200]
+            models._candidates["first"][0].model.child._process.kill()
+            assert [await _status(client, name) for name in ("first", MODEL)] == [500, 200]
+            assert models.candidate("first").failures["crash"] == 1
+            await models.dismiss("first")
+            assert [await _status(client, name) for name in ("first", MODEL)] == [404, 200]
+            await models.try_out("first", TryOrder(path=str(path), mode="lead"))
+            await models.unload("first")
+            assert await _status(client, "first") == 404
+            await models.try_out("first", TryOrder(path=str(path), mode="lead"))
+            await models.load(path, name="first")
+            assert await _status(client, "first") == 200
+            assert {model.name for model in models} == {"first", MODEL}
+
+    asyncio.run(scene())
+
+
+def test_one_of_other_tensors_leads_alone_and_the_old_one_comes_back(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            path = tmp_path / "named"
+            build_tiny(tmp_path / "named.ewb", version="2", output="z")
+            unpack(tmp_path / "named.ewb", path)
+            with pytest.raises(RefusalError, match="other tensors"):
+                await server.models.try_out(MODEL, TryOrder(path=str(path)))
+            assert await _version(client) == "1"
+            await server.models.try_out(MODEL, TryOrder(path=str(path), mode="lead"))
+            assert await _version(client) == "2"
+            server.models._candidates[MODEL][0].model.child._process.kill()
+            assert await _status(client, MODEL) == 500
+            await server.models.dismiss(MODEL)
+            assert await _version(client) == "1"
+
+    asyncio.run(scene())
+
+
+def test_a_candidate_that_hangs_at_its_start_keeps_no_other_name_waiting(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            stuck, two = tmp_path / "stuck", unpack_tiny(tmp_path, "2")
+            opening, let_go = threading.Event(), threading.Event()
+            really_open = server.models._open_candidate
+            assert really_open is not None
+
+            def open_one(path: Path, memory_mb: float) -> Any:
+                if path == stuck:
+                    opening.set()
+                    let_go.wait(30)
+                    raise CandidateError("it hung", kind="hang")
+                return really_open(path, memory_mb)
+
+            server.models._open_candidate = open_one
+            order = TryOrder(path=str(stuck), mode="lead")
+            hanging = asyncio.create_task(server.models.try_out("first", order))
+            await asyncio.to_thread(opening.wait, 10)
+            await server.models.try_out(MODEL, TryOrder(path=str(two), mode="lead"))
+            assert await _version(client) == "2"
+            await server.models.dismiss(MODEL)
+            assert await _version(client) == "1"
+            let_go.set()
+            with pytest.raises(CandidateError):
+                await hanging
 
     asyncio.run(scene())

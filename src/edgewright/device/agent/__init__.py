@@ -23,6 +23,7 @@ The home folder:
     outbox.log        telemetry that the fleet has not taken yet
     numbers.log       which record numbers were given out, should the outbox be lost
     downloads/        <sha256 of file>.part while it arrives, .ewb when it is whole
+    packages/         code of the agent that came as a release, see `package`
     slots/<model>/    <bundle_id>/ unpacked bundles, `current` -> the active one
     agent.sock        orders to the agent that runs
     admin.sock, serve.sock, server.log    the server's: orders, requests on this device, words
@@ -36,7 +37,6 @@ removed; a refused bundle leaves nothing but its line in the journal.
     <State.ROLLBACK: 'rollback'>
 """
 
-from edgewright.device.agent.actions import Policy, Tools
 from edgewright.device.agent.agent import Agent
 from edgewright.device.agent.certificate import DeviceCertificate, unverified_context
 from edgewright.device.agent.content_keys import ContentKeys
@@ -44,11 +44,13 @@ from edgewright.device.agent.control import Control, Order, send_order
 from edgewright.device.agent.daemon import Daemon
 from edgewright.device.agent.facts import local_timezone
 from edgewright.device.agent.fleet_client import FleetClient
-from edgewright.device.agent.home import Home, Identity, Roots, Settings
+from edgewright.device.agent.home import Home, Identity, Roots
 from edgewright.device.agent.journal import Journal
 from edgewright.device.agent.machine import TABLE, Event, State, next_state
+from edgewright.device.agent.maintenance import Maintenance
 from edgewright.device.agent.numbers import Numbers
 from edgewright.device.agent.outbox import Outbox
+from edgewright.device.agent.package import PACKAGE, PackageProbe, Packages, PackageServer
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import (
     Answer,
@@ -72,13 +74,16 @@ from edgewright.device.agent.remote import Done, RemoteHands
 from edgewright.device.agent.replay import ProcessReplay
 from edgewright.device.agent.reporter import Reporter
 from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
+from edgewright.device.agent.settings import Settings
 from edgewright.device.agent.slots import Slots
 from edgewright.device.agent.status import AgentStatus, read_status
 from edgewright.device.agent.support import write_support_bundle
+from edgewright.device.agent.tools import Policy, Tools
 from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.device.agent.update import Update
 
 __all__ = [
+    "PACKAGE",
     "TABLE",
     "Agent",
     "AgentStatus",
@@ -97,6 +102,7 @@ __all__ = [
     "Home",
     "Identity",
     "Journal",
+    "Maintenance",
     "MetadataError",
     "NoServer",
     "Numbers",
@@ -104,6 +110,9 @@ __all__ = [
     "Order",
     "Outbox",
     "Outcome",
+    "PackageProbe",
+    "PackageServer",
+    "Packages",
     "PinnedKeys",
     "Policy",
     "Probe",

@@ -2,6 +2,7 @@
 them all at once, `edgewright agent apply` one of them.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import msgspec
 
 from edgewright.bundle import is_sealed, open_bundle, read_head
 from edgewright.bundle.parcel import is_parcel
-from edgewright.device.agent.actions import Tools
 from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.housekeeping import tidy_downloads, tidy_start
@@ -17,20 +17,31 @@ from edgewright.device.agent.machine import Event, State
 from edgewright.device.agent.progress import Progress, Release
 from edgewright.device.agent.recorder import Recorder
 from edgewright.device.agent.reporter import Reporter
+from edgewright.device.agent.tools import Tools
 from edgewright.device.agent.update import Update
-from edgewright.errors import DeviceError, EdgewrightError, InputError, TrustError
+from edgewright.errors import DeviceError, EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.wire.device_api import DesiredModel
 
 ADOPTED = "adopted"
 
 
 class Agent:
-    """One device's agent. Hold the home's lock while it lives."""
+    """One device's agent. Hold the home's lock while it lives. `special` are the tools of releases
+    that are no models, by name.
+    """
 
-    def __init__(self, home: Home, recorder: Recorder, tools: Tools) -> None:
+    def __init__(
+        self,
+        home: Home,
+        recorder: Recorder,
+        tools: Tools,
+        *,
+        special: Mapping[str, Tools] | None = None,
+    ) -> None:
         self.home = home
         self.recorder = recorder
         self.tools = tools
+        self._special = special or {}
 
     def known_models(self) -> list[str]:
         """The models that have a slot or a line in the journal."""
@@ -45,6 +56,7 @@ class Agent:
         known = self.known_models()
         if model in known:
             return model
+        known = [name for name in known if name not in self._special]
         if model or len(known) != 1:
             what = f"model {model!r} is not on this device" if model else "which model is meant"
             raise InputError(what, hint=f"name one of {known} with --model")
@@ -52,7 +64,16 @@ class Agent:
 
     def update(self, model: str) -> Update:
         """The update of a model, where the journal says it stands."""
-        return Update(self.recorder.journal.progress(model), self.tools)
+        return Update(self.recorder.journal.progress(model), self.tools_of(model))
+
+    def tools_of(self, model: str) -> Tools:
+        """What updates of this name work with."""
+        return self._special.get(model, self.tools)
+
+    def served(self) -> list[Progress]:
+        """Where each model stands that a server serves."""
+        models = self.recorder.journal.models()
+        return [progress for name, progress in models.items() if name not in self._special]
 
     async def clean(self) -> None:
         """Remove what a cut left on disk. Once, before anything else."""
@@ -132,6 +153,7 @@ class Agent:
         """Ask the fleet once, do what it wants, tell it what came of it.
 
         Raises:
+            ResourceError: no maintenance window is open.
             EdgewrightError: the fleet did not answer, or a release was not activated.
         """
         fleet = self.tools.fleet
@@ -139,6 +161,10 @@ class Agent:
             raise InputError(
                 "this device is enrolled with no fleet",
                 hint="apply a bundle file: edgewright agent apply FILE",
+            )
+        if why := self.tools.policy.maintenance.why_closed(self.tools.clock.wall_s()):
+            raise ResourceError(
+                why, hint="`agent run` goes on by itself then; `agent apply` needs no window"
             )
         answer = await fleet.desired(etag="", wait_s=0)
         results: list[Progress] = []
@@ -183,9 +209,8 @@ class Agent:
         if damage:
             return damage
         try:
-            await self.tools.server.show(
-                progress.model, slots.folder(progress.model, progress.good)
-            )
+            server = self.tools_of(progress.model).server
+            await server.show(progress.model, slots.folder(progress.model, progress.good))
         except DeviceError as error:
             return str(error)
         return ""

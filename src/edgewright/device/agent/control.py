@@ -59,7 +59,7 @@ class Control:
             done = Done(branch=type(error).__name__, message=error.message, hint=error.hint)
         return Response(status=200, body=msgspec.json.encode(done))
 
-    async def _obey(self, path: str, order: Order) -> Progress | None:
+    async def _obey(self, path: str, order: Order) -> Progress:
         """The waiting ends when the asking side leaves; the work goes on."""
         match path:
             case "/v1/apply":
@@ -68,8 +68,7 @@ class Control:
             case "/v1/rollback":
                 return await asyncio.shield(self._daemon.go_back(order.model, order.reason))
             case "/v1/cancel":
-                self._daemon.cancel(order.model, order.reason)
-                return None
+                return await asyncio.shield(self._daemon.cancel(order.model, order.reason))
             case _:
                 raise InputError(f"no such order: {path}", hint="apply, rollback or cancel")
 

@@ -15,8 +15,9 @@ from edgewright.device.agent.machine import State
 from edgewright.device.agent.ports import Fleet, ServingSample
 from edgewright.device.agent.progress import Progress, Release
 from edgewright.device.agent.reporter import Reporter, ServingSpan
+from edgewright.device.agent.update import Update
 from edgewright.device.agent.worker import Worker
-from edgewright.errors import EdgewrightError, TrustError
+from edgewright.errors import EdgewrightError, InputError, TrustError
 from edgewright.wire.device_api import Desired
 
 MEASURE_S = 60.0
@@ -44,6 +45,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self.on_desired: Callable[[Desired], None] = lambda _: None
+        self.wants_restart = False
         fleet, outbox = agent.tools.fleet, agent.recorder.outbox
         self._reporter = Reporter(outbox, fleet, agent.tools.clock) if fleet else None
         if self._reporter:
@@ -51,6 +53,11 @@ class Daemon:
 
     def stop(self) -> None:
         """End `run`; an unfinished update goes on at the next start."""
+        self._stop.set()
+
+    def restart(self) -> None:
+        """End `run` so that other code goes on; the server stays."""
+        self.wants_restart = True
         self._stop.set()
 
     async def run(self) -> None:
@@ -87,19 +94,27 @@ class Daemon:
         worker.interrupt(reason)
         return worker.submit(partial(self._agent.go_back, reason))
 
-    def cancel(self, model: str, reason: str) -> None:
+    def cancel(self, model: str, reason: str) -> asyncio.Future[Progress]:
         """End a model's update; it goes on with what it ran before.
 
         Raises:
-            InputError: there is no such model.
+            InputError: there is no such model, or it is idle.
         """
-        self._worker(self._agent.only_model(model)).interrupt(reason)
+        worker = self._worker(self._agent.only_model(model))
+        progress = worker.update.progress
+        if progress.state is State.IDLE:
+            raise InputError(
+                f"model {progress.model!r} is not being updated: there is nothing to cancel",
+                hint="see `edgewright agent status`",
+            )
+        worker.interrupt(reason)
+        return worker.submit(_seen)
 
     def server_broke(self, reason: str) -> None:
         """The server keeps dying: the model that changed last is the likely cause and returns to
         the bundle before; if the server goes on dying, the next one follows.
         """
-        models = self._agent.recorder.journal.models().values()
+        models = self._agent.served()
         suspects = [p for p in models if p.state is State.IDLE and len(p.committed) > 1]
         if not suspects:
             _log.error("%s; no model has an earlier bundle to return to", reason)
@@ -179,7 +194,7 @@ class Daemon:
         tools = self._agent.tools
         while True:
             reporter.add_health(read_health(self._agent.home.root))
-            for model in self._agent.recorder.journal.models():
+            for model in (progress.model for progress in self._agent.served()):
                 bundle = tools.slots.current(model)
                 if not bundle or not tools.server.is_on:
                     continue
@@ -197,6 +212,11 @@ class Daemon:
     def _jitter(self) -> float:
         """Keeps devices that were switched on together from asking together."""
         return self._rng.uniform(0.9, 1.1)
+
+
+async def _seen(update: Update) -> Progress:
+    """Where a model stands when its turn comes."""
+    return update.progress
 
 
 def _end_other(worker: Worker, wanted: Release) -> None:

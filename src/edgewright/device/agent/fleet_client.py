@@ -15,6 +15,7 @@ from edgewright.clock import Clock
 from edgewright.device.agent.certificate import DeviceCertificate
 from edgewright.device.agent.ports import Fetcher, Repository
 from edgewright.device.agent.progress import Release
+from edgewright.device.agent.throttle import Throttle
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
 from edgewright.telemetry import Record, encode_batch
 from edgewright.transports.http1 import Client, Response
@@ -38,7 +39,6 @@ SYNC_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
 SLACK_BYTES = 1 << 20
 """How far past a limit the transport reads on, so that who knows the limit names it."""
-BYTES_PER_KBIT = 125.0
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class FleetClient:
         self._certificate = certificate
         self._headers = {"authorization": f"Bearer {secret}"} if secret else {}
         self._clock = clock
-        self._limit_kbit_s = limit_kbit_s
+        self._throttle = Throttle(clock, limit_kbit_s)
         self._client = Client(url, timeout_s=GRACE_S, tls=self._tls())
         self._patient: tuple[float, Client] | None = None
 
@@ -212,7 +212,7 @@ class FleetClient:
             path, headers=self._headers, offset=have, limit_bytes=limit_bytes
         )
         chunks = cast("AsyncGenerator[bytes, None]", answer)  # it is one; the port says less
-        start_s, total = self._clock.monotonic_s(), 0
+        total = 0
         pending: list[bytes] = []
         try:
             async with contextlib.aclosing(chunks):
@@ -222,19 +222,10 @@ class FleetClient:
                     total += len(chunk)
                     if sum(map(len, pending)) >= SYNC_BYTES:
                         _append(part, pending)
-                    await self._slow_down(total, start_s)
+                    await self._throttle.passed(len(chunk))
         finally:
             _append(part, pending)
         return total
-
-    async def _slow_down(self, total: int, start_s: float) -> None:
-        """Keep the average below the bandwidth limit."""
-        if not self._limit_kbit_s:
-            return
-        due_s = start_s + total / (self._limit_kbit_s * BYTES_PER_KBIT)
-        wait_s = due_s - self._clock.monotonic_s()
-        if wait_s > 0:
-            await self._clock.sleep(wait_s)
 
     def _tls(self) -> ssl.SSLContext | None:
         is_tls = self._url.startswith("https:") and self._certificate is not None

@@ -16,36 +16,13 @@ from edgewright.device.agent.content_keys import KEY_FILE
 from edgewright.device.agent.facts import read_board
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.ports import MetadataError, Trust
+from edgewright.device.agent.settings import Settings
 from edgewright.device.agent.two_repositories import TwoRepositories
 from edgewright.errors import InputError, ResourceError
 from edgewright.keys import FileOpener
 from edgewright.trust import TrustedKeys
-from edgewright.wire.remote_commands import KINDS, Kind
 
 FILE_LIMIT_BYTES = 256 * 1024
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`agent.toml`: what the device's admin may choose."""
-
-    serve_http: str = "127.0.0.1:8000"
-    poll_s: float = 30.0
-    probation_s: float = 300.0
-    probation_error_rate: float = 0.01
-    probe_timeout_s: float = 120.0
-    probe_memory_mb: float = 1024.0
-    disk_budget_mb: float = 2048.0
-    disk_reserve_mb: float = 64.0
-    download_limit_kbit_s: float | None = None
-    mqtt: str = ""
-    mqtt_password_file: str = ""
-    remote_commands: tuple[Kind, ...] = KINDS
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, float) and not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value:g}, expected 0 or more")
 
 
 class Roots(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +89,10 @@ class Home(msgspec.Struct, frozen=True):
     @property
     def slots(self) -> Path:
         return self.root / "slots"
+
+    @property
+    def packages(self) -> Path:
+        return self.root / "packages"
 
     @property
     def downloads(self) -> Path:

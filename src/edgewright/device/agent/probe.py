@@ -39,8 +39,14 @@ class ProcessProbe:
     def __init__(self, command: Sequence[str], limits: ProbeLimits) -> None:
         self._command = command
         self._limits = limits
+        self._turn = asyncio.Lock()
 
     async def run(self, folder: Path) -> ProbeReport:
+        """One probe at a time: two models' probes would time each other."""
+        async with self._turn:
+            return await self._run(folder)
+
+    async def _run(self, folder: Path) -> ProbeReport:
         with _fs.file_errors(folder, doing="probing"):
             process = await asyncio.create_subprocess_exec(
                 *self._command,

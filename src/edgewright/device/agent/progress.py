@@ -22,6 +22,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 CRASHED = "crashed"
 STOPPED = "stopped"
+WAITING = "waiting"
+OPENED = "opened"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -195,8 +197,8 @@ def advanced(progress: Progress, outcome: Outcome, *, at_s: float) -> Progress:
 def resumed(progress: Progress, *, at_s: float, moved_bytes: int = 0) -> Progress:
     """An agent starts and finds a state that was never left: the line that says so.
 
-    Counts the cut, unless the state had moved on (more bytes of a download) or was left by a clean
-    stop; the third one without progress gives the release up.
+    Counts the cut, unless the state had moved on (more bytes of a download), was left by a clean
+    stop or only waited; the third one without progress gives the release up.
     """
     state = progress.state
     if state is State.IDLE:
@@ -204,7 +206,7 @@ def resumed(progress: Progress, *, at_s: float, moved_bytes: int = 0) -> Progres
     row = TABLE[state]
     has_moved = moved_bytes > progress.moved_bytes
     before = 0 if has_moved else progress.tries.get(state, 0)
-    count = before if progress.event == STOPPED else before + 1
+    count = before if progress.event in {STOPPED, WAITING} else before + 1
     gives_up = count >= CRASH_LIMIT
     reason = f"cut off in {state} ({count} of {CRASH_LIMIT} without progress)"
     after = msgspec.structs.replace(
@@ -224,6 +226,16 @@ def stopped(progress: Progress, *, at_s: float) -> Progress:
     return msgspec.structs.replace(
         progress, event=STOPPED, reason="the agent was stopped", at_s=at_s
     )
+
+
+def waiting(progress: Progress, *, reason: str, at_s: float) -> Progress:
+    """Nothing is done in this state before a maintenance window opens; a cut is not counted."""
+    return msgspec.structs.replace(progress, event=WAITING, reason=reason, at_s=at_s)
+
+
+def opened(progress: Progress, *, at_s: float) -> Progress:
+    """The window is open: cuts count again."""
+    return msgspec.structs.replace(progress, event=OPENED, reason="", at_s=at_s)
 
 
 def _is_third_timeout(progress: Progress) -> bool:

@@ -83,6 +83,9 @@ class ServerProcess:
         self._deaths: list[float] = []
         self._last_death = ""
         self._lock = asyncio.Lock()
+        """Held while the process is started or loads a model in itself."""
+        self._turns: dict[str, asyncio.Lock] = {}
+        """Held while a model's answers change; the way back waits for no other model."""
         self.on_broken: Callable[[str], None] = _log.error
 
     @property
@@ -97,35 +100,31 @@ class ServerProcess:
             DeviceError: the server cannot run it, and goes on with what it had.
             ResourceError: no server can be started here.
         """
-        async with self._lock:
-            is_alive = self._process is not None and self._process.is_alive
-            if is_alive and self._folders.get(model) == folder and await self._dismissed(model):
+        async with self._turn(model):
+            is_shown = self._is_alive and self._folders.get(model) == folder
+            if is_shown and await self._dismissed(model):
                 return
-            before = self._folders.pop(model, None)
-            await self._ensure()
-            try:
-                await self._load(model, folder)
-            except EdgewrightError as error:
-                why = await self._why(error)
-                if before:
-                    self._folders[model] = before
-                await self._ensure()
-                raise DeviceError(f"server: {why}", hint="the old model stays") from error
-            self._folders[model] = folder
-            self._candidates.pop(model, None)
+            async with self._lock:
+                await self._loaded(model, folder)
 
     async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
+        """See `Server`; raises ResourceError too, when the server itself ended meanwhile."""
         order = v2.TryOrder(
             path=str(folder),
             mode="lead" if leads else "shadow",
             memory_mb=self._order.candidate_memory_mb,
         )
         path = f"/v2/repository/models/{model}/candidate"
-        async with self._lock:
+        async with self._turn(model):
+            if not self._is_alive:
+                await self.start()
             try:
                 answer = await self._client.request("POST", path, body=v2.encode(order))
             except TransportError as error:
-                raise DeviceError(f"candidate: {await self._why(error)}") from error
+                why = await self._why(error)
+                if self._is_alive:
+                    raise DeviceError(f"candidate: {why}") from error
+                raise ResourceError(f"the server ended, not by the candidate: {why}") from error
             if answer.status != 200:
                 raise DeviceError(f"candidate: {_problem(answer)}", hint="the old model stays")
             self._candidates[model] = folder
@@ -142,8 +141,9 @@ class ServerProcess:
 
     async def withdraw(self, model: str) -> None:
         """Serve nothing under this name."""
-        async with self._lock:
+        async with self._turn(model):
             self._folders.pop(model, None)
+            self._candidates.pop(model, None)
             with contextlib.suppress(TransportError):
                 await self._client.request("POST", f"/v2/repository/models/{model}/unload")
 
@@ -161,12 +161,16 @@ class ServerProcess:
             return ServingSample(is_ready=False, reason=_problem(answer))
         return _sample_from(answer.body)
 
-    async def stop(self) -> None:
-        """End the server: a polite signal first, so that it answers what it has taken."""
+    async def leave(self) -> None:
+        """Let the server go on; the next agent finds it."""
         if self._watch:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         await self._client.close()
+
+    async def stop(self) -> None:
+        """End the server: a polite signal first, so that it answers what it has taken."""
+        await self.leave()
         process, self._process = self._process, None
         if process is None:
             return
@@ -195,6 +199,28 @@ class ServerProcess:
         """
         async with self._lock:
             await self._ensure()
+
+    @property
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.is_alive
+
+    def _turn(self, model: str) -> asyncio.Lock:
+        return self._turns.setdefault(model, asyncio.Lock())
+
+    async def _loaded(self, model: str, folder: Path) -> None:
+        """Load a bundle in the server itself, or keep what it had."""
+        before = self._folders.pop(model, None)
+        await self._ensure()
+        try:
+            await self._load(model, folder)
+        except EdgewrightError as error:
+            why = await self._why(error)
+            if before:
+                self._folders[model] = before
+            await self._ensure()
+            raise DeviceError(f"server: {why}", hint="the old model stays") from error
+        self._folders[model] = folder
+        self._candidates.pop(model, None)
 
     async def _ensure(self) -> None:
         """A process that answers on the admin socket, with all models that it is to serve."""

@@ -10,6 +10,7 @@ activated, and before a server is told to load it.
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,12 +29,19 @@ class Slots:
     """The slots of all models on this device."""
 
     def __init__(
-        self, root: Path, trust: Trust, *, budget_mb: float = 2048.0, reserve_mb: float = 64.0
+        self,
+        root: Path,
+        trust: Trust,
+        *,
+        budget_mb: float = 2048.0,
+        reserve_mb: float = 64.0,
+        downloads: Path | None = None,
     ) -> None:
         self._root = root
         self._trust = trust
         self._budget_mb = budget_mb
         self._reserve_mb = reserve_mb
+        self._counted = (root, downloads) if downloads else (root,)
 
     def folder(self, model: str, bundle_id: str) -> Path:
         """Where a bundle's slot is, or would be."""
@@ -126,8 +134,8 @@ class Slots:
         size_mb = size_bytes / MIB
         if used_mb + size_mb > self._budget_mb:
             raise ResourceError(
-                f"slots hold {used_mb:.1f} MB, {size_mb:.1f} MB more would exceed the budget of "
-                f"{self._budget_mb:g} MB",
+                f"slots and downloads hold {used_mb:.1f} MB, {size_mb:.1f} MB more would exceed "
+                f"the budget of {self._budget_mb:g} MB",
                 hint="raise disk_budget_mb in agent.toml",
             )
         free_mb = shutil.disk_usage(_existing(self._root)).free / MIB
@@ -139,8 +147,9 @@ class Slots:
             )
 
     def used_bytes(self) -> int:
-        """How much all slots hold."""
-        return sum(path.lstat().st_size for path in self._root.rglob("*") if path.is_file())
+        """How much all slots and downloads hold."""
+        sizes = (map(_size_bytes, folder.rglob("*")) for folder in self._counted)
+        return sum(map(sum, sizes))
 
     def activate(self, model: str, bundle_id: str) -> None:
         """Make a slot the active one, as one step."""
@@ -169,6 +178,15 @@ class Slots:
         if not any(folder.iterdir()):
             _fs.remove_tree(folder)
         return [entry.name for entry in removed]
+
+
+def _size_bytes(path: Path) -> int:
+    """A file's own size; 0 for anything else, and for what is gone meanwhile."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _existing(path: Path) -> Path:

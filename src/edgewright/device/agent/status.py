@@ -9,6 +9,7 @@ from edgewright.clock import iso
 from edgewright.device.agent.facts import Facts, read_facts
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.journal import Line, lines_of, newest
+from edgewright.device.agent.machine import State
 from edgewright.device.agent.pinned import PinnedKeys
 from edgewright.device.agent.progress import BadRelease, Progress
 from edgewright.device.agent.slots import Slots
@@ -28,10 +29,15 @@ class SlotStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one model stands."""
+    """Where one model stands: what is active, and since when and why its update is in this state.
+    `update` is the version that it is about, "" when nothing is being done.
+    """
 
     model: str
     state: str
+    since: str
+    reason: str
+    update: str
     active: str
     version: str
     slots: tuple[SlotStatus, ...]
@@ -52,7 +58,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, and what kind of device this is. `lost_lines` counts journal lines that the disk
-    damaged.
+    damaged; `maintenance` says why no update may begin to run now, "" when one may.
     """
 
     home: str
@@ -64,10 +70,11 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     lost_lines: int
     facts: Facts
     trust: Literal["repositories", "keys"]
+    maintenance: str = ""
 
 
-def read_status(home: Home, slots: Slots) -> AgentStatus:
-    """The state of the agent whose home this is; slots are verified now.
+def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus:
+    """The state of the agent whose home this is at this time; slots are verified now.
 
     Raises:
         InputError: the home is not an enrolled agent's.
@@ -89,6 +96,7 @@ def read_status(home: Home, slots: Slots) -> AgentStatus:
         lost_lines=contents.damaged_lines,
         facts=read_facts(home.root),
         trust="keys" if isinstance(home.trust(), PinnedKeys) else "repositories",
+        maintenance=home.settings().maintenance.why_closed(wall_s),
     )
 
 
@@ -104,9 +112,13 @@ def _model_status(progress: Progress, slots: Slots) -> ModelStatus:
         _slot(progress.model, slots, bundle, roles) for bundle in slots.bundles(progress.model)
     ]
     still_there = tuple(slot for slot in found if slot)
+    release = progress.release if progress.state is not State.IDLE else None
     return ModelStatus(
         model=progress.model,
         state=progress.state,
+        since=iso(progress.at_s) if progress.at_s else "",
+        reason=": ".join(part for part in (progress.event, progress.reason) if part),
+        update=(release.version or release.bundle_id[:12]) if release else "",
         active=active,
         version=next((slot.version for slot in still_there if slot.bundle_id == active), ""),
         slots=still_there,

@@ -9,6 +9,7 @@ its bundle: expiry hinders no inference, and metadata that the disk damaged revo
 the slot's own hashes were compared with the journal's bundle id.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -37,6 +38,7 @@ class TwoRepositories:
     def __init__(self, folder: Path, *, floor_s: float = BUILT_S) -> None:
         self._folder = folder
         self._floor_s = floor_s
+        self._turn = asyncio.Lock()
 
     def plant(self, image: bytes, director: bytes | None) -> None:
         """Begin to trust these roots, which came by a trusted way.
@@ -55,17 +57,24 @@ class TwoRepositories:
         return self._store("image").is_planted
 
     async def approve(self, release: Release, source: Source | None, *, wall_s: float) -> None:
+        """See `Trust`. One model's question at a time: two that keep the files of two publications
+        would leave a mixture.
+        """
         try:
-            if source is None:
-                self.agreed(release, wall_s=wall_s)
-                return
-            image = await self._refreshed("image", release, source, wall_s)
-            if self._store("director").is_planted:
-                director = await self._refreshed("director", release, source, wall_s)
-                image = agreed_target(image=image, director=director)
-            _require_same(release, image)
+            async with self._turn:
+                await self._approve(release, source, wall_s)
         except TrustError as error:
             raise _blameless(error, release) from error
+
+    async def _approve(self, release: Release, source: Source | None, wall_s: float) -> None:
+        if source is None:
+            self.agreed(release, wall_s=wall_s)
+            return
+        image = await self._refreshed("image", release, source, wall_s)
+        if self._store("director").is_planted:
+            director = await self._refreshed("director", release, source, wall_s)
+            image = agreed_target(image=image, director=director)
+        _require_same(release, image)
 
     def agreed(self, release: Release, *, wall_s: float) -> Target:
         """The file that both repositories mean, from what is kept; the words are the director's.

@@ -1,14 +1,16 @@
 """The shell around the table: lets a state act, and writes down how it ended.
 
-One `Update` per model. Whatever an action raises becomes an event here, in one place: what blames
-the release is REFUSED, what blames the circumstances is FAILED. A journal that cannot be written
-ends the update as a cut would: the error leaves, and the next start resumes.
+One `Update` per model. What the fleet sends waits for a maintenance window before it runs for the
+first time, after it was brought and staged. Whatever an action raises becomes an event here, in one
+place: what blames the release is REFUSED, what blames the circumstances is FAILED. A journal that
+cannot be written ends the update as a cut would: the error leaves, and the next start resumes.
 """
 
 import asyncio
 import logging
+from typing import Any
 
-from edgewright.device.agent.actions import Actions, Tools
+from edgewright.device.agent.actions import Actions
 from edgewright.device.agent.machine import TABLE, Event, State
 from edgewright.device.agent.ports import MetadataError
 from edgewright.device.agent.progress import (
@@ -18,11 +20,17 @@ from edgewright.device.agent.progress import (
     advanced,
     begun,
     damaged,
+    opened,
     ordered_back,
     resumed,
     stopped,
+    waiting,
 )
+from edgewright.device.agent.tools import Tools
 from edgewright.errors import EdgewrightError, ResourceError, TransportError
+
+LOOK_S = 30.0
+"""How often somebody who waits for a window looks at the clock, which may jump."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +50,7 @@ class Update:
 
     async def take(self, release: Release) -> Progress:
         """Bring a release as far as it gets; back when the model is idle again."""
-        await self._drive()
+        await self._settled()
         self.progress = begun(self.progress, release, at_s=self._tools.clock.wall_s())
         return await self._drive()
 
@@ -52,13 +60,13 @@ class Update:
         Raises:
             InputError: there is none.
         """
-        await self._drive()
+        await self._settled()
         self._write(ordered_back(self.progress, reason=reason, at_s=self._tools.clock.wall_s()))
         return await self._drive()
 
     async def repair(self, reason: str) -> Progress:
         """Leave a committed slot that does not verify any more."""
-        await self._drive()
+        await self._settled()
         self._write(damaged(self.progress, reason=reason, at_s=self._tools.clock.wall_s()))
         return await self._drive()
 
@@ -81,13 +89,18 @@ class Update:
         self._cancel_reason = reason
         self._cancel.set()
 
+    async def _settled(self) -> None:
+        """Idle before something new begins; a cancellation that came too late is forgotten."""
+        await self._drive()
+        self._cancel.clear()
+
     async def _drive(self) -> Progress:
         """Act until idle. A journal that failed in the middle of this process left a state that the
         next call goes on with; no cut is counted.
         """
         while self.progress.state is not State.IDLE:
             try:
-                outcome = await self._outcome(self.progress)
+                outcome = await self._waited() or await self._outcome(self.progress)
             except asyncio.CancelledError:
                 self._write(stopped(self.progress, at_s=self._tools.clock.wall_s()))
                 raise
@@ -114,6 +127,37 @@ class Update:
         """Looking and finding nothing is no step: it would wear the disk out."""
         return not (self.progress.state is State.CHECK and after.event == Event.NOTHING)
 
+    async def _waited(self) -> Outcome | None:
+        """Wait for a maintenance window where one is needed; the outcome when that was ended."""
+        progress, clock = self.progress, self._tools.clock
+        release, maintenance = progress.release, self._tools.policy.maintenance
+        is_due = progress.state is State.PROBE and progress.event != Event.KILLED
+        if not is_due or release is None or release.origin != "fleet":
+            return None
+        if not (why := maintenance.why_closed(clock.wall_s())):
+            return None
+        self._write(waiting(progress, reason=why, at_s=clock.wall_s()))
+        while maintenance.why_closed(clock.wall_s()):
+            if await self._is_cancelled_within(LOOK_S):
+                return self._cancellation()
+        self._write(opened(self.progress, at_s=clock.wall_s()))
+        return None
+
+    async def _is_cancelled_within(self, seconds: float) -> bool:
+        sleeping = asyncio.ensure_future(self._tools.clock.sleep(seconds))
+        cancelled = asyncio.ensure_future(self._cancel.wait())
+        try:
+            await asyncio.wait({sleeping, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _ended(sleeping, cancelled)
+        if not sleeping.cancelled():
+            sleeping.result()
+        return self._cancel.is_set()
+
+    def _cancellation(self) -> Outcome:
+        self._cancel.clear()
+        return Outcome(event=Event.CANCELLED, reason=self._cancel_reason)
+
     async def _outcome(self, progress: Progress) -> Outcome:
         name = f"{progress.model}:{progress.state}"
         action = asyncio.create_task(self._acted(progress), name=name)
@@ -128,8 +172,7 @@ class Update:
         finally:
             await _ended(action, cancelled)
         if self._cancel.is_set():
-            self._cancel.clear()
-            return Outcome(event=Event.CANCELLED, reason=self._cancel_reason)
+            return self._cancellation()
         reason = f"{progress.state} took longer than {deadline_s:g} s"
         return Outcome(event=Event.TIMED_OUT, reason=reason)
 
@@ -147,7 +190,7 @@ class Update:
             return Outcome(event=Event.REFUSED if is_known else Event.FAILED, reason=str(error))
 
 
-async def _ended(*tasks: asyncio.Task[Outcome] | asyncio.Task[bool]) -> None:
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
     """Cancel and wait; a cancellation of the waiting task itself is not swallowed."""
     for task in tasks:
         task.cancel()

@@ -3,6 +3,8 @@
 In shadow the old model answers and a copy of its requests goes to the candidate's child process, as
 many as that keeps up with. Leading, the candidate answers, and whatever it does not answer rightly
 is answered by the old model, so that no client sees it. Both are counted for the agent that judges.
+Where no old model can answer for it (the first of a name, other tensors) it leads alone: its
+faults are told to its own clients, and no other model shares its process.
 """
 
 import statistics
@@ -14,10 +16,11 @@ from typing import Literal
 import msgspec
 
 from edgewright.device.serve.child_model import REFUSED, CandidateError, ChildModel
-from edgewright.device.serve.passes import Job
+from edgewright.device.serve.passes import Job, PassQueue
 from edgewright.device.serve.ports import Array, Arrays, Servable, Timer
+from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import ServedModel
-from edgewright.device.serve.shadow import KEPT_TIMES, Comparing
+from edgewright.device.serve.shadow import KEPT_TIMES, Comparing, is_compatible
 from edgewright.wire.candidate import CandidateFigures
 
 Mode = Literal["shadow", "lead"]
@@ -51,12 +54,19 @@ class LeadModel:
 
 
 class Candidate:
-    """One candidate of one name. Its counts are changed in the event loop or in its own thread."""
+    """One candidate of one name. Its counts are changed in the event loop or in its own thread.
 
-    def __init__(self, path: Path, servable: Servable, original: ServedModel, timer: Timer) -> None:
+    `original` is the model that was served before it, if any; `stand_in` the same, where it can
+    answer for the candidate.
+    """
+
+    def __init__(
+        self, path: Path, servable: Servable, original: ServedModel | None, timer: Timer
+    ) -> None:
         assert isinstance(servable.model, ChildModel)  # noqa: S101 - who opens it says so
         self.path = path
         self.original = original
+        self.stand_in = original if original and _may_replace(original, servable) else None
         self.mode: Mode = "shadow"
         self.model = LeadModel(servable.model, timer)
         self.servable = msgspec.structs.replace(servable, model=self.model)
@@ -77,11 +87,14 @@ class Candidate:
         self.mode = "lead"
         self.comparing.stop()
 
-    def fall_back(self, jobs: list[Job], error: Exception) -> None:
-        """It gave no answer: the old model does."""
+    def fall_back(self, queue: PassQueue, jobs: list[Job], error: Exception) -> None:
+        """It gave no answer to these of its queue: the old model does, or nobody."""
         self._note(error, len(jobs))
         for job in jobs:
-            self.original.queue.add(job)
+            if self.stand_in is not None:
+                self.stand_in.queue.add(job)
+            else:
+                queue.fail(job, _refusal(error))
 
     def figures(self, answered: int = 0) -> CandidateFigures:
         """What was counted; `answered` are requests that clients got its own answer to."""
@@ -112,6 +125,17 @@ class Candidate:
         self._failures[kind] += count
         self._failed += count
         self._problem = self._problem or str(error)
+
+
+def _may_replace(original: ServedModel, servable: Servable) -> bool:
+    return is_compatible(original.contract, servable.model.contract)
+
+
+def _refusal(error: Exception) -> RefusalError:
+    """What a client is told when nobody can answer for the candidate."""
+    if isinstance(error, CandidateError) and error.kind == REFUSED:
+        return RefusalError(400, str(error), reason="input")
+    return RefusalError(500, "the model failed", reason="internal")
 
 
 def _quantiles_ms(times_s: "deque[float]") -> tuple[float, float]:

@@ -52,12 +52,13 @@ class CandidateError(DeviceError):
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
     """How a child is started, and what it may use; 0 is no limit but that of growth beyond what it
-    began with.
+    began with. Without an environment of its own it has its parent's.
     """
 
     command: Sequence[str]
     memory_mb: float = 0.0
     growth_mb: float = GROWTH_MB
+    environment: Mapping[str, str] | None = None
 
 
 class ChildModel:
@@ -82,6 +83,7 @@ class ChildModel:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
+                env=order.environment,
             )
 
     @property

@@ -18,12 +18,15 @@ from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
-from edgewright.device.serve.shadow import Shadow, is_compatible
+from edgewright.device.serve.shadow import Shadow
 from edgewright.device.serve.splits import ReadParameters
 from edgewright.device.serve.trial import no_rest, try_model
 from edgewright.errors import EdgewrightError
 from edgewright.wire.candidate import CandidateFigures
 from edgewright.wire.v2 import SplitOrder, TryOrder
+
+CANDIDATES_AT_ONCE = 8
+"""How many children may be starting; one that hangs must not keep another name waiting."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +50,14 @@ class Models:
         self._open_model = open_model
         self._open_candidate = open_candidate
         self._candidates: dict[str, tuple[Candidate, ServedModel | None]] = {}
-        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="serve-candidates")
+        self._spawner = ThreadPoolExecutor(
+            CANDIDATES_AT_ONCE, thread_name_prefix="serve-candidates"
+        )
         self._admission = admission
         self._limits = limits or {}
         self._resources = resources
         self._loader = resources.loader
-        self._lock = asyncio.Lock()
+        self._turns: dict[str, asyncio.Lock] = {}
         self.directory = Directory(orders or {}, draw=draw, let_go=self._let_go)
         self._sources: dict[str, Path] = {}
         self._faults: dict[str, str] = {}
@@ -116,7 +121,7 @@ class Models:
         Raises:
             EdgewrightError: it cannot be opened, or failed its trial; nothing has changed.
         """
-        async with self._lock:
+        async with self._turn(name or path.stem):
             try:
                 model = await self._opened(path, name)
             except EdgewrightError as error:
@@ -146,14 +151,14 @@ class Models:
         Raises:
             RefusalError: nothing is, or requests go to that version.
         """
-        async with self._lock:
+        async with self._turn(name):
             if name not in self.directory:
                 raise self.directory.unknown(name, None)
             if version is not None:
                 self._retire(self.directory.remove_version(name, version))
                 return
             self._dismiss(name)
-            for model in self.directory.remove(name):
+            for model in self.directory.remove(name) if name in self.directory else ():
                 self._retire(model)
 
     async def arrange(self, name: str, order: SplitOrder) -> None:
@@ -165,7 +170,7 @@ class Models:
                 the same.
             InputError: the order does not fit the versions.
         """
-        async with self._lock:
+        async with self._turn(name):
             if name in self._candidates:
                 raise RefusalError(
                     409, f"model {name!r} has a candidate; dismiss it first", reason="candidate"
@@ -183,14 +188,13 @@ class Models:
 
     async def try_out(self, name: str, order: TryOrder) -> None:
         """Run a bundle beside the model of this name, mirrored or asked first. The same bundle in
-        another mode goes on in the same child.
+        another mode goes on in the same child. One that nothing can be compared with leads alone.
 
         Raises:
             EdgewrightError: it cannot be opened, or failed its trial; nothing has changed.
-            RefusalError: no such model, or the two do not take and give the same.
+            RefusalError: it cannot be mirrored: no such model, or one of other tensors.
         """
-        async with self._lock:
-            original = self.find(name)
+        async with self._turn(name):
             if self.directory.is_shared(name):
                 raise RefusalError(
                     409, f"model {name!r} has versions that share its requests", reason="split"
@@ -198,16 +202,16 @@ class Models:
             candidate, leader = self._candidates.get(name, (None, None))
             if candidate is None or candidate.path != Path(order.path):
                 self._dismiss(name)
-                original = self.find(name)
-                candidate, leader = await self._opened_candidate(original, order), None
+                candidate, leader = await self._opened_candidate(name, order), None
                 self._candidates[name] = candidate, None
-                original.queue.mirror = candidate.mirror
+                if candidate.stand_in is not None:
+                    candidate.stand_in.queue.mirror = candidate.mirror
             if order.mode == "lead" and leader is None:
                 self._lead(name, candidate)
 
     async def dismiss(self, name: str) -> None:
         """Let the candidate of this name go; the model answers alone, at once."""
-        async with self._lock:
+        async with self._turn(name):
             self._dismiss(name)
 
     def candidate(self, name: str) -> CandidateFigures:
@@ -222,8 +226,9 @@ class Models:
         return candidate.figures(leader.queue.tally.answered if leader else 0)
 
     def _lead(self, name: str, candidate: Candidate) -> None:
-        original, timer = candidate.original, self._resources.timer
-        original.queue.mirror = None
+        timer = self._resources.timer
+        if candidate.stand_in is not None:
+            candidate.stand_in.queue.mirror = None
         candidate.lead()
         single_s = candidate.model.child.patience_s / PATIENCE_RUNS
         plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s)
@@ -233,7 +238,7 @@ class Models:
             admission=self._limits.get(name, self._admission),
             resources=self._resources,
         )
-        leader.queue.fallback = candidate.fall_back
+        leader.queue.fallback = partial(candidate.fall_back, leader.queue)
         self._candidates[name] = candidate, leader
         self._put(name, leader)
         logger.info("candidate leads: name=%s version=%s at=%g", name, leader.version, timer())
@@ -242,11 +247,15 @@ class Models:
         candidate, leader = self._candidates.pop(name, (None, None))
         if candidate is None:
             return
-        candidate.original.queue.mirror = None
+        if candidate.original is not None:
+            candidate.original.queue.mirror = None
         if leader is None:
             self._later(name, candidate.close)
             return
-        self._put(name, candidate.original)
+        if candidate.original is not None:
+            self._put(name, candidate.original)
+        else:
+            self.directory.remove(name)
         leader.queue.when_idle(partial(self._later, name, candidate.close))
 
     def _put(self, name: str, model: ServedModel) -> None:
@@ -254,26 +263,34 @@ class Models:
         self.directory.put(name, model)
         self.swaps += 1
 
-    async def _opened_candidate(self, original: ServedModel, order: TryOrder) -> Candidate:
+    def _turn(self, name: str) -> asyncio.Lock:
+        """Whoever changes what answers for this name; other names go on."""
+        return self._turns.setdefault(name, asyncio.Lock())
+
+    async def _opened_candidate(self, name: str, order: TryOrder) -> Candidate:
         if self._open_candidate is None:
             raise RefusalError(501, "this server runs no candidates", reason="no_candidates")
         loop, path, timer = asyncio.get_running_loop(), Path(order.path), self._resources.timer
+        original = self.directory.current.get(name)
+        if original is None and order.mode != "lead":
+            raise self.directory.unknown(name, None)
         start = partial(self._open_candidate, path, order.memory_mb)
         servable = await loop.run_in_executor(self._spawner, start)
         try:
-            if not is_compatible(original.contract, servable.model.contract):
-                raise RefusalError(
-                    409,
-                    f"{path.name[:12]} takes or gives other tensors than {original.name!r}",
-                    reason="incompatible",
-                )
             plan = await loop.run_in_executor(self._spawner, partial(try_model, servable, timer))
         except BaseException:
             servable.model.close()
             raise
         servable.model.settle(plan.single_s)  # type: ignore[attr-defined]  # it is a ChildModel
-        named = msgspec.structs.replace(servable, name=original.name)
-        return Candidate(path, named, original, timer)
+        candidate = Candidate(path, msgspec.structs.replace(servable, name=name), original, timer)
+        if order.mode != "lead" and candidate.stand_in is None:
+            candidate.close()
+            raise RefusalError(
+                409,
+                f"{path.name[:12]} takes or gives other tensors than {name!r}",
+                reason="incompatible",
+            )
+        return candidate
 
     async def _opened(self, path: Path, name: str | None) -> ServedModel:
         servable = await self._loader(lambda: self._open_model(path))
@@ -292,6 +309,8 @@ class Models:
         rest = self._loader.rest if self.directory.current else no_rest
         plan = try_model(servable, self._resources.timer, rest)
         rest()
+        if servable.is_apart:
+            plan = msgspec.structs.replace(plan, is_inline=False, may_run_alone=False)
         admission = self._limits.get(servable.name, self._admission)
         if servable.isolation is not None:
             # Its process takes one pass at a time, and the event loop never waits for a process.

@@ -80,7 +80,9 @@ class Isolation(Protocol):
 
 
 class Servable(msgspec.Struct, frozen=True, kw_only=True):
-    """An opened model and who it is. `identity` is the bundle's id or the file's sha256."""
+    """An opened model and who it is. `identity` is the bundle's id or the file's sha256. One that
+    `is_apart` waits for other processes, so the event loop never waits for it.
+    """
 
     name: str
     version: str
@@ -93,6 +95,7 @@ class Servable(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation | None = None
     """Where the model runs in a process of its own."""
     is_signed: bool = False
+    is_apart: bool = False
 
 
 OpenModel = Callable[[Path], Servable]

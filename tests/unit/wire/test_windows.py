@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewright.errors import InputError
-from edgewright.fleet.windows import check_timezone, is_open, parse_window
+from edgewright.wire.windows import check_timezone, is_open, parse_window
 
 
 def at(text: str) -> float:
