@@ -171,17 +171,18 @@ def test_a_hugging_face_snapshot(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["forest"])
+@pytest.mark.parametrize("kind", ["forest", "boosting"])
 @pytest.mark.filterwarnings("ignore")
 def test_scikit_learn(tmp_path: Path, kind: str) -> None:
     convert = pytest.importorskip("skl2onnx", reason="absent: skl2onnx (extra oracles)")
-    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+    from sklearn import ensemble
 
     x = normal(4)
     y = (x[:, 0] > 0).astype(np.int64)
-    forest = RandomForestClassifier(n_estimators=5, random_state=0)
-    boosting = GradientBoostingClassifier(n_estimators=5, random_state=0)
-    model = (forest if kind == "forest" else boosting).fit(x, y)
+    model = {
+        "forest": ensemble.RandomForestClassifier(n_estimators=5, random_state=0),
+        "boosting": ensemble.GradientBoostingClassifier(n_estimators=5, random_state=0),
+    }[kind].fit(x, y)
     content = convert.to_onnx(model, x[:1], options={"zipmap": False}, target_opset=18)
     (tmp_path / "model.onnx").write_bytes(content.SerializeToString())
     bundle = bundled(tmp_path, tmp_path / "model.onnx", {"X": x})

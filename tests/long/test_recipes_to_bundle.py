@@ -83,6 +83,31 @@ def test_image_segmentation(tmp_path: Path) -> None:
     assert set(np.unique(answer["mask"])) <= {0, 1}
 
 
+def shapes(folder: Path) -> None:
+    for number in range(5 * LOGOS):
+        shape = ("disc", "square")[number % 2]
+        (folder / shape).mkdir(parents=True, exist_ok=True)
+        logo(number, shape).save(folder / shape / f"{number}.png")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_image_classification(tmp_path: Path) -> None:
+    bundle = bundled(
+        tmp_path,
+        "image-classification",
+        shapes,
+        "recipe.size=16",
+        "recipe.widths=[8,16]",
+        "train.epochs=15",
+        "train.batch_size=8",
+    )
+    pictures = [np.asarray(logo(n, "disc").resize((16, 16)), np.float32) for n in range(100, 116)]
+    answer = asked(bundle, lambda model: model.predict({"image": np.stack(pictures)}))
+    assert set(answer["label"].tolist()) <= {"disc", "square"}
+    assert np.mean(answer["label"] == "disc") > 0.6
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_svg_quality(tmp_path: Path) -> None:
