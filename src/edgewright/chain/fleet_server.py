@@ -20,6 +20,8 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.serving import Errand, Listener, Ready
 from edgewright.fleet.serving import serve as serve_office
 
+OIDC_FILE = "oidc.toml"
+
 
 class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What to serve where. TLS is on beyond loopback, and on loopback when it is wanted."""
@@ -78,6 +80,8 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
     with open_fleet(home, create=True) as office:
         if people_tls or devices_tls:
             tls.ready((*order.names, *_own(people_at), *_own(devices_at)))
+        if (home / OIDC_FILE).exists():
+            office = _with_provider(home, office)  # noqa: PLW2901 - the same fleet, and more of it
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(office))
 
@@ -98,6 +102,18 @@ def _line(order: ServeOrder) -> tuple[Errand, ...]:
         ) from error
     broker = broker_of(order.mqtt, order.mqtt_password_file)
     return (lambda desk: follow_broker(desk, broker),)
+
+
+def _with_provider(home: Path, office: Office) -> Office:
+    try:
+        from edgewright.chain.fleet_oidc import provider_login  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"{OIDC_FILE} names an identity provider; that needs {error.name}, which is not "
+            "installed",
+            hint="pip install 'edgewright[oidc]'",
+        ) from error
+    return msgspec.structs.replace(office, oidc=provider_login(home, office))
 
 
 def _own(address: Address) -> tuple[str, ...]:

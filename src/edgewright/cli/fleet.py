@@ -286,6 +286,22 @@ def project_list(*, home: Path, as_json: bool) -> None:
     )  # fmt: skip
 
 
+@fleet.command(name="oidc-check")
+@home_option
+@json_option
+def oidc_check(*, home: Path, as_json: bool) -> None:
+    """Read oidc.toml in the fleet's folder and ask the identity provider what it says of itself."""
+    from edgewright.chain.fleet import open_fleet
+    from edgewright.chain.fleet_oidc import check
+
+    with open_fleet(home) as office:
+        found = check(home, office)
+    if as_json:
+        print_json("fleet-oidc", found)
+    else:
+        click.echo(f"{found.issuer} answers; people log in at {found.authorization_endpoint}")
+
+
 @fleet.group()
 def audit() -> None:
     """Read the audit log, check its chain."""

@@ -11,6 +11,7 @@ from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.patches import Patches
+from edgewright.fleet.people import ProviderLogin
 from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
@@ -47,6 +48,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     trusted: Callable[[], TrustedKeys]
     director: Director | None = None
     patches: Patches | None = None
+    oidc: ProviderLogin | None = None
 
     def within(self, project: str) -> "Office":
         """The same services for another project, which is not looked up here."""

@@ -185,7 +185,7 @@ class Users(OfProject):
             row = connection.execute(select(table).where(table.c.name == name)).first()
         is_right = is_password(password[:MOST_CHARACTERS], row.password if row else "")
         if row is not None and is_right and now_s >= row.locked_until_s and not row.is_disabled:
-            return self._begin_session(name)
+            return self.begin_session(name)
         with self._state.write() as connection:
             if row is not None:
                 self._count_failure(connection, name, now_s)
@@ -306,7 +306,8 @@ class Users(OfProject):
         with self._state.read() as connection:
             return connection.execute(query).first()
 
-    def _begin_session(self, name: str) -> Session:
+    def begin_session(self, name: str) -> Session:
+        """A session of somebody who proved who that is."""
         session = self._draw(SESSION_PREFIX)
         table, users, now_s = schema.sessions, schema.users, self._clock.wall_s()
         expires_at_s = now_s + SESSION_LIFETIME_S

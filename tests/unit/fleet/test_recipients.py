@@ -125,7 +125,7 @@ def test_no_patch_is_made_of_what_is_encrypted(
 ) -> None:
     releases = [published(office, tmp_path, fleet, version) for version in ("1", "2")]
     patches = Patches(office.registry, tmp_path / "patches")
-    assert patches.find(releases[0].bundle_id, releases[1].bundle_id) is None
+    assert patches.find(releases[0].bundle_id, releases[1].bundle_id, project="default") is None
 
 
 def test_a_recipient_is_an_address_and_no_secret(fleet: FileOpener) -> None:

@@ -27,6 +27,7 @@ from edgewright.fleet.people_api.commands import COMMANDS
 from edgewright.fleet.people_api.description import DescriptionPlugin
 from edgewright.fleet.people_api.login import LOGIN
 from edgewright.fleet.people_api.members import MEMBERS, projects
+from edgewright.fleet.people_api.oidc import OIDC
 from edgewright.fleet.people_api.pages import PAGES, to_login, to_own_project
 from edgewright.fleet.people_api.reading import READING
 from edgewright.fleet.refusals import Refusal
@@ -71,7 +72,7 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
     )
     pages = Router(
         "/",
-        route_handlers=PAGES,
+        route_handlers=[*PAGES, *OIDC],
         guards=[check_access],
         dependencies=provided,
         exception_handlers={NotAuthorizedException: to_login, AbsentError: to_own_project},

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar import MediaType, Request, Response, get, post
-from litestar.datastructures import Cookie, State
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.params import Body
@@ -14,6 +14,7 @@ from litestar.params import Body
 from edgewright.errors import AbsentError, TrustError
 from edgewright.fleet.office import Office
 from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE, TheOffice
+from edgewright.fleet.people_api.answers import PAGE_HEADERS, moved, page
 from edgewright.fleet.people_api.login import begun_session, session_cookie
 from edgewright.fleet.ui import Person, render_fleet, render_login, style_sheet
 from edgewright.fleet.users import csrf_of
@@ -21,16 +22,6 @@ from edgewright.wire.device_api import Problem
 
 _READ = {"permission": "read"}
 _NOBODY_YET = {"permission": NOBODY_YET}
-_SEE_OTHER = 303
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
 _Asked = Request[Any, Any, Any]
 
 
@@ -65,19 +56,19 @@ def project_page(office: TheOffice, request: _Asked) -> Response[str]:
 def _seen(office: Office, request: _Asked) -> Response[str]:
     session = request.cookies.get(SESSION_COOKIE, "")
     if not session or not office.users.is_living(session):
-        return _page(render_fleet(office))
+        return page(render_fleet(office))
     opened = tuple(one.project for one in office.users.projects_of(session))
     user = office.users.who(session)
     if user is None:
-        return _moved(f"/projects/{opened[0]}") if opened else _page(render_fleet(office))
+        return moved(f"/projects/{opened[0]}") if opened else page(render_fleet(office))
     person = Person(name=user.name, role=user.role, csrf=csrf_of(session), projects=opened)
-    return _page(render_fleet(office, person))
+    return page(render_fleet(office, person))
 
 
 @get("/login", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
-def login_page() -> Response[str]:
+def login_page(state: State) -> Response[str]:
     """The form."""
-    return _page(render_login())
+    return page(render_login(has_provider=state.office.oidc is not None))
 
 
 @post("/login", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
@@ -91,8 +82,11 @@ def log_in(
     try:
         made = begun_session(state, request, data.name, data.password)
     except TrustError as error:
-        return _page(render_login(problem=error.message), status=403)
-    return _moved("/", [session_cookie(made, state.house)])
+        return page(
+            render_login(problem=error.message, has_provider=state.office.oidc is not None),
+            status=403,
+        )
+    return moved("/", [session_cookie(made, state.house)])
 
 
 @post("/logout", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
@@ -106,7 +100,7 @@ def log_out(
     if not session or not hmac.compare_digest(data.csrf, csrf_of(session)):
         raise PermissionDeniedException("this form is not of this session")
     state.office.users.logout(session)
-    gone = _moved("/login")
+    gone = moved("/login")
     gone.delete_cookie(SESSION_COOKIE)
     return gone
 
@@ -114,14 +108,14 @@ def log_out(
 @get("/style.css", opt=_NOBODY_YET, sync_to_thread=False, include_in_schema=False)
 def style() -> Response[bytes]:
     """The pages' style sheet; the form needs it before anybody is known."""
-    return Response(style_sheet(), media_type="text/css; charset=utf-8", headers=_HEADERS)
+    return Response(style_sheet(), media_type="text/css; charset=utf-8", headers=PAGE_HEADERS)
 
 
 def to_login(request: _Asked, error: Exception) -> Response[Any]:
     """A browser that may not see the fleet is led to the form; a program is refused."""
     is_browser = "text/html" in request.headers.get("accept", "") and request.method == "GET"
     if is_browser and "authorization" not in request.headers:
-        return _moved("/login")
+        return moved("/login")
     if isinstance(error, NotAuthorizedException):
         body = {"status_code": error.status_code, "detail": error.detail}
         return Response(body, status_code=error.status_code, headers=error.headers)
@@ -136,7 +130,7 @@ def to_own_project(request: _Asked, error: AbsentError) -> Response[Any]:
     if session and request.url.path == "/" and request.method == "GET":
         opened = request.app.state.office.users.projects_of(session)
         if opened:
-            return _moved(f"/projects/{opened[0].project}")
+            return moved(f"/projects/{opened[0].project}")
     return Response(Problem(error=error.message, hint=error.hint), status_code=404)
 
 
@@ -145,15 +139,6 @@ def _require_own_form(request: _Asked) -> None:
     origin = request.headers.get("origin", "")
     if origin and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
         raise PermissionDeniedException("this form is of another site")
-
-
-def _page(content: str, *, status: int = 200) -> Response[str]:
-    return Response(content, media_type=MediaType.HTML, headers=_HEADERS, status_code=status)
-
-
-def _moved(path: str, cookies: list[Cookie] | None = None) -> Response[str]:
-    headers = _HEADERS | {"location": path}
-    return Response("", status_code=_SEE_OTHER, headers=headers, cookies=cookies)
 
 
 PAGES = (fleet_page, project_page, login_page, log_in, log_out, style)

@@ -103,7 +103,19 @@ _TO_5 = (
     "CREATE INDEX commands_by_device ON commands (device, status, id)",
 )
 
-STEPS: Mapping[int, Sequence[str]] = MappingProxyType({1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5})
+_TO_6 = (
+    "ALTER TABLE memberships ADD COLUMN source VARCHAR DEFAULT '' NOT NULL",
+    """CREATE TABLE identities (
+        issuer VARCHAR NOT NULL, subject VARCHAR NOT NULL, "user" VARCHAR NOT NULL,
+        created_at_s FLOAT NOT NULL, PRIMARY KEY (issuer, subject))""",
+    """CREATE TABLE oidc_logins (
+        state_hash VARCHAR NOT NULL, nonce VARCHAR NOT NULL, verifier VARCHAR NOT NULL,
+        expires_at_s FLOAT NOT NULL, PRIMARY KEY (state_hash))""",
+)
+
+STEPS: Mapping[int, Sequence[str]] = MappingProxyType(
+    {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6}
+)
 """What leads from a version to the next one."""
 
 

@@ -1,4 +1,4 @@
-"""The one schema of a fleet's memory, version 5, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 6, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 DEFAULT_PROJECT = "default"
 """The project of a fleet that knows no others; what was there before projects belongs to it."""
@@ -62,6 +62,7 @@ memberships = Table(
     Column("user", String, primary_key=True),
     Column("role", String, nullable=False),
     Column("since_s", Float, nullable=False),
+    Column("source", String, nullable=False, server_default=""),
     Index("memberships_by_user", "user"),
 )
 
@@ -292,6 +293,24 @@ sessions = Table(
     Column("session_hash", String, primary_key=True),
     Column("user", String, nullable=False),
     Column("created_at_s", Float, nullable=False),
+    Column("expires_at_s", Float, nullable=False),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+)
+
+oidc_logins = Table(
+    "oidc_logins",
+    metadata,
+    Column("state_hash", String, primary_key=True),
+    Column("nonce", String, nullable=False),
+    Column("verifier", String, nullable=False),
     Column("expires_at_s", Float, nullable=False),
 )
 

@@ -23,9 +23,15 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     projects: tuple[str, ...] = ()
 
 
-def render_login(*, problem: str = "") -> str:
-    """The form to log in."""
-    return _ENVIRONMENT.get_template("login.html").render(problem=problem)
+def render_login(*, problem: str = "", has_provider: bool = False) -> str:
+    """The form to log in, with a way to the identity provider where there is one."""
+    template = _ENVIRONMENT.get_template("login.html")
+    return template.render(problem=problem, has_provider=has_provider)
+
+
+def render_welcome(name: str) -> str:
+    """Shown for a moment to who comes from the identity provider."""
+    return _ENVIRONMENT.get_template("welcome.html").render(name=name)
 
 
 def render_fleet(office: Office, person: Person | None = None) -> str:
