@@ -215,7 +215,8 @@ class Oidc:
         )
         if answer.status != 200:
             raise TrustError(f"the provider refused the login ({answer.status})", hint="try again")
-        return _decoded(answer, _Tokens, provider.token_endpoint).id_token
+        tokens: _Tokens = _decoded(answer, _Tokens, provider.token_endpoint)
+        return tokens.id_token
 
     def _claims(self, provider: Provider, id_token: str, nonce: str) -> Mapping[str, Any]:
         keys = self._fetched(provider.jwks_uri, dict[str, Any])
@@ -230,7 +231,7 @@ class Oidc:
             nonce={"essential": True, "value": nonce},
         )
         try:
-            usable = {**keys, "keys": [key for key in keys.get("keys", []) if _is_for_us(key)]}
+            usable: Any = {**keys, "keys": [key for key in keys.get("keys", []) if _is_for_us(key)]}
             token = jwt.decode(id_token, KeySet.import_key_set(usable), algorithms=list(ALGORITHMS))
             registry.validate(token.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
