@@ -38,6 +38,18 @@ class _Net:
         self.last = name
         return self
 
+    def join(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """A node with these inputs; `last` stays where it is."""
+        kept, self.last = self.last, inputs[0]
+        name = self.add(kind, *inputs[1:], **attributes).last
+        self.last = kept
+        return name
+
+    def numbers(self, *values: int) -> str:
+        name = f"w{len(self._stored)}"
+        self._stored.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
     def conv(self, before: int, after: int, kernel: tuple[int, ...], **more: Any) -> "_Net":
         groups = int(more.get("group", 1))
         pads = [size // 2 for size in kernel] * 2
@@ -67,7 +79,7 @@ def yardstick() -> onnx.ModelProto:
 
 
 def made_up_networks() -> dict[str, onnx.ModelProto]:
-    """Nine of each of five families; the same for every call."""
+    """Nine of each family; the same for every call."""
     rng = np.random.default_rng(SEED)
     found = {}
     for name, family in _FAMILIES.items():
@@ -83,7 +95,7 @@ def _drawn(rng: np.random.Generator, low: int, high: int, *, step: int = 1) -> i
 
 
 def _dense(rng: np.random.Generator) -> onnx.ModelProto:
-    sizes = [_drawn(rng, 16, 1024, step=4) for _ in range(int(rng.integers(2, 6)))]
+    sizes = [_drawn(rng, 16, 2048, step=4) for _ in range(int(rng.integers(2, 6)))]
     net = _Net(rng, (sizes[0],))
     for before, after in itertools.pairwise(sizes):
         net.dense(before, after).add("Relu")
@@ -136,10 +148,57 @@ def _residual_family(rng: np.random.Generator) -> onnx.ModelProto:
     return net.add("GlobalAveragePool").add("Flatten").dense(width, 6).model()
 
 
+def _attention_family(rng: np.random.Generator) -> onnx.ModelProto:
+    width, steps = _drawn(rng, 16, 96, step=8), _drawn(rng, 16, 128)
+    net = _Net(rng, (steps, 6))
+    net.add("MatMul", net.weight(6, width))
+    for _ in range(int(rng.integers(1, 4))):
+        before = net.last
+        asked, told, value = (
+            net.join("MatMul", before, net.weight(width, width)) for _ in range(3)
+        )
+        turned = net.join("Transpose", told, perm=[0, 2, 1])
+        shares = net.join("Softmax", net.join("MatMul", asked, turned), axis=-1)
+        net.last = net.join("Add", net.join("MatMul", shares, value), before)
+        net.add("LayerNormalization", net.weight(width), net.weight(width))
+        inside = net.last
+        net.add("MatMul", net.weight(width, 2 * width)).add("Relu")
+        net.add("MatMul", net.weight(2 * width, width)).add("Add", inside)
+        net.add("LayerNormalization", net.weight(width), net.weight(width))
+    net.add("ReduceMean", net.numbers(1), keepdims=0)
+    return net.dense(width, 6).model()
+
+
+def _statistics_family(rng: np.random.Generator) -> onnx.ModelProto:
+    """Many small nodes: means, spreads, products, functions, and what is put together of them."""
+    channels, steps = _drawn(rng, 3, 12), _drawn(rng, 32, 160)
+    net = _Net(rng, (channels, steps))
+    axis = net.numbers(2)
+    parts: list[str] = []
+    width = 0
+    for _ in range(int(rng.integers(2, 7))):
+        mean = net.join("ReduceMean", net.last, axis)
+        moving = net.join("Sub", net.last, mean)
+        square = net.join("ReduceMean", net.join("Mul", moving, moving), axis, keepdims=0)
+        spread = net.join("Sqrt", square)
+        bins = _drawn(rng, 8, 50)
+        waves = net.join("MatMul", moving, net.weight(steps, bins))
+        power = net.join("Log", net.join("Exp", net.join("Relu", waves)))
+        flat = net.join("Flatten", power)
+        highest = net.join("Flatten", net.join("ReduceMax", moving, axis))
+        parts += [spread, flat, highest]
+        width += channels * (bins + 2)
+        net.last = net.join("Tanh", moving)
+    net.last = net.join("Concat", *parts, axis=1)
+    return net.dense(width, 32).add("Relu").dense(32, 6).model()
+
+
 _FAMILIES: dict[str, Callable[[np.random.Generator], onnx.ModelProto]] = {
     "dense": _dense,
     "time": _time_family,
     "picture": _picture_family,
     "separable": _separable_family,
     "residual": _residual_family,
+    "attention": _attention_family,
+    "statistics": _statistics_family,
 }

@@ -29,7 +29,7 @@ from edgewright.workbench.optimize.trial import caller
 from edgewright.workbench.optimize.work import work_of
 
 ROUNDS = 40
-WEIGHED = 14
+WEIGHED = 24
 _AT_ONCE = 8
 _SECONDS = 12.0
 _LIMIT_BYTES = 64 << 20

@@ -25,12 +25,15 @@ MIN_MEASURED = 12
 _ROUNDS = 60
 _TOLERANCE = 1e-9
 _TINY = 1e-12
+_NEAR_WEIGHTS = 1 << 20
+"""Weights beyond these 4 MB come from memory, not from a cache, in every call."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one sample asks of an engine: multiply-adds by kind (convolutions over time and over
-    area, with groups, matrix products, recurrent layers), convolutions of the two kinds, values
-    that move, nodes, bytes of the file.
+    area, with groups, a vector times a matrix, matrix products, recurrent layers), convolutions of
+    the two kinds, values that move, that go through functions such as a logarithm, that are only
+    rearranged or summed up, nodes, bytes of the file.
     """
 
     over_time: int = 0
@@ -39,7 +42,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     area_convolutions: int = 0
     grouped: int = 0
     matrix: int = 0
+    products: int = 0
     recurrent: int = 0
+    functions: int = 0
+    rearranged: int = 0
     weights: int = 0
     activations: int = 0
     largest: int = 0
@@ -174,8 +180,12 @@ def _time_parts(work: Work) -> list[float]:
         float(work.area_convolutions),
         float(work.grouped),
         float(work.matrix),
+        float(work.products),
         float(work.recurrent),
+        float(work.functions),
+        float(work.rearranged),
         float(work.weights),
+        float(max(0, work.weights - _NEAR_WEIGHTS)),
         float(work.activations),
     ]
 

@@ -15,6 +15,10 @@ Shapes = dict[str, tuple[int, ...]]
 _FREE = frozenset({"Constant", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 """Nodes that move nothing."""
 
+_FUNCTIONS = frozenset({"Exp", "Log", "Sqrt", "Pow", "Erf", "Gelu", "Tanh", "Sigmoid", "Softplus"})
+_NORMALISING = frozenset({"Softmax", "LogSoftmax", "LayerNormalization"})
+_REARRANGING = frozenset({"Transpose", "Gather", "Slice", "Concat", "Split", "Pad", "Expand"})
+
 _RANK_OVER_TIME = 3
 
 
@@ -32,11 +36,10 @@ def work_of(model: onnx.ModelProto, *, file_bytes: int = 0) -> Work:
         macs[kind] += count
         nodes[kind] += 1
     sizes = [int(np.prod(shape)) for shape in shapes.values() if shape]
-    moved = [
-        int(np.prod(shapes.get(node.output[0], ())))
-        for node in graph.node
-        if node.op_type not in _FREE and shapes.get(node.output[0])
-    ]
+    moved: Counter[str] = Counter()
+    for node in graph.node:
+        kind, count = _moves(node, shapes)
+        moved[kind] += count
     return Work(
         over_time=macs["over_time"],
         over_area=macs["over_area"],
@@ -44,13 +47,30 @@ def work_of(model: onnx.ModelProto, *, file_bytes: int = 0) -> Work:
         area_convolutions=nodes["over_area"] + nodes["grouped"],
         grouped=macs["grouped"],
         matrix=macs["matrix"],
+        products=macs["products"],
         recurrent=macs["recurrent"],
         weights=sum(array.size for array in weights.values() if array.dtype.kind == "f"),
-        activations=sum(moved),
+        functions=moved["functions"],
+        rearranged=moved["rearranged"],
+        activations=moved["activations"],
         largest=max(sizes, default=0),
         nodes=len(graph.node),
         file_bytes=file_bytes,
     )
+
+
+def _moves(node: onnx.NodeProto, shapes: Shapes) -> tuple[str, int]:
+    """How many values a node touches, and how: those that come out, or go in to be summed up."""
+    if node.op_type in _FREE:
+        return "", 0
+    out = int(np.prod(shapes[node.output[0]])) if shapes.get(node.output[0]) else 0
+    if node.op_type.startswith("Reduce"):
+        return "rearranged", max(out, int(np.prod(shapes.get(node.input[0], (1,)))))
+    if node.op_type in _FUNCTIONS | _NORMALISING:
+        return "functions", out
+    if node.op_type in _REARRANGING:
+        return "rearranged", out
+    return "activations", out
 
 
 def _macs(node: onnx.NodeProto, shapes: Shapes, weights: Weights) -> tuple[str, int]:
@@ -71,7 +91,8 @@ def _macs(node: onnx.NodeProto, shapes: Shapes, weights: Weights) -> tuple[str, 
             return "matrix", weight.size
         case "MatMul" if out:
             inner = shapes.get(node.input[0], (0,))[-1]
-            return "matrix", int(np.prod(out)) * inner
+            rows = int(np.prod(out[:-1]))
+            return "matrix" if rows == 1 else "products", int(np.prod(out)) * inner
         case "GRU" | "LSTM" | "RNN" if weight is not None:
             steps = shapes.get(node.input[0], (1,))[0]
             recurrent = weights.get(node.input[2])

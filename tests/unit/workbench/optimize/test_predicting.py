@@ -91,6 +91,9 @@ def test_no_price_is_negative() -> None:
     assert (found >= 0).all()
 
 
+_OTHERS = ("attention", "statistics")
+
+
 def test_what_a_graph_asks_is_counted_by_kind(conv_net: onnx.ModelProto) -> None:
     work = work_of(conv_net, file_bytes=7)
 
@@ -100,14 +103,25 @@ def test_what_a_graph_asks_is_counted_by_kind(conv_net: onnx.ModelProto) -> None
     assert (work.nodes, work.file_bytes) == (7, 7)
 
 
+def test_products_and_what_only_moves_are_counted_apart() -> None:
+    networks = made_up_networks()
+    attention, statistics = (work_of(networks[f"made-up {name} 0"]) for name in _OTHERS)
+    dense = work_of(networks["made-up dense 0"])
+
+    assert dense.products == dense.functions == dense.rearranged == 0
+    assert attention.products > 10 * attention.matrix
+    assert min(attention.functions, attention.rearranged) > 0
+    assert statistics.rearranged > statistics.functions > 0
+
+
 def test_made_up_networks_are_the_same_every_time_and_real() -> None:
     first, again = made_up_networks(), made_up_networks()
 
-    assert len(first) == 45
+    assert len(first) == 63
     assert all(first[name].SerializeToString() == again[name].SerializeToString() for name in first)
     for model in first.values():
         onnx.checker.check_model(model)
-    assert len({work_of(model) for model in first.values()}) == 45
+    assert len({work_of(model) for model in first.values()}) == 63
 
 
 def test_measurements_are_kept_one_for_each_model(tmp_path: Path) -> None:
