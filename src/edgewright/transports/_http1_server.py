@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
+from edgewright.transports._heap import trim_heap
 from edgewright.transports._http1_connection import Connection, House, Known, Peer
 from edgewright.transports.base import Application, Head, Limits, Prepare
 
@@ -19,6 +20,8 @@ _KEPT_HEADS = 1024
 _DRAIN_STEP_S = 0.02
 _BACKLOG = 1024
 _HTTP2 = "h2"
+_CROWD = 512
+"""So many peers leave memory behind that is worth giving back when most of them are gone."""
 
 
 MakeHttp2 = Callable[[House], asyncio.Protocol]
@@ -51,6 +54,7 @@ class Server:
         clock: Clock,
         prepare: Prepare | None = None,
         http2: MakeHttp2 | None = None,
+        trim: Callable[[], object] = trim_heap,
     ) -> None:
         self.application = application
         self.limits = limits
@@ -65,6 +69,8 @@ class Server:
         self._http2 = http2
         self._clock = clock
         self._connections: dict[Peer, None] = {}
+        self._crowd = 0
+        self._trim = trim
         self._listener: asyncio.Server | None = None
         self._uds: Path | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -85,6 +91,16 @@ class Server:
             self.date = date
         for connection in list(self._connections):
             connection.expire(self.now_s)
+        self._watch_crowd()
+
+    def _watch_crowd(self) -> None:
+        """Give memory back after a crowd has left."""
+        peers = len(self._connections)
+        self._crowd = max(self._crowd, peers)
+        if self._crowd >= _CROWD and peers < self._crowd // 4:
+            self._crowd = peers
+            self._connections = dict(self._connections)
+            self._trim()
 
     async def close(self, drain_s: float = 5.0) -> None:
         """Listen no more, wait up to `drain_s` for answers on their way, then cut off."""

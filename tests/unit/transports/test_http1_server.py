@@ -434,3 +434,41 @@ def test_killed_clients_leave_nothing_behind(run: Any, serving: Any) -> None:
             assert (await survivor.answer())[0] == 200
 
     run(case())
+
+
+class Guest:
+    """A peer that does nothing."""
+
+    served = 0
+    deadline_s = float("inf")
+    head = None
+
+    def abort(self) -> None: ...
+
+    def close_if_idle(self, now_s: float) -> None: ...
+
+    def expire(self, now_s: float) -> None: ...
+
+
+def test_memory_is_given_back_once_after_a_crowd_has_left() -> None:
+    given_back: list[int] = []
+    server = Server(
+        lambda *_: None,
+        limits=Limits(connections=2000),
+        clock=FakeClock(),
+        trim=lambda: given_back.append(server.connections),
+    )
+    guests = [Guest() for _ in range(1000)]
+    for guest in guests:
+        server.admit(guest)
+    server.sweep()
+    for guest in guests[:700]:
+        server.forget(guest)
+    server.sweep()
+    assert given_back == []
+    for guest in guests[700:800]:
+        server.forget(guest)
+    for _ in range(3):
+        server.sweep()
+    assert given_back == [200]
+    assert server.connections == 200
