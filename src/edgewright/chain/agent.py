@@ -16,6 +16,7 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.bundle import Recipient
+from edgewright.chain.agent_line import fleet_of
 from edgewright.chain.package import hand_over, package_tools, packages_of, start_anew
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
@@ -25,9 +26,7 @@ from edgewright.device.agent import (
     ContentKeys,
     Control,
     Daemon,
-    DeviceCertificate,
     Done,
-    FleetClient,
     Home,
     Journal,
     NoServer,
@@ -55,13 +54,7 @@ from edgewright.device.agent import (
 )
 from edgewright.device.agent.package import HEALTHY_S
 from edgewright.device.agent.ports import Fleet
-from edgewright.errors import (
-    DeviceError,
-    EdgewrightError,
-    InputError,
-    TransportError,
-    UnavailableError,
-)
+from edgewright.errors import DeviceError, InputError, TransportError
 from edgewright.stores import Log
 from edgewright.wire.remote_commands import RemoteCommand
 
@@ -69,8 +62,6 @@ PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
 REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
 STDIN_LIMIT_BYTES = 2 << 30
 CHUNK_BYTES = 1 << 20
-AUTHORITY_LIMIT_BYTES = 64 << 10
-RENEW_LOOK_S = 900.0
 SUPPORT_FILE = ".tmp-support.tar.gz"
 SUPPORT_LIMIT_BYTES = 1 << 20
 
@@ -224,7 +215,7 @@ async def _run(home: Home) -> None:
     settings, clock = home.settings(), SystemClock()
     server = ServerProcess(_server_order(home, settings), clock)
     loop = asyncio.get_running_loop()
-    async with _fleet(home) as fleet, _worker_thread() as offload:
+    async with fleet_of(home) as fleet, _worker_thread() as offload:
         agent = build_agent(home, server=server, offload=offload, fleet=fleet)
         daemon = Daemon(agent, poll_s=settings.poll_s, rng=random.Random())  # noqa: S311 - jitter
         server.on_broken = daemon.server_broke
@@ -296,7 +287,7 @@ def _remote_hands(
 
 
 async def _run_once(home: Home) -> list[Progress]:
-    async with _fleet(home) as fleet:
+    async with fleet_of(home) as fleet:
         agent = build_agent(home, server=NoServer(), offload=_inline, fleet=fleet)
         await agent.settle()
         return await agent.follow_once()
@@ -335,71 +326,6 @@ async def _worker_thread() -> AsyncIterator[Offload]:
             return await asyncio.get_running_loop().run_in_executor(pool, work)
 
         yield offload
-
-
-@contextlib.asynccontextmanager
-async def _fleet(home: Home) -> AsyncIterator[Fleet | None]:
-    identity, settings = home.identity(), home.settings()
-    if not identity.fleet_url:
-        yield None
-        return
-    client = FleetClient(
-        identity.fleet_url,
-        secret=identity.secret,
-        clock=SystemClock(),
-        limit_kbit_s=settings.download_limit_kbit_s,
-        certificate=DeviceCertificate(home.root),
-    )
-    try:
-        async with _renewing(client, identity.device), _woken(client, home, settings) as fleet:
-            yield fleet
-    finally:
-        await client.close()
-
-
-@contextlib.asynccontextmanager
-async def _woken(client: FleetClient, home: Home, settings: Settings) -> AsyncIterator[Fleet]:
-    """The fleet, with a line to its broker when `agent.toml` names one."""
-    if not settings.mqtt:
-        yield client
-        return
-    try:
-        from edgewright.chain.agent_mqtt import woken  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"agent.toml names a broker; that needs {error.name}, which is not installed",
-            hint="pip install 'edgewright[mqtt]'",
-        ) from error
-    async with woken(client, home, settings) as fleet:
-        yield fleet
-
-
-@contextlib.asynccontextmanager
-async def _renewing(client: FleetClient, device: str) -> AsyncIterator[None]:
-    """Have a certificate that is good, now and for as long as the block lasts. A fleet that does
-    not answer is asked again later: what runs here does not need it.
-    """
-
-    async def try_once() -> None:
-        try:
-            if await client.renew(device):
-                logger.info("the device's certificate was renewed")
-        except EdgewrightError as error:
-            logger.warning("renewing the certificate: %s", error)
-
-    async def go_on() -> None:
-        while True:
-            await asyncio.sleep(RENEW_LOOK_S * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            await try_once()
-
-    await try_once()
-    task = asyncio.create_task(go_on(), name="agent-renew")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _server_order(home: Home, settings: Settings) -> ServerOrder:
