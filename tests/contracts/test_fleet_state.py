@@ -115,6 +115,16 @@ def test_the_same_thing_twice_is_the_callers_mistake(opener: Opener) -> None:
         put(state, "a")
 
 
+def test_a_number_beyond_64_bits_is_the_callers_mistake(opener: Opener) -> None:
+    state = opener()
+    query = select(schema.rollouts.c.id).where(schema.rollouts.c.id == 2**64)
+    with pytest.raises(InputError, match="64 bits"), state.read() as connection:
+        connection.execute(query)
+    asked = select(schema.rollouts.c.id).where(schema.rollouts.c.id == bindparam("n"))
+    with pytest.raises(InputError, match="64 bits"):
+        state.look(asked, {"n": 2**64})
+
+
 def test_the_file_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     SqliteState(tmp_path / "fleet.db").close()
     assert (tmp_path / "fleet.db").stat().st_mode & 0o077 == 0

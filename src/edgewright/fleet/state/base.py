@@ -11,7 +11,8 @@ class State(Protocol):
     """A fleet's memory. Any number of processes may share one.
 
     Both kinds of transaction may be opened from any thread; one connection serves one thread at a
-    time. Foreign errors leave as `ResourceError`, a broken uniqueness as `InputError`.
+    time. Foreign errors leave as `ResourceError`; a broken uniqueness, and a number of more than 64
+    bits, as `InputError`.
     """
 
     def read(self) -> AbstractContextManager[Connection]:

@@ -120,6 +120,10 @@ class SqliteState:
             ) from error
         except (DatabaseError, sqlite3.DatabaseError) as error:
             raise _explained(self._path, error) from error
+        except OverflowError as error:
+            raise InputError(
+                "a number of more than 64 bits", hint="no number here is so large"
+            ) from error
 
 
 def _engine(path: Path) -> Engine:
