@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 import pytest
+
+pytest.importorskip("joserfc", reason="absent: joserfc (extra oidc)")
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from litestar.testing import TestClient
