@@ -253,6 +253,38 @@ def devices(method: str, path: str, **more: Any) -> Callable[[Target], Status]:
     return lambda target: target.device(method, path, **more)
 
 
+def told_to(url: str, *, token: str = "security-admin") -> Callable[[Target], Status]:
+    return people("POST", NOTIFIERS, {"name": "evil", "url": url}, token=token)
+
+
+NOTIFIERS = "/api/v1/notifiers"
+METADATA = "latest/meta-data/iam/security-credentials/"
+FORGERIES: list[tuple[str, str, Status]] = [
+    ("metadata service", f"https://169.254.169.254/{METADATA}", 403),
+    ("metadata service as one number", f"https://2852039166/{METADATA}", 403),
+    ("metadata service in hexadecimal", f"https://0xa9fea9fe/{METADATA}", 403),
+    ("metadata service behind IPv6", f"https://[::ffff:169.254.169.254]/{METADATA}", 403),
+    ("metadata service behind NAT64", f"https://[64:ff9b::a9fe:a9fe]/{METADATA}", 403),
+    ("metadata service over IPv6", f"https://[fd00:ec2::254]/{METADATA}", 403),
+    ("this machine", "https://127.0.0.1:8700/api/v1/audit", 403),
+    ("this machine by its name", "https://localhost/", 403),
+    ("this machine, shortened", "https://127.1/", 403),
+    ("this machine over IPv6", "https://[::1]:8700/", 403),
+    ("this machine behind 6to4", "https://[2002:7f00:1::]/", 403),
+    ("address of nobody", "https://0.0.0.0:22/", 403),
+    ("neighbour", "https://10.0.0.1/", 403),
+    ("neighbour's mail server", "smtp://192.168.1.1:25?from=a@x.org&to=b@x.org", 403),
+    ("this machine's broker", "mqtts://127.0.0.1/news", 403),
+    ("public address in the clear", "http://93.184.216.34/", 403),
+    ("file as a destination", "file:///etc/passwd", 400),
+    ("other protocol as a destination", "gopher://127.0.0.1:6379/_FLUSHALL", 400),
+    ("password in a destination", "https://a:b@93.184.216.34/", 400),
+    ("lines in a destination", "https://93.184.216.34/ HTTP/1.1\r\nx: y", 400),
+    ("mail header in a destination",
+     "smtps://93.184.216.34?from=a@x.org&to=b@x.org%0d%0aBcc:c@x.org", 400),
+]  # fmt: skip
+"""Where somebody who took over a security admin's token would like the fleet to connect to."""
+
 NESTED = b'{"labels":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
 START = {"release": "tiny@1"}
 TELEMETRY = wire.TELEMETRY
@@ -401,6 +433,12 @@ ATTACKS: list[tuple[str, str, Callable[[Target], Status], Status]] = [
     ("request smuggled by two lengths", TRANSPORT,
      lambda t: t.bytes_to_devices(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
                                   b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"), 400),
+    ("releaser has news sent", f"POST {NOTIFIERS}",
+     told_to("https://93.184.216.34/", token="releaser"), 403),
+    ("viewer reads who is told", f"GET {NOTIFIERS}",
+     people("GET", NOTIFIERS, token="viewer"), 403),
+    *((f"news to a {name}", f"POST {NOTIFIERS}", told_to(url), status)
+      for name, url, status in FORGERIES),
 ]  # fmt: skip
 
 
@@ -432,6 +470,17 @@ def test_every_attack_is_refused_and_in_the_audit_log(target: Target) -> None:
         written = {(entry.what, entry.subject) for entry in read_audit(office.state, newest=1000)}
         verify_audit(office.state)
     assert [name for name, *attack in ATTACKS if _entry(*attack) not in written] == []
+
+
+def test_where_the_fleet_was_told_to_connect_to_is_in_the_audit_log(target: Target) -> None:
+    for _, url, _ in FORGERIES:
+        told_to(url)(target)
+    with open_fleet(target.home) as office:
+        written = {e.subject for e in read_audit(office.state, newest=1000)
+                   if (e.who, e.what) == ("security-admin", "notifier refused")}  # fmt: skip
+        assert office.notifiers.list() == ()
+    assert len(written) == sum(status == 403 for *_, status in FORGERIES)
+    assert {"169.254.169.254:443", "127.1:443", "::1:8700", "192.168.1.1:25"} <= written
 
 
 def _entry(request: str, _: object, status: Status) -> tuple[str, str]:

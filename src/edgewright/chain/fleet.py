@@ -14,6 +14,7 @@
 The server and the command line open the same folder, at the same time if they like.
 """
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,8 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
+from edgewright.fleet.notify import Notifiers
+from edgewright.fleet.notify.signing import SECRET_BYTES, new_secret
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
@@ -249,10 +252,15 @@ def _office(home: Path, state: SqliteState) -> Office:
         commands=Commands(state, clock=clock, uploads=home / UPLOADS),
         desk_commands=DeskCommands(state, clock=clock, uploads=home / UPLOADS),
         refusals=Refusals(state, clock=clock),
+        notifiers=Notifiers(state, clock=clock, new_secret=_new_secret),
         recipients=recipients,
         clock=clock,
         trusted=trusted,
     )
+
+
+def _new_secret() -> str:
+    return new_secret(secrets.token_bytes(SECRET_BYTES))
 
 
 def _read_trusted(home: Path) -> TrustedKeys:

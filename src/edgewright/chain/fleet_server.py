@@ -13,6 +13,7 @@ import uvloop
 
 from edgewright.chain.fleet import open_fleet
 from edgewright.chain.fleet_tls import FleetTls
+from edgewright.chain.notifying import bring_news
 from edgewright.errors import UnavailableError
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.listening import Address, parse_address, parse_networks, uses_tls
@@ -74,7 +75,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             ),
             ready=ready,
             stop=stop,
-            errands=line,
+            errands=(lambda desk: bring_news(office, desk.writer), *line),
         )
 
     with open_fleet(home, create=True) as office:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.cli._fleet import Place, home_option, operator, place_options, seconds, when
+from edgewright.cli._fleet_notify import notify
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def fleet() -> None:
     """Serve a fleet, say whose signatures it trusts, read its audit log."""
+
+
+fleet.add_command(notify)
 
 
 @fleet.command()

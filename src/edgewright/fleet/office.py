@@ -10,6 +10,7 @@ from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
+from edgewright.fleet.notify import Notifiers
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.people import ProviderLogin
 from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
@@ -43,6 +44,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     commands: Commands
     desk_commands: DeskCommands
     refusals: Refusals
+    notifiers: Notifiers
     recipients: Recipients
     clock: Clock
     trusted: Callable[[], TrustedKeys]
@@ -65,6 +67,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
             users=self.users.within(project),
             watch=self.watch.within(project),
             lineages=self.lineages.within(project),
+            notifiers=self.notifiers.within(project),
             commands=self.commands.within(project),
             recipients=self.recipients.within(project),
         )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 Role = Literal["viewer", "data-scientist", "releaser", "device-admin", "security-admin", "qa"]
-Permission = Literal["read", "publish", "approve", "rollout", "device", "user", "audit"]
+Permission = Literal["read", "publish", "approve", "rollout", "device", "user", "audit", "notify"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 ALL_PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
@@ -20,7 +20,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         "data-scientist": frozenset({"read", "publish"}),
         "releaser": frozenset({"read", "publish", "approve", "rollout"}),
         "device-admin": frozenset({"read", "device"}),
-        "security-admin": frozenset({"read", "user", "audit", "device"}),
+        "security-admin": frozenset({"read", "user", "audit", "device", "notify"}),
         "qa": frozenset({"read", "approve", "audit"}),
     }
 )

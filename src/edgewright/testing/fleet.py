@@ -20,6 +20,9 @@ from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Authorities, Enrolments
 from edgewright.fleet.lineage import Lineages
+from edgewright.fleet.notify import Notifiers
+from edgewright.fleet.notify.guard import Resolve, system_resolve
+from edgewright.fleet.notify.signing import SECRET_BYTES, new_secret
 from edgewright.fleet.office import Office
 from edgewright.fleet.projects import Projects
 from edgewright.fleet.recipients import Recipients
@@ -70,7 +73,11 @@ def release_file(
 
 @contextmanager
 def fleet_office(
-    home: Path, clock: Clock, *, authorities: Callable[[], Authorities | None] | None = None
+    home: Path,
+    clock: Clock,
+    *,
+    authorities: Callable[[], Authorities | None] | None = None,
+    resolve: Resolve = system_resolve,
 ) -> Iterator[Office]:
     """A fleet in a folder that trusts `SIGNER`; its secrets are numbered instead of drawn."""
     state = SqliteState(home / "fleet.db")
@@ -112,6 +119,12 @@ def fleet_office(
             commands=Commands(state, clock=clock, uploads=home / "uploads"),
             desk_commands=DeskCommands(state, clock=clock, uploads=home / "uploads"),
             refusals=Refusals(state, clock=clock),
+            notifiers=Notifiers(
+                state,
+                clock=clock,
+                new_secret=lambda: new_secret(b"k" * SECRET_BYTES),
+                resolve=resolve,
+            ),
             recipients=recipients,
             clock=clock,
             trusted=lambda: trusted,

@@ -37,6 +37,11 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/aliases/production/propose", {"release": "tiny@1"}, "publish"),
     ("POST", "/api/v1/aliases/production/tiny/approve", {}, "approve"),
     ("POST", "/api/v1/enrolments/d1/decision", {"is_approved": True}, "device"),
+    ("POST", "/api/v1/notifiers", {"name": "n", "url": "https://93.184.216.34/"}, "notify"),
+    ("POST", "/api/v1/notifiers/d1/test", {}, "notify"),
+    ("POST", "/api/v1/notifiers/d1/remove", {}, "notify"),
+    ("GET", "/api/v1/notifiers", None, "notify"),
+    ("GET", "/api/v1/notifiers/d1/deliveries", None, "notify"),
     ("GET", "/api/v1/enrolments", None, "device"),
     ("GET", "/api/v1/audit", None, "audit"),
 ]
@@ -192,6 +197,7 @@ def test_beyond_loopback_every_route_needs_a_user_whose_role_holds_it(fleet: Off
                 needed = "device" if path.endswith("/enrolments") else needed
                 needed = "user" if path.endswith("/members") else needed
                 needed = "device" if path.endswith("/file") else needed
+                needed = "notify" if "/notifiers" in path else needed
                 status = client.get(path, headers=tokens[role]).status_code
                 assert (status in (200, 400, 404)) == may(role, needed), (path, role, status)
 

@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from edgewright.fleet.aliases import Alias
 from edgewright.fleet.devices import Device, ModelOnDevice, NewToken, TokenOrder
+from edgewright.fleet.notify.notifiers import NotifierOrder
 from edgewright.fleet.people import Membership, User, UserToken
 from edgewright.fleet.people_api.commands import (
     AbortOrder,
@@ -53,6 +54,7 @@ EXAMPLES: tuple[msgspec.Struct, ...] = (
     CommandOrder(kind="support-bundle", lifetime_s=3600.0),
     AliasOrder(release="gearbox@2"),
     Decision(is_approved=True),
+    NotifierOrder(name="ops", url="https://hooks.example/edgewright", topics=("rollout", "alert")),
     RoleOrder(role="releaser"),
     TokenWish(lifetime_s=86_400.0, scopes=("read",)),
     Login(name="ada", password="correct horse battery"),  # noqa: S106 - an example

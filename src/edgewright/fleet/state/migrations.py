@@ -113,8 +113,22 @@ _TO_6 = (
         expires_at_s FLOAT NOT NULL, PRIMARY KEY (state_hash))""",
 )
 
+_TO_7 = (
+    """CREATE TABLE notifiers (
+        project VARCHAR NOT NULL, name VARCHAR NOT NULL, url VARCHAR NOT NULL,
+        secret VARCHAR NOT NULL, topics VARCHAR NOT NULL, hears_fleet BOOLEAN NOT NULL,
+        created_at_s FLOAT NOT NULL, created_by VARCHAR NOT NULL, failures INTEGER NOT NULL,
+        next_try_s FLOAT NOT NULL, last_error VARCHAR NOT NULL, PRIMARY KEY (project, name))""",
+    """CREATE TABLE deliveries (
+        id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, project VARCHAR NOT NULL,
+        notifier VARCHAR NOT NULL, message_id VARCHAR NOT NULL, at_s FLOAT NOT NULL,
+        topic VARCHAR NOT NULL, body VARCHAR NOT NULL, attempts INTEGER NOT NULL,
+        standing VARCHAR NOT NULL, error VARCHAR NOT NULL)""",
+    "CREATE INDEX deliveries_by_notifier ON deliveries (project, notifier, standing, id)",
+)
+
 STEPS: Mapping[int, Sequence[str]] = MappingProxyType(
-    {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6}
+    {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7}
 )
 """What leads from a version to the next one."""
 

@@ -1,4 +1,4 @@
-"""The one schema of a fleet's memory, version 6, in SQLAlchemy Core: every database stores these
+"""The one schema of a fleet's memory, version 7, in SQLAlchemy Core: every database stores these
 tables.
 
 Names of tables and columns are a file format: they do not follow renamed classes. Times are seconds
@@ -28,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 DEFAULT_PROJECT = "default"
 """The project of a fleet that knows no others; what was there before projects belongs to it."""
@@ -312,6 +312,39 @@ oidc_logins = Table(
     Column("nonce", String, nullable=False),
     Column("verifier", String, nullable=False),
     Column("expires_at_s", Float, nullable=False),
+)
+
+notifiers = Table(
+    "notifiers",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("url", String, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("topics", String, nullable=False),
+    Column("hears_fleet", Boolean, nullable=False),
+    Column("created_at_s", Float, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("next_try_s", Float, nullable=False),
+    Column("last_error", String, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project", String, nullable=False),
+    Column("notifier", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("topic", String, nullable=False),
+    Column("body", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("standing", String, nullable=False),
+    Column("error", String, nullable=False),
+    Index("deliveries_by_notifier", "project", "notifier", "standing", "id"),
+    sqlite_autoincrement=True,
 )
 
 aliases = Table(
