@@ -3,34 +3,20 @@ stolen one, and a power cut between the last signature and the publication.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edgewright.chain import signing_keys
 from edgewright.chain import trust_repository as chain
 from edgewright.device.agent.metadata import MetadataStore, fetch_target
 from edgewright.errors import InputError, TrustError
+from edgewright.keys import FileSigner
+from edgewright.testing.folder_fetcher import FolderFetcher
 
 NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
-
-
-class Folder:
-    """An exported repository on a stick: a `Fetcher` over files."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    async def open(
-        self, path: str, *, offset: int = 0, limit_bytes: int
-    ) -> AsyncIterator[bytes] | None:
-        file = self._root / path
-        return self._chunks(file.read_bytes()[offset:]) if file.exists() else None
-
-    async def _chunks(self, content: bytes) -> AsyncIterator[bytes]:
-        yield content
 
 
 class Keepers:
@@ -52,15 +38,15 @@ class Keepers:
         chain.found(self.repository, keys, wall_s=NOW_S)
 
     def make_key(self, name: str) -> None:
-        self.ids[name] = chain.make_key(self._folder / f"{name}.key", password=None)
+        self.ids[name] = signing_keys.make_key(self._folder / f"{name}.key", password=None)
 
     def public(self, name: str) -> Path:
         return self._folder / f"{name}.pub"
 
     def sign(self, *names: str, wall_s: float = NOW_S) -> chain.RepositoryStatus:
         for name in names:
-            key = self._folder / f"{name}.key"
-            status = chain.sign(self.repository, key, password=None, wall_s=wall_s)
+            signer = FileSigner.load(self._folder / f"{name}.key")
+            status = chain.sign(self.repository, signer, wall_s=wall_s)
         return status
 
     def release(self, name: str, content: bytes) -> None:
@@ -87,12 +73,12 @@ def brought(device: Path, stick: Path, name: str) -> bytes:
     """What a device has after it was given a stick."""
 
     async def bring() -> Path:
-        store = MetadataStore(device, Folder(stick / "metadata"))
+        store = MetadataStore(device, FolderFetcher(stick / "metadata"))
         if not (device / "root.json").exists():
             store.plant((stick / "root.json").read_bytes())
         trusted = await store.refresh(wall_s=NOW_S)
         trusted, target = await store.find(trusted, name)
-        fetcher = Folder(stick / "targets")
+        fetcher = FolderFetcher(stick / "targets")
         return await fetch_target(trusted, target, fetcher=fetcher, folder=device)
 
     return asyncio.run(bring()).read_bytes()
@@ -191,11 +177,11 @@ def test_an_unfinished_repository_is_not_exported(tmp_path: Path) -> None:
 def test_a_key_file_says_whether_it_needs_a_password(
     tmp_path: Path, password: str | None, is_encrypted: bool
 ) -> None:
-    chain.make_key(tmp_path / "key", password=password)
-    assert chain.is_encrypted(tmp_path / "key") == is_encrypted
+    signing_keys.make_key(tmp_path / "key", password=password)
+    assert signing_keys.is_encrypted(tmp_path / "key") == is_encrypted
 
 
 def test_a_password_is_the_first_line_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("two words\nand no more\n", encoding="utf-8")
-    assert chain.read_password(tmp_path / "password") == "two words"
-    assert chain.read_password(None) is None
+    assert signing_keys.read_password(tmp_path / "password") == "two words"
+    assert signing_keys.read_password(None) is None

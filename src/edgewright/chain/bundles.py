@@ -28,7 +28,7 @@ from edgewright.chain.attesting import require_model_signature
 from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
 from edgewright.chain.hooks import with_hooks
-from edgewright.chain.trust_repository import read_password
+from edgewright.chain.signing_keys import read_password
 from edgewright.contract import Contract, decode_toml
 from edgewright.errors import InputError
 from edgewright.keys import FileOpener, FileSigner

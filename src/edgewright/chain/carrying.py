@@ -8,7 +8,7 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.bundle import is_sealed, open_bundle, read_head
-from edgewright.chain.trust_repository import read_password
+from edgewright.chain.signing_keys import read_password
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.transports.oci import Address, Login, Registry
 

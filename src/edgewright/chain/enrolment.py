@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 
 from edgewright import _fs
+from edgewright.chain.device_tpm import DeviceTpm
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
     DeviceCertificate,
@@ -23,6 +24,7 @@ from edgewright.errors import InputError, TrustError
 from edgewright.keys.file import read_public_key
 from edgewright.transports.http1 import Client
 from edgewright.trust import PublicKey, TrustedKeys
+from edgewright.trust.keys import Scheme
 from edgewright.trust.metadata import MetadataLimits, TrustedSet
 from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
 
@@ -37,6 +39,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     authority: Path | None = None
     image_root: Path | None = None
+    tpm: bool = False
 
 
 class Enrolment(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,10 +61,16 @@ def enroll(
     labels: dict[str, str],
     authority: Path | None = None,
     image_root: Path | None = None,
+    tpm: bool = False,
 ) -> Enrolment:
     """`enroll_with`, outside an event loop."""
     wish = Wish(
-        token=token, device=device, labels=labels, authority=authority, image_root=image_root
+        token=token,
+        device=device,
+        labels=labels,
+        authority=authority,
+        image_root=image_root,
+        tpm=tpm,
     )
     return asyncio.run(enroll_with(url, wish, Home(home.absolute())))
 
@@ -70,7 +79,8 @@ async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
     """Swap a token for an identity and plant the roots of the fleet's repositories. Over https the
     identity is a key that is made here and a certificate that the fleet signs; whose certificate
     the fleet itself must show is in the token, in a file, or known to the system. With an
-    `image_root` that came by another way, the fleet must give a root that follows it.
+    `image_root` that came by another way, the fleet must give a root that follows it. With `tpm`
+    this machine's TPM answers the fleet's challenge, about this name and this request.
 
     Raises:
         InputError: the token is not good, or the home belongs to an enrolled agent already.
@@ -90,7 +100,8 @@ async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
         await _believe(url, certificate, wish.token, wish.authority)
         csr = certificate.signing_request(wish.device)
         request = msgspec.structs.replace(request, csr=csr)
-    reply = await _enrolled(url, request, certificate)
+    prover = DeviceTpm(place.root) if wish.tpm else None
+    reply = await _enrolled(url, request, certificate, prover)
     if reply.certificate:
         certificate.save(reply.certificate, reply.authority)
     anchor = _anchor_from(reply, wish.image_root)
@@ -154,10 +165,14 @@ async def _believe(
 
 
 async def _enrolled(
-    url: str, request: EnrollRequest, certificate: DeviceCertificate
+    url: str, request: EnrollRequest, certificate: DeviceCertificate, prover: DeviceTpm | None
 ) -> EnrollReply:
     client = FleetClient(url, secret="", clock=SystemClock(), certificate=certificate)
     try:
+        if prover is not None:
+            challenge = await client.challenge()
+            evidence = prover.evidence(challenge, request)
+            request = msgspec.structs.replace(request, evidence=evidence)
         return await client.enroll(request)
     finally:
         await client.close()
@@ -206,7 +221,10 @@ def _read_root(path: Path) -> bytes:
 
 def _keys_from(reply: EnrollReply) -> TrustedKeys:
     try:
-        keys = tuple(PublicKey(public_hex=key.public_hex) for key in reply.keys)
+        keys = tuple(
+            PublicKey(public_hex=key.public_hex, scheme=cast("Scheme", key.scheme))
+            for key in reply.keys
+        )
         return TrustedKeys(threshold=reply.threshold, keys=keys)
     except ValueError as error:
         raise InputError(

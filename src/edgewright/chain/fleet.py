@@ -9,6 +9,7 @@
     HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
     HOME/sealing.key         opens releases that were encrypted to this fleet
+    HOME/attestation.json    what a device's TPM must say, where the fleet asks for that
     HOME/tls/                certificates (`edgewright.chain.fleet_tls`)
 
 The server and the command line open the same folder, at the same time if they like.
@@ -23,6 +24,7 @@ import msgspec
 
 from edgewright import _fs
 from edgewright.bundle import Recipient
+from edgewright.chain.fleet_attestation import FleetAttestation
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.trust_repository import ONLINE_KEY, keep_fresh
 from edgewright.clock import SystemClock
@@ -54,6 +56,7 @@ from edgewright.keys import FileOpener
 from edgewright.keys.file import FileSigner, read_public_key
 from edgewright.stores import FolderBlobs
 from edgewright.trust import TrustedKeys
+from edgewright.trust.quote import QuotePolicy
 
 DATABASE = "fleet.db"
 RELEASES = "releases"
@@ -161,6 +164,26 @@ def trust_factory(
     _note(home, by, "factory trusted", certificate.name, "approval" if needs_approval else "auto")
 
 
+def attest(
+    home: Path, golden: Path | None, *, pcrs: Sequence[int], keys: Sequence[str], by: str
+) -> QuotePolicy:
+    """Ask devices that enrol for a TPM's quote, and allow what a golden device holds.
+
+    Raises:
+        InputError: the file is none, or nothing would be allowed.
+    """
+    policy = FleetAttestation(home).allow(golden, pcrs=pcrs, keys=keys)
+    registers = " ".join(map(str, policy.numbers))
+    _note(home, by, "attestation allowed", registers, " ".join(key[:16] for key in policy.keys))
+    return policy
+
+
+def attest_no_more(home: Path, *, by: str) -> None:
+    """Ask for no quote any more."""
+    FleetAttestation(home).off()
+    _note(home, by, "attestation off", "", "")
+
+
 def _note(home: Path, by: str, what: str, subject: str, detail: str) -> None:
     with open_fleet(home, create=True) as office, office.state.write() as connection:
         now_s = office.clock.wall_s()
@@ -242,7 +265,13 @@ def _office(home: Path, state: SqliteState) -> Office:
         patches=Patches(registry, home / PATCHES),
         director=director,
         devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),
-        enrolments=Enrolments(state, clock=clock, draw=draw, authorities=tls.authorities),
+        enrolments=Enrolments(
+            state,
+            clock=clock,
+            draw=draw,
+            authorities=tls.authorities,
+            attestation=lambda: FleetAttestation(home).loaded(clock),
+        ),
         rollouts=Rollouts(state, clock=clock),
         aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),

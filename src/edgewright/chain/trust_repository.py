@@ -1,7 +1,7 @@
 """An image repository in a folder that its keepers carry from one to the other.
 
     REPO/staged.json   what waits for signatures, all roles in one file
-    REPO/metadata/     what devices ask for: N.root.json ..., and timestamp.json, written last
+    REPO/metadata/     what devices ask for: N.root.json, N.PROJECT.json ..., timestamp.json last
     REPO/targets/      the files, each with its hash before its name
 
 Private keys never lie here: each keeper brings a key to `sign` and takes it away again. The folder
@@ -14,31 +14,34 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
 from edgewright import _fs
+from edgewright.chain.signing_keys import public_key
 from edgewright.errors import InputError
-from edgewright.keys.file import FileSigner, read_public_key
+from edgewright.keys.file import FileSigner
 from edgewright.trust import Signer, TrustedKeys
 from edgewright.trust.metadata import TrustedSet, metadata_file_name
 from edgewright.trust.repository import ROLES, Lack, Repository, RoleState
-from edgewright.trust.signed import parsed
 from edgewright.trust.target import Target
-from edgewright.trust.tuf_api import Targets
+from edgewright.trust.tuf_api import TargetFile
 
 STAGED_FILE = "staged.json"
 STAGED_LIMIT_BYTES = 16 << 20
 CHUNK_BYTES = 1 << 20
-PASSWORD_LIMIT_BYTES = 4096
+LARGE_BYTES = 512 << 10
+"""From here on a role's list is worth splitting; devices refuse one of 5 MB."""
+DAY_S = 86_400.0
 ONLINE_KEY = "director/online.pem"
 """A fleet's own key, below its home; the image repository lies there as `image/`."""
 
 
 class KeyFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """The public keys of one role, and how many of them must sign."""
+    """The public keys of one role, in files or tokens, and how many of them must sign."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[Path | str, ...]
     threshold: int = 1
 
 
@@ -46,7 +49,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     """What `trust rotate` was asked for."""
 
     role: str
-    add: tuple[Path, ...] = ()
+    add: tuple[Path | str, ...] = ()
     remove: tuple[str, ...] = ()
     threshold: int | None = None
 
@@ -57,6 +60,7 @@ class RepositoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[RoleState, ...]
     lacks: tuple[Lack, ...]
     targets: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Promise(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,15 +68,6 @@ class Promise(msgspec.Struct, frozen=True, kw_only=True):
 
     published: str
     staged: str
-
-
-def make_key(path: Path, *, password: str | None) -> str:
-    """A new key pair, `path` and its `.pub`; the key's id.
-
-    Raises:
-        InputError: there is a file already.
-    """
-    return FileSigner.create(path, password=password).public.key_id
 
 
 def found(folder: Path, keys: Mapping[str, KeyFiles], *, wall_s: float) -> RepositoryStatus:
@@ -121,9 +116,29 @@ def promised(folder: Path, name: str) -> Promise:
     """What is published and what is staged under a target's name."""
     repository = _load(folder)
     return Promise(
-        published=_promised_sha256(repository.published, name),
-        staged=_promised_sha256(repository.staged, name),
+        published=_sha256_of(repository.promised(name, staged=False)),
+        staged=_sha256_of(repository.promised(name, staged=True)),
     )
+
+
+def delegate(
+    folder: Path, project: str, keys: KeyFiles, *, paths: tuple[str, ...], wall_s: float
+) -> RepositoryStatus:
+    """Stage that a project speaks for paths, PROJECT/* if none is given, with keys of its own."""
+    trusted, mine = _trusted(keys), paths or (f"{project}/*",)
+    return _changed(
+        folder, wall_s, lambda r: r.with_project(project, trusted, paths=mine, now=_at(wall_s))
+    )
+
+
+def undelegate(folder: Path, project: str, *, wall_s: float) -> RepositoryStatus:
+    """Stage that a project speaks for nothing; the top-level targets list its files then."""
+    return _changed(folder, wall_s, lambda r: r.without_project(project, now=_at(wall_s)))
+
+
+def split(folder: Path, role: str, *, bins: int, wall_s: float) -> RepositoryStatus:
+    """Stage that a role's names are spread over hashed bins."""
+    return _changed(folder, wall_s, lambda r: r.with_bins(role, bins, now=_at(wall_s)))
 
 
 def exists(folder: Path) -> bool:
@@ -152,11 +167,9 @@ def keep_fresh(folder: Path, signer: Signer, *, wall_s: float) -> None:
         _publish(folder, renewed.published_at(_at(wall_s)))
 
 
-def sign(folder: Path, key: Path, *, password: str | None, wall_s: float) -> RepositoryStatus:
-    """`sign_by` with the key of a file; in the home of a fleet its online key signs first, as far
-    as it counts.
-    """
-    signer, online = FileSigner.load(key, password=password), folder.parent / ONLINE_KEY
+def sign(folder: Path, signer: Signer, *, wall_s: float) -> RepositoryStatus:
+    """`sign_by`; in the home of a fleet its online key signs first, as far as it counts."""
+    online = folder.parent / ONLINE_KEY
     if online.exists() and signer.public != (own := FileSigner.load(online)).public:
         with contextlib.suppress(InputError):  # it counts for nothing that is staged
             sign_by(folder, own, wall_s=wall_s)
@@ -182,7 +195,7 @@ def sign_by(folder: Path, signer: Signer, *, wall_s: float) -> RepositoryStatus:
 
 def rotate(folder: Path, change: KeyChange, *, wall_s: float) -> RepositoryStatus:
     """Stage other keys for a role."""
-    add = tuple(read_public_key(path) for path in change.add)
+    add = tuple(public_key(name) for name in change.add)
     return _changed(
         folder,
         wall_s,
@@ -232,24 +245,6 @@ def sha256_of(file: Path) -> str:
     return _digest(file)[0]
 
 
-def is_encrypted(key: Path) -> bool:
-    """Whether a private key file needs a password."""
-    return b"ENCRYPTED" in _fs.read_limited(key, limit_bytes=PASSWORD_LIMIT_BYTES)
-
-
-def key_of(path: Path, password_file: Path | None) -> Signer:
-    """The private key of a file, with its password from another."""
-    return FileSigner.load(path, password=read_password(password_file))
-
-
-def read_password(path: Path | None) -> str | None:
-    """The password in a file's first line."""
-    if path is None:
-        return None
-    text = _fs.read_limited(path, limit_bytes=PASSWORD_LIMIT_BYTES).decode(errors="replace")
-    return text.splitlines()[0] if text else None
-
-
 def _changed(
     folder: Path, wall_s: float, change: Callable[[Repository], Repository]
 ) -> RepositoryStatus:
@@ -262,10 +257,7 @@ def _kept(folder: Path, repository: Repository, wall_s: float) -> RepositoryStat
     return _status(repository, wall_s)
 
 
-def _promised_sha256(roles: Mapping[str, bytes], name: str) -> str:
-    if "targets" not in roles:
-        return ""
-    file = parsed(roles["targets"], Targets, "targets").signed.targets.get(name)
+def _sha256_of(file: TargetFile | None) -> str:
     return str(file.hashes.get("sha256", "")) if file else ""
 
 
@@ -279,10 +271,10 @@ def _load(folder: Path) -> Repository:
     """
     if not _exists(folder):
         raise InputError(f"{folder} is not a trust repository", hint="make one: trust init")
-    published = {}
-    for role in ROLES:
-        if path := _newest(folder, role):
-            published[role] = _fs.read_limited(path, limit_bytes=STAGED_LIMIT_BYTES)
+    published = {
+        role: _fs.read_limited(path, limit_bytes=STAGED_LIMIT_BYTES)
+        for role, path in _newest(folder).items()
+    }
     staged_path = folder / STAGED_FILE
     content = b"{}"
     if staged_path.exists():
@@ -293,33 +285,40 @@ def _load(folder: Path) -> Repository:
         raise InputError(
             f"{staged_path}: not JSON: {error}", hint="take a keeper's copy"
         ) from error
-    waiting = {role: bytes(staged[role]) for role in ROLES if role in staged}
+    waiting = {role: bytes(part) for role, part in staged.items()}
     if waiting.items() <= published.items():
         waiting = {}
-    return Repository(published=published, staged=waiting)
+    repository = Repository(published=published, staged=waiting)
+    if unknown := waiting.keys() - {*ROLES, *repository.speakers()}:
+        raise InputError(
+            f"{staged_path}: nobody delegates to {', '.join(sorted(unknown))}",
+            hint="take a keeper's copy",
+        )
+    return repository
 
 
-def _newest(folder: Path, role: str) -> Path | None:
-    """The published file of a role with the highest version."""
-    name = metadata_file_name(role)
-    if role == "timestamp":
-        path = folder / "metadata" / name
-        return path if path.exists() else None
-    versions = {
-        int(number): path
-        for path in (folder / "metadata").glob(f"*.{name}")
-        if (number := path.name.partition(".")[0]).isdigit()
-    }
-    return versions[max(versions)] if versions else None
+def _newest(folder: Path) -> dict[str, Path]:
+    """The published file of each role with the highest version."""
+    newest: dict[str, tuple[int, Path]] = {}
+    for path in (folder / "metadata").glob("*.*.json"):
+        number, _, name = path.name.removesuffix(".json").partition(".")
+        if number.isdigit():
+            found = (int(number), path)
+            newest[unquote(name)] = max(newest.get(unquote(name), found), found)
+    paths = {role: path for role, (_, path) in newest.items()}
+    timestamp = folder / "metadata" / metadata_file_name("timestamp")
+    return {**paths, "timestamp": timestamp} if timestamp.exists() else paths
 
 
 def _publish(folder: Path, repository: Repository) -> None:
     """Timestamp last: until it is there, devices see the old state whole."""
     versions = repository.versions()
-    for role in ROLES:
+    for role in sorted(versions, key=lambda name: name == "timestamp"):
         prefix = "" if role == "timestamp" else f"{versions[role]}."
         path = folder / "metadata" / f"{prefix}{metadata_file_name(role)}"
-        _fs.write_atomic(path, repository.published[role])
+        content = repository.published[role]
+        if not path.exists() or path.read_bytes() != content:
+            _fs.write_atomic(path, content)
 
 
 def _target_paths(folder: Path, trusted: TrustedSet) -> list[Path]:
@@ -341,17 +340,35 @@ def _copy(paths: Iterable[Path], source: Path, out: Path) -> None:
 
 
 def _status(repository: Repository, wall_s: float) -> RepositoryStatus:
+    states = repository.states(_at(wall_s))
     return RepositoryStatus(
-        roles=repository.states(_at(wall_s)),
+        roles=states,
         lacks=repository.lacks(),
         targets=repository.target_names(),
+        warnings=tuple(text for state in states for text in _warnings(state, wall_s)),
     )
+
+
+def _warnings(state: RoleState, wall_s: float) -> list[str]:
+    """What people should do something about: an end that is near or past, a list grown large."""
+    found = []
+    if state.is_expiring:
+        days = (state.expires_s - wall_s) / DAY_S
+        when = f"expires in {days:.1f} days" if days > 0 else f"expired {-days:.1f} days ago"
+        role = state.role.removesuffix("-bin-*")
+        found.append(f"{state.role} {when}; run: edgewright trust renew REPO {role}, then sign")
+    if state.size_bytes > LARGE_BYTES and not state.role.endswith("-*"):
+        found.append(
+            f"{state.role} lists {state.targets} files in {state.size_bytes >> 10} KiB, which "
+            f"every device reads; run: edgewright trust split REPO {state.role}"
+        )
+    return found
 
 
 def _trusted(files: KeyFiles) -> TrustedKeys:
     try:
         return TrustedKeys(
-            threshold=files.threshold, keys=tuple(read_public_key(path) for path in files.paths)
+            threshold=files.threshold, keys=tuple(public_key(name) for name in files.paths)
         )
     except ValueError as error:
         raise InputError(

@@ -14,6 +14,7 @@ _PACKAGES = {
     "skimage": "scikit-image",
     "mlperf_loadgen": "mlcommons-loadgen",
     "opentelemetry": "opentelemetry-sdk",
+    "pkcs11": "python-pkcs11",
 }
 
 # Extras that stand for others, or for developers.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._agent_tpm import tpm as tpm_group
 from edgewright.cli._fleet import seconds, seconds_or_none
 from edgewright.cli._output import json_option, print_json, print_table, say
 
@@ -22,6 +23,9 @@ def agent() -> None:
     """Enrol a device, follow its fleet, apply bundles, go back."""
 
 
+agent.add_command(tpm_group)
+
+
 @agent.command()
 @click.argument("url", required=False)
 @click.option("--token", help="One-time token from the fleet.")
@@ -34,6 +38,7 @@ def agent() -> None:
 @click.option("--key", "keys", type=_FILE, multiple=True,
               help="Public key, in a project without repositories.")  # fmt: skip
 @click.option("--threshold", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--tpm", is_flag=True, help="Let this machine's TPM tell the fleet what was started.")
 @json_option
 def enroll(
     *,
@@ -47,6 +52,7 @@ def enroll(
     director_root: Path | None,
     keys: tuple[Path, ...],
     threshold: int,
+    tpm: bool,
     as_json: bool,
 ) -> None:
     """Give this device an identity, and plant the roots of whom it trusts.
@@ -71,7 +77,10 @@ def enroll(
             labels=_labels(labels),
             authority=ca,
             image_root=image_root,
+            tpm=tpm,
         )
+    elif tpm:
+        raise click.UsageError("--tpm answers a fleet: give URL and --token")
     elif image_root and not url:
         enrolment = enrolments.enroll_by_roots(
             home, device=name, image_root=image_root, director_root=director_root

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.cli._fleet import Place, home_option, operator, place_options, seconds, when
+from edgewright.cli._fleet_attest import attest
 from edgewright.cli._fleet_notify import notify
 from edgewright.cli._output import json_option, print_json, print_table, say
 
@@ -77,6 +78,9 @@ def serve(
         mqtt_password_file=mqtt_password_file,
     )
     fleet_server.serve(home, order, ready=ready)
+
+
+fleet.add_command(attest)
 
 
 @fleet.group()

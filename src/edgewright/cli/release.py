@@ -1,5 +1,6 @@
 """`edgewright release`: bundles that the fleet may offer."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from edgewright.cli._fleet import (
     said,
     when,
 )
+from edgewright.cli._keys import access, names, password_option
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -31,9 +33,9 @@ def release() -> None:
 
 @release.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True,
-              help="A keeper's private key, to sign the target now.")  # fmt: skip
-@click.option("--password-file", type=click.Path(path_type=Path), help="The keys' password.")
+@click.option("--key", "keys", multiple=True,
+              help="A keeper's private key (file or pkcs11: URI), to sign now.")  # fmt: skip
+@password_option
 @click.option(
     "--also",
     type=click.Choice(["swu"]),
@@ -55,7 +57,7 @@ def release() -> None:
 def publish(
     file: Path,
     *,
-    keys: tuple[Path, ...],
+    keys: tuple[str, ...],
     password_file: Path | None,
     also: tuple[str, ...],
     swu_home: str,
@@ -70,10 +72,15 @@ def publish(
     offered once the keepers have signed, with --key here or with `trust sign` where they are; then
     publish it again.
     """
-    from edgewright.chain import releases, trust_repository
+    from edgewright.chain import releases
+    from edgewright.chain.signing_keys import opened as opened_key
 
-    signers = [trust_repository.key_of(key, password_file) for key in keys]
-    made = releases.publish(place.home, file, by=operator(), signers=signers, project=place.project)
+    with contextlib.ExitStack() as stack:
+        known = access(password_file)
+        signers = [stack.enter_context(opened_key(key, known)) for key in names(keys)]
+        made = releases.publish(
+            place.home, file, by=operator(), signers=signers, project=place.project
+        )
     if also and made.release:
         from edgewright.fleet.swu import SwuPlaces, SwuSigner
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from edgewright.clock import Clock
 from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.admission import Newcomer, Pass, admit, spend, token_hash
+from edgewright.fleet.attestation import Attestation
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.authority import Authority, Issued, Request, read_request
 from edgewright.fleet.labels import check_labels, check_name
@@ -20,6 +21,7 @@ from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.recipients import keep_recipient
 from edgewright.fleet.secret import DEVICE_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
+from edgewright.wire.device_api import Challenge, Evidence
 from edgewright.wire.windows import knows_timezone
 
 PENDING_LIMIT = 10_000
@@ -49,6 +51,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     csr: str = ""
     factory_name: str = ""
     recipient: str = ""
+    evidence: Evidence | None = None
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,23 +83,34 @@ class Enrolments(OfProject):
         draw: Callable[[str], str],
         authorities: Callable[[], Authorities | None],
         project: str = DEFAULT_PROJECT,
+        attestation: Callable[[], Attestation | None] = lambda: None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._draw = draw
         self._authorities = authorities
         self._project = project
+        self._attestation = attestation
+
+    def challenge(self) -> Challenge | None:
+        """What a device's TPM is to answer; None when this fleet asks for no quote."""
+        attestation = self._attestation()
+        return attestation.challenge() if attestation else None
 
     def enrol(self, wish: Wish) -> Granted | None:
         """Let a device in; None while it waits for approval, then the same wish is to be repeated.
 
         Raises:
-            TrustError: the token is not good, or a person refused.
+            TrustError: the token or the TPM's quote is not good, or a person refused.
             InputError: a name that is taken or not a name, labels or a request that are none.
         """
         check_name("device", wish.device)
         own = check_labels(wish.labels)
         request = read_request(wish.csr) if wish.csr else None
+        if attestation := self._attestation():
+            attestation.require(
+                wish.evidence, device=wish.device, csr=wish.csr, recipient=wish.recipient
+            )
         with self._state.write() as connection:
             earlier = self._decided(connection, wish, request)
             if earlier == "":
@@ -261,6 +275,8 @@ class Enrolments(OfProject):
         enrolment = admit(connection, newcomer, now_s=self._clock.wall_s())
         keep_recipient(connection, wish.device, wish.recipient)
         why = "" if is_known else f"its time zone {wish.timezone[:40]!r} is not known here: UTC"
+        if wish.evidence is not None and self._attestation():
+            why = f"attested by TPM key {wish.evidence.quote.key.key_id[:16]} {why}".rstrip()
         deed = self._deed(_who(given), "device enrolled", wish.device, why)
         write_down(connection, msgspec.structs.replace(deed, project=given.project))
         if request is None:

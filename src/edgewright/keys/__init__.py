@@ -1,7 +1,7 @@
 """Where private keys live: one file per kind of place, all of them a `trust.Signer`.
 
-Here: encrypted files. Tokens (PKCS#11) and chips (TPM 2.0) come as further files beside it. A
-private key never leaves its place, and no message or `repr` shows one.
+Encrypted files (`file`), tokens (`pkcs11`, an extra, named by a `pkcs11_uri`), this machine's TPM
+(`tpm2`). A private key never leaves its place, and no message or `repr` shows one.
 """
 
 from edgewright.keys.file import FileSigner

@@ -1,16 +1,24 @@
 """An Ed25519 key in a PEM file (PKCS #8), encrypted when a password is given, readable by its owner
 only.
 
-The public half lies beside it as `NAME.pub`, one line of hex.
+The public half lies beside it as `NAME.pub`, one line of hex; of a P-256 key, which tokens and
+chips may hold, with the scheme before it. PEM, from any other program, is read as well.
 """
 
 from pathlib import Path
+from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edgewright._fs import write_atomic
 from edgewright.errors import InputError
 from edgewright.keys._pem import load_private, read_line, write_pair
 from edgewright.trust import PublicKey
+from edgewright.trust.curves import public_key_of
+
+_P256: Final = "ecdsa-sha2-nistp256"
 
 
 class FileSigner:
@@ -56,9 +64,24 @@ class FileSigner:
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """A public key from its `.pub` file."""
+    """A public key from its `.pub` file, or from PEM.
+
+    Raises:
+        InputError: it is neither, or a key of another kind.
+    """
     text = read_line(path)
+    scheme, _, digits = text.rpartition(" ")
     try:
-        return PublicKey(public_hex=text)
-    except ValueError as error:
+        if text.startswith("-----BEGIN PUBLIC KEY-----"):
+            return public_key_of(serialization.load_pem_public_key(text.encode()))
+        if scheme and scheme != _P256:
+            raise ValueError("a public Ed25519 key is 64 lower-case hex digits")
+        return PublicKey(public_hex=digits, scheme=_P256 if scheme else "ed25519")
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"public key file {path}: {error}", hint="use the .pub file") from error
+
+
+def write_public_key(path: Path, key: PublicKey) -> None:
+    """A public key as a `.pub` file."""
+    scheme = "" if key.scheme == "ed25519" else f"{key.scheme} "
+    write_atomic(path, f"{scheme}{key.public_hex}\n".encode())

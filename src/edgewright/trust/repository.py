@@ -6,7 +6,8 @@ threshold, all of it is published at once, after it was read as a device would r
 needs two people at one place, and nothing half signed is ever served.
 
 A staged root needs the keys of the published root and its own. A role whose keys change is signed
-anew; snapshot and timestamp follow whatever they name.
+anew; snapshot and timestamp follow whatever they name. Below the top-level targets, projects speak
+for names of their own, and any role's names may be spread over hashed bins (`delegations`).
 
     >>> from datetime import UTC, datetime
     >>> from edgewright.testing import MemorySigner
@@ -19,15 +20,26 @@ anew; snapshot and timestamp follow whatever they name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, cast
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from edgewright.errors import InputError
+from edgewright.trust import delegations
 from edgewright.trust.keys import PublicKey, Signer, TrustedKeys
-from edgewright.trust.metadata import TOP, TrustedSet
-from edgewright.trust.signed import add_signature, parsed, signing_keys, tuf_key
+from edgewright.trust.repository_roles import (
+    KINDS,
+    ROLES,
+    Payload,
+    Roles,
+    as_targets,
+    keys_of,
+    opened,
+    payload_of,
+)
+from edgewright.trust.role_state import Lack, RoleState, lifetime
+from edgewright.trust.signed import add_signature, tuf_key
 from edgewright.trust.target import require_plain_name
 from edgewright.trust.tuf_api import (
     Metadata,
@@ -40,46 +52,13 @@ from edgewright.trust.tuf_api import (
     Timestamp,
 )
 
-Payload = Root | Targets | Snapshot | Timestamp
+__all__ = ["KINDS", "ROLES", "Lack", "Repository", "RoleState"]
 
-KINDS: Mapping[str, type[Payload]] = {
-    "root": Root,
-    "targets": Targets,
-    "snapshot": Snapshot,
-    "timestamp": Timestamp,
-}
-ROLES = tuple(KINDS)
-"""In the order in which they name each other: what comes later depends on what comes before."""
-
-LIFETIME_DAYS: Mapping[str, int] = {"root": 365, "targets": 90, "snapshot": 30, "timestamp": 7}
-WARNING_SHARE = 0.25
+Change = Callable[[Payload], None]
 
 
-class Lack(msgspec.Struct, frozen=True, kw_only=True):
-    """Signatures that a staged role still needs: `count` of these keys."""
-
-    role: str
-    count: int
-    key_ids: tuple[str, ...]
-
-
-class RoleState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one role, for people; `version` is the published one."""
-
-    role: str
-    version: int | None
-    staged_version: int | None
-    expires_s: float
-    is_expiring: bool
-    threshold: int
-    key_ids: tuple[str, ...]
-
-
-class Repository(msgspec.Struct, frozen=True, kw_only=True):
-    """Metadata files by role: what devices see, and what waits for signatures."""
-
-    published: Mapping[str, bytes] = {}
-    staged: Mapping[str, bytes] = {}
+class Repository(Roles, frozen=True, kw_only=True):
+    """Metadata files by role, and the steps that change them."""
 
     @classmethod
     def founded(cls, keys: Mapping[str, TrustedKeys], *, now: datetime) -> "Repository":
@@ -94,7 +73,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         for role in ROLES:
             for key in keys[role].keys:
                 root.add_key(tuf_key(key), role)
-        content = _expiring(root, now).to_bytes()
+        content = _expiring(root, "root", now).to_bytes()
         return cls(staged={"root": content}).renewed(("targets",), now=now)
 
     def with_target(
@@ -106,19 +85,20 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         now: datetime,
         custom: Mapping[str, Any] | None = None,
     ) -> "Repository":
-        """Promise a file from the next version on; `custom` is signed with it.
+        """Promise a file from the next version on, by the role that speaks for its name; `custom`
+        is signed with it.
 
         Raises:
             TrustError: the name would leave a folder.
         """
         require_plain_name(name)
         said = {"custom": dict(custom)} if custom else {}
+        file = TargetFile(length_bytes, {"sha256": sha256}, name, said)
 
         def promise(targets: Payload) -> None:
-            assert isinstance(targets, Targets)  # noqa: S101 - the role says so
-            targets.targets[name] = TargetFile(length_bytes, {"sha256": sha256}, name, said)
+            as_targets(targets).targets[name] = file
 
-        return self._with_staged(("targets",), now, promise)
+        return self._with_staged({delegations.speaker_of(name, self.targets_role): promise}, now)
 
     def without_target(self, name: str, *, now: datetime) -> "Repository":
         """Promise a file no more: devices that know it return to it no more.
@@ -126,16 +106,88 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: it is not promised.
         """
-        if name not in self.target_names():
+        role = next((r for r in self.speakers() if name in self.targets_role(r).targets), None)
+        if role is None:
             raise InputError(
                 f"no target {name!r}", hint=f"there are {', '.join(self.target_names()) or 'none'}"
             )
 
         def drop(targets: Payload) -> None:
-            assert isinstance(targets, Targets)  # noqa: S101 - the role says so
-            del targets.targets[name]
+            del as_targets(targets).targets[name]
 
-        return self._with_staged(("targets",), now, drop)
+        return self._with_staged({role: drop}, now)
+
+    def with_project(
+        self, project: str, keys: TrustedKeys, *, paths: tuple[str, ...], now: datetime
+    ) -> "Repository":
+        """Let a project speak for paths, with keys of its own; what the top-level targets list
+        there moves to it.
+
+        Raises:
+            InputError: the name is none or taken, as is a path; or the targets are split.
+        """
+        delegations.require_project_name(project, (*ROLES, *self.speakers()))
+        for path in paths:
+            require_plain_name(path)
+        moved: dict[str, TargetFile] = {}
+
+        def delegate(targets: Payload) -> None:
+            delegations.add_project(as_targets(targets), project, keys, paths)
+            moved.update(delegations.taken_out(as_targets(targets), project))
+
+        def begin(targets: Payload) -> None:
+            as_targets(targets).targets, as_targets(targets).delegations = dict(moved), None
+
+        return self._with_staged({"targets": delegate, project: begin}, now)
+
+    def without_project(self, project: str, *, now: datetime) -> "Repository":
+        """Let a project speak no more; what it listed, the top-level targets list from then on.
+
+        Raises:
+            InputError: there is no such project.
+        """
+        self.require_role(project, self.projects())
+        roles = (project, *delegations.children(self.targets_role(project)))
+        files = {
+            name: file for role in roles for name, file in self.targets_role(role).targets.items()
+        }
+
+        def take_back(targets: Payload) -> None:
+            delegations.drop_project(as_targets(targets), project)
+            as_targets(targets).targets.update(files)
+
+        return self._with_staged({"targets": take_back}, now)
+
+    def with_bins(self, role: str, count: int, *, now: datetime) -> "Repository":
+        """Spread what a role lists over hashed bins, each a file of its own.
+
+        Raises:
+            InputError: no such role, it delegates already, or the number is none that works.
+        """
+        self.require_role(role, ("targets", *self.projects()))
+        delegator = self.delegator(role)
+        held = delegator.get_delegated_role(role)
+        known = delegator.keys if isinstance(delegator, Root) else keys_of(delegator)
+        keys = {key_id: known[key_id] for key_id in held.keyids}
+        bins: dict[str, Targets] = {}
+
+        def spread(targets: Payload) -> None:
+            parts = delegations.split(
+                as_targets(targets), role, keys, threshold=held.threshold, count=count
+            )
+            bins.update(parts)
+
+        spread(
+            self.targets_role(role)
+        )  # for the bins' names, and to refuse before anything is staged
+
+        def begin(name: str) -> Change:
+            def change(targets: Payload) -> None:
+                as_targets(targets).targets = bins[name].targets
+
+            return change
+
+        return self._with_staged({role: spread, **{name: begin(name) for name in bins}}, now)
 
     def with_keys(
         self,
@@ -146,24 +198,38 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         threshold: int | None = None,
         now: datetime,
     ) -> "Repository":
-        """Other keys for a role, or another threshold, from the next root on.
+        """Other keys for a role and its bins, or another threshold: by the next root, or for a
+        project by the next targets.
 
         Raises:
             InputError: an unknown role or key, or fewer keys than the threshold would be left.
         """
-        _require_role(role)
-        removed = tuple(remove)
+        self.require_role(role, (*ROLES, *self.projects()))
+        added, removed = tuple(map(tuf_key, add)), tuple(remove)
 
-        def change(root: Payload) -> None:
-            assert isinstance(root, Root)  # noqa: S101 - the role says so
-            for key in add:
-                root.add_key(tuf_key(key), role)
-            for key_id in removed:
-                root.revoke_key(_full_id(root, role, key_id), role)
-            root.roles[role].threshold = threshold or root.roles[role].threshold
-            _require_reachable(root, role)
+        def change_for(held: str) -> Change:
+            def change(delegator: Payload) -> None:
+                assert isinstance(delegator, Root | Targets)  # noqa: S101 - those delegate
+                for key in added:
+                    delegator.add_key(key, held)
+                for key_id in removed:
+                    found = _full_id(delegator.get_delegated_role(held).keyids, role, key_id)
+                    delegator.revoke_key(found, held)
+                named = delegator.get_delegated_role(held)
+                named.threshold = threshold or named.threshold
+                _require_reachable(named, role)
 
-        return self._with_staged(("root", role), now, change)
+            return change
+
+        bins = self.bins(role)
+        changes: dict[str, Change | None] = {
+            "root" if role in ROLES else "targets": change_for(role),
+            role: change_for(bins[0]) if bins else None,
+            **dict.fromkeys(bins),
+        }
+        if role == "root":
+            changes = {"root": change_for("root")}
+        return self._with_staged(changes, now)
 
     def without_key(self, key_id: str, *, now: datetime) -> "Repository":
         """Take a key away from every role that has it.
@@ -171,7 +237,11 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: nobody has it, or a role could not be signed any more.
         """
-        roles = [role for role in ROLES if any(map(_begins(key_id), self.root.roles[role].keyids))]
+        roles = [
+            role
+            for role in (*ROLES, *self.projects())
+            if any(map(_begins(key_id), self.held(role).keyids))
+        ]
         if not roles:
             raise InputError(f"no role has key {key_id}", hint="trust status shows the keys")
         changed = self
@@ -180,8 +250,13 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         return changed
 
     def renewed(self, roles: Iterable[str], *, now: datetime) -> "Repository":
-        """New versions of roles that say the same, for another lifetime."""
-        return self._with_staged(tuple(map(_require_role, roles)), now)
+        """New versions of roles, and of their bins, that say the same for another lifetime."""
+        changes: dict[str, Change | None] = {}
+        for role in roles:
+            if role not in ROLES:
+                self.require_role(role, (*ROLES, *self.projects()))
+            changes |= dict.fromkeys((role, *self.bins(role)))
+        return self._with_staged(changes, now)
 
     def signed_by(self, signer: Signer) -> "Repository":
         """Everything that is staged and for which this key counts, signed with it.
@@ -192,8 +267,8 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         key_id = signer.public.key_id
         signed: dict[str, bytes] = {}
         for role, content in self.staged.items():
-            if any(key_id in root.roles[role].keyids for root in self._signing_roots(role)):
-                metadata = _opened(content, role)
+            if any(key_id in d.get_delegated_role(role).keyids for d in self.delegators(role)):
+                metadata = opened(content, role)
                 add_signature(metadata, signer)
                 signed[role] = metadata.to_bytes()
         if not signed:
@@ -202,15 +277,6 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
                 hint="trust status shows what is staged, and whose signatures are missing",
             )
         return msgspec.structs.replace(self, staged={**self.staged, **signed})
-
-    def lacks(self) -> tuple[Lack, ...]:
-        """What is still missing before the staged versions can be published."""
-        return tuple(
-            lack
-            for role, content in self.staged.items()
-            for root in self._signing_roots(role)
-            if (lack := _lack(_opened(content, role), role, root)).count
-        )
 
     def published_at(self, now: datetime) -> "Repository":
         """The staged versions become what devices see.
@@ -226,138 +292,44 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
         after.check(now, since=self.published.get("root"))
         return after
 
-    def check(self, now: datetime, *, since: bytes | None = None) -> TrustedSet:
-        """What a device makes of the published metadata that trusts the root `since` (the present
-        one if absent).
-
-        Raises:
-            TrustError: it would refuse it.
-        """
-        newest = self.published["root"]
-        trusted = TrustedSet.from_root(since or newest, now=now)
-        if since not in (None, newest):
-            trusted = trusted.with_root(newest)
-        trusted = trusted.with_timestamp(self.published["timestamp"])
-        trusted = trusted.with_snapshot(self.published["snapshot"])
-        return trusted.with_targets(self.published["targets"], TOP)
-
-    @property
-    def root(self) -> Root:
-        """The newest root, staged or published."""
-        return _root(self.staged.get("root") or self.published["root"])
-
-    def versions(self) -> dict[str, int]:
-        """The published version of each role."""
-        return {role: _signed(content, role).version for role, content in self.published.items()}
-
-    def target_names(self) -> tuple[str, ...]:
-        """What the newest targets metadata promises, staged or published."""
-        content = self.staged.get("targets") or self.published["targets"]
-        return tuple(sorted(parsed(content, Targets, "targets").signed.targets))
-
-    def states(self, now: datetime) -> tuple[RoleState, ...]:
-        """All roles, as they are published or will be first."""
-        return tuple(self._state(role, now) for role in ROLES)
-
-    def _state(self, role: str, now: datetime) -> RoleState:
-        staged = _signed(self.staged[role], role) if role in self.staged else None
-        signed = _signed(self.published[role], role) if role in self.published else staged
-        assert signed is not None  # noqa: S101 - a role is published or staged
-        warning = timedelta(days=LIFETIME_DAYS[role] * WARNING_SHARE)
-        return RoleState(
-            role=role,
-            version=signed.version if role in self.published else None,
-            staged_version=staged.version if staged else None,
-            expires_s=signed.expires.timestamp(),
-            is_expiring=now + warning >= signed.expires,
-            threshold=self.root.roles[role].threshold,
-            key_ids=tuple(self.root.roles[role].keyids),
-        )
-
-    def _signing_roots(self, role: str) -> list[Root]:
-        """Whose keys count for a staged role."""
-        roots = [self.root]
-        if role == "root" and "root" in self.published:
-            roots.append(_root(self.published["root"]))
-        return roots
-
-    def _with_staged(
-        self,
-        roles: tuple[str, ...],
-        now: datetime,
-        change: Callable[[Payload], None] | None = None,
-    ) -> "Repository":
-        """Stage the next version of roles and of all that name them; the first one changed."""
-        staged = dict(self.staged)
-        for role in _with_followers(roles):
-            signed = self._next(role)
-            if change and role == roles[0]:
+    def _with_staged(self, changes: Mapping[str, Change | None], now: datetime) -> "Repository":
+        """Stage the next version of roles, changed, and of all that name them."""
+        changed = self
+        for role in _with_followers(changes):
+            signed = changed.next_version(role)
+            if change := changes.get(role):
                 change(signed)
             if isinstance(signed, Snapshot):
-                signed.meta = {"targets.json": MetaFile(self._version(staged, "targets"))}
+                signed.meta = changed.snapshot_meta()
             if isinstance(signed, Timestamp):
-                signed.snapshot_meta = MetaFile(self._version(staged, "snapshot"))
-            staged[role] = _expiring(signed, now).to_bytes()
-        return msgspec.structs.replace(
-            self, staged={role: staged[role] for role in ROLES if role in staged}
-        )
-
-    def _next(self, role: str) -> Payload:
-        """What is staged already, to be changed further, or the published one a version up."""
-        if role in self.staged:
-            return _signed(self.staged[role], role)
-        if role not in self.published:
-            return KINDS[role]()
-        signed = _signed(self.published[role], role)
-        signed.version += 1
-        return signed
-
-    def _version(self, staged: Mapping[str, bytes], role: str) -> int:
-        return _signed(staged.get(role) or self.published[role], role).version
+                version = payload_of(changed.newest("snapshot"), "snapshot").version
+                signed.snapshot_meta = MetaFile(version)
+            content = _expiring(signed, role, now).to_bytes()
+            changed = msgspec.structs.replace(changed, staged={**changed.staged, role: content})
+        known = ("root", *changed.speakers(), "snapshot", "timestamp")
+        kept = {role: changed.staged[role] for role in known if role in changed.staged}
+        return msgspec.structs.replace(changed, staged=kept)
 
 
-def _opened(content: bytes, role: str) -> Metadata[Any]:
-    return parsed(content, cast("Any", KINDS[role]), role)
-
-
-def _signed(content: bytes, role: str) -> Payload:
-    return cast("Payload", _opened(content, role).signed)
-
-
-def _root(content: bytes) -> Root:
-    return parsed(content, Root, "root").signed
-
-
-def _expiring(signed: Payload, now: datetime) -> Metadata[Any]:
+def _expiring(signed: Payload, role: str, now: datetime) -> Metadata[Any]:
     """Without signatures, because its content is new."""
-    signed.expires = now + timedelta(days=LIFETIME_DAYS[signed.type])
+    signed.expires = now + lifetime(role)
     return Metadata(signed)
 
 
-def _with_followers(roles: tuple[str, ...]) -> list[str]:
-    """The roles and those that name them: a new root alone is named by nobody."""
-    first = min((ROLES.index(role) for role in roles if role != "root"), default=len(ROLES))
-    return [role for role in ROLES if role in roles or ROLES.index(role) >= max(first, 1)]
+def _with_followers(roles: Iterable[str]) -> list[str]:
+    """The roles and those that name them, in that order: a new root alone is named by nobody."""
+    given = list(roles)
+    first = [role for role in ("root", "targets") if role in given]
+    below = [role for role in given if role not in ROLES]
+    speaks = "targets" in given or bool(below)
+    snapshot = ["snapshot"] if speaks or "snapshot" in given else []
+    timestamp = ["timestamp"] if snapshot or "timestamp" in given else []
+    return [*first, *below, *snapshot, *timestamp]
 
 
-def _lack(metadata: Metadata[Any], role: str, root: Root) -> Lack:
-    have = signing_keys(metadata, role, root)
-    wanted = root.roles[role]
-    return Lack(
-        role=role,
-        count=max(0, wanted.threshold - len(have)),
-        key_ids=tuple(key_id for key_id in wanted.keyids if key_id not in have),
-    )
-
-
-def _require_role(role: str) -> str:
-    if role not in ROLES:
-        raise InputError(f"no such role {role!r}", hint=f"the roles are {', '.join(ROLES)}")
-    return role
-
-
-def _require_reachable(root: Root, role: str) -> None:
-    keys, threshold = len(root.roles[role].keyids), root.roles[role].threshold
+def _require_reachable(held: Role, role: str) -> None:
+    keys, threshold = len(held.keyids), held.threshold
     if not 1 <= threshold <= keys:
         raise InputError(
             f"{role} would have {keys} key(s) and a threshold of {threshold}",
@@ -365,8 +337,8 @@ def _require_reachable(root: Root, role: str) -> None:
         )
 
 
-def _full_id(root: Root, role: str, key_id: str) -> str:
-    matches = [known for known in root.roles[role].keyids if _begins(key_id)(known)]
+def _full_id(known: Iterable[str], role: str, key_id: str) -> str:
+    matches = [found for found in known if _begins(key_id)(found)]
     if len(matches) != 1:
         raise InputError(
             f"{role} has {len(matches)} keys whose id begins with {key_id!r}, expected one",

@@ -95,12 +95,7 @@ def require_fresh(signed: Signed, role: str, now: datetime) -> None:
 
 def tuf_key(public: PublicKey) -> Key:
     """A public key as TUF metadata lists it."""
-    fields = {
-        "keytype": "ed25519",
-        "scheme": public.scheme,
-        "keyval": {"public": public.public_hex},
-    }
-    return Key.from_dict(public.key_id, fields)
+    return Key.from_dict(public.key_id, public.tuf_fields)
 
 
 def add_signature(metadata: Metadata[Kind], signer: Signer) -> None:

@@ -1,6 +1,7 @@
 """The device API, version 1: what a device asks and what the fleet answers, as JSON over HTTP.
 
     GET  /device/v1/authority                -> the PEM of the authority behind the fleet's name
+    GET  /device/v1/challenge                -> Challenge for a device's TPM; 404 when none is asked
     POST /device/v1/enroll                   EnrollRequest -> EnrollReply; 202 while it waits for
                                              a person, then the same request is repeated
     POST /device/v1/certificate              CertificateRequest -> CertificateReply
@@ -12,13 +13,18 @@
 
 Over TLS a device is who its client certificate says; it gets one by sending a signing request when
 it enrols. On loopback without TLS it carries `Authorization: Bearer SECRET` instead, the secret
-that enrolling gave to it. `authority`, `enroll`, and `certificate` with the key of the certificate
-before need neither.
+that enrolling gave to it. `authority`, `challenge`, `enroll`, and `certificate` with the key of the
+certificate before need neither.
 """
+
+import hashlib
 
 import msgspec
 
+from edgewright.trust.quote import Quote
+
 AUTHORITY = "/device/v1/authority"
+CHALLENGE = "/device/v1/challenge"
 CERTIFICATE = "/device/v1/certificate"
 ENROLL = "/device/v1/enroll"
 DESIRED = "/device/v1/desired"
@@ -39,6 +45,26 @@ class Key(_Message, frozen=True, kw_only=True):
     public_hex: str
 
 
+class Challenge(_Message, frozen=True, kw_only=True):
+    """What a device's TPM is asked before it enrols: about these registers, and for this nonce."""
+
+    nonce: str
+    pcrs: tuple[int, ...]
+
+
+class Evidence(_Message, frozen=True, kw_only=True):
+    """The TPM's answer to a challenge."""
+
+    nonce: str
+    quote: Quote
+
+
+def asked_of(nonce: str, *, device: str, csr: str, recipient: str) -> bytes:
+    """What a quote must answer: the challenge, for this name and these keys."""
+    parts = ("edgewright enrolment", nonce, device, csr, recipient)
+    return hashlib.sha256("\0".join(parts).encode()).digest()
+
+
 class EnrollRequest(_Message, frozen=True, kw_only=True):
     """A device introduces itself with a token, or without one by a factory certificate. `csr` is a
     PKCS #10 request as PEM; `recipient` whom bundles for it may be encrypted to.
@@ -50,6 +76,7 @@ class EnrollRequest(_Message, frozen=True, kw_only=True):
     csr: str = ""
     timezone: str = "UTC"
     recipient: str = ""
+    evidence: Evidence | None = None
 
 
 class EnrollReply(_Message, frozen=True, kw_only=True):

@@ -22,12 +22,14 @@ from edgewright.transports.http1 import Client, Response
 from edgewright.wire.device_api import (
     BUNDLES,
     CERTIFICATE,
+    CHALLENGE,
     DESIRED,
     ENROLL,
     REPOSITORIES,
     TELEMETRY,
     CertificateReply,
     CertificateRequest,
+    Challenge,
     Desired,
     EnrollReply,
     EnrollRequest,
@@ -87,6 +89,17 @@ class FleetClient:
                 hint="run the same command again when it was given",
             )
         return _decoded(_accepted(answer, "enrolling"), EnrollReply, "enrolling")
+
+    async def challenge(self) -> Challenge:
+        """What this device's TPM is to answer before it enrols.
+
+        Raises:
+            InputError: the fleet asks for no quote.
+            TransportError: the fleet did not answer.
+        """
+        answer = await self._client.request("GET", CHALLENGE)
+        doing = "asking for a challenge"
+        return _decoded(_accepted(answer, doing), Challenge, doing)
 
     async def renew(self, device: str) -> bool:
         """Ask for the next certificate when it is time; whether there is a new one.

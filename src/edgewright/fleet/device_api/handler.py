@@ -37,7 +37,14 @@ RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _enrol_decoder = msgspec.json.Decoder(wire.EnrollRequest)
-_ROUTES = {wire.AUTHORITY, wire.CERTIFICATE, wire.ENROLL, wire.DESIRED, wire.TELEMETRY}
+_ROUTES = {
+    wire.AUTHORITY,
+    wire.CERTIFICATE,
+    wire.CHALLENGE,
+    wire.ENROLL,
+    wire.DESIRED,
+    wire.TELEMETRY,
+}
 _JSON = {"content-type": "application/json"}
 
 
@@ -116,6 +123,8 @@ class DeviceApi:
         match request.method, request.path:
             case "GET", wire.AUTHORITY:
                 return self._authority()
+            case "GET", wire.CHALLENGE:
+                return self._challenge()
             case "GET" | "HEAD", path if path.startswith((wire.BUNDLES, wire.REPOSITORIES)):
                 return self._served(request, path)
             case _, path if path in _ROUTES:
@@ -134,6 +143,7 @@ class DeviceApi:
             csr=asked.csr,
             factory_name="" if asked.token else self._desk.door.factory_name(request),
             recipient=asked.recipient,
+            evidence=asked.evidence,
         )
         granted = await self._written(lambda: self._desk.enrolments.enrol(wish))
         if granted is None:
@@ -147,6 +157,13 @@ class DeviceApi:
             **anchor,
         )
         return Response(status=201, body=_encoder.encode(reply), headers=_JSON)
+
+    def _challenge(self) -> Response:
+        challenge = self._desk.enrolments.challenge()
+        if challenge is None:
+            return _problem(404, "this fleet asks for no TPM's quote", "enrol without --tpm")
+        headers = {"cache-control": "no-store"} | _JSON
+        return Response(status=200, body=_encoder.encode(challenge), headers=headers)
 
     def _authority(self) -> Response:
         """Public, and worth nothing by itself: a device compares it with what its token says."""
