@@ -11,7 +11,8 @@ code.
     `-- ResourceError         8   the operator of this machine: disk, permission, port,
     memory
 
-An `AbsentError` is the `InputError` of naming something that is not there.
+An `AbsentError` is the `InputError` of naming something that is not there, a `ConflictError` the
+one of being second.
 Exit code 9 belongs to no error: `validate` ends with it when its measurement is not sound.
 A message says what, which one, expected and got, and the next thing to try. It never holds a
 secret.
@@ -46,6 +47,10 @@ class InputError(EdgewrightError):
 
 class AbsentError(InputError):
     """What the caller named is not there, or not for this caller; which of the two is not said."""
+
+
+class ConflictError(InputError):
+    """Somebody else was first: what the caller decided on is not so any more. Look again."""
 
 
 class UnavailableError(EdgewrightError):

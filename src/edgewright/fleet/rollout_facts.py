@@ -7,7 +7,7 @@ from sqlalchemy import Connection, select
 
 from edgewright.fleet.rollout import Limits, RolloutState, Status
 from edgewright.fleet.rollout_options import RolloutOptions
-from edgewright.fleet.rollout_store import load, options_of, unknown
+from edgewright.fleet.rollout_store import load, options_of, revision_of, unknown
 from edgewright.fleet.state import schema
 
 
@@ -53,6 +53,7 @@ class RolloutFacts(msgspec.Struct, frozen=True, kw_only=True):
     waves: tuple[WaveFacts, ...]
     members: tuple[MemberFacts, ...]
     history: tuple[HistoryFacts, ...]
+    revision: int = 0
 
 
 def facts(connection: Connection, number: int) -> RolloutFacts:
@@ -93,6 +94,7 @@ def facts(connection: Connection, number: int) -> RolloutFacts:
             HistoryFacts(at_s=entry.at_s, text=entry.text)
             for entry in connection.execute(history.order_by(schema.history.c.id))
         ),
+        revision=revision_of(connection, number),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from edgewright.errors import AbsentError
 from edgewright.fleet.assignments import carry_out
@@ -157,6 +157,20 @@ def bundle_id_of(connection: Connection, number: int) -> str:
     """The bundle that a rollout brings."""
     table = schema.rollouts
     return connection.scalar(select(table.c.bundle_id).where(table.c.id == number)) or ""
+
+
+def revision_of(connection: Connection, number: int) -> int:
+    """A number that grows with each change of a rollout that its history tells."""
+    table = schema.history
+    newest = select(func.max(table.c.id)).where(table.c.rollout == number)
+    return connection.scalar(newest) or 0
+
+
+def has_assigned(connection: Connection, number: int) -> bool:
+    """Whether a device is still to run what a rollout brought."""
+    table = schema.assignments
+    query = select(table.c.device).where(table.c.rollout == number).limit(1)
+    return connection.scalar(query) is not None
 
 
 def options_of(connection: Connection, number: int) -> RolloutOptions:

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from edgewright.clock import Clock
-from edgewright.errors import InputError
+from edgewright.errors import ConflictError, InputError
 from edgewright.fleet import rollout_store as store
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import timezones_of
@@ -114,30 +114,45 @@ class Rollouts(OfProject):
             numbers = store.numbers(connection, newest, project=self._project)
             return tuple(facts(connection, number) for number in numbers)
 
-    def pause(self, number: int, *, reason: str, by: str) -> RolloutFacts:
-        """Give no further orders; devices that are updating go on."""
-        return self._command(
-            number, Pause(f"{by}: {reason}" if reason else by), ("running", "trailing"), by
-        )
+    def pause(self, number: int, *, reason: str, by: str, seen: int | None = None) -> RolloutFacts:
+        """Give no further orders; devices that are updating go on. Who names the revision that was
+        `seen` gives this command for that one only; so it is with `abort` and `retry`.
+
+        Raises:
+            AbsentError: there is none of that number.
+            ConflictError: somebody was first; it is not as it was seen, or not running.
+        """
+        event = Pause(f"{by}: {reason}" if reason else by)
+        return self._command(number, event, ("running", "trailing"), by, seen)
 
     def resume(self, number: int, *, by: str) -> RolloutFacts:
         """Let a paused rollout go on; its wave is judged again."""
         return self._command(number, Resume(), ("paused",), by)
 
-    def abort(self, number: int, *, returns: bool | None, reason: str, by: str) -> RolloutFacts:
+    def abort(
+        self,
+        number: int,
+        *,
+        returns: bool | None,
+        reason: str,
+        by: str,
+        seen: int | None = None,
+    ) -> RolloutFacts:
         """End it. Its devices return to what they ran before, unless told or ordered otherwise."""
         with self._state.read() as connection:
             self._require(connection, number)
             limits = store.load(connection, number).limits
         wanted = limits.returns_on_abort if returns is None else returns
-        return self._command(number, Abort(f"{by}: {reason}" if reason else by, wanted), _ANY, by)
+        event = Abort(f"{by}: {reason}" if reason else by, wanted)
+        return self._command(number, event, _ANY, by, seen)
 
-    def retry(self, number: int, *, reason: str, by: str) -> RolloutFacts:
+    def retry(self, number: int, *, reason: str, by: str, seen: int | None = None) -> RolloutFacts:
         """Give the failed devices another try; their failures count no more. A device that found
         the release itself bad refuses it again.
         """
         why = f"{by}: {reason}" if reason else by
-        return self._command(number, Retry(why), ("running", "paused", "trailing", "done"), by)
+        needed: tuple[Status, ...] = ("running", "paused", "trailing", "done")
+        return self._command(number, Retry(why), needed, by, seen)
 
     def compare(self, number: int) -> Difference:
         """How the release of a rollout does beside the others of its model, since it started.
@@ -199,18 +214,32 @@ class Rollouts(OfProject):
         return store.save(connection, number, before, outcome, now_s=now_s)
 
     def _command(
-        self, number: int, event: Pause | Resume | Retry | Abort, needed: Sequence[Status], by: str
+        self,
+        number: int,
+        event: Pause | Resume | Retry | Abort,
+        needed: Sequence[Status],
+        by: str,
+        seen: int | None = None,
     ) -> RolloutFacts:
         verb = type(event).__name__.lower()
         with self._state.write() as connection:
             self._require(connection, number)
             before = store.load(connection, number)
+            revision = store.revision_of(connection, number)
+            if seen is not None and seen != revision:
+                raise ConflictError(
+                    f"rollout {number} went on since you saw it: it is {before.status}"
+                    f"{f' ({before.reason})' if before.reason else ''}, revision {revision}",
+                    hint=f"see: edgewright rollout status {number}",
+                )
             if before.status not in needed:
-                raise InputError(
+                raise ConflictError(
                     f"rollout {number} is {before.status}, {verb} needs one that is "
                     f"{' or '.join(needed)}",
                     hint=f"see: edgewright rollout status {number}",
                 )
+            if isinstance(event, Abort) and before.status == "aborted":
+                _require_left_over(connection, number, event, before)
             self._step(connection, number, before, [event])
             self._audit(connection, by, f"rollout {verb}", number, getattr(event, "reason", ""))
             return facts(connection, number)
@@ -248,7 +277,7 @@ class Rollouts(OfProject):
 
 def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:
     if plan.busy:
-        raise InputError(
+        raise ConflictError(
             f"{len(plan.busy)} device(s), {plan.busy[0]} first, are in another active rollout of "
             f"{plan.release.model}",
             hint="let it end or abort it, or choose other devices by their labels",
@@ -259,6 +288,17 @@ def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:
             if order.query
             else f"no device lacks {plan.release.text}",
             hint="see: edgewright device list",
+        )
+
+
+def _require_left_over(
+    connection: Connection, number: int, event: Abort, before: RolloutState
+) -> None:
+    """An aborted rollout can still be taken back, once."""
+    if not (event.returns and store.has_assigned(connection, number)):
+        raise ConflictError(
+            f"rollout {number} is aborted already ({before.reason})",
+            hint=f"see: edgewright rollout status {number}",
         )
 
 

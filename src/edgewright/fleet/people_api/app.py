@@ -13,6 +13,7 @@ from litestar.types import Message, Scope
 from edgewright import __version__
 from edgewright.errors import (
     AbsentError,
+    ConflictError,
     EdgewrightError,
     GateError,
     InputError,
@@ -46,6 +47,7 @@ _SECURE = {
 }
 _STATUS: dict[type[EdgewrightError], int] = {
     AbsentError: 404,
+    ConflictError: 409,
     InputError: 400,
     TrustError: 403,
     GateError: 409,

@@ -22,9 +22,12 @@ _Asked = Request[User, Any, Any]
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why somebody does this; kept in the history."""
+    """Why somebody does this, kept in the history; and which revision of the rollout this is
+    about: another operator's command in between makes it a conflict.
+    """
 
     reason: str = ""
+    seen: int | None = None
 
 
 class AbortOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +35,7 @@ class AbortOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     reason: str = ""
     returns: bool | None = None
+    seen: int | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +87,7 @@ def pause(
     office: TheOffice, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
 ) -> RolloutFacts:
     """Give no further orders."""
-    return office.rollouts.pause(number, reason=data.reason, by=request.user.name)
+    return office.rollouts.pause(number, reason=data.reason, by=request.user.name, seen=data.seen)
 
 
 @post("/rollouts/{number:int}/resume", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
@@ -97,7 +101,7 @@ def retry(
     office: TheOffice, request: _Asked, number: FromPath[int], data: JSONBody[Reason]
 ) -> RolloutFacts:
     """Give the failed devices another try."""
-    return office.rollouts.retry(number, reason=data.reason, by=request.user.name)
+    return office.rollouts.retry(number, reason=data.reason, by=request.user.name, seen=data.seen)
 
 
 @post("/rollouts/{number:int}/abort", opt=_ROLLOUT, sync_to_thread=True, status_code=200)
@@ -106,7 +110,7 @@ def abort(
 ) -> RolloutFacts:
     """End a rollout; its devices return to what they ran before unless told otherwise."""
     return office.rollouts.abort(
-        number, returns=data.returns, reason=data.reason, by=request.user.name
+        number, returns=data.returns, reason=data.reason, by=request.user.name, seen=data.seen
     )
 
 
