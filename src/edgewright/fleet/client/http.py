@@ -11,6 +11,7 @@ import msgspec
 
 from edgewright.errors import (
     AbsentError,
+    ConflictError,
     EdgewrightError,
     InputError,
     TransportError,
@@ -277,6 +278,8 @@ def refusal_of(answer: Response, where: str) -> EdgewrightError:
     match answer.status:
         case 404:
             return AbsentError(message, hint=told.hint)
+        case 409:
+            return ConflictError(message, hint=told.hint)
         case 401 | 403:
             return TrustError(message, hint=told.hint)
         case 429 | 500 | 502 | 503 | 504:
