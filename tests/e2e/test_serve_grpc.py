@@ -1,5 +1,6 @@
 """`edgewright serve --grpc` by a plain gRPC client: its own channel, messages from the table."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from edgewright.testing.bundles import MODEL, build_tiny
 from edgewright.testing.tls import certificate
+from edgewright.transports.http1 import Client
 
 grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
 messages = pytest.importorskip("edgewright.wire.v2_grpc", reason="absent: protobuf (extra grpc)")
@@ -170,3 +172,36 @@ def test_keys_and_client_certificates_hold_on_this_side_too(tmp_path: Path) -> N
         assert answer.infer_response.model_name == MODEL
         for caller in (stranger, keyless, known):
             caller.close()
+
+
+def test_a_key_gets_the_same_version_over_grpc_and_http(tmp_path: Path) -> None:
+    build_tiny(tmp_path / "2.ewb", version="2")
+    words = (tmp_path / "2.ewb", "--split", f"{MODEL}=1:1,2:1", "--sticky-header", "x-device")
+    keys = [f"device-{number}" for number in range(8)]
+    with served(tmp_path, *words) as (http, address):
+        call = Caller(address)
+        over_grpc = [
+            call(
+                "ModelInfer",
+                model_name=MODEL,
+                inputs=[TENSOR],
+                raw_input_contents=[ROW.tobytes()],
+                parameters={"sticky_key": {"string_param": key}},
+            ).model_version
+            for key in keys
+        ]
+        call.close()
+
+        async def over_http() -> list[str]:
+            body = json.dumps({"inputs": [{**TENSOR, "data": ROW.ravel().tolist()}]}).encode()
+            async with Client(http) as client:
+                answers = [
+                    await client.request(
+                        "POST", f"/v2/models/{MODEL}/infer", headers={"x-device": key}, body=body
+                    )
+                    for key in keys
+                ]
+            return [json.loads(answer.body)["model_version"] for answer in answers]
+
+        assert asyncio.run(over_http()) == over_grpc
+        assert set(over_grpc) == {"1", "2"}

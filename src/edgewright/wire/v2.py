@@ -144,8 +144,8 @@ class LoadOrder(_Message, frozen=True, kw_only=True):
 
 
 class SplitOrder(_Message, frozen=True, kw_only=True):
-    """How versions of a model share its requests, for the administrator's socket. Without weights
-    the latest version that is no shadow answers all. A request's key, from a header or else from
+    """How versions of a model share its requests. Without weights the latest version that is no
+    shadow answers all. A request's key, from a header or else from
     its parameters, sticks to its version.
     """
 
@@ -153,6 +153,15 @@ class SplitOrder(_Message, frozen=True, kw_only=True):
     shadows: tuple[str, ...] = ()
     header: str = "x-sticky-key"
     parameter: str = "sticky_key"
+
+
+class SplitChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `SplitOrder` in part: what is not named stays as it is."""
+
+    weights: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    shadows: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    header: str | msgspec.UnsetType = msgspec.UNSET
+    parameter: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class VersionFigures(msgspec.Struct, frozen=True, kw_only=True):

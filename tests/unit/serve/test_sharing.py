@@ -164,6 +164,9 @@ def test_a_shadow_answers_nobody_and_is_compared_row_by_row() -> None:
             name = 'edgewright_shadow_rows_total{model="doubler",version="2",outcome='
             assert f'{name}"agreed"}} 4\n' in page
             assert f'{name}"differed"}} 2\n' in page
+            found = server.models.directory.shadow(server.models.find("doubler", "2"))
+            await server.models.arrange("doubler", SplitOrder(weights={"1": 3.0}, shadows=("2",)))
+            assert server.models.directory.shadow(server.models.find("doubler", "2")) is found
             await server.models.arrange("doubler", SplitOrder(weights={"2": 1.0}))
             assert server.models.find("doubler", "1").queue.mirror is None
             assert server.models.directory.shadow(server.models.find("doubler", "2")) is None
@@ -211,6 +214,27 @@ def test_versions_are_loaded_beside_and_unloaded_when_nobody_is_sent_there(tmp_p
             _, told = await get(administrator, f"{base}/split")
             (one,) = told["versions"]
             assert (one["version"], one["weight"], one["answered"]) == ("4", 1.0, 1)
+
+    asyncio.run(case())
+
+
+def test_what_a_change_does_not_name_stays_as_it_is(tmp_path: Path) -> None:
+    async def case() -> None:
+        admin = tmp_path / "admin"
+        order = SplitOrder(weights={"2": 1.0, "3": 1.0}, shadows=("4",), header="x-device")
+        options: Any = {"splits": {"doubler": order}, "admin": admin}
+        async with (
+            running(open_multiplier, "2", "3", "4", **options),
+            Client(uds=admin) as administrator,
+        ):
+            split = "/v2/repository/models/doubler/split"
+            _, told = await post(administrator, split, b'{"weights": {"2": 3, "3": 1}}')
+            assert told["header"] == "x-device"
+            assert [one["weight"] for one in told["versions"]] == [3, 1, 0]
+            assert [one["is_shadow"] for one in told["versions"]] == [False, False, True]
+            _, told = await post(administrator, split, b'{"weights": {}, "shadows": []}')
+            assert [one["weight"] for one in told["versions"]] == [0, 0, 1]
+            assert (await post(administrator, split, b'{"weight": {}}'))[0] == 400
 
     asyncio.run(case())
 

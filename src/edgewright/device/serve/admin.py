@@ -26,7 +26,7 @@ from edgewright.device.serve.models import Models
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.errors import EdgewrightError
 from edgewright.transports.http1 import Request, Response
-from edgewright.wire.v2 import LoadOrder, SplitOrder, TryOrder
+from edgewright.wire.v2 import LoadOrder, SplitChange, TryOrder
 
 _JSON = {"content-type": "application/json"}
 
@@ -85,8 +85,14 @@ class Admin:
         return {}
 
     async def _arrange(self, name: str, body: bytes) -> object:
-        order = decode_json(body, SplitOrder, source="the split's order")
-        await self._models.arrange(name, order)
+        change = decode_json(body, SplitChange, source="the split's order")
+        order = self._models.directory.order(name)
+        changed = {
+            field: value
+            for field in SplitChange.__struct_fields__
+            if (value := getattr(change, field)) is not msgspec.UNSET
+        }
+        await self._models.arrange(name, msgspec.structs.replace(order, **changed))
         return self._models.directory.split(name)
 
     async def _split(self, name: str, _: bytes) -> object:

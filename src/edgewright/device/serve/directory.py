@@ -2,7 +2,7 @@
 with shadows compared beside them. Nothing here waits, loads or closes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 
 import msgspec
 
@@ -142,7 +142,7 @@ class Directory:
             RefusalError: there is none, or it answers or is compared.
         """
         model = self.find(name, version)
-        order = self._orders.get(name, _NO_ORDER)
+        order = self.order(name)
         if version in (*order.weights, *order.shadows) or self.current.get(name) is model:
             raise RefusalError(
                 409,
@@ -169,6 +169,10 @@ class Directory:
             self._orders.pop(name, None)
         self._direct(name)
 
+    def order(self, name: str) -> SplitOrder:
+        """How the versions of a name share its requests; the empty order where none was given."""
+        return self._orders.get(name, _NO_ORDER)
+
     def check_all(self) -> None:
         """Whether every order that was given before the models fits them.
 
@@ -184,7 +188,7 @@ class Directory:
         Raises:
             RefusalError: it does not take and give the same.
         """
-        order = self._orders.get(model.name, _NO_ORDER)
+        order = self.order(model.name)
         members = (*order.weights, *order.shadows)
         if model.version in members:
             for other in self._versions.get(model.name, {}).values():
@@ -207,7 +211,7 @@ class Directory:
         """
         if name not in self._versions:
             raise self.unknown(name, None)
-        order = self._orders.get(name, _NO_ORDER)
+        order = self.order(name)
         return SplitFigures(
             name=name,
             header=order.header,
@@ -229,12 +233,18 @@ class Directory:
     def _direct(self, name: str) -> None:
         """Send a name's requests to whom its order says, else to its latest version."""
         versions, order = self._versions[name], self._orders.get(name)
-        self._end_shadows(name)
+        wanted = () if order is None else order.shadows
+        kept = {
+            version: shadow
+            for version, shadow in self._shadows.get(name, {}).items()
+            if version in wanted and versions.get(version) is shadow.model
+        }
+        self._end_shadows(name, kept)
         self._answer_with(name, answering(order, tuple(versions)))
         if order is None:
             return
         found = [versions[version] for version in order.shadows if version in versions]
-        shadows = {model.version: Shadow(model) for model in found}
+        shadows = {model.version: kept.get(model.version) or Shadow(model) for model in found}
         self._shadows[name] = shadows
         for version in self._weights[name]:
             versions[version].queue.mirror = mirror_to(tuple(shadows.values()))
@@ -254,13 +264,14 @@ class Directory:
         else:
             self._shares[name] = Shares(name, weights, self._orders[name], draw=self._draw)
 
-    def _end_shadows(self, name: str) -> None:
+    def _end_shadows(self, name: str, kept: Container[str] = ()) -> None:
         shadows = self._shadows.pop(name, {})
         if shadows:
             for model in self._versions[name].values():
                 model.queue.mirror = None
-        for shadow in shadows.values():
-            self._let_go(shadow)
+        for version, shadow in shadows.items():
+            if version not in kept:
+                self._let_go(shadow)
 
     def _check(self, name: str, order: SplitOrder) -> None:
         versions = self._versions.get(name, {})
