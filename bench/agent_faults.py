@@ -2,7 +2,8 @@
 
     make prove SUITE=agent_faults
 
-About 20 minutes; FAULTS=kill takes one kind, EVERY=4 each fourth point, which the figures then say.
+About 20 minutes; FAULTS=kill takes one kind, EVERY=4 each fourth point, recorded as
+agent_faults-slice.
 
 Needs strace. Prints what is wrong, and exits with 1 if anything is.
 """
@@ -24,7 +25,8 @@ def main() -> None:
     kinds = os.environ.get("FAULTS", ",".join(FAULTS)).split(",")
     every = int(os.environ.get("EVERY", "1"))
     wrong: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, Recording("agent_faults") as recording:
+    suite = "agent_faults" if every == 1 else "agent_faults-slice"
+    with tempfile.TemporaryDirectory() as folder, Recording(suite) as recording:
         rig = make_rig(Path(folder))
         known = list_points(rig)
         points = known[::every]
