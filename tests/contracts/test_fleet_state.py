@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, func, insert, select, update
+from tests.postgres import PostgreSql, running_postgres
 
 from edgewright.errors import InputError, ResourceError
 from edgewright.fleet.audit import verify_audit
@@ -15,12 +16,25 @@ from edgewright.fleet.state import SqliteState, State, schema
 Opener = Callable[[], State]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSql]:
+    with running_postgres() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     opened: list[State] = []
+    make: Opener = lambda: SqliteState(tmp_path / "home" / "fleet.db")  # noqa: E731
+    if request.param == "postgresql":
+        module = pytest.importorskip(
+            "edgewright.fleet.state.postgres", reason="absent: psycopg (extra postgres)"
+        )
+        url = request.getfixturevalue("server").new_url()
+        make = lambda: module.PostgresState(url)  # noqa: E731
 
     def open_state() -> State:
-        opened.append(SqliteState(tmp_path / "home" / "fleet.db"))
+        opened.append(make())
         return opened[-1]
 
     yield open_state
@@ -235,3 +249,126 @@ def test_a_look_gives_what_was_committed_to_any_thread(opener: Opener) -> None:
     seen.append(state.look(query, {"wanted": "a"}))
     assert seen == [[("first",)], [("first",)], [("first",)], [("second",)]]
     assert state.look(query, {"wanted": "b"}) == []
+
+
+def test_text_with_a_nul_harms_nobody(opener: Opener) -> None:
+    state = opener()
+    put(state, "a", "before\x00after")
+    with state.read() as connection:
+        value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "a"))
+    assert str(value).replace("\x00", "\ufffd") == "before\ufffdafter"
+
+
+def test_numbers_are_as_large_as_devices_count(opener: Opener) -> None:
+    state = opener()
+    row = {
+        "device": "d1", "enrolment": 1, "sequence": 2**53, "kind": "health",
+        "received_at_s": 1.5e9, "content": b"\x00\xff",
+    }  # fmt: skip
+    with state.write() as connection:
+        connection.execute(insert(schema.records).values(**row))
+    query = select(schema.records.c.sequence, schema.records.c.content).where(
+        schema.records.c.sequence == bindparam("sequence")
+    )
+    assert [
+        tuple(map(bytes_or_int, found)) for found in state.look(query, {"sequence": 2**53})
+    ] == [(2**53, b"\x00\xff")]
+
+
+def bytes_or_int(value: object) -> object:
+    return bytes(value) if isinstance(value, memoryview | bytes) else value
+
+
+def test_names_are_in_the_order_of_their_characters(opener: Opener) -> None:
+    state = opener()
+    for key in ("b", "A", "a-1", "a1", "_", "B"):
+        put(state, key)
+    with state.read() as connection:
+        query = select(schema.meta.c.key).where(schema.meta.c.key != "schema_version")
+        found = list(connection.scalars(query.order_by(schema.meta.c.key)))
+    assert found == sorted(found)
+
+
+@pytest.fixture
+def postgres_url(server: PostgreSql) -> str:
+    pytest.importorskip("psycopg", reason="absent: psycopg (extra postgres)")
+    return server.new_url()
+
+
+def test_a_newer_postgresql_schema_is_refused(postgres_url: str) -> None:
+    from edgewright.fleet.state.postgres import PostgresState
+
+    state = PostgresState(postgres_url)
+    with state.write() as connection:
+        connection.execute(
+            update(schema.meta).where(schema.meta.c.key == "schema_version").values(value="99")
+        )
+    state.close()
+    with pytest.raises(InputError, match="version 99"):
+        PostgresState(postgres_url)
+
+
+def test_somebody_elses_postgresql_database_is_refused(
+    server: PostgreSql, postgres_url: str
+) -> None:
+    from edgewright.fleet.state.postgres import PostgresState
+
+    server.sql(postgres_url.rpartition("/")[2], "CREATE TABLE holidays (day TEXT)")
+    with pytest.raises(InputError, match="database of something else"):
+        PostgresState(postgres_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "words"),
+    [
+        ("mysql://a@b/c", InputError, "not understood"),
+        ("postgresql://a@b", InputError, "not understood"),
+        ("postgresql://a:secret@127.0.0.1:1/c", ResourceError, "refused"),
+    ],
+)
+def test_a_database_that_cannot_be_is_said_without_its_password(
+    url: str, error: type[Exception], words: str
+) -> None:
+    pytest.importorskip("psycopg", reason="absent: psycopg (extra postgres)")
+    from edgewright.fleet.state.postgres import PostgresState
+
+    with pytest.raises(error, match=words) as said:
+        PostgresState(url)
+    assert "secret" not in str(said.value)
+
+
+def test_two_that_begin_at_once_make_one_fleet(postgres_url: str) -> None:
+    from edgewright.fleet.state.postgres import PostgresState
+
+    made: list[PostgresState] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(PostgresState(postgres_url))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 4
+    for state in made:
+        state.close()
+
+
+def test_a_server_that_went_and_came_back_is_used_again(
+    server: PostgreSql, postgres_url: str
+) -> None:
+    from edgewright.fleet.state.postgres import PostgresState
+
+    state = PostgresState(postgres_url)
+    query = select(schema.meta.c.key).where(schema.meta.c.key == bindparam("wanted"))
+    put(state, "a")
+    assert state.look(query, {"wanted": "a"}) == [("a",)]
+    server.stop()
+    with pytest.raises(ResourceError):
+        state.look(query, {"wanted": "a"})
+    with pytest.raises(ResourceError):
+        put(state, "b")
+    server.start()
+    assert state.look(query, {"wanted": "a"}) == [("a",)]
+    put(state, "c")
+    assert keys(state) == {"a", "c"}
+    state.close()

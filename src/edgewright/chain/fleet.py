@@ -1,6 +1,7 @@
 """The fleet wired over its home folder: database, release files, trusted keys.
 
-    HOME/fleet.db            the state (SQLite)
+    HOME/fleet.db            the state (SQLite), or
+    HOME/database.json       where it is (`edgewright.chain.fleet_database`)
     HOME/releases/           release files by hash
     HOME/patches/            patches between them, made anew when they are gone
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
@@ -25,6 +26,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import Recipient
 from edgewright.chain.fleet_attestation import FleetAttestation
+from edgewright.chain.fleet_database import has_fleet, open_state
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.trust_repository import ONLINE_KEY, keep_fresh
 from edgewright.clock import SystemClock
@@ -49,7 +51,7 @@ from edgewright.fleet.remote_commands import Commands, DeskCommands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
-from edgewright.fleet.state import SqliteState
+from edgewright.fleet.state import State
 from edgewright.fleet.users import Users
 from edgewright.fleet.watch import Watch
 from edgewright.keys import FileOpener
@@ -58,7 +60,6 @@ from edgewright.stores import FolderBlobs
 from edgewright.trust import TrustedKeys
 from edgewright.trust.quote import QuotePolicy
 
-DATABASE = "fleet.db"
 RELEASES = "releases"
 SWU = "swu"
 TRUSTED_KEYS = "trusted-keys.json"
@@ -77,13 +78,13 @@ def open_fleet(home: Path, *, create: bool = False) -> Iterator[Office]:
     Raises:
         InputError: there is none, and none was to be made.
     """
-    if not create and not (home / DATABASE).exists():
+    if not create and not has_fleet(home):
         raise InputError(
             f"there is no fleet in {home}",
             hint=f"make one: edgewright fleet trust KEY.pub --home {home}",
         )
     _fs.make_dirs(home)
-    state = SqliteState(home / DATABASE)
+    state = open_state(home)
     try:
         yield _office(home, state)
     finally:
@@ -230,7 +231,7 @@ def _tend(home: Path, wall_s: float) -> None:
     keep_fresh(home / IMAGE, online_key(home), wall_s=wall_s)
 
 
-def _office(home: Path, state: SqliteState) -> Office:
+def _office(home: Path, state: State) -> Office:
     clock = SystemClock()
     tls = FleetTls(home, clock)
 

@@ -1,7 +1,9 @@
 """All of a fleet in one file, made while it goes on working, and a fleet made of such a file.
 
-A tar of the database (copied by SQLite's own online backup), the keys that are trusted, the
-certificates and the release files. It holds the authority's private key: keep it like a secret.
+A tar of the database as an SQLite file, the keys that are trusted, the certificates and the release
+files. The database is copied by SQLite's own online backup, or row by row out of a snapshot of
+another database, so that a backup of either can be restored into either. It holds the authority's
+private key: keep it like a secret.
 """
 
 import hashlib
@@ -15,11 +17,13 @@ from typing import IO
 import msgspec
 
 from edgewright import _fs
-from edgewright.chain.fleet import DATABASE, open_fleet
+from edgewright.chain.fleet import open_fleet
+from edgewright.chain.fleet_database import DATABASE, DATABASE_CHOICE, choose, open_postgres
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, verify_audit, write_down
-from edgewright.fleet.state import SqliteState
+from edgewright.fleet.state import SqliteState, State
+from edgewright.fleet.state.copying import copy_rows
 
 _INDEX = "backup.json"
 _INDEX_LIMIT_BYTES = 16 << 20
@@ -56,13 +60,12 @@ def backup(home: Path, output: Path, *, by: str) -> Backup:
     if output.exists():
         raise InputError(f"{output} exists already", hint="choose another name")
     with open_fleet(home) as office, tempfile.TemporaryDirectory(dir=home) as folder:
-        assert isinstance(office.state, SqliteState)  # noqa: S101 - the only one that chain opens
         now_s = office.clock.wall_s()
         with office.state.write() as connection:
             deed = Deed(at_s=now_s, who=by, what="backup made", subject=output.name)
             write_down(connection, deed)
         copy = Path(folder) / DATABASE
-        office.state.backup(copy)
+        _copy_database(office.state, copy)
         newest = verify_audit(office.state)
         paths = {DATABASE: copy} | dict(_others(home, Path(folder)))
         index = Backup(
@@ -85,11 +88,12 @@ def backup(home: Path, output: Path, *, by: str) -> Backup:
     return index
 
 
-def restore(source: Path, home: Path, *, by: str) -> Backup:
-    """Make a fleet of a backup, in a folder that does not exist yet.
+def restore(source: Path, home: Path, *, by: str, database: str = "") -> Backup:
+    """Make a fleet of a backup, in a folder that does not exist yet; into the database at an
+    address, when one is given, which must hold no fleet.
 
     Raises:
-        InputError: the folder exists, or the file is no backup.
+        InputError: the folder exists, the file is no backup, or the database is in use.
         TrustError: a file in it is not what its index says, or the audit log is broken.
     """
     if home.exists() and any(home.iterdir()):
@@ -107,9 +111,39 @@ def restore(source: Path, home: Path, *, by: str) -> Backup:
                     at_s=index.made_at_s, who=by, what="backup restored", subject=source.name
                 )
                 write_down(connection, deed)
+            if database:
+                _move_into(database, state)
         finally:
             state.close()
+        if database:
+            (folder / DATABASE).unlink()
+            choose(folder, database)
     return index
+
+
+def _copy_database(state: State, copy: Path) -> None:
+    if isinstance(state, SqliteState):
+        state.backup(copy)
+        return
+    target = SqliteState(copy)
+    try:
+        copy_rows(state, target)
+        target.fold()
+    finally:
+        target.close()
+
+
+def _move_into(url: str, source: State) -> None:
+    target = open_postgres(url)
+    try:
+        if verify_audit(target) is not None:
+            raise InputError(
+                "the database holds a fleet already", hint="create an empty one for this fleet"
+            )
+        copy_rows(source, target)
+        verify_audit(target)
+    finally:
+        target.close()
 
 
 def _unpack(source: Path, folder: Path) -> Backup:
@@ -160,7 +194,7 @@ def _others(home: Path, skipped: Path) -> Iterator[tuple[str, Path]]:
         name = path.relative_to(home).as_posix()
         is_inside = skipped in path.parents or path == skipped
         is_left_over = any(part.startswith(".tmp-") for part in path.relative_to(home).parts)
-        is_database = name == DATABASE or name.endswith(_SKIPPED_SUFFIXES)
+        is_database = name in (DATABASE, DATABASE_CHOICE) or name.endswith(_SKIPPED_SUFFIXES)
         if path.is_file() and not (is_inside or is_left_over or is_database):
             yield name, path
 

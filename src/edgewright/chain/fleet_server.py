@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from edgewright.chain.fleet import open_fleet
+from edgewright.chain.fleet_database import choose
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.notifying import bring_news
 from edgewright.errors import UnavailableError
@@ -32,6 +33,7 @@ class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     tls: bool | None = None
     names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    database: str = ""
     mqtt: str = ""
     mqtt_password_file: Path | None = None
 
@@ -78,6 +80,8 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             errands=(lambda desk: bring_news(office, desk.writer), *line),
         )
 
+    if order.database:
+        choose(home, order.database)
     with open_fleet(home, create=True) as office:
         if people_tls or devices_tls:
             tls.ready((*order.names, *_own(people_at), *_own(devices_at)))

@@ -39,6 +39,7 @@ fleet.add_command(notify)
     multiple=True,
     help="Address or network of a proxy whose Client-Cert header (RFC 9440) is believed.",
 )
+@click.option("--database", default="", help="postgresql://USER@HOST/DATABASE, for a new home.")
 @click.option("--mqtt", default="", help="A broker that wakes devices: mqtts://user@host[:port].")
 @click.option("--mqtt-password-file", type=_FILE, help="The password of its user.")
 @home_option
@@ -50,6 +51,7 @@ def serve(
     tls: bool | None,
     names: tuple[str, ...],
     trusted_proxies: tuple[str, ...],
+    database: str,
     mqtt: str,
     mqtt_password_file: Path | None,
     home: Path,
@@ -74,6 +76,7 @@ def serve(
         tls=tls,
         names=names,
         trusted_proxies=trusted_proxies,
+        database=database,
         mqtt=mqtt,
         mqtt_password_file=mqtt_password_file,
     )
@@ -81,6 +84,21 @@ def serve(
 
 
 fleet.add_command(attest)
+
+
+@fleet.command(name="database")
+@click.argument("url")
+@home_option
+def database_(url: str, *, home: Path) -> None:
+    """Let a new home keep its state in PostgreSQL: postgresql://USER@HOST:PORT/DATABASE.
+
+    Say it before anything else; `serve --database` says the same. A password may lie in ~/.pgpass.
+    A fleet that is there already moves by `fleet backup` and `fleet restore --database`.
+    """
+    from edgewright.chain.fleet_database import choose
+
+    choose(home, url)
+    say(f"{home}: its state is in that database")
 
 
 @fleet.group()
@@ -210,13 +228,14 @@ def backup(output: Path, *, home: Path, as_json: bool) -> None:
 
 @fleet.command()
 @click.argument("source", type=_FILE)
+@click.option("--database", default="", help="Into an empty postgresql://USER@HOST/DATABASE.")
 @home_option
 @json_option
-def restore(source: Path, *, home: Path, as_json: bool) -> None:
+def restore(source: Path, *, database: str, home: Path, as_json: bool) -> None:
     """Make a fleet of a backup SOURCE in a new folder --home; every hash is checked first."""
     from edgewright.chain import fleet_backup
 
-    made = fleet_backup.restore(source, home, by=operator())
+    made = fleet_backup.restore(source, home, by=operator(), database=database)
     if as_json:
         print_json("fleet-restored", made)
     else:

@@ -130,10 +130,15 @@ _TO_7 = (
 STEPS: Mapping[int, Sequence[str]] = MappingProxyType(
     {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7}
 )
-"""What leads from a version to the next one."""
+"""What leads from a version to the next one, in the words of SQLite."""
+
+POSTGRES_STEPS: Mapping[int, Sequence[str]] = MappingProxyType({})
+"""The same in the words of PostgreSQL, which version 7 was the first for."""
 
 
-def migrate(connection: Connection, *, where: str) -> int:
+def migrate(
+    connection: Connection, *, where: str, steps: Mapping[int, Sequence[str]] = STEPS
+) -> int:
     """Bring the tables to the newest version; returns the version that was found.
 
     Raises:
@@ -144,13 +149,14 @@ def migrate(connection: Connection, *, where: str) -> int:
     found = int(text) if text.isdecimal() else 0
     if found == SCHEMA_VERSION:
         return found
-    if found not in STEPS:
+    if found not in steps:
         raise InputError(
-            f"{where} has schema version {text}, this edgewright reads 1 to {SCHEMA_VERSION}",
+            f"{where} has schema version {text}, this edgewright reads "
+            f"{min(steps, default=SCHEMA_VERSION)} to {SCHEMA_VERSION}",
             hint="install a newer edgewright",
         )
     for version in range(found, SCHEMA_VERSION):
-        for statement in STEPS[version]:
+        for statement in steps[version]:
             connection.exec_driver_sql(statement)
     connection.execute(
         update(meta).where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION))

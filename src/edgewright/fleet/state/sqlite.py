@@ -103,6 +103,11 @@ class SqliteState:
                 source.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")
 
+    def fold(self) -> None:
+        """Bring everything into the one file, so that it can be moved alone."""
+        with self._translated():
+            self._watcher.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         for connection in self._opened:
             connection.close()
