@@ -77,10 +77,15 @@ class Walk:
         assert not leaks(answer.text, is_refused=answer.status_code >= 400), what
 
 
+def public(_host: str, _port: int) -> tuple[str, ...]:
+    """Names that were made up are looked up nowhere."""
+    return ("8.8.8.8",)
+
+
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     folder: Path = tmp_path_factory.mktemp("openapi")
-    with fleet_office(folder / "home", FakeClock()) as office:
+    with fleet_office(folder / "home", FakeClock(), resolve=public) as office:
         two_projects(office, folder)
         app = build_app(office, house=House(names=("fleet.example",), is_local=False))
         with TestClient(app, base_url="https://fleet.example") as client:

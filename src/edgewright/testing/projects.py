@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.enrolment import Wish
+from edgewright.fleet.notify.notifiers import NotifierOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.telemetry import hear, keep
@@ -23,7 +24,13 @@ _IDS = {
     "{alias}": f"{MARK}-alias",
     "{model}": f"tiny-{MARK}",
 }
-_ASKED = (*_IDS.values(), f"{MARK}-person", f"{MARK}-waiting", f"project {MARK!r}")
+_ASKED = (
+    *_IDS.values(),
+    f"{MARK}-person",
+    f"{MARK}-waiting",
+    f"{MARK}-notifier",
+    f"project {MARK!r}",
+)
 
 
 def two_projects(office: Office, folder: Path) -> Office:
@@ -48,6 +55,8 @@ def _furnish(office: Office, label: str, folder: Path) -> None:
     waiting = office.devices.create_token(TokenOrder(needs_approval=True), by="root").token
     office.enrolments.enrol(Wish(device=f"{label}-waiting", token=waiting))
     office.users.add(f"{label}-person", "viewer", by="root")
+    told = NotifierOrder(name=f"{label}-notifier", url=f"https://8.8.8.8/{label}")
+    office.notifiers.add(told, by="root")
     records = (
         HealthRecord(device=device, sequence=1, at_s=0, memory_free_mb=1, disk_free_mb=1),
         UpdateRecord(
@@ -64,6 +73,8 @@ def their_path(path: str) -> str:
         names["{name}"] = "new-person"
     elif "/members/" in path:
         names["{name}"] = f"{MARK}-person"
+    elif "/notifiers/" in path:
+        names["{name}"] = f"{MARK}-notifier"
     elif "/enrolments/" in path:
         names["{name}"] = f"{MARK}-waiting"
     for name, value in names.items():

@@ -65,6 +65,9 @@ BODIES: dict[str, Any] = {
     "/aliases/{alias}/propose": {"release": f"tiny-{MARK}@1"},
     "/aliases/{alias}/{model}/approve": None,
     "/enrolments/{name}/decision": {"is_approved": True},
+    "/notifiers": {"name": "ours", "url": "https://8.8.8.8/x"},
+    "/notifiers/{name}/test": None,
+    "/notifiers/{name}/remove": None,
     "/members/{name}": {"role": "viewer"},
     "/members/{name}/role": {"role": "releaser"},
     "/members/{name}/remove": None,
@@ -72,7 +75,7 @@ BODIES: dict[str, Any] = {
     "/members/{name}/revoke-tokens": None,
 }
 """What to send to every command of a project."""
-MAKES_OWN = {"/devices", "/enrolment-tokens", "/members/{name}"}
+MAKES_OWN = {"/devices", "/enrolment-tokens", "/notifiers", "/members/{name}"}
 """Commands that name nothing which must be there: they make something in the caller's project."""
 
 PREFIX = "/api/v1/projects/{project}"
