@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.scenarios.conftest import Device
+from tests.scenarios.test_agent_cuts import Cut, cut_at
 from tests.scenarios.test_release_trust import Desk
 from tests.scenarios.test_two_repositories import DAY_S, OFFLINE, Office, run_once
 
@@ -80,6 +81,23 @@ def test_a_signature_that_does_not_count_is_found_inside(device: Device, play: A
     path = device.folder / "sealed.ewb"
     seal_bundle(plain, path, [device.home.recipient()])
     refused(device, play, path, "signed by 0 trusted key")
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["after the line", "before the line"])
+@pytest.mark.parametrize("state", ["download", "verify", "stage", "probe", "activate"])
+def test_a_cut_is_resumed_to_the_new_bundle(
+    device: Device, play: Any, state: str, is_kept: bool
+) -> None:
+    path = sealed(device, "1", device.home.recipient())
+    device.fleet.offer(path)
+    cut_at(device, state, is_kept=is_kept)
+    with pytest.raises(Cut):
+        play(device.agent.follow_once())
+    device.start()
+    play(device.agent.settle())
+    play(device.agent.follow_once())
+    assert device.served == device.current == read_head(path).bundle_id
+    assert list(device.home.downloads.glob("*")) == []
 
 
 class SealedOffice(Office):
