@@ -16,7 +16,7 @@ from edgewright.transports.http1 import Client
 
 pytest.importorskip("psycopg", reason="absent: psycopg (extra postgres)")
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
 EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
 
