@@ -92,7 +92,7 @@ def subject(bundles: Path) -> Iterator[Callable[..., Report]]:
 
 
 def test_a_swap_loses_no_request(subject: Callable[..., Report], bundles: Path) -> None:
-    report = subject("swap", seconds=2.0)
+    report = subject("swap", seconds=4.0)
     assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
     assert gates(report)["failed swaps"]
     swaps = report.figure("swaps")
