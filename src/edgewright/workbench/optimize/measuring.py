@@ -30,7 +30,6 @@ from edgewright.workbench.optimize.work import work_of
 
 ROUNDS = 40
 WEIGHED = 24
-_AT_ONCE = 8
 _SECONDS = 12.0
 _LIMIT_BYTES = 64 << 20
 
@@ -90,13 +89,13 @@ def of_this_machine(
 
 def calibrate(bench: Bench, *, tell: Tell = lambda *_: None) -> list[Measured]:
     """Measure the made-up networks; about a minute."""
-    networks = list(made_up_networks().items())
+    networks = made_up_networks()
     found: list[Measured] = []
-    for first in range(0, len(networks), _AT_ONCE):
-        part = networks[first : first + _AT_ONCE]
-        tell(first / len(networks), f"measuring {first + 1} to {first + len(part)}")
-        found += measure(dict(part), bench)
-    return _weighed(found, dict(networks), bench, tell)
+    for name, network in networks.items():
+        tell(len(found) / len(networks), f"measuring {len(found) + 1} of {len(networks)}")
+        # Beside the yardstick alone, as `check` does it: a large neighbour would empty the caches.
+        found += measure({name: network}, bench)
+    return _weighed(found, networks, bench, tell)
 
 
 def check(model: Path, measured: Sequence[Measured], bench: Bench) -> tuple[Checked, Measured]:

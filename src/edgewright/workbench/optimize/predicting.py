@@ -4,7 +4,8 @@ measurements of other models on the same machine. Pure.
 Time is a sum with a price for each kind of arithmetic, for weights and activations that are moved,
 for every node and for the call itself; memory a price for what is loaded and for what is alive. No
 price is below zero. How far off such a sum is, every measured model says about itself by being left
-out of the fit; the interval holds nine of ten of those, and is refused where there are too few.
+out of the fit together with its family; the interval holds nine of ten of those, and is refused
+where there are too few.
 
 Times are kept as multiples of a yardstick, a fixed network that was run in the same interleaved
 rounds: a busy machine slows both.
@@ -25,6 +26,8 @@ MIN_MEASURED = 12
 _ROUNDS = 60
 _TOLERANCE = 1e-9
 _TINY = 1e-12
+_LEAST_MEMORY_FACTOR = 1.05
+"""Made-up networks are more alike than real ones: no interval of memory is narrower than this."""
 _NEAR_WEIGHTS = 1 << 20
 """Weights beyond these 4 MB come from memory, not from a cache, in every call."""
 
@@ -89,12 +92,12 @@ def predict(work: Work, measured: Sequence[Measured]) -> Prediction:
         )
     yardstick_ms = float(np.median([one.yardstick_ms for one in measured]))
     times = np.array([one.ratio for one in measured])
-    ratio = _interval(work, [one.work for one in measured], times, _time_parts)
+    ratio = _interval(work, measured, times, _time_parts, least_factor=1.0)
     weighed = [one for one in measured if one.peak_bytes]
     memory = None
     if len(weighed) >= MIN_MEASURED:
         peaks = np.array([one.peak_bytes / 2**20 for one in weighed])
-        memory = _interval(work, [one.work for one in weighed], peaks, _memory_parts)
+        memory = _interval(work, weighed, peaks, _memory_parts, least_factor=_LEAST_MEMORY_FACTOR)
     return Prediction(
         latency_ms=_times(ratio, yardstick_ms), memory_mb=memory, measured=len(measured)
     )
@@ -102,26 +105,40 @@ def predict(work: Work, measured: Sequence[Measured]) -> Prediction:
 
 def _interval(
     work: Work,
-    works: Sequence[Work],
+    measured: Sequence[Measured],
     values: NDArray[np.float64],
     parts: Callable[[Work], list[float]],
+    *,
+    least_factor: float,
 ) -> Interval:
-    table = np.array([parts(one) for one in works], np.float64)
+    table = np.array([parts(one.work) for one in measured], np.float64)
     expected = float(np.dot(parts(work), prices(table, values)))
-    off = np.sort(np.abs(_errors_left_out(table, values)))
+    families = np.array([_family(one.name) for one in measured])
+    off = np.sort(np.abs(_errors_left_out(table, values, families)))
     # Of n errors the ceil((n + 1) * .9)th covers a further one in nine of ten cases.
     place = min(math.ceil((len(off) + 1) * CONFIDENCE), len(off)) - 1
-    factor = math.exp(float(off[place]))
+    factor = max(math.exp(float(off[place])), least_factor)
     return Interval(expected, expected / factor, expected * factor, CONFIDENCE)
 
 
+def _family(name: str) -> str:
+    """What is left out together: made-up networks of one kind, any other model alone.
+
+    >>> _family("made-up dense 3"), _family("mine.onnx")
+    ('made-up dense', 'mine.onnx')
+    """
+    return name.rpartition(" ")[0] if name.startswith("made-up ") else name
+
+
 def _errors_left_out(
-    table: NDArray[np.float64], values: NDArray[np.float64]
+    table: NDArray[np.float64], values: NDArray[np.float64], families: NDArray[np.str_]
 ) -> NDArray[np.float64]:
-    """Logarithms of measured over expected, each model judged by a fit that did not see it."""
+    """Logarithms of measured over expected, each model judged by a fit that saw none of its family:
+    the model that is asked about is like no network that was made up.
+    """
     errors = np.empty(len(values))
     for at in range(len(values)):
-        others = np.arange(len(values)) != at
+        others = families != families[at]
         expected = float(table[at] @ prices(table[others], values[others]))
         errors[at] = math.log(values[at] / max(expected, 1e-12))
     return errors
@@ -191,7 +208,7 @@ def _time_parts(work: Work) -> list[float]:
 
 
 def _memory_parts(work: Work) -> list[float]:
-    return [1.0, float(work.file_bytes), float(work.largest)]
+    return [1.0, float(work.file_bytes), float(work.largest), float(work.nodes)]
 
 
 def _times(interval: Interval, factor: float) -> Interval:
