@@ -1,7 +1,7 @@
 """A machine's TPM 2.0: keys that never leave it, secrets that it gives back only to the same boot,
 and its word about what was started.
 
-It is spoken to by the programs of tpm2-tools, each doing one thing (ADR 14 says why). Nothing is
+It is spoken to by the programs of tpm2-tools, each doing one thing (ADR 21 says why). Nothing is
 stored in the TPM: a key or a secret is a pair of areas that only this TPM can use, kept in a file
 like any other; everything hangs from a primary key that the TPM makes again from its own seed. A
 secret goes in by standard input and comes out by standard output, never by an argument or a file.
