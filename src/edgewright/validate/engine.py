@@ -29,7 +29,12 @@ async def observe_engine(order: Order, served: Served, load: Load, engine: Engin
         failed=result.failed,
         errors=result.errors,
         refusals=result.refusals,
-        doubts=load_doubts(result, is_open=order.scenario == "server", limits=order.limits)
+        doubts=load_doubts(
+            result,
+            is_open=order.scenario == "server",
+            limits=order.limits,
+            limit_ms=order.budgets.latency_p95_ms,
+        )
         + run.doubts,
         noise_doubts=surroundings.doubts(order.limits),
         notes=run.notes,

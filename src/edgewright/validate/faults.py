@@ -166,7 +166,9 @@ def _observed(order: Order, phases: list[Phase], surroundings: Surroundings) -> 
         failed=phases[0].failed + (phases[-1].failed if len(phases) == _PHASES else 0),
         errors=_sum([result.errors for result in results + crowds]),
         refusals=results[0].refusals,
-        doubts=load_doubts(results[0], is_open=False, limits=order.limits),
+        doubts=load_doubts(
+            results[0], is_open=False, limits=order.limits, limit_ms=order.budgets.latency_p95_ms
+        ),
         noise_doubts=surroundings.doubts(order.limits),
         notes=_notes(phases),
         samples=tuple(surroundings.samples),

@@ -126,7 +126,7 @@ async def observe_peak(
         failed=final.failed,
         errors=final.errors,
         refusals=final.refusals,
-        doubts=_doubts(search, final),
+        doubts=_doubts(search, final, order.budgets.latency_p95_ms),
         noise_doubts=surroundings.doubts(order.limits),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
@@ -134,8 +134,8 @@ async def observe_peak(
     )
 
 
-def _doubts(search: PeakSearch, final: LoadResult) -> tuple[str, ...]:
-    doubts = load_doubts(final, is_open=True)
+def _doubts(search: PeakSearch, final: LoadResult, limit_ms: float | None) -> tuple[str, ...]:
+    doubts = load_doubts(final, is_open=True, limit_ms=limit_ms)
     if search.best_rps == 0:
         doubts += (f"the limit was missed at the first rate, {search.steps[0].rate_rps:g} req/s",)
     if search.worst_rps is None:

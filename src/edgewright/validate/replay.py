@@ -58,7 +58,9 @@ async def observe_replay(
         failed=result.failed,
         errors=result.errors,
         refusals=result.refusals,
-        doubts=load_doubts(result, is_open=True, limits=order.limits),
+        doubts=load_doubts(
+            result, is_open=True, limits=order.limits, limit_ms=order.budgets.latency_p95_ms
+        ),
         noise_doubts=surroundings.doubts(order.limits),
         notes=(f"{left_out} recorded requests were beyond the time",) if left_out else (),
         samples=tuple(surroundings.samples),

@@ -94,6 +94,6 @@ def _figures(
 def _doubts(order: Order, result: LoadResult, cut: int) -> tuple[str, ...]:
     is_open = STEADY[order.scenario].is_open
     settled = never_settled(result.latencies_s(), cut, limits=order.limits)
-    return load_doubts(result, is_open=is_open, limits=order.limits) + (
-        (settled,) if settled else ()
-    )
+    return load_doubts(
+        result, is_open=is_open, limits=order.limits, limit_ms=order.budgets.latency_p95_ms
+    ) + ((settled,) if settled else ())

@@ -183,7 +183,9 @@ def _observed(
         failed=result.failed,
         errors=result.errors,
         refusals=result.refusals,
-        doubts=load_doubts(result, is_open=True, limits=order.limits)
+        doubts=load_doubts(
+            result, is_open=True, limits=order.limits, limit_ms=order.budgets.latency_p95_ms
+        )
         + (("no swap took place",) if not swaps else ()),
         noise_doubts=surroundings.doubts(order.limits),
         notes=tuple(f"swap at {swap.start_s:.1f} s: {swap.fault}" for swap in failed[:3]),

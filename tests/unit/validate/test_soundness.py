@@ -72,6 +72,34 @@ def test_a_saturated_or_late_generator_is_a_doubt_of_open_loops(recording: Make)
     assert "10.0 ms late" in load_doubts(late, is_open=True)[0]
 
 
+@pytest.mark.parametrize(
+    ("latency_s", "lag_s", "limit_ms", "is_doubted"),
+    [
+        (0.02, 0.0025, 50.0, False),
+        (0.02, 0.0025, None, True),
+        (0.02, 0.0025, 20.5, True),
+        (0.02, 0.006, 50.0, True),
+        (0.051, 0.0025, 50.0, True),
+        (0.06, 0.0025, 50.0, False),
+        (0.02, 0.001, None, False),
+    ],
+    ids=[
+        "far-below-the-limit",
+        "no-limit-to-compare-with",
+        "more-than-a-tenth-of-the-limit",
+        "late-by-more-than-a-tenth",
+        "the-lateness-decides",
+        "missed-by-far",
+        "in-time",
+    ],
+)
+def test_a_little_lateness_is_borne_where_it_decides_nothing(
+    recording: Make, latency_s: float, lag_s: float, limit_ms: float | None, is_doubted: bool
+) -> None:
+    late = recording(np.full(100, latency_s), lag_s=np.full(100, lag_s))
+    assert bool(load_doubts(late, is_open=True, limit_ms=limit_ms)) is is_doubted
+
+
 def test_warm_up_is_found_and_steadiness_is_left_alone() -> None:
     rng = np.random.default_rng(1)
     steady = rng.lognormal(0, 0.3, 20_000) * 1e-3
