@@ -7,10 +7,13 @@ import pytest
 
 from edgewright.bundle import open_bundle
 from edgewright.bundle.build import extend_bundle
+from edgewright.bundle.openssf import MEMBER as MODEL_SIGNATURE
+from edgewright.bundle.openssf import public_pem, sign_files
 from edgewright.bundle.policy import InstallPolicy, Rule
 from edgewright.bundle.provenance import MEMBER, Measurement, attest, measurements_of
 from edgewright.contract import Evidence, decode_toml
 from edgewright.errors import InputError, TrustError
+from edgewright.keys.elliptic import EllipticSigner
 from edgewright.testing import MemorySigner
 from edgewright.testing.bundles import build_tiny
 from edgewright.trust import TrustedKeys
@@ -195,3 +198,28 @@ def test_a_policy_file_reads_as_people_write_it() -> None:
     read = decode_toml(text.encode(), InstallPolicy, source="policy.toml")
     assert read == policy(FAST, CLOSE, board="Raspberry Pi 5")
     assert msgspec.to_builtins(read)["rules"][0]["below"] == 50
+
+
+def signed_files(bundle: Path, folder: Path) -> tuple[Path, str]:
+    """The bundle with an OpenSSF signature, and its key as a policy holds it."""
+    signer = EllipticSigner.create(folder / "maker.pem")
+    content = sign_files("tiny", open_bundle(bundle).manifest.blobs, signer)
+    out = bundle.with_name("openssf.ewb")
+    extend_bundle(bundle, out, [("file", MODEL_SIGNATURE, content)])
+    return out, public_pem(signer.public).decode()
+
+
+def test_a_policy_may_ask_for_an_openssf_signature(plain: Path, tmp_path: Path) -> None:
+    signed, key = signed_files(plain, tmp_path)
+    other = public_pem(EllipticSigner.create(tmp_path / "other.pem").public).decode()
+    InstallPolicy(schema_version=1, openssf_keys=(other, key)).require(
+        open_bundle(signed), board=BOARD
+    )
+    with pytest.raises(TrustError, match="carries no OpenSSF signature"):
+        InstallPolicy(schema_version=1, openssf_keys=(key,)).require(
+            open_bundle(plain), board=BOARD
+        )
+    with pytest.raises(TrustError, match="this device's policy: OpenSSF signature by key"):
+        InstallPolicy(schema_version=1, openssf_keys=(other,)).require(
+            open_bundle(signed), board=BOARD
+        )
