@@ -166,6 +166,15 @@ def test_the_certificate_of_the_name_is_asked_for_and_no_other(identity: ssl.SSL
     assert len(got) == 1
 
 
+def test_a_webhook_that_is_away_keeps_its_path_secret() -> None:
+    async def case() -> None:
+        with pytest.raises(TransportError, match=r"hook\.test:9") as away:
+            await WebhookNotifier().deliver(parcel("http://hook.test:9/in/s3cret?k=v"), at_s=AT_S)
+        assert "s3cret" not in str(away.value)
+
+    run(case)
+
+
 def test_no_redirect_is_followed() -> None:
     elsewhere: Got = []
 

@@ -200,7 +200,16 @@ def test_a_role_that_was_given_by_hand_stays(
     provider.claims["groups"] = ["plant", "vault"]
     session = logged_in(oidc, provider)
     given = {one.project: one.role for one in office.users.projects_of(session.session)}
-    assert given == {"default": "releaser", "vault": "qa"}
+    assert given == {"default": "viewer", "vault": "qa"}
+
+
+def test_who_has_no_role_takes_no_name(office: Office, oidc: Oidc, provider: Provider) -> None:
+    provider.claims |= {"preferred_username": "bob", "groups": ["others"]}
+    with pytest.raises(TrustError):
+        logged_in(oidc, provider)
+    office.users.add("bob", "releaser", by="root")
+    with pytest.raises(TrustError):
+        logged_in(oidc, provider)
 
 
 @pytest.mark.parametrize("how", ["no rule", "disabled", "name taken", "no name"])

@@ -71,7 +71,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, rename={"type": "_typ
         """
         try:
             statement = msgspec.json.decode(content, type=cls)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise TrustError(f"not an in-toto statement: {error}") from error
         if statement.type != STATEMENT_TYPE:
             raise TrustError(f"not an in-toto statement of version 1: {statement.type[:80]!r}")

@@ -62,7 +62,7 @@ class BrokerLink:
                     _log.info("broker %r: connected", self._broker)
                     wait_s = FIRST_WAIT_S
                     await self._work(client)
-            except TransportError as error:
+            except (TransportError, ResourceError) as error:
                 _log.warning("devices poll without hints: %s", error)
             await self._desk.clock.sleep(wait_s * self._rng.uniform(0.8, 1.2))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)

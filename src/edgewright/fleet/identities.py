@@ -48,9 +48,10 @@ class Identities:
         """
         problem = ""
         with self._state.write() as connection:
-            account = self._account(connection, person)
+            applicable = self._applicable(connection, grants)
+            account = self._account(connection, person, is_wanted=bool(applicable))
             if not account:
-                problem = "name taken"
+                problem = "name taken" if applicable else "no role"
             else:
                 self._grant(connection, account, grants)
                 problem = self._why_not(connection, account)
@@ -63,8 +64,15 @@ class Identities:
             )
         return self._users.begin_session(account)
 
-    def _account(self, connection: Connection, person: Person) -> str:
-        """The account of a person, made at the first login; "" when its name is somebody else's."""
+    def _applicable(self, connection: Connection, grants: Sequence[Membership]) -> list[Membership]:
+        there = set(connection.scalars(select(schema.projects.c.name)))
+        return [one for one in grants if one.project in there]
+
+    def _account(self, connection: Connection, person: Person, *, is_wanted: bool) -> str:
+        """The account of a person, made at the first login that brings a role; "" when there is
+        none, or when its name is somebody else's. Who has no role gets no account: its name would
+        be theirs before somebody gives it one.
+        """
         table, users = schema.identities, schema.users
         known = select(table.c.user).where(
             table.c.issuer == person.issuer, table.c.subject == person.subject
@@ -72,6 +80,8 @@ class Identities:
         account = connection.scalar(known)
         if account is not None:
             return str(account)
+        if not is_wanted:
+            return ""
         name = account_name(person.name)
         is_taken = connection.scalar(select(users.c.name).where(users.c.name == name)) is not None
         if is_taken or not name:

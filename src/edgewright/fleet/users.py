@@ -74,7 +74,9 @@ class Users(OfProject):
         table = schema.memberships
         with self._state.write() as connection:
             self._require(connection, name)
-            connection.execute(update(table).where(*self._is_member(name)).values(role=wanted))
+            connection.execute(
+                update(table).where(*self._is_member(name)).values(role=wanted, source="")
+            )
             write_down(connection, self._deed(by, "role changed", name, wanted))
         return next(user for user in self.list() if user.name == name)
 

@@ -50,6 +50,6 @@ def decode_batch(content: bytes) -> Batch:
                 unknown += 1
                 continue
             records.append(_decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"telemetry batch, line {number}: {error}") from error
     return Batch(records=tuple(records), unknown=unknown)

@@ -25,6 +25,8 @@ _IS_QUOTE = 0x8018
 _SHA256 = 0x000B
 _CLOCK_AND_FIRMWARE_BYTES = 17 + 8
 _SELECT_LIMIT_BYTES = 4
+_VALUE_DIGITS = 64
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +80,13 @@ def require_quote(quote: Quote, *, asked: bytes, policy: QuotePolicy) -> None:
             "the quote answers another question than the one asked now",
             hint="an old quote is shown again; enrol once more",
         )
+    for number, value in quote.pcrs.items():
+        # Values of other lengths could be cut and joined anew without changing the digest.
+        if len(value) != _VALUE_DIGITS or not _HEX_DIGITS.issuperset(value):
+            raise TrustError(
+                f"register {number} is not {_VALUE_DIGITS} lower-case hex digits",
+                hint="it was made up; enrol once more",
+            )
     if numbers != tuple(sorted(quote.pcrs)) or digest != _digest(quote.pcrs):
         raise TrustError(
             "the register values beside the quote are not those that it was made of",

@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -179,6 +181,23 @@ def test_what_a_receiver_refuses_for_good_does_not_hold_up_the_rest(house: House
         "delivered",
         "given up",
     ]
+
+
+def test_a_fault_of_one_delivery_does_not_end_the_courier(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.add()
+    roll_out(house)
+    house.receiver.failing["hook.example"] = cast("EdgewrightError", struct.error("too long"))
+    assert house.round() == 1
+    (delivery,) = house.office.notifiers.deliveries("ops")
+    assert (delivery.standing, delivery.error) == ("given up", "the delivery failed: error")
+    assert "too long" in caplog.text
+
+
+def test_a_secret_has_an_end() -> None:
+    with pytest.raises(ValueError, match="at most 4096"):
+        NotifierOrder(name="ops", url=HOOK, secret="s" * 5000)
 
 
 def test_one_that_is_away_does_not_hold_up_another(house: House) -> None:

@@ -62,7 +62,17 @@ def test_kinds_of_a_newer_version_are_counted_not_lost_in_silence() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"{", b"[]", b'{"kind":"update"}', b'{"kind":3}', b'"\xff"', b"{}"]
+    "line",
+    [
+        b"{",
+        b"[]",
+        b'{"kind":"update"}',
+        b'{"kind":3}',
+        b'"\xff"',
+        b"{}",
+        b'{"kind":"x","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=["open", "list", "no-fields", "number", "no-text", "empty", "nested"],
 )
 def test_a_spoiled_line_is_named_by_its_number(line: bytes) -> None:
     with pytest.raises(InputError, match="line 2"):

@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Callable[[], Quote], str]] = {
     "values swapped": (lambda: quote(pcrs={**VALUES, 16: "01" * 32}), "are not those"),
     "value left out": (lambda: quote(pcrs={0: VALUES[0], 7: VALUES[7]}), "are not those"),
     "no values": (lambda: quote(pcrs={}), "are not those"),
-    "value of text": (lambda: quote(pcrs={**VALUES, 16: "zz"}), "register 16: expected hex"),
+    "value of text": (lambda: quote(pcrs={**VALUES, 16: "zz"}), "register 16 is not 64"),
     "other structure": (lambda: quote(structure(kind=0x8017)), "got another structure"),
     "made outside": (lambda: quote(structure(magic=0)), "got another structure"),
     "SHA-1 registers": (lambda: quote(structure(bank=0x0004)), "SHA-256 registers"),
@@ -140,3 +140,12 @@ def test_a_policy_that_means_nothing_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         QuotePolicy(pcrs=pcrs)
+
+
+def test_values_cannot_be_moved_from_one_register_to_another() -> None:
+    """A bad register 7 hidden behind 1, and the good value, replayed into 16, shown for it."""
+    bad = {0: VALUES[0], 1: "22" * 32, 7: "ee" * 32, 16: VALUES[7]}
+    content = structure(values=bad)
+    moved = {0: bad[0], 1: bad[1] + bad[7], 7: bad[16], 16: ""}
+    with pytest.raises(TrustError, match="register 1 is not 64"):
+        require_quote(quote(content, pcrs=moved), asked=ASKED, policy=POLICY)

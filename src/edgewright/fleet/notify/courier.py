@@ -111,9 +111,9 @@ class Courier:
         if not topics:
             return
         if changes != self._changes:
-            self._changes = changes
             while await self._written(lambda: self._gather_new(now_s)):
                 pass
+            self._changes = changes
         if monotonic_s - self._watched_s >= ALERTS_EVERY_S:
             self._watched_s = monotonic_s
             for project in [name for name, wanted in topics.items() if "alert" in wanted]:
@@ -179,6 +179,9 @@ class Courier:
             )  # fmt: skip
         except EdgewrightError as error:
             return error
+        except Exception as error:  # noqa: BLE001  # the top of a task: one may not end the fleet
+            _log.exception("delivery failed: notifier=%s", due.notifier)
+            return InputError(f"the delivery failed: {type(error).__name__}")
         return None
 
     def _note(self, due: Due, error: EdgewrightError | None) -> None:

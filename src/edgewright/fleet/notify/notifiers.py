@@ -19,6 +19,7 @@ from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
 
 MOST = 50
+_SECRET_LIMIT = 4096
 DEFAULT_TOPICS: tuple[Topic, ...] = ("rollout", "alert")
 
 _NAMED = "notify_named_hosts"
@@ -37,6 +38,8 @@ class NotifierOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if not self.topics or "test" in self.topics:
             raise ValueError("topics are one or more of rollout, alert, audit, refused")
+        if len(self.secret) > _SECRET_LIMIT:
+            raise ValueError(f"a secret has at most {_SECRET_LIMIT} characters")
 
     def __repr__(self) -> str:
         return f"NotifierOrder({self.name!r})"

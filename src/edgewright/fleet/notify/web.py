@@ -74,9 +74,16 @@ async def _post(parcel: Parcel, body: bytes, headers: dict[str, str]) -> None:
         **headers,
     }
     base = f"{scheme}://{host}:{destination.port}"
-    async with Client(base, timeout_s=TIMEOUT_S, limits=_LIMITS, tls=tls) as client:
-        answer = await client.request("POST", destination.path, headers=told, body=body)
     where = f"{destination.host}:{destination.port}"
+    try:
+        async with Client(base, timeout_s=TIMEOUT_S, limits=_LIMITS, tls=tls) as client:
+            answer = await client.request("POST", destination.path, headers=told, body=body)
+    except TransportError as error:
+        # Its words name the path, which is a secret of many webhooks; so does its cause.
+        why = error.message
+        if len(destination.path) > 1:
+            why = why.replace(destination.path, "/...")
+        raise TransportError(f"{where}: {why}", hint="tried again later") from None
     if 300 <= answer.status < 400:
         raise TransportError(
             f"{where} answered {answer.status}: it points elsewhere, which is not followed",

@@ -91,8 +91,9 @@ def recommend(
     traced = _measured(picture, [candidates[at] for at in order], predicted[order])
     fitting = [each for each in traced if each.svg_bytes <= default.svg_bytes]
     pick = max([*fitting, default], key=lambda each: each.true_ssim)
+    first = default if int(np.argmax(predicted)) == 0 else traced[0]
     return Recommendation(
-        pick=pick, default=default, first=traced[0], traced=len(traced), ranked=len(candidates)
+        pick=pick, default=default, first=first, traced=len(traced), ranked=len(candidates)
     )
 
 
