@@ -25,7 +25,7 @@ def ray_trainer(processes: int) -> Trainer:
         folder = Path(job.out_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _JOB_FILE).write_bytes(encode_job(job))
-        start_ray()
+        _start_ray()
         result = ray.train.torch.TorchTrainer(
             _work,
             train_loop_config={"job": str(folder / _JOB_FILE)},
@@ -44,12 +44,7 @@ def ray_trainer(processes: int) -> Trainer:
     return trainer
 
 
-def start_ray() -> None:
-    """Join the cluster that the environment names, or start Ray here.
-
-    Raises:
-        UnavailableError: neither can be done.
-    """
+def _start_ray() -> None:
     if ray.is_initialized():
         return
     try:

@@ -43,13 +43,6 @@ def parameters(*, as_json: bool) -> None:
 @click.option("--logos", type=click.IntRange(0), default=0, help="At most so many; 0: all.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--processes", type=click.IntRange(0), default=0, help="0: one for each core.")
-@click.option(
-    "--engine",
-    type=click.Choice(["processes", "ray"]),
-    default="processes",
-    show_default=True,
-    help="What spreads the work; ray: all machines of a Ray cluster (extra ray).",
-)
 @json_option
 def data(
     *,
@@ -59,17 +52,11 @@ def data(
     logos: int,
     seed: int,
     processes: int,
-    engine: str,
     as_json: bool,
 ) -> None:
     """Trace every logo of a folder or zip with drawn settings, and measure the outcome."""
     from edgewright.workbench.recipes.svg.factory import FactoryOrder, make_rows
 
-    spread = None
-    if engine == "ray":
-        from edgewright.chain.tracing_ray import trace_on_ray
-
-        spread = trace_on_ray
     order = FactoryOrder(
         collection=collection,
         settings_each=settings,
@@ -79,7 +66,7 @@ def data(
     )
     with progress_bar() as bar:
         bar.begin("tracing")
-        made = make_rows(order, out, tell=bar.move, spread=spread)
+        made = make_rows(order, out, tell=bar.move)
         bar.end(f"{len(made.logos)} logos")
     drawn = sum(len(logo.drawn) for logo in made.logos)
     if as_json:

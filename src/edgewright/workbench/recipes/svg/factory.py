@@ -41,14 +41,6 @@ _LOOKED_AT = 1024
 
 Tell = Callable[[float, str], None]
 
-Spread = Callable[
-    [dict[str, tuple[Settings, ...]], dict[str, Picture], int],
-    Iterator[tuple[str, "tuple[Row, ...]"]],
-]
-"""Measures pictures with settings, by name, on as many processes as are asked for (0: all there
-are); rows come as they are finished.
-"""
-
 
 class FactoryOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What to make: so many drawn settings for each of at most `logos` pictures (0: all)."""
@@ -95,15 +87,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     skipped: dict[str, str]
 
 
-def make_rows(
-    order: FactoryOrder,
-    cache: Path,
-    *,
-    tell: Tell = lambda *_: None,
-    spread: Spread | None = None,
-) -> Made:
-    """Measure what is not measured yet; returns all of it, in the order of file names. The work
-    goes to processes here, unless something else spreads it.
+def make_rows(order: FactoryOrder, cache: Path, *, tell: Tell = lambda *_: None) -> Made:
+    """Measure what is not measured yet; returns all of it, in the order of file names.
 
     Raises:
         InputError: no collection there, or no picture in it can be read.
@@ -127,7 +112,7 @@ def make_rows(
         raise InputError(
             f"{order.collection}: no logo in it can be read", hint="give a folder or zip of SVGs"
         )
-    logos = _measured(order, sources, pictures, cache, tell=tell, spread=spread or _in_processes)
+    logos = _measured(order, sources, pictures, cache, tell)
     return Made(
         logos=tuple(logos), pictures=tuple(pictures[name] for name in sources), skipped=skipped
     )
@@ -213,9 +198,7 @@ def _measured(
     sources: dict[str, Source],
     pictures: dict[str, Picture],
     cache: Path,
-    *,
     tell: Tell,
-    spread: Spread,
 ) -> list[Logo]:
     """What the cache holds, and the rows that it lacks; a longer order goes on where one ended."""
     orders: dict[str, _LogoOrder] = {}
@@ -233,7 +216,7 @@ def _measured(
     done = len(found)
     tell(done / len(sources), f"{done} of {len(sources)} logos were measured before")
     wanted = {name: each.wanted for name, each in orders.items()}
-    for name, rows in spread(wanted, pictures, order.processes):
+    for name, rows in _in_processes(wanted, pictures, order.processes):
         logo = orders[name].logo(rows, sources[name], pictures[name], order.seed)
         write_atomic(orders[name].path, encode_json(logo))
         found[name] = logo
