@@ -48,7 +48,7 @@ def tree(tmp_path: Path, project_root: Path) -> Path:
     pyproject = project_root / "pyproject.toml"
     (tmp_path / "pyproject.toml").write_text(linter_section(pyproject), encoding="utf-8")
     root = tmp_path / "edgewright"
-    for name in ("testing", "device/agent", *packages(pyproject)):
+    for name in ("testing", "device/agent", "fleet/notify", *packages(pyproject)):
         folder = root / name
         folder.mkdir(parents=True, exist_ok=True)
     for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
@@ -58,6 +58,7 @@ def tree(tmp_path: Path, project_root: Path) -> Path:
     for name in (
         "device/agent/machine.py",
         *(f"fleet/{rule}.py" for rule in rules),
+        "fleet/notify/alarms.py",
         "runtimes/base.py",
     ):
         (root / name).touch()
