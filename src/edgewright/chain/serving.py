@@ -83,7 +83,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     observers: Sequence[OpenObserver] = ()
     """Who sees every request: opened with the event loop at hand, closed after the server."""
     memory_mb: Mapping[str, float] = {}
-    """By model name, what the process may use that it then runs in."""
+    """By a model's own name, what the process may use that it then runs in."""
     allow_hooks: bool = False
 
 
@@ -210,6 +210,7 @@ async def _serve(
             tls=doors.tls,
             http2=doors.http2,
             observers=observers,
+            memory_limited=doors.memory_mb,
         )
         return await _run(server, paths, stopped, on_ready, drain_s)
 

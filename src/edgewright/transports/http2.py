@@ -8,6 +8,7 @@ the peer grants, each stream's for its own.
 """
 
 import asyncio
+import contextlib
 from functools import lru_cache
 from typing import cast
 
@@ -168,7 +169,11 @@ class Http2Connection(asyncio.Protocol):
             (b"content-length", b"%d" % len(body)),
         ]
         stream.answer = b"" if is_head else body
-        self._protocol.send_headers(stream.number, fields, end_stream=not stream.answer)
+        try:
+            self._protocol.send_headers(stream.number, fields, end_stream=not stream.answer)
+        except h2.exceptions.ProtocolError:
+            self._forget(stream)  # its end came with what is being taken now
+            return
         if stream.answer:
             stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
             self._send(stream)
@@ -251,7 +256,7 @@ class Http2Connection(asyncio.Protocol):
     def _begin(self, event: h2.events.RequestReceived) -> None:
         number = event.stream_id or 0
         if self._house.is_closing:
-            self._protocol.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+            self._reset(number, ErrorCodes.REFUSED_STREAM)
             return
         raw = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
         try:
@@ -265,7 +270,8 @@ class Http2Connection(asyncio.Protocol):
         elif event.stream_ended is None:
             stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
             if head.expects_continue:
-                self._protocol.send_headers(number, [(b":status", b"100")])
+                with contextlib.suppress(h2.exceptions.ProtocolError):  # the peer has ended it
+                    self._protocol.send_headers(number, [(b":status", b"100")])
 
     def _opened(self, number: int, head: Head) -> Stream:
         stream = self._streams[number] = Stream(self, number, head)
@@ -326,10 +332,11 @@ class Http2Connection(asyncio.Protocol):
 
     def _drop(self, stream: Stream, code: ErrorCodes) -> None:
         self._forget(stream)
-        try:
-            self._protocol.reset_stream(stream.number, code)
-        except h2.exceptions.ProtocolError:
-            return  # both sides had ended it
+        self._reset(stream.number, code)
+
+    def _reset(self, number: int, code: ErrorCodes) -> None:
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # both sides had ended it
+            self._protocol.reset_stream(number, code)
 
     def _forget(self, stream: Stream | None) -> None:
         if stream is None or self._streams.pop(stream.number, None) is None:

@@ -20,7 +20,7 @@ from edgewright.contract import Contract, Tensor
 from edgewright.device.serve import InferenceServer, ServeOptions
 from edgewright.device.serve.child_model import CandidateError, ChildModel, ChildOrder
 from edgewright.device.serve.refusal import RefusalError
-from edgewright.device.serve.shadow import agrees, is_compatible
+from edgewright.device.serve.shadow import agreeing_rows, agrees, is_compatible
 from edgewright.testing.bundles import MODEL, build_tiny
 from edgewright.transports.http1 import Client
 from edgewright.wire.v2 import TryOrder
@@ -113,6 +113,18 @@ def test_two_models_agree_when_their_best_scores_lie_at_the_same_place() -> None
     assert agrees(CONTRACT, {"y": scores}, {"y": scores * 3})
     assert not agrees(CONTRACT, {"y": scores}, {"y": scores[:, ::-1]})
     assert not agrees(CONTRACT, {"y": scores}, {"y": scores[:, :1]})
+
+
+def test_rows_of_one_number_have_no_best_place() -> None:
+    outputs = (
+        Tensor(name="y", dtype="float32", shape=("batch",)),
+        Tensor(name="label", dtype="int64", shape=("batch",)),
+    )
+    contract = Contract(inputs=CONTRACT.inputs, outputs=outputs)
+    old = {"y": np.array([1, 2, 3], np.float32), "label": np.array([4, 5, 6])}
+    new = {"y": np.array([1, 50, 90], np.float32), "label": np.array([4, 5, 6])}
+    assert agreeing_rows(contract, old, old) == (3, 3)
+    assert agreeing_rows(contract, old, new) == (1, 3)
 
 
 def test_models_with_other_tensors_are_not_compatible() -> None:
@@ -231,6 +243,26 @@ def test_one_of_other_tensors_leads_alone_and_the_old_one_comes_back(tmp_path: P
             assert await _status(client, MODEL) == 500
             await server.models.dismiss(MODEL)
             assert await _version(client) == "1"
+
+    asyncio.run(scene())
+
+
+def test_a_candidate_is_not_tried_beside_several_versions(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            two, order = unpack_tiny(tmp_path, "2"), TryOrder(path=str(tmp_path / "2"), mode="lead")
+            await server.models.load(two, name=MODEL, keep=True)
+            with pytest.raises(
+                RefusalError, match=r"versions 1, 2, .* unload the others"
+            ) as caught:
+                await server.models.try_out(MODEL, order)
+            assert (caught.value.status, server.models.versions(MODEL)) == (409, ("1", "2"))
+            await server.models.unload(MODEL, "1")
+            await server.models.try_out(MODEL, order)
+            await server.models.try_out(MODEL, order)
+            await server.models.dismiss(MODEL)
+            assert server.models.versions(MODEL) == ("2",)
+            assert await _version(client) == "2"
 
     asyncio.run(scene())
 

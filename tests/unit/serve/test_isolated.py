@@ -1,5 +1,6 @@
 """A model in a process of its own: real processes, each as small as a Python with numpy."""
 
+import errno
 import os
 import signal
 import sys
@@ -92,6 +93,30 @@ def test_what_uses_too_much_is_ended_and_started_again() -> None:
     finally:
         model.close()
     assert resident_mb(pid) == 0
+
+
+def test_pauses_grow_while_it_cannot_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(isolated, "PAUSES_S", (0.01, 0.02, 0.03, 0.04))
+    now_s = [0.0]
+    faults = [OSError(errno.ENOMEM, "no memory"), DeviceError("no engine"), OSError("no process")]
+
+    def start_at_last() -> ChildModel:
+        if now_s[0] and faults:
+            raise faults.pop(0)
+        return start()
+
+    model = Isolated(start_at_last, limit_mb=400, timer=lambda: now_s[0])
+    try:
+        now_s[0] = 1000.0
+        os.kill(model._child.pid, signal.SIGKILL)
+        until(lambda: model.restarts == 1)
+        assert ask(model, 9) == [[18, 8]]
+    finally:
+        model.close()
+    pauses = [word for word in caplog.text.split() if word.startswith("pause_s=")]
+    assert pauses == ["pause_s=0.01", "pause_s=0.02", "pause_s=0.03", "pause_s=0.04"]
 
 
 def test_refusals_and_faults_keep_their_kind() -> None:

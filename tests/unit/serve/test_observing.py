@@ -1,13 +1,16 @@
 import asyncio
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edgewright.device.serve import InferenceServer, ServeOptions
+from edgewright.device.serve import InferenceServer, ServeOptions, access_log
 from edgewright.device.serve.access_log import AccessLog, line_of
 from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.observing import Seen
@@ -128,3 +131,56 @@ def test_lines_that_the_disk_has_no_place_for_are_counted(caplog: Any) -> None:
     log.close()
     assert log.lost == 1
     assert "access log cannot be written" in caplog.text
+
+
+def test_log_that_cannot_be_turned_over_grows_on_until_it_can(tmp_path: Path, caplog: Any) -> None:
+    path, taken = tmp_path / "access.log", tmp_path / "access.log.1"
+    taken.mkdir()
+    size = len(line_of(seen()))
+    log = AccessLog(path, call_later=lambda *_: None, limit_bytes=2 * size)
+
+    def write(status: int) -> None:
+        log(seen(status=status))
+        log.flush()
+        end_s = time.monotonic() + 10
+        while str(status) not in path.read_text():
+            assert time.monotonic() < end_s
+            time.sleep(0.001)
+
+    for status in range(200, 206):
+        write(status)
+    assert caplog.text.count("cannot be turned over") == 1
+    taken.rmdir()
+    write(206)
+    log.close()
+    assert [len(file.read_text().splitlines()) for file in (taken, path)] == [6, 1]
+    assert log.lost == 0
+
+
+@pytest.mark.timeout(20)
+def test_log_of_a_reader_that_hangs_is_ended_all_the_same(monkeypatch: Any, caplog: Any) -> None:
+    reading, writing = os.pipe()
+    monkeypatch.setattr(access_log, "_CLOSE_S", 0.05)
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=os.fdopen(writing, "wb", 0)))
+    log = AccessLog(None, call_later=lambda *_: None)
+    try:
+        for _ in range(access_log._WAITING_MOST + 2):  # one is being written
+            for _ in range(1000):
+                log(seen())
+            log.flush()
+            time.sleep(0.001)
+        log.close()
+        assert "access log cannot be ended" in caplog.text
+        assert log.lost == 1000
+    finally:
+        os.close(reading)
+        log._thread.join(0.05)
+
+
+def test_log_goes_on_after_its_file_was_closed(caplog: Any, tmp_path: Path) -> None:
+    log = AccessLog(tmp_path / "log", call_later=lambda *_: None)
+    log._file.close()
+    log(seen())
+    log.close()
+    assert "access log cannot be written" in caplog.text
+    assert log.lost == 1

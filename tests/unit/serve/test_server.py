@@ -3,15 +3,17 @@ import json
 import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgewright.contract import Evidence
-from edgewright.device.serve import Servable
+from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array
+from edgewright.testing import FakeClock
 from edgewright.testing.models import FunctionSession, open_doubler, servable
 from edgewright.testing.serving import get, open_multiplier, post, request, running
 from edgewright.transports.http1 import Client, Limits
@@ -237,6 +239,30 @@ def test_failed_load_leaves_the_old_model_answering(tmp_path: Path) -> None:
             _, index = await post(admin, "/v2/repository/index")
             assert index[0]["state"] == "READY"
             assert "NaN" in index[0]["reason"]
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("limited", ["har", "har-v2"])
+def test_model_under_another_name_keeps_its_limit_of_memory_or_is_refused(limited: str) -> None:
+    async def case() -> None:
+        server = InferenceServer(
+            open_doubler,
+            ServeOptions(),
+            clock=FakeClock(),
+            timer=time.perf_counter,
+            memory_limited={limited},
+        )
+        await server.start([Path("doubler")])
+        try:
+            with pytest.raises(InputError, match=f"as 'har': memory_mb limits '{limited}'"):
+                await server.models.load(Path("har-v2"), name="har")
+            assert server.models.directory.names == ("doubler",)
+            await server.models.load(Path(limited), name=limited)
+            await server.models.load(Path("other"), name="another")
+            assert server.models.directory.names == ("doubler", limited, "another")
+        finally:
+            await server.close(drain_s=0)
 
     asyncio.run(case())
 

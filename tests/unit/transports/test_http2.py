@@ -222,6 +222,31 @@ def test_answer_that_nobody_makes_room_for_is_dropped_in_time(tmp_path: Path) ->
     asyncio.run(case())
 
 
+def test_requests_that_are_cancelled_at_once_cost_the_others_nothing(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, _):
+            rude = await Rude.connect(server, tls)
+            answered = rude.begin("/before")
+            cancelled = [
+                rude.begin("/cancelled"),
+                rude.begin("/%ff"),
+                rude.begin(ends=False, content_length="200001"),
+                rude.begin(ends=False, content_length="9", expect="100-continue"),
+            ]
+            for number in cancelled:
+                rude.protocol.reset_stream(number, 8)
+            after = rude.begin("/after")
+            await rude.flush()
+            assert await rude.answer(answered) == (200, b"GET /before h")
+            assert await rude.answer(after) == (200, b"GET /after h")
+            later = rude.begin("/later")
+            await rude.flush()
+            assert await rude.answer(later) == (200, b"GET /later h")
+            assert not {getattr(one, "stream_id", None) for one in rude.events} & {*cancelled}
+
+    asyncio.run(case())
+
+
 async def settings_flood(rude: Rude) -> None:
     for _ in range(NOISE_MOST + 10):
         rude.protocol.update_settings({h2.settings.SettingCodes.MAX_FRAME_SIZE: 16384})

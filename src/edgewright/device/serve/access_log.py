@@ -5,6 +5,7 @@ No header but the request's and the trace's id is written: keys and cookies neve
 nor does what stands behind the path's question mark.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -21,12 +22,15 @@ import orjson
 
 from edgewright._fs import file_errors
 from edgewright.device.serve.observing import Seen
+from edgewright.errors import EdgewrightError
 
 logger = logging.getLogger(__name__)
 
 FLUSH_S = 0.2
 LIMIT_BYTES = 16 << 20
 _WAITING_MOST = 64
+_CLOSE_S = 5.0
+"""How long a disk that hangs may hold up the end, twice."""
 _PATH_MOST = 256
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -46,6 +50,7 @@ class AccessLog:
         self._call_later = call_later
         self._limit_bytes = limit_bytes
         self._lines: list[bytes] = []
+        self._is_stuck = False
         self._file = _opened(path)
         self._blocks: queue.Queue[bytes | None] = queue.Queue(_WAITING_MOST)
         self._thread = threading.Thread(target=self._write_all, name="serve-log", daemon=True)
@@ -68,11 +73,14 @@ class AccessLog:
             logger.warning("access log is too slow: lost=%d", self.lost)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, as far as the disk takes it in time."""
         self.flush()
-        self._blocks.put(None)
-        self._thread.join()
-        if self._path is not None:
+        with contextlib.suppress(queue.Full):
+            self._blocks.put(None, timeout=_CLOSE_S)
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            logger.warning("access log cannot be ended: blocks=%d wait", self._blocks.qsize())
+        elif self._path is not None:
             self._file.close()
 
     def _write_all(self) -> None:
@@ -82,17 +90,28 @@ class AccessLog:
                 if self._file.write(block) != len(block):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 self._file.flush()
-            except OSError as error:
+            except (OSError, ValueError, EdgewrightError) as error:
                 self.lost += block.count(b"\n")
                 logger.warning("access log cannot be written: error=%s lost=%d", error, self.lost)
 
     def _turn_over(self, more_bytes: int) -> None:
-        """Begin a new file beside the last one where this one would be too large."""
+        """Begin a new file beside the last one where this one would be too large. Where that cannot
+        be done this one grows on.
+        """
         if self._path is None or self._file.tell() + more_bytes <= self._limit_bytes:
             return
-        self._file.close()
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._file = _opened(self._path)
+        try:
+            with contextlib.suppress(FileNotFoundError):  # somebody else has moved it
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+            fresh = _opened(self._path)
+        except (OSError, EdgewrightError) as error:
+            if not self._is_stuck:
+                logger.warning("access log cannot be turned over: error=%s", error)
+            self._is_stuck = True
+            return
+        self._is_stuck = False
+        full, self._file = self._file, fresh
+        full.close()
 
 
 def line_of(seen: Seen) -> bytes:

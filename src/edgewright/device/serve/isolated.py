@@ -113,7 +113,8 @@ class Isolated:
             return
         try:
             child = self._start()
-        except EdgewrightError as error:
+        except (EdgewrightError, OSError) as error:
+            self._born_s = self._timer()
             logger.warning("model cannot be started again: error=%s", error)
             return
         ended.close()

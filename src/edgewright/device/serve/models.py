@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from edgewright.device.serve.serving import Admission, ServedModel
 from edgewright.device.serve.shadow import Shadow
 from edgewright.device.serve.splits import ReadParameters
 from edgewright.device.serve.trial import no_rest, try_model
-from edgewright.errors import EdgewrightError
+from edgewright.errors import EdgewrightError, InputError
 from edgewright.wire.candidate import CandidateFigures
 from edgewright.wire.v2 import SplitOrder, TryOrder
 
@@ -45,6 +45,7 @@ class Models:
         limits: Mapping[str, Admission] | None = None,
         open_candidate: OpenCandidate | None = None,
         orders: Mapping[str, SplitOrder] | None = None,
+        memory_limited: Container[str] = (),
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._open_model = open_model
@@ -55,6 +56,7 @@ class Models:
         )
         self._admission = admission
         self._limits = limits or {}
+        self._memory_limited = memory_limited
         self._resources = resources
         self._loader = resources.loader
         self._turns: dict[str, asyncio.Lock] = {}
@@ -192,12 +194,20 @@ class Models:
 
         Raises:
             EdgewrightError: it cannot be opened, or failed its trial; nothing has changed.
-            RefusalError: it cannot be mirrored: no such model, or one of other tensors.
+            RefusalError: it cannot be mirrored: no such model, several versions, or other tensors.
         """
         async with self._turn(name):
             if self.directory.is_shared(name):
                 raise RefusalError(
                     409, f"model {name!r} has versions that share its requests", reason="split"
+                )
+            versions = self.versions(name)
+            if len(versions) > 1:
+                raise RefusalError(
+                    409,
+                    f"model {name!r} has versions {', '.join(versions)}, a candidate is compared "
+                    "with one alone; unload the others first",
+                    reason="versions",
                 )
             candidate, leader = self._candidates.get(name, (None, None))
             if candidate is None or candidate.path != Path(order.path):
@@ -294,15 +304,25 @@ class Models:
 
     async def _opened(self, path: Path, name: str | None) -> ServedModel:
         servable = await self._loader(lambda: self._open_model(path))
-        if name is not None:
-            servable = msgspec.structs.replace(servable, name=name)
         try:
+            if name is not None:
+                self._check_renamed(servable.name, name)
+                servable = msgspec.structs.replace(servable, name=name)
             model = await self._loader(lambda: self._tried(servable))
         except EdgewrightError:
             servable.model.close()
             raise
         logger.info("model ready: name=%s version=%s", servable.name, servable.version)
         return model
+
+    def _check_renamed(self, own: str, name: str) -> None:
+        """A limit of memory is found by a model's own name, before anybody gave it another."""
+        for limited in (own, name) if own != name else ():
+            if limited in self._memory_limited:
+                raise InputError(
+                    f"model {own!r} cannot be loaded as {name!r}: memory_mb limits {limited!r}",
+                    hint=f"load it as {own!r}, or build it with the name {name!r}",
+                )
 
     def _tried(self, servable: Servable) -> ServedModel:
         """A model that passed its trial; all of it in the loader's thread, in short steps."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,6 +73,7 @@ class InferenceServer:
         http2: MakeHttp2 | None = None,
         observers: Sequence[Observer] = (),
         listen_also: Callable[[Models, Timer], Listener] | None = None,
+        memory_limited: Container[str] = (),
     ) -> None:
         self._options = options
         self._clock = clock
@@ -95,6 +96,7 @@ class InferenceServer:
             resources=resources,
             open_candidate=open_candidate,
             orders=options.splits,
+            memory_limited=memory_limited,
         )
         self._admin: Server | None = None
         self._tls = tls

@@ -19,7 +19,7 @@ from edgewright.contract import Contract
 from edgewright.device.serve.passes import Mirror
 from edgewright.device.serve.ports import Array, Arrays
 from edgewright.device.serve.serving import ServedModel
-from edgewright.device.serve.trial import joins_rows
+from edgewright.device.serve.trial import BATCH, joins_rows
 from edgewright.errors import EdgewrightError
 from edgewright.evidence.parity import compare
 
@@ -133,7 +133,11 @@ def agrees(contract: Contract, old: Arrays, new: Arrays) -> bool:
     """
     if compare(old, new, contract.tolerances).ok:
         return True
-    return all(_same_choice(array, new[name]) for name, array in old.items())
+    one_each = {tensor.name for tensor in contract.outputs if tensor.shape == (BATCH,)}
+    return all(
+        _same_choice(array, new[name], has_places=name not in one_each)
+        for name, array in old.items()
+    )
 
 
 def is_compatible(old: Contract, new: Contract) -> bool:
@@ -156,11 +160,12 @@ def _doors(contract: Contract) -> tuple[tuple[str, str, tuple[int | str, ...]], 
     return tuple((t.name, t.dtype, t.shape) for t in (*contract.inputs, *contract.outputs))
 
 
-def _same_choice(old: Array, new: Array) -> bool:
+def _same_choice(old: Array, new: Array, *, has_places: bool) -> bool:
+    """Without places a row is one number, and the last axis counts the rows."""
     if old.shape != new.shape:
         return False
     if old.dtype.kind != "f":
         return bool(np.array_equal(old, new))
-    if old.ndim == 0 or old.shape[-1] < 2:
+    if not has_places or old.ndim == 0 or old.shape[-1] < 2:
         return False
     return bool(np.array_equal(old.argmax(axis=-1), new.argmax(axis=-1)))

@@ -13,7 +13,7 @@ from edgewright.errors import DeviceError
 from edgewright.evidence.parity import compare
 from edgewright.steps import check_inputs
 
-_BATCH = "batch"
+BATCH = "batch"
 _JOINED_ROWS = 8
 _REPEATS = 20
 _TRIAL_BUDGET_S = 0.1
@@ -56,7 +56,7 @@ def joins_rows(contract: Contract) -> bool:
     and no step makes other rows of it.
     """
     tensors = (*contract.inputs, *contract.outputs)
-    return all(tensor.shape and tensor.shape[0] == _BATCH for tensor in tensors) and not any(
+    return all(tensor.shape and tensor.shape[0] == BATCH for tensor in tensors) and not any(
         type(step).__name__ in _RESHAPING_STEPS
         for step in (*contract.preprocess, *contract.postprocess)
     )
@@ -72,7 +72,7 @@ def sample_inputs(contract: Contract, *, rows: int, seed: int = 0) -> dict[str, 
     [[3, 3]]
     """
     generator = np.random.default_rng(seed)
-    named: dict[str, int] = {_BATCH: rows}
+    named: dict[str, int] = {BATCH: rows}
     return {tensor.name: _sample(tensor, named, generator) for tensor in contract.inputs}
 
 
