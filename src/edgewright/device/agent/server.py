@@ -28,7 +28,8 @@ START_S = 60.0
 STOP_S = 10.0
 BROKEN_DEATHS = 3
 BROKEN_WINDOW_S = 300.0
-RESTART_PAUSE_S = 0.5
+RESTART_PAUSE_S, RESTART_PAUSE_MOST_S = 0.5, 60.0
+"""Before a dead server is started anew: at first, and when that fails again and again."""
 LOG_LIMIT_BYTES = 4 << 20
 
 _log = logging.getLogger(__name__)
@@ -185,11 +186,15 @@ class ServerProcess:
         """End the server and have a new one serve the same; it does not answer in between.
 
         Raises:
-            ResourceError: none can be started here.
+            ResourceError: none can be started here now; it is tried again until it serves.
         """
         async with self._lock:
             await self.stop()
-            await self._ensure()
+            try:
+                await self._ensure()
+            except ResourceError:
+                self._watch = asyncio.create_task(self._revived(), name="server")
+                raise
 
     async def start(self) -> None:
         """Have a server, though it may serve nothing yet.
@@ -233,8 +238,12 @@ class ServerProcess:
         self._candidates.clear()
         self._process = find_listener(self._order.admin) or await self._spawn()
         await self._answering(self._process)
+        if self._watch and self._watch is not asyncio.current_task():
+            self._watch.cancel()
         self._watch = asyncio.create_task(self._watched(self._process), name="server")
-        for model, folder in self._folders.items():
+        for model, folder in tuple(self._folders.items()):
+            if self._folders.get(model) != folder:  # withdrawn while another one was loaded
+                continue
             try:
                 await self._load(model, folder)
             except EdgewrightError as error:
@@ -326,10 +335,22 @@ class ServerProcess:
         if len(self._deaths) >= BROKEN_DEATHS:
             self._deaths = []
             self.on_broken(f"{self._last_death}, {BROKEN_DEATHS} times in a short while")
-        await self._clock.sleep(RESTART_PAUSE_S)
-        async with self._lock:
-            if self._process is process:
-                await self._ensure()
+        await self._revived()
+
+    async def _revived(self) -> None:
+        """Try to have a server again, ever more seldom, until one serves or this is cancelled."""
+        pause_s = RESTART_PAUSE_S
+        while True:
+            await self._clock.sleep(pause_s)
+            try:
+                async with self._lock:
+                    if not self._is_alive:
+                        await self._ensure()
+            except ResourceError as error:
+                pause_s = min(2 * pause_s, RESTART_PAUSE_MOST_S)
+                _log.error("no server runs, the next try is in %g s: %s", pause_s, error)
+            else:
+                return
 
 
 def _sample_from(body: bytes) -> ServingSample:
