@@ -17,6 +17,8 @@ class Line:
         self._commands = commands
         self.told: list[tuple[str, CommandReport | bytes]] = []
         self.refuses_files = False
+        self.untold: list[str] = []
+        """Reports that are not taken, once for each time they are named."""
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
         if method == "GET":
@@ -27,6 +29,9 @@ class Line:
             if self.refuses_files:
                 raise InputError("too large")
             self.told.append((what, body))
+        elif what in self.untold:
+            self.untold.remove(what)
+            raise TransportError("the line is cut")
         else:
             self.told.append((what, msgspec.json.decode(body, type=CommandReport)))
         return b""
@@ -85,6 +90,13 @@ def test_a_deed_that_fails_is_told_and_does_not_stop_the_next_one() -> None:
         CommandReport(outcome="failed", text="output 3 differs"),
         CommandReport(outcome="done", text="fine"),
     ]
+
+
+def test_a_report_that_is_not_taken_does_not_stop_the_next_command() -> None:
+    line = Line(order(1, "probe"), order(2, "probe"), order(3, "probe"))
+    line.untold = ["1/report", "1/report", "2/report"]
+    assert [what for what, _ in played(line, probe=fine).told] == ["2/report", "3/report"]
+    assert line.untold == []
 
 
 def test_a_file_that_is_not_taken_is_a_failure() -> None:

@@ -3,7 +3,8 @@ are those of `wire.remote_commands`, and `remote_commands` in agent.toml says wh
 allowed here.
 
 A command is handed out once. A cut before its report leaves it without one; the fleet shows that it
-expired, and nobody does it twice.
+expired, and nobody does it twice. A report that is not taken, even at the second try, does not keep
+the next command from being done: they came together.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from edgewright.wire.remote_commands import (
 )
 
 TEXT_CHARACTERS = 4000
+RETRY_PAUSE_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class RemoteHands:
         """Do all that waits now.
 
         Raises:
-            EdgewrightError: the fleet did not answer or refused.
+            EdgewrightError: the fleet does not say what waits.
         """
         answer = await self._line.ask("GET", COMMANDS)
         fetched_s = self._clock.monotonic_s()
@@ -89,14 +91,24 @@ class RemoteHands:
                 if late
                 else await self._report_of(command)
             )
-            path = f"{COMMANDS}/{command.number}/report"
-            await self._line.ask("POST", path, msgspec.json.encode(report))
+            if not await self._is_told(command, report):
+                await self._clock.sleep(RETRY_PAUSE_S)
+                await self._is_told(command, report)
 
     async def _run(self) -> None:
         try:
             await self.work()
         except (EdgewrightError, msgspec.DecodeError) as error:
             _log.warning("remote commands: %s", error)
+
+    async def _is_told(self, command: RemoteCommand, report: CommandReport) -> bool:
+        path = f"{COMMANDS}/{command.number}/report"
+        try:
+            await self._line.ask("POST", path, msgspec.json.encode(report))
+        except EdgewrightError as error:
+            _log.warning("remote command number=%d was not told: %s", command.number, error)
+            return False
+        return True
 
     async def _report_of(self, command: RemoteCommand) -> CommandReport:
         _log.info("remote command number=%d kind=%s", command.number, command.kind)
