@@ -34,6 +34,7 @@ from edgewright.device.agent import (
     Offload,
     Order,
     Outbox,
+    Packages,
     PackageServer,
     Policy,
     ProbeLimits,
@@ -228,7 +229,7 @@ async def _run(home: Home) -> None:
         control = await Control(agent, daemon).listen(home.control_socket, clock)
         try:
             await server.start()
-            await daemon.run()
+            await _lived(daemon, packages_of(home, agent.tools.slots))
         finally:
             if hands:
                 await hands.close()
@@ -249,6 +250,13 @@ def _watch_package(agent: Agent, daemon: Daemon) -> None:
         package_server.on_restart = daemon.restart
     packages = packages_of(agent.home, agent.tools.slots)
     asyncio.get_running_loop().call_later(HEALTHY_S, packages.note_health)
+
+
+async def _lived(daemon: Daemon, packages: Packages) -> None:
+    """Run until told to stop: code that ends when it is told to lives, however short it ran."""
+    await daemon.run()
+    if not daemon.wants_restart:
+        packages.note_health()
 
 
 def _remote_hands(

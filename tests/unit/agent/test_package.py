@@ -9,12 +9,14 @@ from edgewright.contract import Contract, Tensor
 from edgewright.device.agent import (
     PACKAGE,
     Home,
+    PackageProbe,
     Packages,
     PackageServer,
     PinnedKeys,
     Slots,
 )
-from edgewright.device.agent.package import STARTS_MOST
+from edgewright.device.agent.package import STARTS_MOST, _extract, wheel_version
+from edgewright.device.agent.ports import Probe, ProbeReport
 from edgewright.errors import DeviceError, TrustError
 from edgewright.testing import MemorySigner
 from edgewright.trust import TrustedKeys
@@ -99,6 +101,26 @@ def test_a_package_that_does_not_live_is_given_up(rig: Rig) -> None:
     assert installed.next_code
 
 
+def test_starts_before_a_probe_do_not_count(rig: Rig) -> None:
+    bundle = rig.staged("2.0")
+    installed = rig.as_run_from(rig.folder / "opt")
+    other = "a" * 64
+    for bundle_id, is_given_up in ((bundle.id, False), (other, True)):
+        for _ in range(STARTS_MOST):
+            installed.note_start(bundle_id)
+        report = asyncio.run(PackageProbe(installed, _passing, rig.home.root).run(bundle.path))
+        assert report.passed
+        assert installed.is_given_up(bundle_id) is is_given_up
+
+
+def _passing(_: Path) -> Probe:
+    class Passing:
+        async def run(self, folder: Path) -> ProbeReport:
+            return ProbeReport(passed=True)
+
+    return Passing()
+
+
 def test_torn_counts_of_starts_give_nobody_up(rig: Rig) -> None:
     packages = rig.as_run_from(rig.folder / "opt")
     packages.note_start("a" * 64)
@@ -147,3 +169,18 @@ def test_what_is_no_package_leaves_nothing(rig: Rig, options: dict[str, str], re
     with pytest.raises(TrustError, match=reason):
         packages.unpack(rig.staged("2.0", **options))
     assert not rig.home.packages.is_dir() or list(rig.home.packages.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_a_wheel_that_cannot_be_unpacked_is_not_trusted(tmp_path: Path, method: int) -> None:
+    path, member = tmp_path / "w.whl", "e.dist-info/METADATA"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "Name: edgewright\nVersion: 2.0\n" * 9, compress_type=method)
+    content = bytearray(path.read_bytes())
+    start = 30 + len(member)  # behind the member's head, the first of the file
+    content[start : start + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    with pytest.raises(TrustError, match=f"the wheel's member '{member}'"):
+        wheel_version(path)
+    with pytest.raises(TrustError, match=f"the wheel's member '{member}'"):
+        _extract(path, tmp_path / "out")

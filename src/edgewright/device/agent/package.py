@@ -14,6 +14,7 @@ new agent living. The server goes on answering meanwhile and is kept.
 import asyncio
 import logging
 import zipfile
+import zlib
 from collections.abc import Callable
 from email.parser import BytesHeaderParser
 from pathlib import Path, PurePosixPath
@@ -92,7 +93,11 @@ class Packages:
 
     def note_health(self) -> None:
         """What runs lives: forget its starts."""
-        if self._starts().bundle_id == self.running:
+        self.forget_starts(self.running)
+
+    def forget_starts(self, bundle_id: str) -> None:
+        """A package is to be tried from the beginning: what it did before does not count."""
+        if self._starts().bundle_id == bundle_id:
             _fs.remove_tree(self._root / "starts.json")
 
     def unpack(self, bundle: Bundle) -> Path:
@@ -152,6 +157,7 @@ class PackageProbe:
     async def run(self, folder: Path) -> ProbeReport:
         """See `Probe`."""
         bundle = open_bundle(folder)
+        self._packages.forget_starts(bundle.id)
         try:
             self._packages.collect(bundle.id)
             code = self._packages.unpack(bundle)
@@ -226,9 +232,10 @@ def wheel_version(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as wheel:
             names = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-            head = BytesHeaderParser().parsebytes(wheel.read(names[0]) if names else b"")
+            content = _content(wheel, wheel.getinfo(names[0])) if names else b""
     except (zipfile.BadZipFile, OSError) as error:
         raise TrustError(f"{path.name} is no wheel: {error}") from error
+    head = BytesHeaderParser().parsebytes(content)
     if str(head["Name"]).lower() != DISTRIBUTION:
         raise TrustError(f"{path.name} is a wheel of {head['Name']!r}, expected {DISTRIBUTION!r}")
     return str(head["Version"])
@@ -243,7 +250,22 @@ def _extract(wheel: Path, folder: Path) -> None:
             if name.is_absolute() or ".." in name.parts or left < 0:
                 raise TrustError(f"the wheel's member {member.filename[:80]!r} may not be unpacked")
             if not member.is_dir():
-                _fs.write_atomic(folder / name, archive.read(member))
+                _fs.write_atomic(folder / name, _content(archive, member))
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member's content, of the two methods that wheels are packed with."""
+    if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise TrustError(
+            f"the wheel's member {member.filename[:80]!r} is packed by method "
+            f"{member.compress_type}, expected stored or deflated"
+        )
+    try:
+        return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise TrustError(
+            f"the wheel's member {member.filename[:80]!r} cannot be unpacked: {error}"
+        ) from error
 
 
 def _nothing() -> None:
