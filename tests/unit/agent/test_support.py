@@ -67,6 +67,13 @@ def test_the_secret_is_nowhere_in_it_even_when_a_log_told_it(home: Home, tmp_pat
     assert b"[secret]" in found["server.log"]
 
 
+def test_a_password_in_refused_settings_is_not_in_it(home: Home, tmp_path: Path) -> None:
+    home.settings_path.write_text('poll_s = 5.0\nmqtt = "mqtts://d1:hu/sh@b.example:8883"\n')
+    found = parts(home, tmp_path / "s.tar.gz")
+    assert found["agent.toml"] == b'poll_s = 5.0\nmqtt = "mqtts://d1:[secret]@b.example:8883"\n'
+    assert not any(b"hu/sh" in content for content in found.values())
+
+
 def test_a_long_log_is_cut_at_a_line(home: Home, tmp_path: Path) -> None:
     home.server_log.write_bytes(b"".join(b"line %d\n" % n for n in range(200_000)))
     log = parts(home, tmp_path / "s.tar.gz")["server.log"]

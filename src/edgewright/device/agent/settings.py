@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         self._check_deadlines()
         self._check_windows()
+        self._check_broker()
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, float) and not 0 <= value < float("inf"):
@@ -57,6 +58,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                     f"deadlines_s.{state} is {deadline_s:g}, expected more than 0 for a state that "
                     "ends"
                 )
+
+    def _check_broker(self) -> None:
+        """This file goes into support bundles, so it holds no secret."""
+        login = self.mqtt.partition("://")[2].rpartition("@")[0]
+        if ":" in login:
+            raise ValueError("mqtt holds a password; put the password into mqtt_password_file")
 
     def _check_windows(self) -> None:
         if not self.maintenance_windows:

@@ -6,6 +6,7 @@ else. The device's secret is taken out of every part, wherever it may have got t
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ TAIL_BYTES = 512 * 1024
 FOLDER = "edgewright-support"
 HIDDEN = b"[secret]"
 SECRET_LEAST = 4
+_LOGIN = re.compile(rb"(://[^\s\"'/@:]*):[^\s\"']*@")
+"""A password in an address, which settings refuse: a file that was refused is gathered too."""
 
 
 def write_support_bundle(
@@ -39,7 +42,7 @@ def write_support_bundle(
         "status.json": lambda: _json(status()),
         "facts.json": lambda: _json(read_facts(home.root)),
         "files.txt": lambda: _listing(home.root),
-        "agent.toml": lambda: _tail(home.settings_path),
+        "agent.toml": lambda: _LOGIN.sub(rb"\1:[secret]@", _tail(home.settings_path)),
         "trust.json": lambda: _anchor(home),
         "journal.log": lambda: _tail(home.journal_path),
         "outbox.log": lambda: _tail(home.outbox_path),
