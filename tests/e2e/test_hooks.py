@@ -49,6 +49,32 @@ def ring():
     if ctypes.CDLL(None, use_errno=True).syscall(425, 8, None) < 0:  # io_uring_setup
         raise OSError(ctypes.get_errno(), "io_uring")
 
+def own_signals(set_owner):
+    # The next request on the socket would then signal its owner, here the server.
+    import fcntl, stat
+    for number in range(32):
+        try:
+            is_socket = stat.S_ISSOCK(os.fstat(number).st_mode)
+        except OSError:
+            continue
+        if is_socket:
+            set_owner(fcntl, number)
+
+def by_fcntl(fcntl, number):
+    fcntl.fcntl(number, fcntl.F_SETOWN, os.getppid())
+
+def by_signal_number(fcntl, number):
+    fcntl.fcntl(number, 10, signal.SIGKILL)  # F_SETSIG
+
+def by_flags(fcntl, number):
+    fcntl.fcntl(number, fcntl.F_SETFL, os.O_ASYNC)
+
+def by_ioctl(fcntl, number):
+    fcntl.ioctl(number, 0x8901, ctypes.c_int(os.getppid()))  # FIOSETOWN
+
+def by_ioctl_flag(fcntl, number):
+    fcntl.ioctl(number, 0x5452, ctypes.c_int(1))  # FIOASYNC
+
 DEEDS = [
     lambda: socket.socket(),
     lambda: socket.socketpair(),
@@ -72,6 +98,12 @@ DEEDS = [
     lambda: signal.setitimer(signal.ITIMER_REAL, 1),
     raise_limit,
     catch_signal,
+    lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU]),
+    lambda: own_signals(by_fcntl),
+    lambda: own_signals(by_signal_number),
+    lambda: own_signals(by_flags),
+    lambda: own_signals(by_ioctl),
+    lambda: own_signals(by_ioctl_flag),
     ring,
 ]
 
@@ -205,6 +237,24 @@ def test_a_fault_is_a_reason_and_the_next_request_is_answered(fault: str) -> Non
             asked(process, -1)
         assert str(caught.value).startswith("preprocess.py: ")
         assert asked(process, 2) == [2.0]
+
+
+def test_a_hook_cannot_compute_on_by_blocking_the_signal_of_its_limit() -> None:
+    source = """
+import signal
+def preprocess(inputs):
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])
+    except OSError:
+        pass
+    while True:
+        pass
+"""
+    with (
+        hook(source, call_s=20.0) as process,
+        pytest.raises(DeviceError, match="the child died by SIGXCPU"),
+    ):
+        asked(process, 1)
 
 
 def test_a_hook_that_cannot_be_loaded_says_why() -> None:

@@ -1,7 +1,9 @@
 """The system calls that a hook may make: a short list, everything else answers "not permitted".
 
-No socket, no process or thread, no signal to others, no change of a limit or a signal handler, no
-io_uring, no ptrace. With `files=False` also none that opens or changes a file.
+No socket, no process or thread, no signal to others, no change of a limit, a signal handler or what
+signals are blocked, no io_uring, no ptrace. `fcntl` and `ioctl` only with the requests that Python
+itself makes: others name a process to be signalled when a file is ready. With `files=False` also
+none that opens or changes a file.
 
     >>> program = filter_program("x86_64", files=True)
     >>> len(program) % 8
@@ -37,8 +39,6 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
     "mprotect": (10, 226),
     "munmap": (11, 215),
     "brk": (12, 214),
-    "rt_sigprocmask": (14, 135),
-    "rt_sigreturn": (15, 139),
     "ioctl": (16, 29),
     "pread64": (17, 67),
     "pwrite64": (18, 68),
@@ -110,12 +110,18 @@ _NUMBERS: dict[str, tuple[int, int | None]] = {
     "rseq": (334, 293),
     "faccessat2": (439, 439),
 }
+# The only requests (second argument) of the calls that would else do far more. Both architectures
+# number them alike, and the kernel looks at no more than their lower half.
+_REQUESTS: dict[str, tuple[int, ...]] = {
+    "fcntl": (1, 2, 3, 1030),  # F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+    "ioctl": (0x5401, 0x5451),  # TCGETS, FIOCLEX
+}
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 _LOAD_WORD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
-_AT_NUMBER, _AT_ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_REQUEST = 0, 4, 24  # offsets in struct seccomp_data
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _NOT_PERMITTED = 0x00050001  # SECCOMP_RET_ERRNO | EPERM
 
@@ -138,20 +144,20 @@ def filter_program(machine: str, *, files: bool) -> bytes:
             hint=f"known: {', '.join(sorted(_ARCHITECTURES))}; build the bundle without hooks",
         )
     architecture, column = _ARCHITECTURES[machine]
-    numbers = [
-        row[column]
+    calls = [
+        (number, _REQUESTS.get(name, ()))
         for name, row in _NUMBERS.items()
-        if row[column] is not None and (files or name not in _FILES)
+        if (number := row[column]) is not None and (files or name not in _FILES)
     ]
+    rules: list[bytes] = []
+    for number, requests in reversed(calls):
+        rules = [*_rule(number, requests, before=len(rules) + 1), *rules]
     code = [
         _instruction(_LOAD_WORD, _AT_ARCHITECTURE),
         _instruction(_JUMP_EQUAL, architecture, if_so=1),
         _instruction(_RETURN, _KILL),
         _instruction(_LOAD_WORD, _AT_NUMBER),
-        *(
-            _instruction(_JUMP_EQUAL, number or 0, if_so=len(numbers) - place)
-            for place, number in enumerate(numbers)
-        ),
+        *rules,
         _instruction(_RETURN, _NOT_PERMITTED),
         _instruction(_RETURN, _ALLOW),
     ]
@@ -176,5 +182,20 @@ def install(program: bytes) -> None:
         )
 
 
-def _instruction(code: int, value: int, *, if_so: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, if_so, 0, value)
+def _rule(number: int, requests: tuple[int, ...], *, before: int) -> list[bytes]:
+    """Allow a call, which is so many instructions further on; with requests, these alone."""
+    if not requests:
+        return [_instruction(_JUMP_EQUAL, number, if_so=before)]
+    return [
+        _instruction(_JUMP_EQUAL, number, if_not=len(requests) + 2),
+        _instruction(_LOAD_WORD, _AT_REQUEST),
+        *(
+            _instruction(_JUMP_EQUAL, request, if_so=len(requests) - place + before)
+            for place, request in enumerate(requests)
+        ),
+        _instruction(_RETURN, _NOT_PERMITTED),
+    ]
+
+
+def _instruction(code: int, value: int, *, if_so: int = 0, if_not: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_so, if_not, value)
