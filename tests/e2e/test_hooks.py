@@ -141,7 +141,7 @@ def asked(process: HookProcess, *numbers: float) -> list[float]:
 
 def require_landlock() -> None:
     if not landlock.version():
-        pytest.skip("absent: Landlock (Linux 5.13)")
+        pytest.skip("this kernel has no Landlock (Linux 5.13)")
 
 
 def test_what_a_hook_must_not_do_is_not_permitted() -> None:

@@ -109,7 +109,7 @@ class Island:
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        pytest.skip(f"absent: the right to make networks ({done.stderr.strip()})")
+        pytest.skip(f"this machine lets nobody make networks ({done.stderr.strip()})")
 
 
 class Target(Remote):
