@@ -52,9 +52,17 @@ class PublicKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         }
 
     def accepts(self, signature_hex: str, payload: bytes) -> bool:
-        """Whether this key's other half made this signature over these bytes."""
+        """Whether this key's other half made this signature over these bytes. Only one spelling of
+        a signature counts: with capitals it would be another file that says the same.
+        """
         try:
-            return bool(_curves().accepts(self, bytes.fromhex(signature_hex), payload))
+            signature = bytes.fromhex(signature_hex)
+        except ValueError:
+            return False
+        if signature.hex() != signature_hex:
+            return False
+        try:
+            return bool(_curves().accepts(self, signature, payload))
         except ValueError:
             return False
 

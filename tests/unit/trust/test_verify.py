@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -129,3 +130,11 @@ def test_a_key_of_another_curve_is_refused() -> None:
     other = ec.generate_private_key(ec.SECP384R1()).public_key()
     with pytest.raises(ValueError, match="expected an Ed25519 or a P-256 key"):
         public_key_of(other)
+
+
+@pytest.mark.parametrize("spelled", [str.upper, lambda text: f"{text[:2]} {text[2:]}"])
+def test_a_signature_has_one_spelling(spelled: Callable[[str], str]) -> None:
+    good = Signature.of(ALICE, b"x")
+    other = Signature(key_id=good.key_id, signature_hex=spelled(good.signature_hex))
+    with pytest.raises(TrustError, match="does not fit"):
+        verify_payload(b"x", [other], TrustedKeys(threshold=1, keys=(ALICE.public,)))
