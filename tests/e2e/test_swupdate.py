@@ -106,7 +106,7 @@ def test_swupdate_installs_the_wrapped_bundle_by_our_agent(swupdate: str, tmp_pa
     ]
     done = subprocess.run(command, capture_output=True, check=False, timeout=120, cwd=tmp_path)
     # Its exit code is no witness: it is 1 after a success when its helper for deltas, which it
-    # starts for every image, is still starting while it leaves. What it says and what is active are.
+    # starts for every image, still starts while it leaves. What it says and what is active are.
     said = done.stdout.decode() + done.stderr.decode()
     assert "SWUpdate was successful" in said, said[-2000:]
     assert place.active == ["1"]
