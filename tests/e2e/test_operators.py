@@ -151,7 +151,7 @@ def test_who_decides_on_what_was_seen_is_told_when_it_is_not_so_any_more(fleet: 
         "ada": ("pause", {"reason": "lunch", "seen": seen}),
         "bo": ("abort", {"reason": "bad", "returns": True, "seen": seen}),
         "cy": ("abort", {"reason": "worse", "returns": False, "seen": seen}),
-        "dee": ("retry", {"reason": "again", "seen": seen}),
+        "dee": ("pause", {"reason": "again", "seen": seen}),
     }
 
     def command(who: str) -> tuple[int, Any]:

@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,4 +111,7 @@ def test_swupdate_installs_the_wrapped_bundle_by_our_agent(swupdate: str, tmp_pa
     said = done.stdout.decode() + done.stderr.decode()
     assert "SWUpdate was successful" in said, said[-2000:]
     assert place.active == ["1"]
+    end_s = time.monotonic() + 20  # the script may clear up after SWUpdate has left
+    while list((place.device / "incoming").iterdir()) and time.monotonic() < end_s:
+        time.sleep(0.1)
     assert list((place.device / "incoming").iterdir()) == []
