@@ -14,8 +14,8 @@ this room as `ResourceError` (the operator of the machine acts) or `InputError` 
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,7 @@ from typing import IO
 from edgewright.errors import EdgewrightError, InputError, ResourceError
 
 _TEMP_PREFIX = ".tmp-"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 # Who must act on a failed file operation: branch, what is wrong, the next thing to try.
@@ -71,22 +72,29 @@ def make_dirs(folder: Path) -> Path:
     return folder
 
 
+def _temp_beside(path: Path) -> Path:
+    """A name that nothing has. It is known before anything is made under it: `tempfile` makes and
+    names in one call, and Ctrl-C in the middle of that leaves what nobody can name.
+    """
+    return path.with_name(f"{_TEMP_PREFIX}{secrets.token_hex(8)}")
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A file that appears under its name whole or not at all."""
     make_dirs(path.parent)
     with file_errors(path, doing="writing"):
-        handle, temp_name = tempfile.mkstemp(dir=path.parent, prefix=_TEMP_PREFIX)
+        temp = _temp_beside(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(os.open(temp, _NEW_FILE, 0o600), "wb") as file:
                 os.fchmod(file.fileno(), mode)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temp_name).replace(path)
+            temp.replace(path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
-                Path(temp_name).unlink()
+                temp.unlink()
             raise
         fsync_dir(path.parent)
 
@@ -125,8 +133,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     make_dirs(path.parent)
     with file_errors(path, doing="writing"):
-        temp = Path(tempfile.mkdtemp(dir=path.parent, prefix=_TEMP_PREFIX))
+        temp = _temp_beside(path)
         try:
+            temp.mkdir(mode=0o700)
             temp.chmod(0o755)
             yield temp
             fsync_dir(temp)

@@ -1,6 +1,8 @@
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +162,29 @@ def test_move_replaces_what_had_the_name(tmp_path: Path) -> None:
     assert (tmp_path / "b").read_bytes() == b"new"
     with pytest.raises(InputError, match="no such file"):
         _fs.move(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("make", [_fs.atomic_file, _fs.atomic_folder])
+def test_an_interrupt_right_after_making_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Any]
+) -> None:
+    """Python sees a signal after the call that it came in: here, before the name is handed on."""
+
+    seen: list[Any] = []
+
+    def interrupted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(path: Any, *arguments: Any, **options: Any) -> Any:
+            call(path, *arguments, **options)
+            if Path(path).name.startswith(".tmp-") and not seen:
+                seen.append(path)
+                raise KeyboardInterrupt
+
+        return made
+
+    for name in ("open", "mkdir"):
+        monkeypatch.setattr(os, name, interrupted(getattr(os, name)))
+    with pytest.raises(KeyboardInterrupt), make(tmp_path / "whole"):
+        pass
+    monkeypatch.undo()
+    assert seen
+    assert names(tmp_path) == []
