@@ -169,15 +169,15 @@ def test_an_interrupt_right_after_making_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], Any]
 ) -> None:
     """Python sees a signal after the call that it came in: here, before the name is handed on."""
-
     seen: list[Any] = []
 
     def interrupted(call: Callable[..., Any]) -> Callable[..., Any]:
         def made(path: Any, *arguments: Any, **options: Any) -> Any:
-            call(path, *arguments, **options)
+            given = call(path, *arguments, **options)
             if Path(path).name.startswith(".tmp-") and not seen:
                 seen.append(path)
                 raise KeyboardInterrupt
+            return given
 
         return made
 
