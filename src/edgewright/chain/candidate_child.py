@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from edgewright.bundle import open_bundle
+from edgewright.chain.child import die_with_parent, read_exactly
 from edgewright.chain.engines import open_engine_file, open_model_of
-from edgewright.chain.probe_child import ALLOW_HOOKS, die_with_parent
+from edgewright.chain.probe_child import ALLOW_HOOKS
 from edgewright.device.serve.child_model import pack, unpack
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.runtimes.model import LoadedModel
@@ -33,8 +34,8 @@ def answer_all(channel: socket.socket, path: Path, *, allow_hooks: bool = False)
         channel.sendall(encode_frame(Reply(error=str(error))))
         return
     channel.sendall(encode_frame(Reply(contract=contract)))
-    while head := _read(channel, HEAD_BYTES):
-        frame = head + _read(channel, frame_size(head))
+    while head := read_exactly(channel, HEAD_BYTES):
+        frame = head + read_exactly(channel, frame_size(head))
         channel.sendall(encode_frame(_answer(model, decode_frame(frame, Ask))))
 
 
@@ -47,14 +48,6 @@ def _answer(model: LoadedModel, ask: Ask) -> Reply:
     except EdgewrightError as error:
         return Reply(error=str(error))
     return Reply(arrays=pack(outputs), run_s=time.perf_counter() - start_s)
-
-
-def _read(channel: socket.socket, size_bytes: int) -> bytes:
-    """So many bytes; fewer when the other side has closed."""
-    content = bytearray()
-    while len(content) < size_bytes and (chunk := channel.recv(size_bytes - len(content))):
-        content += chunk
-    return bytes(content) if len(content) == size_bytes else b""
 
 
 def main() -> None:

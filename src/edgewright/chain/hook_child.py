@@ -18,7 +18,7 @@ import numpy as np
 
 from edgewright import _fs
 from edgewright.bundle.hooks import SOURCE_LIMIT_BYTES
-from edgewright.chain.probe_child import die_with_parent
+from edgewright.chain.child import die_with_parent, read_exactly
 from edgewright.device.hooks.confinement import confine
 from edgewright.device.hooks.process import SCRATCH, SOURCE
 from edgewright.device.serve.child_model import pack, unpack
@@ -32,8 +32,8 @@ Hook = Callable[[dict[str, Any]], Any]
 
 def answer_all(channel: socket.socket, hook: Hook) -> None:
     """Answer until the other side closes."""
-    while head := _read(channel, HEAD_BYTES):
-        frame = head + _read(channel, frame_size(head))
+    while head := read_exactly(channel, HEAD_BYTES):
+        frame = head + read_exactly(channel, frame_size(head))
         channel.sendall(encode_frame(_answer(hook, decode_frame(frame, Ask))))
 
 
@@ -60,14 +60,6 @@ def _answer(hook: Hook, ask: Ask) -> Reply:
 
 def _words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:WORDS]
-
-
-def _read(channel: socket.socket, size_bytes: int) -> bytes:
-    """So many bytes; fewer when the other side has closed."""
-    content = bytearray()
-    while len(content) < size_bytes and (chunk := channel.recv(size_bytes - len(content))):
-        content += chunk
-    return bytes(content) if len(content) == size_bytes else b""
 
 
 def main() -> None:

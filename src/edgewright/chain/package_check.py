@@ -11,7 +11,7 @@ import msgspec
 
 import edgewright
 from edgewright.chain import agent as chain
-from edgewright.chain.probe_child import die_with_parent
+from edgewright.chain.child import die_with_parent
 from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import EdgewrightError
 

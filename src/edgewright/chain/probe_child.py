@@ -6,9 +6,7 @@ and memory against the contract's budgets, and prints one JSON verdict. It dies 
 The bundle was verified by the agent just before; here only its behaviour is judged.
 """
 
-import ctypes
 import os
-import signal
 import sys
 import time
 from contextlib import closing
@@ -18,6 +16,7 @@ import msgspec
 
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.golden import Golden, check_golden, decode_golden
+from edgewright.chain.child import die_with_parent
 from edgewright.chain.engines import open_model_of
 from edgewright.contract import Budgets
 from edgewright.device.agent.ports import ProbeReport
@@ -33,7 +32,6 @@ TIMED_RUNS_LEAST = 60
 TIMED_RUNS_MOST = 400
 TIMED_S = 2.0
 BYTES_PER_MIB = 1 << 20
-PR_SET_PDEATHSIG = 1
 ALLOW_HOOKS = "--allow-hooks"
 
 
@@ -117,11 +115,6 @@ def _one_row(model: LoadedModel, golden: Golden) -> dict[str, Array]:
     """The first golden request alone, as a client sends it."""
     batched = {tensor.name for tensor in model.contract.inputs if tensor.has_batch}
     return {name: a[:1] if name in batched else a for name, a in golden.inputs.items()}
-
-
-def die_with_parent() -> None:
-    """Linux: a child must not outlive an agent that was killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from edgewright.bundle import open_bundle
 from edgewright.bundle.golden import decode_golden
-from edgewright.chain.probe_child import die_with_parent
+from edgewright.chain.child import die_with_parent
 from edgewright.contract import Tolerances
 from edgewright.device.agent.ports import Answer
 from edgewright.errors import InputError, TransportError
