@@ -71,16 +71,20 @@ class Remote:
         )
         try:
             deadline_s = time.monotonic() + 20
-            while time.monotonic() < deadline_s and not self._listens():
+            while time.monotonic() < deadline_s and not self.listens():
                 time.sleep(0.05)
             yield
         finally:
             process.terminate()
             process.wait(10)
 
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         """Asked by a program, because a test itself reaches loopback only."""
-        probe = f"import socket; socket.create_connection(({self.address!r}, {self.port}), 1)"
+        probe = (
+            f"import socket; line = socket.create_connection(({self.address!r}, {self.port}), 1); "
+            "line.settimeout(1); "
+            "assert line.recv(4) == b'SSH-'"
+        )
         done = subprocess.run([sys.executable, "-c", probe], capture_output=True, check=False)
         return done.returncode == 0
 

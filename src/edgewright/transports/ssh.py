@@ -15,6 +15,7 @@ import asyncssh
 import msgspec
 
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
+from edgewright.transports._reason import reason_of
 
 OUTPUT_LIMIT_BYTES = 4 << 20
 
@@ -185,5 +186,6 @@ def _explained(target: SshTarget, error: BaseException) -> EdgewrightError:
         case TimeoutError():
             return TransportError(f"{name}: no answer in time", hint="check the network")
         case _:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return TransportError(f"{name}: {reason}", hint="check the address and the network")
+            return TransportError(
+                f"{name}: {reason_of(error)}", hint="check the address and the network"
+            )
