@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from edgewright.errors import UnavailableError
+from edgewright.workbench.convert.torch_ops.values import Operator
 
 Cell = Callable[[torch.Tensor, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]
 
@@ -99,3 +100,6 @@ def _plain(attributes: dict[str, Any], functions: int, kind: str) -> None:
         raise UnavailableError(
             f"{kind} with clip, layout or {unusual} has no torch counterpart here"
         )
+
+
+OPERATORS: dict[str, Operator] = {"GRU": gru, "LSTM": lstm}
