@@ -9,10 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from tests.own_python import python_with
 
 from edgewright.testing.bundles import MODEL, build_tiny
+
+pillow = pytest.importorskip("PIL.Image", reason="absent: pillow (extra vision)")
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
@@ -58,6 +62,28 @@ print(len(answers))
 """
 
 
+PICTURES = """
+import base64
+import sys
+import numpy as np
+import tritonclient.grpc as grpc
+import tritonclient.http as http
+
+file = open(sys.argv[3], "rb").read()
+found = []
+for module, address, content, options in (
+    (http, sys.argv[1], file, {"binary_data": True}),
+    (http, sys.argv[1], base64.b64encode(file), {"binary_data": False}),
+    (grpc, sys.argv[2], file, {}),
+):
+    tensor = module.InferInput("image", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array([content], dtype=object), **options)
+    answer = module.InferenceServerClient(address).infer("colours", [tensor])
+    found.append(answer.as_numpy("mean").tolist())
+assert found[0] == found[1] == found[2], found
+print(found[0])
+"""
+
 KSERVE = """
 import asyncio
 import sys
@@ -87,12 +113,12 @@ asyncio.run(ask())
 
 
 @contextmanager
-def served(folder: Path, *words: str) -> Iterator[list[str]]:
-    """Where a server of the tiny model listens."""
+def served(folder: Path, *words: str | Path) -> Iterator[list[str]]:
+    """Where a server of the tiny model, and of others, listens."""
     build_tiny(folder / "tiny.ewb")
     command = [sys.executable, "-m", "edgewright", "serve", str(folder / "tiny.ewb"), "--json"]
     process = subprocess.Popen(
-        [*command, "--http", "127.0.0.1:0", *words],
+        [*command, "--http", "127.0.0.1:0", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -102,6 +128,21 @@ def served(folder: Path, *words: str) -> Iterator[list[str]]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def build_colours(path: Path) -> Path:
+    """A model of pictures: the mean of each colour."""
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2], keepdims=0),
+    ]
+    sizes = ["batch", "height", "width", 3]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, sizes)
+    mean = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "colours", [image], [mean])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+              str(path))  # fmt: skip
+    return path
 
 
 def run_client(python: Path, script: str, *words: str) -> str:
@@ -119,9 +160,13 @@ def run_client(python: Path, script: str, *words: str) -> str:
 def test_tritonclient_works_unchanged(tmp_path: Path) -> None:
     pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
     python = python_with(tmp_path / "venv", "tritonclient[http,grpc]")
-    with served(tmp_path, "--grpc", "127.0.0.1:0") as addresses:
+    picture = tmp_path / "green.png"
+    pillow.new("RGB", (8, 6), (0, 200, 0)).save(picture)
+    words = (build_colours(tmp_path / "colours.onnx"), "--grpc", "127.0.0.1:0")
+    with served(tmp_path, *words) as addresses:
         http, grpc = (address.partition("//")[2] for address in addresses)
         assert run_client(python, CLIENT, http, grpc, MODEL) == "3"
+        assert run_client(python, PICTURES, http, grpc, str(picture)) == "[[0.0, 200.0, 0.0]]"
 
 
 def test_the_rest_client_of_kserve_works_unchanged(tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptio
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.access_log import AccessLog
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
-from edgewright.device.serve.friendly import DecodeImage
 from edgewright.device.serve.isolated import Isolated
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Seen
+from edgewright.device.serve.pictures import DecodeImage
 from edgewright.device.serve.ports import Listener, Timer
 from edgewright.errors import InputError
 from edgewright.transports.http1 import MakeHttp2

@@ -6,6 +6,7 @@ import pytest
 
 from edgewright.contract import Contract, Tensor
 from edgewright.device.serve.passes import Resources
+from edgewright.device.serve.pictures import Pictures
 from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import Servable
 from edgewright.device.serve.serving import Admission, ServedModel
@@ -92,6 +93,7 @@ class Bench:
             wall_s=lambda: self.now_s,
             call_soon=self._call_soon,
             call_later=lambda _, act: self.later.append(act),
+            pictures=Pictures(self.workers, None),  # type: ignore[arg-type]  # it only submits
             loader=self.loader,  # type: ignore[arg-type]  # background is all that is asked of it
             peers=lambda: peers,
         )

@@ -6,7 +6,8 @@
     POST /predictions/NAME          TorchServe: the rows, {"data": rows} or {"instances": rows}
     POST /invocations               MLflow: instances, inputs or dataframe_split, of the first model
 
-A body whose type is image/jpeg or image/png is one picture; the contract's steps bring it to size.
+A body whose type is image/jpeg or image/png is one picture; so is a row {"b64": TEXT} of the first
+three. The contract's steps bring it to size.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,23 +20,18 @@ import orjson
 
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Job
+from edgewright.device.serve.pictures import Encoded, File, check_count, takes_pictures
 from edgewright.device.serve.ports import Array, Arrays, Timer
 from edgewright.device.serve.reading import Feed
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.routes import Route
 from edgewright.device.serve.serving import ServedModel, refuse_as_v2
-from edgewright.device.serve.workers import Workers
-from edgewright.errors import EdgewrightError, InputError, UnavailableError
+from edgewright.errors import EdgewrightError, InputError
 from edgewright.transports.http1 import Exchange, Head, preamble
-
-DecodeImage = Callable[[bytes], Array]
-"""A JPEG or PNG as RGB bytes [height, width, 3]. Raises InputError, or UnavailableError."""
 
 _OK = preamble(200)
 _IMAGES = ("image/jpeg", "image/png")
 _MOST_CLASSES = 1000
-_MOST_DECODING = 64
-"""So many pictures may wait to be decoded; their requests are in no model's queue yet."""
 
 _Render = Callable[[ServedModel, Arrays], object]
 
@@ -45,14 +41,9 @@ _decoder = msgspec.json.Decoder()
 class Friendly:
     """Answers these routes."""
 
-    def __init__(
-        self, models: Models, workers: Workers, timer: Timer, decode_image: DecodeImage | None
-    ) -> None:
+    def __init__(self, models: Models, timer: Timer) -> None:
         self._models = models
-        self._workers = workers
         self._timer = timer
-        self._decode_image = decode_image
-        self._decoding = 0
 
     def predict(self, exchange: Exchange, head: Head, body: bytes, route: Route) -> None:
         """`POST /v1/models/NAME:predict`."""
@@ -142,6 +133,10 @@ class Friendly:
         by_row: bool = False,
     ) -> None:
         try:
+            files = _files_in(model, values)
+            if files:
+                self._files(exchange, files, model, render)
+                return
             feed = _feed(model, _by_name(model, values, by_row=by_row))
         except EdgewrightError as error:
             raise self._refused(model, error) from error
@@ -150,37 +145,17 @@ class Friendly:
     def _picture(
         self, exchange: Exchange, body: bytes, model: ServedModel, render: _Render
     ) -> None:
-        if self._decode_image is None:
-            raise refusal_of(
-                UnavailableError(
-                    "pictures cannot be read here", hint="pip install 'edgewright[vision]'"
-                )
-            )
+        self._files(exchange, (body,), model, render)
 
-        if self._decoding >= _MOST_DECODING:
-            raise RefusalError(
-                429,
-                f"{self._decoding} pictures wait to be decoded already",
-                reason="queue_full",
-                retry_after_s=1,
-            )
-        self._decoding += 1
-
-        def decoded(result: object) -> None:
-            self._decoding -= 1
-            if isinstance(result, EdgewrightError):
-                refuse_as_v2(exchange, self._refused(model, result))
-            elif isinstance(result, np.ndarray):
-                try:
-                    feed = _feed(model, {_only_name(model): result[np.newaxis]})
-                except EdgewrightError as error:
-                    refuse_as_v2(exchange, self._refused(model, error))
-                    return
-                self._submit(exchange, model, feed, render)
-            else:
-                refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
-
-        self._workers.submit(partial(self._decode_image, body), decoded)
+    def _files(
+        self, exchange: Exchange, files: tuple[File, ...], model: ServedModel, render: _Render
+    ) -> None:
+        try:
+            _only_name(model)
+        except InputError as error:
+            raise self._refused(model, error) from error
+        feed = Feed((b"",), ((len(files),),), len(files), encoded=(Encoded(0, files),))
+        self._submit(exchange, model, feed, render)
 
     def _submit(self, exchange: Exchange, model: ServedModel, feed: Feed, render: _Render) -> None:
         job = Job(exchange, feed, self._timer(), refuse_as_v2, partial(_answer, model, render))
@@ -221,6 +196,21 @@ def _only_name(model: ServedModel) -> str:
             f"model {model.name!r} takes {names}", hint="name each input, or use /v2/models"
         )
     return names[0]
+
+
+def _files_in(model: ServedModel, values: object) -> tuple[File, ...]:
+    """The pictures, where every row is one: `{"b64": text}`, as TensorFlow Serving writes bytes."""
+    forms = model.reader.forms
+    if len(forms) != 1 or not isinstance(values, list) or not takes_pictures(forms[0]):
+        return ()
+    files: list[File] = []
+    for row in values:
+        inner = row.get(forms[0].name, row) if isinstance(row, dict) else row
+        if not (isinstance(inner, dict) and list(inner) == ["b64"]):
+            return ()
+        files.append(str(inner["b64"]))
+    check_count(forms[0], len(files))
+    return tuple(files)
 
 
 def _by_name(model: ServedModel, values: object, *, by_row: bool) -> dict[str, object]:

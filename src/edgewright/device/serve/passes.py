@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from edgewright.device.serve.pictures import Pictures
 from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import Array, Arrays, Servable, Timer
 from edgewright.device.serve.reading import Feed
@@ -41,6 +42,7 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     call_later: Callable[[float, Callable[[], None]], object]
     """Runs something in the event loop after so many seconds."""
     loader: Loader
+    pictures: Pictures
     peers: Callable[[], int] = lambda: 2
     """How many clients are connected: where there is one, nobody can join its pass or wait for it.
     """
@@ -112,6 +114,7 @@ class PassQueue:
         self._is_limited = self._at_once < workers
         self._passes = 0
         self._running = 0
+        self._held = 0
         self._is_scheduled = False
         self._on_idle: Callable[[], None] | None = None
 
@@ -122,8 +125,17 @@ class PassQueue:
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait or run."""
-        return len(self._waiting) + self._running
+        """Requests that wait or run, or will soon."""
+        return len(self._waiting) + self._running + self._held
+
+    def hold(self) -> None:
+        """A request will come here once its pictures are decoded: do not become idle until then."""
+        self._held += 1
+
+    def release(self) -> None:
+        """It came, or never will."""
+        self._held -= 1
+        self._notify_idle()
 
     def expected_wait_s(self) -> float:
         """How long a newcomer would wait for its pass."""

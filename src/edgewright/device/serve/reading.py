@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from edgewright.contract import Contract
+from edgewright.device.serve.pictures import Encoded, read_files, takes_pictures
+from edgewright.device.serve.ports import Array
 from edgewright.device.serve.tensors import PACK_ERRORS, Content, InputForm, Pack
 from edgewright.errors import InputError
 from edgewright.wire.v2 import InferInput, InferRequest, Parameters, split_request
@@ -28,7 +30,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Feed(msgspec.Struct, frozen=True):
     """A request that fits the contract's types and shapes; its values are not checked yet.
 
-    `rows` is the size of the first input's first dimension.
+    `rows` is the size of the first input's first dimension. Inputs in `encoded` came as files: they
+    have no content yet, and their shape is the number of files.
     """
 
     contents: tuple[Content, ...]
@@ -37,6 +40,7 @@ class Feed(msgspec.Struct, frozen=True):
     id: str | None = None
     wanted: tuple[Wanted, ...] | None = None
     timeout_s: float | None = None
+    encoded: tuple[Encoded, ...] = ()
 
 
 class KnownHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +75,7 @@ class Reader:
         self._packers: dict[tuple[int, ...], Pack] = {}
         self._known: dict[bytes, KnownHeader] = {}
         self._may_know = not any(form.is_string for form in self.forms)
+        self._take_pictures = frozenset(form.name for form in self.forms if takes_pictures(form))
 
     def read(self, body: bytes, header_bytes: int | None) -> Feed:
         """A request's feed.
@@ -106,6 +111,7 @@ class Reader:
         if (
             self._may_know
             and request.id is None
+            and not feed.encoded
             and len(contents) == len(self.forms)
             and header_bytes <= _MAX_KEPT_BYTES
             and len(self._known) < _KEPT_HEADERS
@@ -159,12 +165,37 @@ class Reader:
 
     def _careful_feed(self, request: InferRequest, binary: dict[str, memoryview]) -> Feed:
         contents: list[Content] = []
-        shapes: list[tuple[int, ...]] = []
-        for form, tensor in zip(self.forms, self._ordered(request.inputs), strict=True):
-            count = form.check_declared(tensor.datatype, tensor.shape)
-            contents.append(_content(form, tensor, binary, count))
-            shapes.append(tensor.shape)
-        return self._with_options(request, tuple(contents), tuple(shapes))
+        encoded: list[Encoded] = []
+        tensors = self._ordered(request.inputs)
+        for place, (form, tensor) in enumerate(zip(self.forms, tensors, strict=True)):
+            _refuse_shared_memory(tensor.parameters or {})
+            if tensor.datatype == "BYTES" and form.name in self._take_pictures:
+                encoded.append(read_files(form, place, tensor, binary.get(form.name)))
+                contents.append(b"")
+            else:
+                count = form.check_declared(tensor.datatype, tensor.shape)
+                contents.append(_content(form, tensor, binary, count))
+        shapes = tuple(tensor.shape for tensor in tensors)
+        feed = self._with_options(request, tuple(contents), shapes)
+        return msgspec.structs.replace(feed, encoded=tuple(encoded)) if encoded else feed
+
+    def decoded(self, feed: Feed, pictures: list[Array]) -> Feed:
+        """The feed with these in the place of the files.
+
+        Raises:
+            InputError: they are not of the size that the contract declares.
+        """
+        contents, shapes = list(feed.contents), list(feed.shapes)
+        for encoded, array in zip(feed.encoded, pictures, strict=True):
+            form = self.forms[encoded.place]
+            shape = array.shape if len(form.tensor.shape) == array.ndim else array.shape[1:]
+            form.check_declared(form.datatype, shape)
+            contents[encoded.place] = array.astype(form.dtype, copy=False).data.cast("B")
+            shapes[encoded.place] = shape
+        rows = shapes[0][0] if shapes[0] else 1
+        return msgspec.structs.replace(
+            feed, contents=tuple(contents), shapes=tuple(shapes), rows=rows, encoded=()
+        )
 
     def _with_options(
         self,
@@ -191,8 +222,7 @@ class Reader:
             raise InputError(
                 f"output {name!r} is unknown", hint=f"the model gives {list(self._outputs)}"
             )
-        if any(key.startswith("shared_memory") for key in parameters):
-            raise InputError("shared memory is not supported", hint="send the data")
+        _refuse_shared_memory(parameters)
         if "binary_data" in parameters:
             is_binary = _flag(parameters, "binary_data")
         classes = parameters.get("classification", 0)
@@ -215,11 +245,14 @@ class Reader:
         return [by_name[name] for name in names]
 
 
+def _refuse_shared_memory(parameters: Parameters) -> None:
+    if any(key.startswith("shared_memory") for key in parameters):
+        raise InputError("shared memory is not supported", hint="send the data")
+
+
 def _content(
     form: InputForm, tensor: InferInput, binary: dict[str, memoryview], count: int
 ) -> Content:
-    if any(key.startswith("shared_memory") for key in tensor.parameters or {}):
-        raise InputError("shared memory is not supported", hint="send the data")
     raw = binary.get(form.name)
     if raw is not None:
         if tensor.data is not msgspec.UNSET:

@@ -13,11 +13,12 @@ from edgewright.device.serve.admin import Admin
 from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.edgeinfer import EdgeInfer
-from edgewright.device.serve.friendly import DecodeImage, Friendly
+from edgewright.device.serve.friendly import Friendly
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Observer, Observing
 from edgewright.device.serve.passes import Resources
+from edgewright.device.serve.pictures import DecodeImage, Pictures
 from edgewright.device.serve.ports import Listener, OpenModel, Timer
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission
@@ -87,6 +88,7 @@ class InferenceServer:
             call_soon=asyncio.get_running_loop().call_soon,
             call_later=asyncio.get_running_loop().call_later,
             loader=self._loader,
+            pictures=Pictures(self._workers, decode_image),
             peers=self._peers,
         )
         self.models = Models(
@@ -105,7 +107,7 @@ class InferenceServer:
             self.models,
             self._servers,
             timer,
-            friendly=Friendly(self.models, self._workers, timer, decode_image),
+            friendly=Friendly(self.models, timer),
             edgeinfer=EdgeInfer(self.models, self._workers, timer, clock.wall_s, motifs),
             access=access,
         )

@@ -10,7 +10,7 @@ import orjson
 from edgewright.device.serve.lane import Lane, Tools, find_shape
 from edgewright.device.serve.passes import Job, PassQueue, Resources
 from edgewright.device.serve.plan import Plan
-from edgewright.device.serve.ports import Arrays, Servable
+from edgewright.device.serve.ports import Array, Arrays, Servable
 from edgewright.device.serve.reading import Feed, Reader
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.writing import Writer
@@ -114,7 +114,8 @@ class ServedModel:
     def _try_lane(self, body: bytes, feed: Feed) -> None:
         """The next request that looks like this one takes a lane, where that is safe."""
         self._lane_trials -= 1
-        if feed.id is not None or feed.wanted is not None or feed.timeout_s is not None:
+        options = feed.id, feed.wanted, feed.timeout_s
+        if feed.encoded or any(option is not None for option in options):
             return
         form = self.reader.forms[0]
         pack = form.packer(math.prod(feed.shapes[0]))
@@ -158,6 +159,9 @@ class ServedModel:
 
     def submit(self, job: Job) -> None:
         """Let a request wait for its pass, unless there is no point."""
+        if job.feed.encoded:
+            self._decode_first(job)
+            return
         timeout_s = job.feed.timeout_s or self._admission.timeout_s
         if timeout_s is not None or self.queue.waiting >= self._admission.max_waiting:
             refusal = self._admit(job, timeout_s)
@@ -165,6 +169,29 @@ class ServedModel:
                 self.queue.fail(job, refusal)
                 return
         self.queue.add(job)
+
+    def _decode_first(self, job: Job) -> None:
+        """Let a request wait once its pictures are decoded."""
+
+        def decoded(result: list[Array] | RefusalError) -> None:
+            try:
+                if isinstance(result, RefusalError):
+                    raise result
+                job.feed = self.reader.decoded(job.feed, result)
+            except InputError as error:
+                self.queue.fail(job, refusal_of(error))
+            except RefusalError as refusal:
+                self.queue.fail(job, refusal)
+            else:
+                self.submit(job)
+            self.queue.release()
+
+        self.queue.hold()
+        try:
+            self._resources.pictures.decode(job.feed.encoded, decoded)
+        except RefusalError as refusal:
+            self.queue.fail(job, refusal)
+            self.queue.release()
 
     def _admit(self, job: Job, timeout_s: float | None) -> RefusalError | None:
         """Sets the job's deadline, or says why it may not wait."""
