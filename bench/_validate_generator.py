@@ -3,6 +3,8 @@
 The server is a process of its own that answers every request with the
 same ready bytes. The cost of a request is the generator's CPU time; what it adds is that minus the
 CPU time of the least client possible (write, count the bytes that come back) under the same load.
+Three cases: one question; sixteen in turn; and a server whose every answer has a head of its own,
+so that no two answers are the same bytes.
 """
 
 import asyncio
@@ -34,17 +36,27 @@ QUESTION = (
     f'{{"inputs":[{{"name":"x","datatype":"FP32","shape":[1,16],"data":[{INPUTS}]}}]}}'.encode()
 )
 
+PAYLOADS = 16
+
 SERVER = """
-import asyncio, uvloop
+import asyncio, sys, uvloop
 BODY = b'{"model_name":"m","outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,2]}]}'
-REPLY = b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(BODY) + BODY
-class Null(asyncio.Protocol):
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-length: %d\\r\\n" % len(BODY)
+REPLY = HEAD + b"\\r\\n" + BODY
+numbers = iter(range(10**8, 10**9))
+class Same(asyncio.Protocol):
     def connection_made(self, transport): self.transport = transport
     def data_received(self, data): self.transport.write(REPLY)
+class Numbered(Same):
+    def data_received(self, data):
+        self.transport.write(b"%sx-request: %d\\r\\n\\r\\n%s" % (HEAD, next(numbers), BODY))
 async def main():
-    server = await asyncio.get_running_loop().create_server(Null, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    loop, ports = asyncio.get_running_loop(), []
+    for kind in (Same, Numbered):
+        server = await loop.create_server(kind, "127.0.0.1", 0)
+        ports.append(server.sockets[0].getsockname()[1])
+    print(*ports, flush=True)
+    await asyncio.Event().wait()
 uvloop.run(main())
 """
 
@@ -85,35 +97,52 @@ async def least_cost_us(target: LoadTarget, request: bytes) -> float:
 def run() -> None:
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
-    target = LoadTarget(port=int(server.stdout.readline()))
-    request = encode_request("POST", "/v2/models/m/infer", target=target, body=QUESTION)
+    same, numbered = (LoadTarget(port=int(port)) for port in server.stdout.readline().split())
+    request = encode_request("POST", "/v2/models/m/infer", target=same, body=QUESTION)
     try:
         with Recording("validate-generator") as recording:
-            measure(recording, target, request, server.pid)
+            measure(recording, same, numbered, request, server.pid)
     finally:
         server.kill()
         server.wait()
 
 
-def measure(recording: Recording, target: LoadTarget, request: bytes, pid: int) -> None:
-    ours, least, rates = [], [], []
+def ours_cost_us(target: LoadTarget, requests: list[bytes]) -> tuple[float, float]:
+    result = uvloop.run(
+        closed_loop(target, requests, LoadLimits(seconds=ROUND_S), connections=CONNECTIONS)
+    )
+    return result.client_cpu_s / result.answered * 1e6, result.throughput_rps
+
+
+def added(cost_us: list[float], least_us: list[float]) -> float:
+    """The median of the rounds, each against the least client just before it."""
+    return round(float(np.median(np.array(cost_us) - np.array(least_us))), 2)
+
+
+def measure(
+    recording: Recording, target: LoadTarget, numbered: LoadTarget, request: bytes, pid: int
+) -> None:
+    least, ours, rates, many, least_numbered, differing = [], [], [], [], [], []
     before = read_noise(pid)
     for _ in range(ROUNDS):
         least.append(uvloop.run(least_cost_us(target, request)))
-        result = uvloop.run(
-            closed_loop(target, [request], LoadLimits(seconds=ROUND_S), connections=CONNECTIONS)
-        )
-        ours.append(result.client_cpu_s / result.answered * 1e6)
-        rates.append(result.throughput_rps)
+        cost_us, rate = ours_cost_us(target, [request])
+        ours.append(cost_us)
+        rates.append(rate)
+        many.append(ours_cost_us(target, [request] * PAYLOADS)[0])
+        least_numbered.append(uvloop.run(least_cost_us(numbered, request)))
+        differing.append(ours_cost_us(numbered, [request])[0])
     arrivals_s = poisson_arrivals(OPEN_RPS, OPEN_S, rng=np.random.default_rng(0))
     opened = uvloop.run(
         open_loop(target, [request], LoadLimits(seconds=OPEN_S), arrivals_s=arrivals_s)
     )
     noise = noise_between(before, read_noise(pid))
-    added = [our - base for our, base in zip(ours, least, strict=True)]
     recording.raw |= {
         "cpu_us_per_request": ours,
         "cpu_us_per_request_of_the_least_client": least,
+        "cpu_us_per_request_with_16_questions": many,
+        "cpu_us_per_request_when_no_answer_repeats": differing,
+        "cpu_us_per_request_of_the_least_client_when_no_answer_repeats": least_numbered,
         "closed_loop_rps": rates,
         "open_loop_errors": opened.errors,
         "others_share": noise.others_share,
@@ -121,7 +150,9 @@ def measure(recording: Recording, target: LoadTarget, request: bytes, pid: int) 
     }
     recording.figures |= {
         "generator_cpu_us_per_request": round(float(np.median(ours)), 2),
-        "generator_adds_us_per_request": round(float(np.median(added)), 2),
+        "generator_adds_us_per_request": added(ours, least),
+        "generator_adds_us_with_16_questions": added(many, least),
+        "generator_adds_us_when_no_answer_repeats": added(differing, least_numbered),
         "closed_loop_rps": round(float(np.median(rates))),
         "open_loop_offered_rps": OPEN_RPS,
         "open_loop_answered_rps": round(opened.answered / OPEN_S, 1),

@@ -1,7 +1,8 @@
 """One connection of the load generator: a request out, an answer in, never two at once."""
 
 import asyncio
-import time
+import re
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import httptools
@@ -9,6 +10,19 @@ import httptools
 _HEAD_END = b"\r\n\r\n"
 _UNKNOWN = (0, -1)
 _KEPT_HEADS = 1024
+_FIELDS = (
+    rb"(?:(?!(?:transfer-encoding|content-length|connection(?!: ?keep-alive\r\n)):)"
+    rb"[a-z0-9_-]+:[^\r\n]*\r\n)*+"
+)
+_PLAIN_HEAD = re.compile(
+    rb"HTTP/1\.1 ((?!204|304)[2-5]\d\d) [^\r\n]*\r\n"
+    + _FIELDS
+    + rb"content-length: ?(\d{1,9})\r\n"
+    + _FIELDS
+    + rb"\r\n",
+    re.IGNORECASE,
+)
+"""The head of an answer whose length is said once and whose connection stays."""
 
 
 class Wire(Protocol):
@@ -22,8 +36,8 @@ class Wire(Protocol):
     def is_open(self) -> bool:
         """Whether a request can leave on it."""
 
-    def send(self, index: int, request: bytes) -> None:
-        """Put a request on the wire."""
+    def send(self, index: int, request: bytes, now_s: float) -> None:
+        """Put a request on the wire, now."""
 
     def abort(self, reason: str) -> None:
         """Cut the connection; a request on it is lost for this reason."""
@@ -35,9 +49,21 @@ class Wire(Protocol):
 class Pool(Protocol):
     """What a connection tells whoever owns it."""
 
-    def answered(self, connection: Wire, index: int, status: int | str, body: bytes) -> None:
+    def answered(
+        self, connection: Wire, index: int, status: int | str, body: bytes, *, whole: bytes = b""
+    ) -> None:
         """The request with this number got its answer; the connection is free again. Success is
-        status 200, whatever the protocol.
+        status 200, whatever the protocol. `whole` is the answer as it came off the wire, if the
+        same bytes always mean the same.
+        """
+
+    def answered_again(self, connection: Wire, index: int, kind: int) -> None:
+        """The same with an answer that is one of `repeated`: only its kind is told."""
+
+    @property
+    def repeated(self) -> Sequence[dict[bytes, int]]:
+        """For every payload, whole answers seen before and their kinds. Request i sent payload i
+        modulo their number.
         """
 
     def lost(self, connection: Wire, index: int | None, reason: str) -> None:
@@ -49,24 +75,28 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_data",
         "_heads",
         "_is_parsing",
         "_parser",
+        "_payloads",
         "_pool",
         "_reason",
+        "_repeated",
         "_transport",
+        "_write",
         "index",
         "sent_s",
     )
 
     def __init__(self, pool: Pool, heads: dict[bytes, tuple[int, int]]) -> None:
         self._pool = pool
+        self._repeated = pool.repeated
+        self._payloads = len(pool.repeated)
         self._heads = heads
         self._transport: asyncio.Transport | None = None
+        self._write: Callable[[bytes], None] = _not_yet
         self._parser = httptools.HttpResponseParser(self)
         self._is_parsing = False
-        self._data = b""
         self._body: list[bytes] = []
         self._reason = "connection closed before the answer"
         self.index: int | None = None
@@ -76,12 +106,11 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, index: int, request: bytes) -> None:
-        """Put a request on the wire."""
+    def send(self, index: int, request: bytes, now_s: float) -> None:
+        """Put a request on the wire, now."""
         self.index = index
-        self.sent_s = time.perf_counter()
-        if self._transport is not None:
-            self._transport.write(request)
+        self.sent_s = now_s
+        self._write(request)
 
     def abort(self, reason: str) -> None:
         """Cut the connection; a request on it is lost for this reason."""
@@ -97,39 +126,53 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._write = self._transport.write
 
     def connection_lost(self, exc: Exception | None) -> None:
         index, self.index = self.index, None
         self._pool.lost(self, index, self._reason)
 
     def data_received(self, data: bytes) -> None:
-        """An answer with a head seen before, whole in one piece, needs no parser."""
-        if not self._is_parsing:
-            body_at = data.find(_HEAD_END) + len(_HEAD_END)
-            status, length = self._heads.get(data[:body_at], _UNKNOWN)
-            index = self.index
-            if length == len(data) - body_at and index is not None:
-                self.index = None
-                self._pool.answered(self, index, status, data[body_at:])
-                return
-        self._parse(data)
+        """An answer whose very bytes were seen before is told by its kind; one with a plain head,
+        whole in one piece, needs no parser.
+        """
+        index = self.index
+        if index is None or self._is_parsing:
+            self._parse(data)
+            return
+        kind = self._repeated[index % self._payloads].get(data)
+        if kind is not None:
+            self.index = None
+            self._pool.answered_again(self, index, kind)
+            return
+        body_at = data.find(_HEAD_END) + len(_HEAD_END)
+        head, whole = data[:body_at], data
+        known = self._heads.get(head)
+        if known is None:
+            known, whole = self._read_plain(head), b""
+        status, length = known
+        if length != len(data) - body_at:
+            self._parse(data)
+            return
+        self.index = None
+        self._pool.answered(self, index, status, data[body_at:], whole=whole)
 
     def _parse(self, data: bytes) -> None:
-        self._data = b"" if self._is_parsing else data
         self._is_parsing = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.abort("the answer is not HTTP")
 
-    def _learn_head(self, status: int, body: bytes) -> None:
-        """Remember the head of an answer that came in one piece, so that the next is quicker."""
-        head = self._data[: len(self._data) - len(body)]
-        if not head.endswith(_HEAD_END) or head.count(_HEAD_END) != 1:
-            return
+    def _read_plain(self, head: bytes) -> tuple[int, int]:
+        """Status and length of a plain head, which is remembered; others are for the parser."""
+        found = _PLAIN_HEAD.fullmatch(head)
+        if found is None:
+            return _UNKNOWN
         if len(self._heads) >= _KEPT_HEADS:
             self._heads.clear()
-        self._heads[head] = (status, len(body))
+        self._heads[head] = known = (int(found[1]), int(found[2]))
+        return known
 
     # httptools
 
@@ -145,8 +188,10 @@ class Connection(asyncio.Protocol):
             return
         self._is_parsing = False
         status = self._parser.get_status_code()
-        if self._parser.should_keep_alive():
-            self._learn_head(status, body)
-        else:
+        if not self._parser.should_keep_alive():
             self.close()
         self._pool.answered(self, index, status, body)
+
+
+def _not_yet(_: bytes) -> None:
+    raise RuntimeError("nothing can be sent before the connection is made")

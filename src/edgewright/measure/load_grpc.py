@@ -5,7 +5,6 @@ its own, so that so many connections are so many clients.
 """
 
 import asyncio
-import time
 from typing import Any
 
 import grpc
@@ -57,10 +56,10 @@ class GrpcConnection:
     def is_open(self) -> bool:
         return self._closing is None
 
-    def send(self, index: int, request: bytes) -> None:
+    def send(self, index: int, request: bytes, now_s: float) -> None:
         """Call the method."""
         self.index = index
-        self.sent_s = time.perf_counter()
+        self.sent_s = now_s
         self._task = asyncio.create_task(self._ask(request), name="load call")
 
     def abort(self, reason: str) -> None:

@@ -9,10 +9,13 @@ import uvloop
 
 from edgewright.clock import SystemClock
 from edgewright.errors import InputError, TransportError
+from edgewright.measure._load_connection import _PLAIN_HEAD
+from edgewright.measure._load_record import Recorder
 from edgewright.measure.load import (
     ClosedLoop,
     LoadLimits,
     LoadTarget,
+    OpenLoop,
     closed_loop,
     encode_request,
     even_arrivals,
@@ -160,6 +163,47 @@ def test_distinct_answers_beyond_the_room_are_counted_not_kept() -> None:
     assert result.unkept == 30
 
 
+def test_an_answer_that_differs_once_is_seen_among_equal_ones_and_payloads_are_told_apart() -> None:
+    count = 0
+
+    async def differs_once(request: Request) -> Response:
+        nonlocal count
+        count += 1
+        return Response(status=200, body=b"odd!" if count == 31 else b"same")
+
+    result = serve_and_load(
+        differs_once, lambda t, r: closed_loop(t, r, LoadLimits(requests=80), connections=1)
+    )
+    assert result.answers == ({b"same": 39, b"odd!": 1}, {b"same": 40})
+    assert result.answered == 80
+    assert np.isfinite(result.done_s).all()
+
+
+def test_heads_that_never_repeat_change_nothing() -> None:
+    count = 0
+
+    async def numbered(request: Request) -> Response:
+        nonlocal count
+        count += 1
+        return Response(status=200, body=request.body, headers={"x-request": str(count)})
+
+    result = serve_and_load(
+        numbered, lambda t, r: closed_loop(t, r, LoadLimits(requests=60), connections=2)
+    )
+    assert result.answers == ({b"a": 30}, {b"b": 30})
+
+
+def test_more_requests_than_were_made_room_for_are_all_on_the_record() -> None:
+    record = Recorder(payloads=3, keep_bytes=1000)
+    for number in range(10_000):
+        index = record.schedule(float(number))
+        record.answer(index, number + 0.5, b"%d" % (number % 3))
+    result = record.result()
+    assert result.requests == result.answered == 10_000
+    assert result.answers == ({b"0": 3334}, {b"1": 3333}, {b"2": 3333})
+    assert (result.latencies_s() == 0.5).all()
+
+
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
@@ -246,6 +290,37 @@ def test_a_cancelled_run_keeps_what_it_measured() -> None:
     assert result.answered > 5
 
 
+def test_an_overload_that_is_cancelled_leaves_nothing_behind() -> None:
+    async def never(request: Request) -> Response:
+        await asyncio.sleep(60)
+        return Response(status=200)
+
+    async def session() -> tuple[LoadResult, set[str]]:
+        server = await start_server(never, clock=SystemClock())
+        target = LoadTarget.from_url(server.address)
+        loop = OpenLoop(
+            target,
+            [encode_request("GET", "/", target=target)],
+            LoadLimits(seconds=60),
+            arrivals_s=even_arrivals(1000, 60.0),
+            connections=2,
+        )
+        task = asyncio.create_task(loop.run())
+        while loop.result().requests <= 20:  # noqa: ASYNC110 - it has no event to wait for
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.01)
+        left = {one.get_name() for one in asyncio.all_tasks() if "load" in one.get_name()}
+        result = loop.result()
+        await server.close(0.1)
+        return result, left
+
+    result, left = asyncio.run(session())
+    assert (result.answered, result.errors, left) == (0, {}, set())
+
+
 def test_a_server_that_is_not_there_is_a_transport_error(unused_port: int) -> None:
     target = LoadTarget(port=unused_port)
     with pytest.raises(TransportError, match="no connection"):
@@ -278,3 +353,31 @@ def test_poisson_gaps_are_exponential() -> None:
     gaps = np.diff(poisson_arrivals(1000, 20.0, rng=np.random.default_rng(1)))
     assert gaps.mean() == pytest.approx(1e-3, rel=0.01)
     assert gaps.std() == pytest.approx(1e-3, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_plain"),
+    [
+        (b"content-length: 3\r\n", True),
+        (b"Content-Length:3\r\nServer: a b\r\nConnection: keep-alive\r\n", True),
+        (b"date: x\r\ncontent-length: 3\r\n", True),
+        (b"", False),
+        (b"content-length: 3\r\ncontent-length: 4\r\n", False),
+        (b"content-length: 3\r\ntransfer-encoding: chunked\r\n", False),
+        (b"content-length: 3\r\nconnection: close\r\n", False),
+        (b"content-length: -3\r\n", False),
+        (b"content-length : 3\r\n", False),
+        (b"content-length: 3\r\n folded\r\n", False),
+        (b"content-length: 3\r\nno colon\r\n", False),
+    ],
+)
+def test_only_a_head_that_says_its_length_once_needs_no_parser(
+    fields: bytes, is_plain: bool
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
+    found = _PLAIN_HEAD.fullmatch(head)
+    assert (found is not None) == is_plain
+    if found is not None:
+        assert (found[1], found[2]) == (b"200", b"3")
+    for line in (b"HTTP/1.1 100 Continue", b"HTTP/1.1 204 No Content", b"HTTP/1.0 200 OK"):
+        assert not _PLAIN_HEAD.fullmatch(line + b"\r\n" + fields + b"\r\n")
