@@ -19,7 +19,8 @@ from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.remote_commands import CommandOrder
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.testing import FakeClock
-from edgewright.testing.fleet import fleet_office
+from edgewright.testing.fleet import fleet_office, release_file
+from edgewright.testing.keys import MemorySigner
 from edgewright.testing.projects import MARK, two_projects
 
 As = Callable[[str], Fleet]
@@ -125,7 +126,7 @@ def test_rollouts_are_planned_started_and_commanded(fleet_as: As) -> None:
 
 def test_releases_lead_back_to_where_they_came_from(fleet_as: As) -> None:
     fleet = fleet_as("releaser")
-    (release,) = fleet.releases()
+    (release,) = [one for one in fleet.releases() if one.model == "tiny-ours"]
     assert fleet.release("tiny-ours@1") == release
     assert fleet.release_lineage(release.bundle_id).provenance == release.provenance
     alias = fleet.propose_alias("tiny-ours@1", "next")
@@ -135,6 +136,47 @@ def test_releases_lead_back_to_where_they_came_from(fleet_as: As) -> None:
         fleet.approve_alias("tiny-ours", "next")
     with pytest.raises(AbsentError):
         fleet.device_lineage("nobody", model="tiny-ours", at_s=1.5)
+
+
+def test_a_bundle_is_published_under_a_version_that_stays_its(
+    fleet_as: As, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    fleet, model = fleet_as("data-scientist"), f"sent-{request.node.callspec.id}"
+    bundle_id = release_file(tmp_path / "1.ewb", model=model, version="1")
+    made = fleet.publish(tmp_path / "1.ewb")
+    assert made.release == fleet.release(f"{model}@1")
+    assert (made.release.bundle_id, made.release.published_by) == (bundle_id, "data-scientist")
+    assert fleet.publish(tmp_path / "1.ewb") == made
+    with pytest.raises(InputError, match="reading"):
+        fleet.publish(tmp_path / "absent.ewb")
+    (tmp_path / "empty.ewb").write_bytes(b"")
+    with pytest.raises((InputError, TrustError)):
+        fleet.publish(tmp_path / "empty.ewb")
+    spoiled = bytearray((tmp_path / "1.ewb").read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    (tmp_path / "spoiled.ewb").write_bytes(spoiled)
+    with pytest.raises(TrustError):
+        fleet.publish(tmp_path / "spoiled.ewb")
+    stranger = MemorySigner.from_seed(9)
+    release_file(tmp_path / "2.ewb", model=model, version="2", signers=[stranger])
+    with pytest.raises(TrustError, match="signature"):
+        fleet.publish(tmp_path / "2.ewb")
+    assert [r.version for r in fleet.releases() if r.model == model] == ["1"]
+
+
+def test_a_large_bundle_arrives_whole_and_leaves_nothing(
+    served: tuple[Office, str], tmp_path: Path
+) -> None:
+    office, url = served
+    (tmp_path / "noise.ewb").write_bytes(bytes(range(256)) * 20_000)
+    for role, wanted in (("data-scientist", "not a bundle"), ("viewer", "'publish'")):
+        with (
+            FleetClient(url, token=token_of(office, role)) as fleet,
+            pytest.raises(TrustError, match=wanted),
+        ):
+            fleet.publish(tmp_path / "noise.ewb")
+    with office.publishing.arriving(1) as place:
+        assert not list(place.parent.iterdir())
 
 
 def test_members_are_let_in_and_out(fleet_as: As, request: pytest.FixtureRequest) -> None:

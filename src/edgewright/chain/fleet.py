@@ -7,6 +7,7 @@
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
     HOME/uploads/            files that devices sent as the result of a remote command
+    HOME/arrivals/           bundles that are being sent, until they are verified
     HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
     HOME/sealing.key         opens releases that were encrypted to this fleet
@@ -27,6 +28,7 @@ from edgewright import _fs
 from edgewright.bundle import Recipient
 from edgewright.chain.fleet_attestation import FleetAttestation
 from edgewright.chain.fleet_database import has_fleet, open_state
+from edgewright.chain.fleet_image import FleetImage
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.trust_repository import ONLINE_KEY, keep_fresh
 from edgewright.clock import SystemClock
@@ -44,6 +46,7 @@ from edgewright.fleet.notify.signing import SECRET_BYTES, new_secret
 from edgewright.fleet.office import Office
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
+from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
@@ -67,6 +70,7 @@ IMAGE = "image"
 PATCHES = "patches"
 SEALING_KEY = "sealing.key"
 UPLOADS = "uploads"
+ARRIVALS = "arrivals"
 
 _KEYS_LIMIT_BYTES = 1 << 20
 
@@ -263,6 +267,14 @@ def _office(home: Path, state: State) -> Office:
         state=state,
         projects=Projects(state, clock=clock),
         registry=registry,
+        publishing=Publishing(
+            registry,
+            recipients,
+            state=state,
+            clock=clock,
+            arrivals=home / ARRIVALS,
+            image=FleetImage(home / IMAGE, clock=clock, online=lambda: online_key(home)),
+        ),
         patches=Patches(registry, home / PATCHES),
         director=director,
         devices=Devices(state, clock=clock, draw=draw, pin=tls.pin),

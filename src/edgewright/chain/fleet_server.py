@@ -83,6 +83,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
     if order.database:
         choose(home, order.database)
     with open_fleet(home, create=True) as office:
+        office.publishing.forget_arrivals()
         if people_tls or devices_tls:
             tls.ready((*order.names, *_own(people_at), *_own(devices_at)))
         if (home / OIDC_FILE).exists():

@@ -39,6 +39,17 @@ class Place:
     project: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Anywhere:
+    """A project of a fleet in a folder, or at an address when there is one."""
+
+    home: Path
+    project: str
+    url: str = ""
+    token_file: Path | None = None
+    ca: Path | None = None
+
+
 @dataclass(frozen=True)
 class Shown:
     """What a command found: for programs as a kind of JSON document, for people by `show`."""
@@ -68,10 +79,7 @@ def fleet_command(
     def decorate(function: Callable[..., Shown]) -> click.Command:
         @functools.wraps(function)
         def run(*, as_json: bool, **options: Any) -> None:
-            place = {
-                key: options.pop(key) for key in ("home", "project", "url", "token_file", "ca")
-            }
-            with _fleet_at(**place) as fleet:
+            with fleet_at(_taken_out(options)) as fleet:
                 shown = function(fleet, **options)
             if as_json:
                 print_json(shown.kind, shown.value)
@@ -84,6 +92,26 @@ def fleet_command(
         return group.command(name)(run)
 
     return decorate
+
+
+def anywhere_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of a `fleet_command`, for a command that does more where the fleet's folder is:
+    it gets `place: Anywhere`.
+    """
+
+    @_address_options
+    @project_option
+    @home_option
+    @functools.wraps(function)
+    def with_place(*arguments: Any, **options: Any) -> Any:
+        return function(*arguments, place=_taken_out(options), **options)
+
+    return with_place
+
+
+def _taken_out(options: dict[str, Any]) -> Anywhere:
+    names = ("home", "project", "url", "token_file", "ca")
+    return Anywhere(**{name: options.pop(name) for name in names})
 
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,19 +196,24 @@ def opened(place: Place) -> "Iterator[Office]":
 
 
 @contextmanager
-def _fleet_at(
-    *, home: Path, project: str, url: str, token_file: Path | None, ca: Path | None
-) -> "Iterator[Fleet]":
-    if not url:
+def fleet_at(place: Anywhere) -> "Iterator[Fleet]":
+    """A project of a fleet in a folder or at an address."""
+    if not place.url:
         from edgewright.fleet.client import LocalFleet
 
-        with opened(Place(home, project)) as office:
+        with opened(Place(place.home, place.project)) as office:
             yield LocalFleet(office, by=operator())
         return
     from edgewright.chain.fleet_client import connect
 
     token = os.environ.get(_TOKEN_VARIABLE, "")
-    with connect(url, project=project, token=token, token_file=token_file, ca=ca) as fleet:
+    with connect(
+        place.url,
+        project=place.project,
+        token=token,
+        token_file=place.token_file,
+        ca=place.ca,
+    ) as fleet:
         yield fleet
 
 

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from edgewright.cli._fleet import (
+    Anywhere,
     Place,
     Shown,
+    anywhere_options,
+    fleet_at,
     fleet_command,
     listed,
     moment,
@@ -22,8 +25,10 @@ from edgewright.cli._keys import access, names, password_option
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from edgewright.chain.signing_keys import Access
     from edgewright.contract import Provenance
     from edgewright.fleet.client import Fleet
+    from edgewright.fleet.publishing import Publication
 
 
 @click.group()
@@ -52,7 +57,7 @@ def release() -> None:
     metavar="CERT KEY",
     help="PEM files to sign it with, for an SWUpdate that was built to ask for it (Debian's).",
 )
-@place_options
+@anywhere_options
 @json_option
 def publish(
     file: Path,
@@ -63,34 +68,50 @@ def publish(
     swu_home: str,
     swu_program: str,
     swu_signer: tuple[Path, Path] | None,
-    place: Place,
+    place: Anywhere,
     as_json: bool,
 ) -> None:
     """Verify a bundle FILE and offer it under its version. Publishing it again changes nothing.
 
     Where the fleet keeps an image repository, the bundle becomes a target of it first: it is
     offered once the keepers have signed, with --key here or with `trust sign` where they are; then
-    publish it again.
+    publish it again. To a fleet elsewhere (--fleet) the file is sent; its keepers sign there, and
+    wrapping for SWUpdate is done there.
     """
-    from edgewright.chain import releases
-    from edgewright.chain.signing_keys import opened as opened_key
-
-    with contextlib.ExitStack() as stack:
-        known = access(password_file)
-        signers = [stack.enter_context(opened_key(key, known)) for key in names(keys)]
-        made = releases.publish(
-            place.home, file, by=operator(), signers=signers, project=place.project
-        )
+    if place.url:
+        if keys or also:
+            raise click.UsageError("--key and --also work in the fleet's folder, not with --fleet")
+        with fleet_at(place) as elsewhere:
+            made = elsewhere.publish(file)
+    else:
+        made = _published_here(file, names(keys), access(password_file), place)
     if also and made.release:
         from edgewright.fleet.swu import SwuPlaces, SwuSigner
 
         places = SwuPlaces(incoming=f"{swu_home}/incoming", home=swu_home, program=swu_program)
         pair = SwuSigner(certificate=swu_signer[0], key=swu_signer[1]) if swu_signer else None
-        with opened(place) as office:
+        with opened(Place(place.home, place.project)) as office:
             say(f"for SWUpdate: {office.registry.wrap(made.release, places, pair)}")
     if as_json:
         print_json("release", made.release or made)
-        return
+    else:
+        _tell(made, "HOME" if place.url else str(place.home))
+
+
+def _published_here(
+    file: Path, keys: "tuple[str, ...]", known: "Access", place: Anywhere
+) -> "Publication":
+    from edgewright.chain import releases
+    from edgewright.chain.signing_keys import opened as opened_key
+
+    with contextlib.ExitStack() as stack:
+        signers = [stack.enter_context(opened_key(key, known)) for key in keys]
+        return releases.publish(
+            place.home, file, by=operator(), signers=signers, project=place.project
+        )
+
+
+def _tell(made: "Publication", home: str) -> None:
     if made.release:
         signed = ", ".join(key[:12] for key in made.release.signers) or "nobody"
         vouched = f"released as {made.target}; " if made.is_target else ""
@@ -102,7 +123,7 @@ def publish(
     for lack in made.lacks:
         wanted = " ".join(key_id[:12] for key_id in lack.key_ids)
         say(f"missing: {lack.count} signature(s) for {lack.role}, of {wanted}")
-    say(f"sign: edgewright trust sign {place.home / 'image'} --key KEY; then publish it again")
+    say(f"sign: edgewright trust sign {home}/image --key KEY; then publish it again")
 
 
 @release.command()

@@ -14,6 +14,7 @@ from edgewright.fleet.notify import Notifiers
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.people import ProviderLogin
 from edgewright.fleet.projects import DEFAULT_PROJECT, Projects
+from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
@@ -33,6 +34,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     projects: Projects
     state: State
     registry: Registry
+    publishing: Publishing
     devices: Devices
     enrolments: Enrolments
     rollouts: Rollouts
@@ -60,6 +62,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
             self,
             project=project,
             registry=self.registry.within(project),
+            publishing=self.publishing.within(project),
             devices=self.devices.within(project),
             enrolments=self.enrolments.within(project),
             rollouts=self.rollouts.within(project),

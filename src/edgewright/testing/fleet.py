@@ -25,6 +25,7 @@ from edgewright.fleet.notify.guard import Resolve, system_resolve
 from edgewright.fleet.notify.signing import SECRET_BYTES, new_secret
 from edgewright.fleet.office import Office
 from edgewright.fleet.projects import Projects
+from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
@@ -94,17 +95,21 @@ def fleet_office(
         file_of=blobs.path,
         opener=lambda: FileOpener.load_or_create(home / "sealing.key"),
     )
+    registry = Registry(
+        state,
+        blobs=blobs,
+        clock=clock,
+        trusted=lambda: trusted,
+        swu=home / "swu",
+        content_key=recipients.content_key,
+    )
     try:
         yield Office(
             state=state,
             projects=Projects(state, clock=clock),
-            registry=Registry(
-                state,
-                blobs=blobs,
-                clock=clock,
-                trusted=lambda: trusted,
-                swu=home / "swu",
-                content_key=recipients.content_key,
+            registry=registry,
+            publishing=Publishing(
+                registry, recipients, state=state, clock=clock, arrivals=home / "arrivals"
             ),
             devices=Devices(state, clock=clock, draw=draw),
             enrolments=Enrolments(

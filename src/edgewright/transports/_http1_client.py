@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from edgewright.transports.base import Limits, Response
 
 _READ_BYTES = 256 << 10
 _KEPT_CONNECTIONS = 8
+_INVITATION_S = 2.0
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 
 
@@ -102,6 +103,38 @@ class Client:
                 raise
         self._release(wire, answer)
 
+    async def upload(
+        self,
+        method: str,
+        path: str,
+        pieces: Iterable[bytes],
+        *,
+        size_bytes: int,
+        headers: dict[str, str] | None = None,
+        answer_s: float | None = None,
+    ) -> Response:
+        """A request whose body of `size_bytes` comes in pieces, and its answer, for which
+        `answer_s` are allowed. A server that refuses by the head alone is not sent the body.
+
+        The time limit holds for each piece, not for the whole.
+
+        Raises:
+            TransportError: as `request`.
+        """
+        announced = {"content-length": str(size_bytes), "expect": "100-continue"}
+        head = self._message(method, path, {**(headers or {}), **announced}, b"")
+        with _translated(self._where(method, path)):
+            async with asyncio.timeout(self._timeout_s):
+                wire = await self._connect()
+            try:
+                answer = await wire.offer(head, pieces, self._limits, timeout_s=self._timeout_s)
+                async with asyncio.timeout(answer_s or self._timeout_s):
+                    await answer.read_head(self._limits.header_bytes)
+                    chunks = [chunk async for chunk in answer.chunks(self._limits.body_bytes)]
+            finally:
+                wire.abort()
+        return Response(status=answer.status, headers=answer.headers, body=b"".join(chunks))
+
     async def close(self) -> None:
         """Let go of the kept connections."""
         idle, self._idle = self._idle, []
@@ -180,6 +213,26 @@ class _Wire:
         await answer.read_head(limits.header_bytes)
         return answer
 
+    async def offer(
+        self, head: bytes, pieces: Iterable[bytes], limits: Limits, *, timeout_s: float
+    ) -> "_Answer":
+        """Send a request's head, then its body unless the answer comes before. A server that says
+        nothing to the head gets the body after a moment; one that hangs up while it is sent may
+        have answered.
+        """
+        self._writer.write(head)
+        answer = _Answer(self.reader, has_body=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_INVITATION_S):
+                await answer.read_word(limits.header_bytes)
+        if answer.status < 200:
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    async with asyncio.timeout(timeout_s):
+                        self._writer.write(piece)
+                        await self._writer.drain()
+        return answer
+
     def abort(self) -> None:
         self._writer.transport.abort()
 
@@ -200,6 +253,7 @@ class _Answer:
         self._has_head = False
         self._is_complete = False
         self._messages = 0
+        self._is_invited = False
         self.status = 0
         self.headers: dict[str, str] = {}
         self.keeps_alive = False
@@ -216,6 +270,7 @@ class _Answer:
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
+            self._is_invited = True
             self.headers = {}
         else:
             self._has_head = True
@@ -229,6 +284,12 @@ class _Answer:
             self.keeps_alive = self._messages == 1 and self._parser.should_keep_alive()
         else:
             self._messages -= 1  # an interim answer
+
+    async def read_word(self, limit_bytes: int) -> None:
+        """Wait for the server's first word to a head: to go on, or an answer already."""
+        read = 0
+        while not self._is_invited and not self._has_head and read <= limit_bytes:
+            read += await self._feed()
 
     async def read_head(self, limit_bytes: int) -> None:
         read = 0

@@ -34,6 +34,7 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/members/eve/revoke-tokens", {}, "user"),
     ("POST", "/api/v1/members/eve/remove", {}, "user"),
     ("GET", "/api/v1/members", None, "user"),
+    ("POST", "/api/v1/releases", None, "publish"),
     ("POST", "/api/v1/aliases/production/propose", {"release": "tiny@1"}, "publish"),
     ("POST", "/api/v1/aliases/production/tiny/approve", {}, "approve"),
     ("POST", "/api/v1/enrolments/d1/decision", {"is_approved": True}, "device"),
@@ -141,6 +142,32 @@ def test_a_wrong_command_is_told_what_is_wrong(
     answer = client.post(path, json=body, headers=bearer(fleet, "releaser"))
     assert answer.status_code == status
     assert len(json.dumps(answer.json())) > 20
+
+
+def test_a_bundle_is_sent_whole_with_its_length(
+    fleet: Office, client: TestClient[Any], tmp_path: Path
+) -> None:
+    headers = bearer(fleet, "releaser")
+    release_file(tmp_path / "2.ewb", version="2")
+    content = (tmp_path / "2.ewb").read_bytes()
+    sent = client.post("/api/v1/releases", content=content, headers=headers)
+    assert (sent.status_code, sent.json()["release"]["version"]) == (201, "2")
+    unmeasured = client.post("/api/v1/releases", content=iter([content]), headers=headers)
+    assert (unmeasured.status_code, "content-length" in unmeasured.text) == (400, True)
+    short = {**headers, "content-length": str(len(content) + 1)}
+    cut = client.post("/api/v1/releases", content=content, headers=short)
+    assert (cut.status_code, f"after {len(content)} of" in cut.text) == (400, True)
+    vast = {**headers, "content-length": str(1 << 40)}
+    assert client.post("/api/v1/releases", content=content, headers=vast).status_code == 400
+
+
+def test_more_bundles_than_there_are_places_are_told_to_come_back(
+    fleet: Office, client: TestClient[Any]
+) -> None:
+    headers = bearer(fleet, "releaser")
+    with fleet.publishing.arriving(1), fleet.within("other").publishing.arriving(1):
+        assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 503
+    assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 403
 
 
 def test_another_host_name_is_refused(fleet: Office) -> None:
@@ -280,6 +307,8 @@ def test_every_body_that_is_sent_has_an_example_and_every_route_its_refusals(
     for path, methods in described["paths"].items():
         for operation in methods.values():
             assert {"401", "403", "404"} <= set(operation["responses"]), path
-            for content in operation.get("requestBody", {}).get("content", {}).values():
+            sent = operation.get("requestBody", {}).get("content", {})
+            assert list(sent) in ([], ["application/json"]) or path.endswith("/releases")
+            for content in (sent[kind] for kind in sent if kind == "application/json"):
                 name = content["schema"]["$ref"].rpartition("/")[2]
                 assert described["components"]["schemas"][name]["examples"], (path, name)

@@ -56,6 +56,7 @@ BODIES: dict[str, Any] = {
     "/rollouts/{number}/resume": None,
     "/rollouts/{number}/retry": {},
     "/rollouts/{number}/abort": {},
+    "/releases": None,
     "/devices": {"name": f"{MARK}-1"},
     "/enrolment-tokens": {},
     "/devices/{name}/commands": {"kind": "probe"},
@@ -75,7 +76,7 @@ BODIES: dict[str, Any] = {
     "/members/{name}/revoke-tokens": None,
 }
 """What to send to every command of a project."""
-MAKES_OWN = {"/devices", "/enrolment-tokens", "/notifiers", "/members/{name}"}
+MAKES_OWN = {"/releases", "/devices", "/enrolment-tokens", "/notifiers", "/members/{name}"}
 """Commands that name nothing which must be there: they make something in the caller's project."""
 
 PREFIX = "/api/v1/projects/{project}"

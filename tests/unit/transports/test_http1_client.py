@@ -108,6 +108,76 @@ def test_kept_connection_is_cut_when_its_request_is_cancelled(run: Any) -> None:
     run(case())
 
 
+async def listening(say: Any) -> tuple[asyncio.Server, str]:
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+DONE = b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok"
+
+
+@pytest.mark.parametrize("invitation", [b"HTTP/1.1 100 Continue\r\n\r\n", b""])
+def test_a_body_in_pieces_is_sent_once_it_is_wanted_or_nothing_was_said(
+    run: Any, monkeypatch: pytest.MonkeyPatch, invitation: bytes
+) -> None:
+    monkeypatch.setattr("edgewright.transports._http1_client._INVITATION_S", 0.05)
+    heads: list[bytes] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(invitation)
+        heads.append(await reader.readexactly(5))
+        writer.write(DONE)
+        writer.close()
+
+    async def case() -> None:
+        server, url = await listening(say)
+        async with Client(url) as client:
+            answer = await client.upload("POST", "/x", iter([b"ab", b"cde"]), size_bytes=5)
+        assert (answer.status, answer.body, heads[1]) == (201, b"ok", b"abcde")
+        assert b"\r\ncontent-length: 5\r\n" in heads[0]
+        server.close()
+
+    run(case())
+
+
+def test_a_body_that_is_refused_by_its_head_is_not_sent(run: Any) -> None:
+    def pieces() -> Any:
+        pytest.fail("nobody wanted this")
+        yield b""
+
+    async def case() -> None:
+        server, url = await canned(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        async with Client(url) as client:
+            answer = await client.upload("POST", "/x", pieces(), size_bytes=5)
+        assert answer.status == 403
+        server.close()
+
+    run(case())
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_may_have_answered(run: Any) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await reader.readexactly(1)
+        writer.write(DONE)
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async def case() -> None:
+        server, url = await listening(say)
+        pieces = (b"x" * 65536 for _ in range(64))
+        async with Client(url) as client:
+            answer = await client.upload("POST", "/x", pieces, size_bytes=64 << 16)
+        assert answer.status == 201
+        server.close()
+
+    run(case())
+
+
 def test_silence_and_refusal_are_transport_errors(run: Any) -> None:
     async def silent(request: Request) -> Response:
         await asyncio.sleep(3600)

@@ -1,6 +1,7 @@
 """The port: one project of a fleet, wherever it is."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from edgewright.fleet.aliases import Alias
@@ -9,6 +10,7 @@ from edgewright.fleet.devices import Device, NewToken, TokenOrder
 from edgewright.fleet.enrolment import Waiting
 from edgewright.fleet.lineage import Lineage
 from edgewright.fleet.people import User, UserToken
+from edgewright.fleet.publishing import Publication
 from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
@@ -61,6 +63,9 @@ class Fleet(Protocol):
 
     def decide_enrolment(self, name: str, *, is_approved: bool) -> None:
         """A person's word on one of them."""
+
+    def publish(self, file: Path) -> Publication:
+        """Have a bundle file verified and offered, or staged for keepers to sign."""
 
     def releases(self) -> tuple[Release, ...]:
         """Every release, newest first."""

@@ -1,14 +1,17 @@
 """The port over HTTP: the people's API of a fleet that runs somewhere."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
+from edgewright._fs import file_errors
 from edgewright.errors import (
     AbsentError,
     ConflictError,
@@ -24,6 +27,7 @@ from edgewright.fleet.enrolment import Waiting
 from edgewright.fleet.lineage import Lineage
 from edgewright.fleet.people import Membership, User, UserToken
 from edgewright.fleet.projects import DEFAULT_PROJECT
+from edgewright.fleet.publishing import Publication
 from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
@@ -36,6 +40,9 @@ T = TypeVar("T")
 TIMEOUT_S = 30.0
 PAGE = 1000
 ANSWER_LIMIT_BYTES = 256 << 20
+PIECE_BYTES = 1 << 20
+PUBLISHING_S = 600.0
+"""How long a fleet may verify a bundle that it was sent."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -158,6 +165,21 @@ class FleetClient:
         word = {"is_approved": is_approved}
         self._post(f"/enrolments/{_path(name)}/decision", msgspec.Raw, word)
 
+    def publish(self, file: Path) -> Publication:
+        path = f"{self._base}/releases"
+        headers = {**self._headers, "content-type": "application/octet-stream"}
+        with file_errors(file, doing="reading"), file.open("rb") as source:
+            sent = self._client.upload(
+                "POST",
+                path,
+                iter(lambda: source.read(PIECE_BYTES), b""),
+                size_bytes=os.fstat(source.fileno()).st_size,
+                headers=headers,
+                answer_s=PUBLISHING_S,
+            )
+            answer = self._runner.run(sent)
+        return _decoded(_accepted(answer, "POST", path), "POST", path, Publication)
+
     def releases(self) -> tuple[Release, ...]:
         return self._get("/releases", tuple[Release, ...])
 
@@ -241,27 +263,37 @@ class FleetClient:
         return self._asked("POST", self._base + path, kind, body)
 
     def _asked(self, method: str, path: str, kind: type[T], body: object = None) -> T:
-        answer = self._answered(method, path, body)
-        try:
-            return msgspec.json.decode(answer, type=kind)
-        except msgspec.DecodeError as error:
-            raise TransportError(
-                f"{_where(method, path)}: not the expected answer, {error}",
-                hint="is that the address for people of a fleet of this version?",
-            ) from error
+        return _decoded(self._answered(method, path, body), method, path, kind)
 
     def _answered(self, method: str, path: str, body: object) -> bytes:
-        headers = {"accept": "*/*"}
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
+        headers = self._headers
         content = b"" if body is None else msgspec.json.encode(body)
         if content:
-            headers["content-type"] = "application/json"
+            headers = {**headers, "content-type": "application/json"}
         asked = self._client.request(method, path, headers=headers, body=content)
-        answer = self._runner.run(asked)
-        if not 200 <= answer.status < 300:
-            raise refusal_of(answer, _where(method, path))
-        return answer.body
+        return _accepted(self._runner.run(asked), method, path)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        known = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        return {"accept": "*/*", **known}
+
+
+def _accepted(answer: Response, method: str, path: str) -> bytes:
+    """The body of an answer that is no refusal."""
+    if not 200 <= answer.status < 300:
+        raise refusal_of(answer, _where(method, path))
+    return answer.body
+
+
+def _decoded(answer: bytes, method: str, path: str, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.DecodeError as error:
+        raise TransportError(
+            f"{_where(method, path)}: not the expected answer, {error}",
+            hint="is that the address for people of a fleet of this version?",
+        ) from error
 
 
 def _where(method: str, path: str) -> str:

@@ -1,6 +1,7 @@
 """The port over a fleet's own folder: whoever may use the folder may do everything."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from edgewright.fleet.aliases import Alias
 from edgewright.fleet.audit import Entry, read_audit
@@ -10,6 +11,7 @@ from edgewright.fleet.labels import parse_query
 from edgewright.fleet.lineage import Lineage
 from edgewright.fleet.office import Office
 from edgewright.fleet.people import User, UserToken
+from edgewright.fleet.publishing import Publication
 from edgewright.fleet.quality import Difference
 from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
@@ -70,6 +72,9 @@ class LocalFleet:
 
     def decide_enrolment(self, name: str, *, is_approved: bool) -> None:
         self._office.enrolments.decide(name, is_approved=is_approved, by=self._by)
+
+    def publish(self, file: Path) -> Publication:
+        return self._office.publishing.publish(file, by=self._by)
 
     def releases(self) -> tuple[Release, ...]:
         return self._office.registry.releases()

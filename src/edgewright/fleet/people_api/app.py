@@ -31,6 +31,7 @@ from edgewright.fleet.people_api.members import MEMBERS, projects
 from edgewright.fleet.people_api.notifiers import NOTIFIERS
 from edgewright.fleet.people_api.oidc import OIDC
 from edgewright.fleet.people_api.pages import PAGES, to_login, to_own_project
+from edgewright.fleet.people_api.publishing import PUBLISHING
 from edgewright.fleet.people_api.reading import READING
 from edgewright.fleet.refusals import Refusal
 from edgewright.wire.device_api import Problem
@@ -60,7 +61,7 @@ _STATUS: dict[type[EdgewrightError], int] = {
 def build_app(office: Office, *, house: House | None = None) -> Litestar:
     """The people's API and page over a fleet's services, on loopback unless told otherwise."""
     provided = {"office": Provide(the_office, sync_to_thread=False)}
-    of_a_project = [*READING, *COMMANDS, *MEMBERS, *NOTIFIERS]
+    of_a_project = [*READING, *COMMANDS, *PUBLISHING, *MEMBERS, *NOTIFIERS]
     api = Router(
         "/api/v1",
         route_handlers=[*of_a_project, *LOGIN, projects],

@@ -94,6 +94,13 @@ REFUSALS = {
     "404": "Not there, or not in this project.",
 }
 
+SENT_FILES = "/releases"
+"""Where a POST carries a file, which the framework cannot see: its route reads what arrives."""
+_FILE = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
 
 class DescriptionPlugin(JsonRenderPlugin):
     """Renders the description with what this file adds to it."""
@@ -123,5 +130,7 @@ def completed(description: dict[str, Any]) -> dict[str, Any]:
         }
         for path, methods in description["paths"].items()
     }
+    for path in (path for path in paths if path.endswith(SENT_FILES)):
+        paths[path] = {**paths[path], "post": {**paths[path]["post"], "requestBody": _FILE}}
     components = {**description["components"], "schemas": schemas}
     return {**description, "components": components, "paths": paths}

@@ -1,0 +1,79 @@
+"""The route by which a bundle comes to the fleet from somewhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from litestar import Request, Response, post
+
+from edgewright._fs import file_errors
+from edgewright.errors import InputError, TransportError
+from edgewright.fleet.people import User
+from edgewright.fleet.people_api.access import TheOffice
+from edgewright.fleet.publishing import ARRIVING_LIMIT_BYTES, Publication
+
+SILENCE_S = 60.0
+"""How long a sender may send nothing."""
+
+_PIECE_BYTES = 1 << 20
+_OFFERED, _WAITS = 201, 202
+
+
+@post("/releases", opt={"permission": "publish"}, request_max_body_size=ARRIVING_LIMIT_BYTES)
+async def publish(office: TheOffice, request: Request[User, Any, Any]) -> Response[Publication]:
+    """Publish the bundle (.ewb) that is the body, of the type application/octet-stream. It is
+    verified as if it lay here: 201 when it is offered now, 202 when keepers of the image repository
+    must sign first. Sending it again changes nothing.
+    """
+    size_bytes = _announced(request)
+    with office.publishing.arriving(size_bytes) as place:
+        arrived_bytes = await _written(_pieces(request), place)
+        if arrived_bytes != size_bytes:
+            raise InputError(
+                f"the bundle ended after {arrived_bytes} of {size_bytes} bytes",
+                hint="send it again",
+            )
+        made = await asyncio.to_thread(office.publishing.publish, place, by=request.user.name)
+    return Response(made, status_code=_OFFERED if made.release else _WAITS)
+
+
+def _announced(request: Request[User, Any, Any]) -> int:
+    text = request.headers.get("content-length", "")
+    if not text.isascii() or not text.isdecimal():
+        raise InputError(
+            "a bundle is sent with its length, got no content-length",
+            hint="curl --data-binary @X.ewb sends it",
+        )
+    return int(text)
+
+
+async def _written(pieces: AsyncIterator[bytes], place: Path) -> int:
+    """Put what arrives into a file, off the event loop; returns how much it was."""
+    with file_errors(place, doing="writing"), place.open("xb") as file:
+        gathered = bytearray()
+        async for piece in pieces:
+            gathered += piece
+            if len(gathered) >= _PIECE_BYTES:
+                await asyncio.to_thread(file.write, bytes(gathered))
+                gathered.clear()
+        await asyncio.to_thread(file.write, bytes(gathered))
+        return file.tell()
+
+
+async def _pieces(request: Request[User, Any, Any]) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    try:
+        while True:
+            async with asyncio.timeout(SILENCE_S):
+                piece = await anext(stream, None)
+            if piece is None:
+                return
+            yield piece
+    except TimeoutError as error:
+        raise TransportError(
+            f"nothing more of the bundle came for {SILENCE_S:g} s", hint="send it again"
+        ) from error
+
+
+PUBLISHING = (publish,)
