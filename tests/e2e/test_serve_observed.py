@@ -79,14 +79,14 @@ def receiver() -> Iterator[Receiver]:
     found.close()
 
 
-def serve(folder: Path, *words: str) -> tuple["subprocess.Popen[bytes]", str]:
+def serve(folder: Path, *words: str) -> tuple["subprocess.Popen[bytes]", list[str]]:
     build_tiny(folder / "tiny.ewb")
     command = [sys.executable, "-m", "edgewright", "serve", str(folder / "tiny.ewb")]
     process = subprocess.Popen(
         [*command, "--http", "127.0.0.1:0", "--json", *words], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
-    return process, str(json.loads(process.stdout.readline())["address"])
+    return process, list(json.loads(process.stdout.readline())["addresses"])
 
 
 def test_spans_reach_a_collector_and_join_the_callers_trace(
@@ -94,7 +94,7 @@ def test_spans_reach_a_collector_and_join_the_callers_trace(
 ) -> None:
     log = tmp_path / "access.log"
     words = ("--otel", receiver.address, "--otel-share", "0", "--access-log", str(log))
-    process, address = serve(tmp_path, *words)
+    process, (address,) = serve(tmp_path, *words)
 
     async def case() -> None:
         async with Client(address) as client:
@@ -131,8 +131,44 @@ def test_spans_reach_a_collector_and_join_the_callers_trace(
     assert (lines[0]["path"], lines[0]["trace_id"], lines[0]["request_id"]) == (INFER, TRACE, "r7")
 
 
+def test_grpc_calls_are_in_spans_and_log_too(receiver: Receiver, tmp_path: Path) -> None:
+    grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
+    messages = importlib.import_module("edgewright.wire.v2_grpc")
+    log = tmp_path / "access.log"
+    words = ("--otel", receiver.address, "--access-log", str(log), "--grpc", "127.0.0.1:0")
+    process, (_, address) = serve(tmp_path, *words)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4]}
+    tensor["contents"] = {"fp32_contents": [1, 2, 3, 4]}
+    trace = (("traceparent", f"00-{TRACE}-{PARENT}-01"),)
+    try:
+        with grpc.insecure_channel(address.removeprefix("grpc://")) as channel:
+            infer = channel.unary_unary(f"/{messages.SERVICE}/ModelInfer")
+            asked = {
+                model: messages.MESSAGES["ModelInferRequest"](model_name=model, inputs=[tensor])
+                for model in (MODEL, "no")
+            }
+            assert infer(asked[MODEL].SerializeToString(), metadata=trace, timeout=30)
+            with pytest.raises(grpc.RpcError, match="NOT_FOUND"):
+                infer(asked["no"].SerializeToString(), metadata=trace, timeout=30)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert {span.name for span in receiver.spans} == {f"{messages.SERVICE}/ModelInfer"}
+    told = [{one.key: one.value for one in span.attributes} for span in receiver.spans]
+    codes = {
+        one["edgewright.model"].string_value: one["rpc.grpc.status_code"].int_value for one in told
+    }
+    assert codes == {MODEL: 0, "no": 5}
+    assert {span.parent_span_id.hex() for span in receiver.spans} == {PARENT}
+    lines = [json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]
+    assert [(line["grpc_status"], line["model"], line["trace_id"]) for line in lines] == [
+        ("OK", MODEL, TRACE),
+        ("NOT_FOUND", "no", TRACE),
+    ]
+
+
 def test_a_collector_that_is_away_keeps_nobody_waiting(tmp_path: Path) -> None:
-    process, address = serve(tmp_path, "--otel", "http://127.0.0.1:9/v1/traces")
+    process, (address,) = serve(tmp_path, "--otel", "http://127.0.0.1:9/v1/traces")
 
     async def case() -> None:
         async with Client(address) as client:

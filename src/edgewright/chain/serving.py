@@ -35,11 +35,10 @@ from edgewright.device.serve.access import Access
 from edgewright.device.serve.access_log import AccessLog
 from edgewright.device.serve.child_model import ChildModel, ChildOrder
 from edgewright.device.serve.isolated import Isolated
-from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Seen
 from edgewright.device.serve.pictures import DecodeImage
-from edgewright.device.serve.ports import Listener, Timer
+from edgewright.device.serve.server import ListenAlso
 from edgewright.errors import InputError
 from edgewright.transports.http1 import MakeHttp2
 
@@ -52,9 +51,6 @@ _BARE_VERSION = "1"
 _PLATFORM_BY_FORMAT = {"onnx": "onnxruntime_onnx"}
 
 OnReady = Callable[[InferenceServer], None]
-
-
-ListenAlso = Callable[[Models, Timer], Listener]
 
 
 class ClosableObserver(Protocol):

@@ -5,6 +5,7 @@ known here. Needs the extra `grpc`.
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import msgspec
@@ -46,10 +47,17 @@ class GrpcTls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrpcPeer:
-    """Who calls."""
+    """Who calls. `about` is what a method says of the call, for those who watch it."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
+        self.about = ""
+
+    @property
+    def address(self) -> str:
+        """Where from, as HOST:PORT."""
+        kind, _, rest = str(self._context.peer()).partition(":")
+        return unquote(rest) if kind in ("ipv4", "ipv6") else kind
 
     @property
     def timeout_s(self) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgewright.device.serve import InferenceServer, ServeOptions, access_log
+from edgewright.device.serve.access import Access
 from edgewright.device.serve.access_log import AccessLog, line_of
 from edgewright.device.serve.application import InferenceApplication
 from edgewright.device.serve.observing import Seen
@@ -18,7 +19,7 @@ from edgewright.errors import EdgewrightError
 from edgewright.testing import FakeClock
 from edgewright.testing.models import open_doubler
 from edgewright.testing.serving import get, post, request
-from edgewright.transports.http1 import Client
+from edgewright.transports.http1 import Client, Limits
 
 
 def seen(**fields: Any) -> Seen:
@@ -70,6 +71,68 @@ def test_every_request_is_seen_once_whatever_answers_it() -> None:
     assert found[3].request_bytes == len(request(id="1"))
     assert all(one.took_s > 0 and one.response_bytes > 10 for one in found)
     assert not any("secret" in str(one.path) for one in found)
+
+
+def test_every_grpc_call_is_seen_once_whatever_answers_it() -> None:
+    grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
+    from edgewright.chain.serving_grpc import grpc_listener
+    from edgewright.wire.v2_grpc import MESSAGES, SERVICE
+
+    found: list[Seen] = []
+    access = Access.of_keys(["0123456789abcdef"])
+    metadata = (("x-api-key", "0123456789abcdef"), ("x-request-id", "r"))
+
+    def asked(value: float, model: str = "doubler") -> bytes:
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2]}
+        tensor["contents"] = {"fp32_contents": [value, 1]}
+        message = MESSAGES["ModelInferRequest"](model_name=model, inputs=[tensor])
+        return bytes(message.SerializeToString())
+
+    async def case() -> None:
+        server = InferenceServer(
+            open_doubler,
+            ServeOptions(),
+            clock=FakeClock(),
+            timer=time.perf_counter,
+            observers=[found.append],
+            listen_also=grpc_listener(("127.0.0.1", 0), Limits(), access=access),
+        )
+        await server.start([Path("doubler")])
+        address = server.addresses[-1].removeprefix("grpc://")
+        async with grpc.aio.insecure_channel(address) as channel:
+            infer = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            assert await infer(asked(1), metadata=metadata)
+            for content, keys in ((asked(5000), metadata), (asked(1, "no"), metadata),
+                                  (asked(1), ())):  # fmt: skip
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await infer(content, metadata=keys)
+            stream = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+            answers = stream(iter([asked(1), asked(5000), b"garbage", asked(2)]), metadata=metadata)
+            assert len([answer async for answer in answers]) == 4
+            live = channel.unary_unary(f"/{SERVICE}/ServerLive")
+            assert await live(b"")
+        await server.close(drain_s=1)
+
+    asyncio.run(case())
+    method = f"/{SERVICE}/ModelInfer"
+    assert [(one.method, one.grpc_status, one.model) for one in found] == [
+        ("ModelInfer", "OK", "doubler"),
+        ("ModelInfer", "INVALID_ARGUMENT", "doubler"),
+        ("ModelInfer", "NOT_FOUND", "no"),
+        ("ModelInfer", "UNAUTHENTICATED", ""),
+        ("ModelStreamInfer", "OK", "doubler"),
+        ("ModelStreamInfer", "INVALID_ARGUMENT", "doubler"),
+        ("ModelStreamInfer", "INVALID_ARGUMENT", ""),
+        ("ModelStreamInfer", "OK", "doubler"),
+        ("ServerLive", "OK", ""),
+    ]
+    assert found[0].peer.startswith("127.0.0.1:")
+    assert (found[0].path, found[0].request_bytes) == (method, len(asked(1)))
+    assert found[0].response_bytes > 10
+    line = json.loads(line_of(found[2]))
+    assert (line["grpc_status"], line["model"], line["request_id"]) == ("NOT_FOUND", "no", "r")
+    assert "status" not in line
+    assert not any("0123456789" in line_of(one).decode() for one in found)
 
 
 def test_a_server_without_observers_is_not_wrapped() -> None:

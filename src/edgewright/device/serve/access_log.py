@@ -1,5 +1,5 @@
-"""One JSON line for each request, written by a thread of its own into a file that is turned over
-when it is large.
+"""One JSON line for each request or gRPC call, written by a thread of its own into a file that is
+turned over when it is large.
 
 No header but the request's and the trace's id is written: keys and cookies never reach the file,
 nor does what stands behind the path's question mark.
@@ -127,11 +127,13 @@ def line_of(seen: Seen) -> bytes:
         "peer": seen.peer,
         "method": seen.method,
         "path": seen.path[:_PATH_MOST],
-        "status": seen.status,
+        **({"grpc_status": seen.grpc_status} if seen.grpc_status else {"status": seen.status}),
         "ms": round(seen.took_s * 1e3, 3),
         "request_bytes": seen.request_bytes,
         "response_bytes": seen.response_bytes,
     }
+    if seen.model:
+        fields["model"] = seen.model[:_PATH_MOST]
     request_id = seen.headers.get("x-request-id")
     if request_id:
         fields["request_id"] = request_id[:_PATH_MOST]

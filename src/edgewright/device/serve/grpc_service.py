@@ -14,6 +14,7 @@ import numpy as np
 from edgewright.device.serve import descriptions
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.models import Models
+from edgewright.device.serve.observing import Observers, Seen
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.ports import Arrays, Timer
 from edgewright.device.serve.reading import Wanted
@@ -48,10 +49,18 @@ _ADMIN_ONLY = "models are loaded and unloaded over the administrator's socket (s
 class GrpcService:
     """The methods."""
 
-    def __init__(self, models: Models, timer: Timer, *, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        models: Models,
+        timer: Timer,
+        *,
+        access: Access | None = None,
+        observers: Observers | None = None,
+    ) -> None:
         self._models = models
         self._timer = timer
         self._access = access
+        self._observers = observers
 
     def server(
         self,
@@ -76,9 +85,11 @@ class GrpcService:
         }
         unary: dict[str, Unary] = {name: _simple(name, act) for name, act in simple.items()}
         unary["ModelInfer"] = self._infer_call
+        for name, call in unary.items():
+            unary[name] = self._observed(name, call if name in _OPEN else self._guarded(call))
         return GrpcServer(
             SERVICE,
-            {name: call if name in _OPEN else self._guarded(call) for name, call in unary.items()},
+            unary,
             {"ModelStreamInfer": self._infer_stream},
             address=address,
             message_bytes=message_bytes,
@@ -94,6 +105,44 @@ class GrpcService:
             return await call(content, peer)
 
         return call if self._access is None else guarded
+
+    def _observed(self, name: str, call: Unary) -> Unary:
+        """The same, told to who writes logs and traces."""
+        observers = self._observers
+        if observers is None:
+            return call
+
+        async def observed(content: bytes, peer: GrpcPeer) -> bytes:
+            arrived_s = observers.timer()
+            peer.about, status, response_bytes = "", "CANCELLED", 0
+            try:
+                answer = await call(content, peer)
+                status, response_bytes = "OK", len(answer)
+            except StatusError as error:
+                status = error.code
+                raise
+            except Exception:
+                status = "INTERNAL"
+                raise
+            finally:
+                took_s = observers.timer() - arrived_s
+                seen = Seen(
+                    wall_s=observers.wall_s() - took_s,
+                    took_s=took_s,
+                    peer=peer.address,
+                    method=name,
+                    path=f"/{SERVICE}/{name}",
+                    headers=peer.metadata,
+                    status=0,
+                    request_bytes=len(content),
+                    response_bytes=response_bytes,
+                    grpc_status=status,
+                    model=peer.about,
+                )
+                observers.tell(seen)
+            return answer
+
+        return observed
 
     def _demand_key(self, peer: GrpcPeer) -> None:
         if self._access is not None and not self._access.allows(peer.metadata):
@@ -130,28 +179,36 @@ class GrpcService:
         return {"models": [line for line in lines if line["state"] == "READY" or not request.ready]}
 
     async def _infer_call(self, content: bytes, peer: GrpcPeer) -> bytes:
-        request = _parsed("ModelInferRequest", content)
-        try:
-            answer = await self._infer(request, peer)
-        except RefusalError as refusal:
-            raise _status(refusal) from refusal
+        answer = await self._infer(_parsed("ModelInferRequest", content), peer)
         return bytes(answer.SerializeToString())
 
     async def _infer_stream(
         self, requests: AsyncIterator[bytes], peer: GrpcPeer
     ) -> AsyncIterator[bytes]:
+        """Each message is answered by one; a refusal is a message too, and the stream goes on."""
         self._demand_key(peer)
         kind = MESSAGES["ModelStreamInferResponse"]
+
+        async def answer_one(content: bytes, peer: GrpcPeer) -> bytes:
+            request = _parsed("ModelInferRequest", content)
+            answer = kind(infer_response=await self._infer(request, peer))
+            return bytes(answer.SerializeToString())
+
+        answering = self._observed("ModelStreamInfer", answer_one)
         async for content in requests:
             try:
-                answer = kind(
-                    infer_response=await self._infer(_parsed("ModelInferRequest", content), peer)
-                )
-            except RefusalError as refusal:
-                answer = kind(error_message=str(refusal))
-            yield answer.SerializeToString()
+                yield await answering(content, peer)
+            except StatusError as error:
+                yield kind(error_message=str(error)).SerializeToString()
 
     async def _infer(self, request: Any, peer: GrpcPeer) -> Any:
+        peer.about = request.model_name
+        try:
+            return await self._ask_model(request, peer)
+        except RefusalError as refusal:
+            raise _status(refusal) from refusal
+
+    async def _ask_model(self, request: Any, peer: GrpcPeer) -> Any:
         arrived_s = self._timer()
         model = self._models.choose(
             request.model_name,
@@ -286,9 +343,11 @@ def _typed(tensor: Any) -> bytes:
 def _simple(name: str, act: Callable[[Any], Any]) -> Any:
     """A method whose answer is at hand."""
 
-    async def call(content: bytes, _: GrpcPeer) -> bytes:
+    async def call(content: bytes, peer: GrpcPeer) -> bytes:
+        request = _parsed(f"{name}Request", content)
+        peer.about = getattr(request, "name", "")
         try:
-            fields = act(_parsed(f"{name}Request", content))
+            fields = act(request)
         except RefusalError as refusal:
             raise _status(refusal) from refusal
         return bytes(MESSAGES[f"{name}Response"](**fields).SerializeToString())

@@ -13,7 +13,9 @@ from edgewright.transports.http1 import Application, Exchange, Frame, Head, Prep
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request and its answer."""
+    """A request and its answer. A gRPC call has its method's name as `method`, the way to it as
+    `path`, its metadata as `headers`, and a `grpc_status` ("OK") instead of a `status`.
+    """
 
     wall_s: float
     """When it had arrived."""
@@ -25,31 +27,38 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     status: int
     request_bytes: int
     response_bytes: int
+    grpc_status: str = ""
+    model: str = ""
+    """Where the path does not say it."""
 
 
 Observer = Callable[[Seen], None]
 
 
-class Observing:
-    """An application around another one that tells what it saw."""
+class Observers:
+    """Whom to tell, and the clocks that all ways in share."""
 
-    def __init__(
-        self,
-        application: Application,
-        prepare: Prepare,
-        observers: Sequence[Observer],
-        *,
-        timer: Timer,
-        wall_s: Timer,
-    ) -> None:
-        self._application = application
-        self._prepare = prepare
-        self.observers = tuple(observers)
+    def __init__(self, observers: Sequence[Observer], *, timer: Timer, wall_s: Timer) -> None:
+        self._observers = tuple(observers)
         self.timer = timer
         self.wall_s = wall_s
 
+    def tell(self, seen: Seen) -> None:
+        """One request is over."""
+        for observer in self._observers:
+            observer(seen)
+
+
+class Observing:
+    """An application around another one that tells what it saw."""
+
+    def __init__(self, application: Application, prepare: Prepare, observers: Observers) -> None:
+        self._application = application
+        self._prepare = prepare
+        self._observers = observers
+
     def __call__(self, exchange: Exchange, head: Head, body: bytes) -> None:
-        self._application(_Observed(exchange, head, len(body), self), head, body)
+        self._application(_Observed(exchange, head, len(body), self._observers), head, body)
 
     def prepare(self, head: Head) -> Take | None:
         """Who takes the requests of this head, observed."""
@@ -58,7 +67,7 @@ class Observing:
             return None
 
         def take(exchange: Exchange, body: bytes) -> None:
-            inner(_Observed(exchange, head, len(body), self), body)
+            inner(_Observed(exchange, head, len(body), self._observers), body)
 
         return take
 
@@ -66,16 +75,16 @@ class Observing:
 class _Observed:
     """An exchange whose answer is seen."""
 
-    __slots__ = ("_arrived_s", "_exchange", "_head", "_house", "_request_bytes")
+    __slots__ = ("_arrived_s", "_exchange", "_head", "_observers", "_request_bytes")
 
     def __init__(
-        self, exchange: Exchange, head: Head, request_bytes: int, house: Observing
+        self, exchange: Exchange, head: Head, request_bytes: int, observers: Observers
     ) -> None:
         self._exchange = exchange
         self._head = head
         self._request_bytes = request_bytes
-        self._house = house
-        self._arrived_s = house.timer()
+        self._observers = observers
+        self._arrived_s = observers.timer()
 
     @property
     def peer(self) -> str:
@@ -98,10 +107,10 @@ class _Observed:
         self._tell(response.status, len(response.body))
 
     def _tell(self, status: int, response_bytes: int) -> None:
-        house, head = self._house, self._head
-        took_s = house.timer() - self._arrived_s
+        observers, head = self._observers, self._head
+        took_s = observers.timer() - self._arrived_s
         seen = Seen(
-            wall_s=house.wall_s() - took_s,
+            wall_s=observers.wall_s() - took_s,
             took_s=took_s,
             peer=self._exchange.peer,
             method=head.method,
@@ -111,8 +120,7 @@ class _Observed:
             request_bytes=self._request_bytes,
             response_bytes=response_bytes,
         )
-        for observer in house.observers:
-            observer(seen)
+        observers.tell(seen)
 
 
 def _status(preamble: bytes) -> int:

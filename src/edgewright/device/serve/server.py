@@ -16,7 +16,7 @@ from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import Friendly
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
-from edgewright.device.serve.observing import Observer, Observing
+from edgewright.device.serve.observing import Observer, Observers, Observing
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.pictures import DecodeImage, Pictures
 from edgewright.device.serve.ports import Listener, OpenModel, Timer
@@ -34,6 +34,9 @@ from edgewright.transports.http1 import (
 from edgewright.wire.v2 import SplitOrder
 
 _SEVERAL = 2
+
+ListenAlso = Callable[[Models, Timer, Observers | None], Listener]
+"""Makes another way in to the same models; where there are observers it tells them too."""
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +76,7 @@ class InferenceServer:
         tls: ssl.SSLContext | None = None,
         http2: MakeHttp2 | None = None,
         observers: Sequence[Observer] = (),
-        listen_also: Callable[[Models, Timer], Listener] | None = None,
+        listen_also: ListenAlso | None = None,
         memory_limited: Container[str] = (),
     ) -> None:
         self._options = options
@@ -112,15 +115,10 @@ class InferenceServer:
             access=access,
         )
         self._front: InferenceApplication | Observing = application
-        if observers:
-            self._front = Observing(
-                application,
-                application.prepare,
-                observers,
-                timer=timer,
-                wall_s=clock.wall_s,
-            )
-        self._listener = listen_also(self.models, timer) if listen_also is not None else None
+        told = Observers(observers, timer=timer, wall_s=clock.wall_s) if observers else None
+        if told is not None:
+            self._front = Observing(application, application.prepare, told)
+        self._listener = listen_also(self.models, timer, told) if listen_also is not None else None
 
     @property
     def addresses(self) -> tuple[str, ...]:
