@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edgewright.chain.serving import ListenAlso, OpenObserver
+    from edgewright.chain.serving import OpenObserver
     from edgewright.device.serve import InferenceServer, ServeOptions
     from edgewright.device.serve.access import Access
     from edgewright.device.serve.motifs import Motifs
+    from edgewright.device.serve.server import ListenAlso
     from edgewright.transports.http1 import MakeHttp2
 
 _FILE = click.Path(path_type=Path)
