@@ -209,10 +209,10 @@ def _check_agreement(dataset: Dataset, units: dict[str, str]) -> Iterator[Findin
     if acc is None or gyro is None:
         return
     columns = axes[acc] + axes[gyro]
-    for who in dataset.subjects:
+    for who, mine in dataset.by_subject.items():
         moments = _Moments()
-        for each in dataset.recordings:
-            for start in range(0, len(each) if each.subject == who else 0, _CHUNK):
+        for each in mine:
+            for start in range(0, len(each), _CHUNK):
                 part = each.samples[start : start + _CHUNK, columns].astype(np.float64)
                 part = part[(np.abs(part) < HUGE).all(axis=1)]
                 moments.add(part[:, :3], part[:, 3:], dataset.rate_hz)
@@ -258,7 +258,7 @@ def _check_orientation(dataset: Dataset, stem: str, axes: list[int]) -> Iterator
 
 
 def _gravity_of(dataset: Dataset, who: str, axes: list[int]) -> _Floats:
-    mine = [each for each in dataset.recordings if each.subject == who]
+    mine = dataset.by_subject[who]
     step = max(sum(map(len, mine)) // _SAMPLED, 1)
     values = np.concatenate([each.samples[::step][:, axes] for each in mine]).astype(np.float64)
     values = values[np.isfinite(values).all(axis=1)]

@@ -58,9 +58,10 @@ def check_channel(values: NDArray[np.float32], rate_hz: float) -> Iterator[Signa
 
 def _check_clipping(values: NDArray[np.float64]) -> Iterator[SignalFault]:
     """Several samples in a row on the very extreme are a full scale that was reached."""
-    if np.isnan(values).all():
+    known = values[~np.isnan(values)]
+    if not len(known):
         return
-    for edge in (np.nanmin(values), np.nanmax(values)):
+    for edge in (known.min(), known.max()):
         at_edge = values == edge
         pairs = at_edge[1:] & at_edge[:-1]
         clipped = int(pairs.sum())
@@ -70,11 +71,15 @@ def _check_clipping(values: NDArray[np.float64]) -> Iterator[SignalFault]:
 
 
 def _check_outliers(values: NDArray[np.float64]) -> Iterator[SignalFault]:
-    if np.isnan(values).all():
+    known = values[~np.isnan(values)]
+    if not len(known):
         return
-    middle = np.nanmedian(values)
+    std = float(known.std())
+    if np.abs(known - known.mean()).max() < (_OUTLIER_SIGMAS - 1.0) * std:
+        return  # the median is within one std of the mean: nothing can be far enough from it
+    middle = np.median(known)
     away = np.abs(values - middle)
-    spread = max(1.4826 * float(np.nanmedian(away)), float(np.nanstd(values)))
+    spread = max(1.4826 * float(np.nanmedian(away)), std)
     if spread <= 0:
         return
     is_far = away > _OUTLIER_SIGMAS * spread
@@ -86,9 +91,9 @@ def _check_outliers(values: NDArray[np.float64]) -> Iterator[SignalFault]:
 
 def _longest_run(flags: _Bools) -> tuple[int, int]:
     """Where the longest run of true begins, and how long it is."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    if not len(edges):
+    if not flags.any():
         return 0, 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     lengths = edges[1::2] - edges[::2]
     longest = int(np.argmax(lengths))
     return int(edges[2 * longest]), int(lengths[longest])

@@ -47,22 +47,24 @@ def check_dataset(dataset: Dataset) -> DataReport:
 
 def class_balance(dataset: Dataset) -> Iterator[Balance]:
     """Seconds of each label."""
-    labels = [r.label[r.label != UNLABELLED] for r in dataset.recordings]
-    total = max(sum(len(part) for part in labels), 1)
-    for position, name in enumerate(dataset.label_names):
-        counts = [int((part == position).sum()) for part in labels]
+    samples = np.zeros(len(dataset.label_names), np.int64)
+    recordings = np.zeros_like(samples)
+    for each in dataset.recordings:
+        counts = np.bincount(each.label[each.label != UNLABELLED], minlength=len(samples))
+        samples += counts
+        recordings += counts > 0
+    total = max(int(samples.sum()), 1)
+    for name, count, holders in zip(
+        dataset.label_names, samples.tolist(), recordings.tolist(), strict=True
+    ):
         yield Balance(
-            name=name,
-            seconds=sum(counts) / dataset.rate_hz,
-            share=sum(counts) / total,
-            recordings=sum(count > 0 for count in counts),
+            name=name, seconds=count / dataset.rate_hz, share=count / total, recordings=holders
         )
 
 
 def subject_balance(dataset: Dataset) -> Iterator[Balance]:
     """Seconds of each person, labelled or not."""
-    for who in dataset.subjects:
-        mine = [r for r in dataset.recordings if r.subject == who]
+    for who, mine in dataset.by_subject.items():
         samples = sum(len(r) for r in mine)
         yield Balance(
             name=who,
@@ -185,27 +187,32 @@ def _check_lonely_classes(dataset: Dataset) -> Iterator[Finding]:
 
 def _summaries(dataset: Dataset) -> Iterator[ChannelSummary]:
     step = max(dataset.sample_count // _SUMMARISED, 1)
+    sampled = np.concatenate([r.samples[::step] for r in dataset.recordings])
+    lows, highs = _ends(dataset)
     for position, channel in enumerate(dataset.channels):
-        values = np.concatenate([r.samples[::step, position] for r in dataset.recordings])
+        values = sampled[:, position]
         known = values[np.isfinite(values)].astype(np.float64)
         known = known if len(known) else np.zeros(1)
-        ends = [_ends(r.samples[:, position]) for r in dataset.recordings]
-        low = min((low for low, _ in ends if np.isfinite(low)), default=0.0)
-        high = max((high for _, high in ends if np.isfinite(high)), default=0.0)
         q01, median, q99 = np.quantile(known, [0.01, 0.5, 0.99]).tolist()
         yield ChannelSummary(
             name=channel.name,
             unit=channel.unit,
-            low=low,
+            low=lows[position],
             q01=q01,
             median=median,
             q99=q99,
-            high=high,
+            high=highs[position],
             std=float(known.std()),
         )
 
 
-def _ends(values: NDArray[np.float32]) -> tuple[float, float]:
-    finite = np.isfinite(values)
-    low = float(np.min(values, initial=np.inf, where=finite))
-    return low, float(np.max(values, initial=-np.inf, where=finite))
+def _ends(dataset: Dataset) -> tuple[list[float], list[float]]:
+    """The least and the greatest number of every channel; zeros where there is none."""
+    low = np.full(len(dataset.channels), np.inf)
+    high = -low
+    for each in dataset.recordings:
+        finite = np.isfinite(each.samples)
+        low = np.minimum(low, each.samples.min(axis=0, initial=np.inf, where=finite))
+        high = np.maximum(high, each.samples.max(axis=0, initial=-np.inf, where=finite))
+    is_known = np.isfinite(low)
+    return np.where(is_known, low, 0.0).tolist(), np.where(is_known, high, 0.0).tolist()

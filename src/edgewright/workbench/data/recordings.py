@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -117,12 +117,20 @@ class Dataset:
         ]
         return hashlib.sha256(msgspec.json.encode(head)).hexdigest()
 
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Every person, in natural order ("2" before "10")."""
-        return natural_order({recording.subject for recording in self.recordings})
+    @functools.cached_property
+    def by_subject(self) -> Mapping[str, tuple[Recording, ...]]:
+        """The recordings of every person; people in natural order ("2" before "10")."""
+        found: dict[str, list[Recording]] = {}
+        for recording in self.recordings:
+            found.setdefault(recording.subject, []).append(recording)
+        return {who: tuple(found[who]) for who in natural_order(found)}
 
     @property
+    def subjects(self) -> tuple[str, ...]:
+        """Every person, in natural order."""
+        return tuple(self.by_subject)
+
+    @functools.cached_property
     def sample_count(self) -> int:
         """Samples of all recordings together."""
         return sum(len(recording) for recording in self.recordings)
