@@ -22,8 +22,8 @@ from edgewright.measure.latency import interleaved
 from edgewright.runtimes import Runtime
 from edgewright.runtimes.base import Array, Session
 from edgewright.workbench.convert import onnx_bytes, read_onnx
+from edgewright.workbench.optimize.engines import Weigh
 from edgewright.workbench.optimize.made_up import made_up_networks, yardstick
-from edgewright.workbench.optimize.optimizing import Weigh
 from edgewright.workbench.optimize.predicting import Measured, Prediction, predict
 from edgewright.workbench.optimize.trial import caller
 from edgewright.workbench.optimize.work import work_of

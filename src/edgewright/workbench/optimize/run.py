@@ -14,8 +14,9 @@ from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx
 from edgewright.workbench.optimize.chain import parse_chain
 from edgewright.workbench.optimize.compress import Lessons, compressor, read_lessons
+from edgewright.workbench.optimize.engines import Weigh
 from edgewright.workbench.optimize.inputs import write_calibration, write_evaluation
-from edgewright.workbench.optimize.optimizing import Weigh, optimize
+from edgewright.workbench.optimize.optimizing import optimize
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
 from edgewright.workbench.optimize.report import OptimizeReport
 
