@@ -91,14 +91,16 @@ def started(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     is_mute: bool = False,
+    keeps_stderr: bool = False,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process group of its own, ended with all of its children. One that says a line a request is
-    mute: nobody reads them, and a full pipe would hold it up.
+    mute: nobody reads them, and a full pipe would hold it up. What is said on stderr is lost,
+    unless the caller wants to read it.
     """
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL if is_mute else subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if keeps_stderr else subprocess.DEVNULL,
         env={**os.environ, **_KEEPS_CODE, **(environment or {})},
         cwd=folder,
         start_new_session=True,
