@@ -240,7 +240,7 @@ def test_one_process_serves_and_streams_and_a_time_series_database_gets_lines(
         taken.append((request.headers.get("authorization", ""), request.body))
         return Response(status=204)
 
-    async def run() -> tuple[int, str]:
+    async def run() -> tuple[int, str, str]:
         database = await start_server(handle, clock=SystemClock())
         port = free_port()
         file = tmp_path / "both.toml"
@@ -263,15 +263,20 @@ sinks = [{{kind = "influx", url = "{database.address}/write?db=x", token_file = 
                     )
                 while len(taken) < 1:  # noqa: ASYNC110 - another process is waited for
                     await asyncio.sleep(0.05)
+                async with Client(f"http://127.0.0.1:{port}") as client:
+                    page = (await client.request("GET", "/metrics")).body.decode()
                 process.send_signal(signal.SIGTERM)
                 _, stderr = await asyncio.to_thread(process.communicate)
                 assert process.returncode == 0, stderr
         finally:
             await database.close()
-        return answer.status, json.dumps(json.loads(answer.body))
+        return answer.status, json.dumps(json.loads(answer.body)), page
 
-    status, body = asyncio.run(asyncio.wait_for(run(), 60))
+    status, body, page = asyncio.run(asyncio.wait_for(run(), 60))
     assert status == 200
+    assert 'edgewright_requests_total{model="updown",version="1"} 1\n' in page
+    assert 'edgewright_stream_answers_total{stream="0",model="updown"} ' in page
+    assert 'edgewright_stream_sink_delivered_total{stream="0",model="updown",sink="0"} ' in page
     assert json.loads(body)["p"][1] > 0.99
     authorization, lines = taken[0]
     assert authorization == "Token sesame"

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.brokers import Mosquitto, running_mosquitto
 from tests.streams import stop, streaming, updown_bundle, wait_for
+
+from edgewright.chain.processes import free_port
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
 
@@ -126,14 +129,28 @@ topic = "gym/{{key}}/activity"
         for pair in zip(samples("ann", 9.8), samples("bob", -9.8), strict=True)
         for each in pair
     ]
-    with streaming(stream_file(tmp_path, bundle, broker, sink), "--json") as process:
+    file, port = stream_file(tmp_path, bundle, broker, sink), free_port()
+    file.write_text(f'metrics = "127.0.0.1:{port}"\n' + file.read_text())
+    with streaming(file, "--json") as process:
         found = collect(
             broker,
             "gym/+/activity",
             lambda found: len(found) >= 4,
             act=lambda: publish(broker.port, [("gym/ann/imu", "not a sample"), *mixed]),
         )
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            page = answer.read().decode()
         stdout, stderr = stop(process)
+    labels = 'stream="0",model="updown"'
+    for line in (
+        f'edgewright_stream_messages_total{{{labels},source="mqtt"}} 41',
+        f'edgewright_stream_unreadable_total{{{labels},source="mqtt"}} 1',
+        f'edgewright_stream_reconnects_total{{{labels},source="mqtt"}} 0',
+        f"edgewright_stream_samples_total{{{labels}}} 40",
+        f"edgewright_stream_windows_total{{{labels}}} 4",
+        f"edgewright_stream_sensors{{{labels}}} 2",
+    ):
+        assert f"{line}\n" in page
     assert process.returncode == 0, stderr
     states = {(topic, json.loads(payload)["state"]) for topic, payload in found}
     assert states == {("gym/ann/activity", "up"), ("gym/bob/activity", "down")}

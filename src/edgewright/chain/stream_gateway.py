@@ -12,6 +12,7 @@ import msgspec
 
 from edgewright._fs import read_limited
 from edgewright.chain.serving import default_threads, open_servable
+from edgewright.chain.stream_metrics import StreamPage
 from edgewright.chain.stream_parts import bridge_of, sink_of, source_of
 from edgewright.chain.stream_tools import Tools
 from edgewright.chain.streaming import opened_model
@@ -24,8 +25,9 @@ from edgewright.device.streams.base import Array, Predictor, Sink
 from edgewright.device.streams.bridge import Bridge, BridgeSummary
 from edgewright.device.streams.config import StreamFile, StreamPart
 from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
-from edgewright.device.streams.run import PictureStream, Steps, Stream, Streams
+from edgewright.device.streams.run import PictureStream, Spent, Steps, Stream, Streams
 from edgewright.errors import DeviceError, InputError
+from edgewright.transports.http1 import start_server
 
 _LIMIT_BYTES = 1 << 20
 
@@ -109,14 +111,24 @@ async def _run(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         addresses: Sequence[str] = ()
+        page = StreamPage()
         if order.serve is not None:
-            server = _server(order.serve.http, clock)
+            server = _server(order.serve.http, clock, page)
             stack.push_async_callback(server.close)
             predictors = await _served(server, order, folder)
             addresses = server.addresses
+        elif order.metrics:
+            host, port = _address(order.metrics, "metrics")
+            metrics = await start_server(page.answer, host=host, port=port, clock=clock)
+            stack.push_async_callback(metrics.close)
+            addresses = [metrics.address]
         tools = Tools(folder, clock=clock, patience_s=order.patience_s)
-        streams = [_Running(part, predictors[part.model], tools) for part in order.stream]
+        streams = [
+            _Running(part, part.name or str(place), predictors[part.model], tools)
+            for place, part in enumerate(order.stream)
+        ]
         bridges = [bridge_of(part, tools) for part in order.bridge]
+        page.add(streams, bridges)
         on_ready(addresses)
         return await _until_done(streams, bridges, stop)
 
@@ -143,30 +155,37 @@ async def _until_done(
 class _Running:
     """One stream of the file, set up."""
 
-    def __init__(self, part: StreamPart, model: tuple[str, Predictor], tools: Tools) -> None:
-        name, predictor = model
+    def __init__(
+        self, part: StreamPart, name: str, model: tuple[str, Predictor], tools: Tools
+    ) -> None:
+        self.name = name
+        self.model, predictor = model
         wishes = Wishes(
             hop=part.hop, rate_hz=part.rate_hz, max_gap_s=part.max_gap_s, rule=part.rule
         )
         plan = _plan(predictor.contract, wishes)
         if part.changes_only and not plan.scores:
             raise InputError(
-                f"model {name!r} has no output with one score per label, so nothing can change",
+                f"model {self.model!r} has no output with one score per label, so nothing can "
+                "change",
                 hint="leave changes_only out",
             )
         self._part = part
-        self._source = source_of(part.source, plan, tools)
-        self._sinks: list[Sink] = [sink_of(order, tools) for order in part.sinks]
-        self._streams = Streams(partial(_stream_of, plan, predictor, name))
+        self.kind = str(part.source.__struct_config__.tag)
+        self.source = source_of(part.source, plan, tools)
+        self.sinks: list[Sink] = [sink_of(order, tools) for order in part.sinks]
+        self.streams = Streams(partial(_stream_of, plan, predictor, self.model))
+        self.spent = Spent()
 
     async def run(self, stop: asyncio.Event) -> Summary:
         """Until its source ends or `stop` is set."""
         return await run_stream(
-            self._streams,
-            self._source,
-            self._sinks,
+            self.streams,
+            self.source,
+            self.sinks,
             only_changes=self._part.changes_only,
             stop=stop,
+            spent=self.spent,
         )
 
 
@@ -182,14 +201,19 @@ def _stream_of(plan: Plan | PicturePlan, predictor: Predictor, model: str, key: 
     return Stream(plan, predictor, model=model, key=key)
 
 
-def _server(http: str, clock: Clock) -> InferenceServer:
-    host, _, port = http.rpartition(":")
-    if not port.isdigit():
-        raise InputError(f"[serve] http {http!r} is not HOST:PORT", hint="127.0.0.1:8080 is one")
-    options = ServeOptions(
-        host=host.strip("[]") or "127.0.0.1", port=int(port), threads=default_threads()
+def _server(http: str, clock: Clock, page: StreamPage) -> InferenceServer:
+    host, port = _address(http, "[serve] http")
+    options = ServeOptions(host=host, port=port, threads=default_threads())
+    return InferenceServer(
+        open_servable, options, clock=clock, timer=time.perf_counter, pages=[page.render]
     )
-    return InferenceServer(open_servable, options, clock=clock, timer=time.perf_counter)
+
+
+def _address(text: str, what: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdigit():
+        raise InputError(f"{what} {text!r} is not HOST:PORT", hint="127.0.0.1:8080 is one")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 async def _served(

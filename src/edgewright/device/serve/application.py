@@ -1,7 +1,7 @@
 """Requests to actions: the server's table of routes at work."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import orjson
@@ -28,6 +28,9 @@ _OK = preamble(200)
 _METRICS = preamble(200, "text/plain; version=0.0.4; charset=utf-8")
 _KEPT_ROUTES = 256
 
+Page = Callable[[], bytes]
+"""More Prometheus text, for the metrics page."""
+
 _Action = Callable[[Exchange, Route], None]
 _BodyAction = Callable[[Exchange, Head, bytes, Route], None]
 
@@ -44,9 +47,11 @@ class InferenceApplication:
         friendly: Friendly,
         edgeinfer: EdgeInfer,
         access: Access | None = None,
+        pages: Sequence[Page] = (),
     ) -> None:
         self._models = models
         self._access = access
+        self._pages = pages
         self._friendly: Mapping[str, _BodyAction] = {
             "predict": friendly.predict,
             "classify": friendly.classify,
@@ -177,7 +182,8 @@ class InferenceApplication:
                 refusals[status] = refusals.get(status, 0) + count
         connections = sum(server.connections for server in self._servers)
         page = render_metrics(self._models, connections=connections, http_refusals=refusals)
-        exchange.reply(_METRICS, page + self._edgeinfer.render())
+        others = [render() for render in (self._edgeinfer.render, *self._pages)]
+        exchange.reply(_METRICS, b"".join([page, *others]))
 
     def _all_statistics(self, exchange: Exchange, _: Route) -> None:
         every = [descriptions.model_statistics(model) for model in self._models]

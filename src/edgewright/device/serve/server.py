@@ -10,7 +10,7 @@ import msgspec
 from edgewright.clock import Clock
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.admin import Admin
-from edgewright.device.serve.application import InferenceApplication
+from edgewright.device.serve.application import InferenceApplication, Page
 from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import Friendly
@@ -78,6 +78,7 @@ class InferenceServer:
         observers: Sequence[Observer] = (),
         listen_also: ListenAlso | None = None,
         memory_limited: Container[str] = (),
+        pages: Sequence[Page] = (),
     ) -> None:
         self._options = options
         self._clock = clock
@@ -113,6 +114,7 @@ class InferenceServer:
             friendly=Friendly(self.models, timer),
             edgeinfer=EdgeInfer(self.models, self._workers, timer, clock.wall_s, motifs),
             access=access,
+            pages=pages,
         )
         self._front: InferenceApplication | Observing = application
         told = Observers(observers, timer=timer, wall_s=clock.wall_s) if observers else None

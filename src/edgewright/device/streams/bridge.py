@@ -33,11 +33,11 @@ class Bridge:
         self, feed: Feed, forwarder: Forwarder, *, prefix: str, clock: Clock, patience_s: float
     ) -> None:
         self._feed = feed
-        self._forwarder = forwarder
+        self.forwarder = forwarder
         self._prefix = prefix
         self._clock = clock
         self._patience_s = patience_s
-        self._told = Told()
+        self.told = Told()
         self._too_large = 0
 
     async def run(self, stop: asyncio.Event) -> BridgeSummary:
@@ -46,25 +46,25 @@ class Bridge:
         Raises:
             TransportError: messages were lost.
         """
-        self._forwarder.resume()
-        batches = unbroken(self._feed, self._told, clock=self._clock)
+        self.forwarder.resume()
+        batches = unbroken(self._feed, self.told, clock=self._clock)
         try:
             async with aclosing(until(stop, batches)) as stopped:
                 async for batch in stopped:
                     await self._take(batch)
         finally:
-            await self._forwarder.close(patience_s=self._patience_s)
+            await self.forwarder.close(patience_s=self._patience_s)
         return BridgeSummary(
-            received=self._told.messages,
-            delivered=self._forwarder.delivered,
-            refused=self._forwarder.refused + self._too_large,
-            dropped=self._forwarder.dropped,
+            received=self.told.messages,
+            delivered=self.forwarder.delivered,
+            refused=self.forwarder.refused + self._too_large,
+            dropped=self.forwarder.dropped,
         )
 
     async def _take(self, batch: Sequence[Message]) -> None:
         messages = [Message(self._prefix + each.topic, each.payload) for each in batch]
-        fitting = [each for each in messages if self._forwarder.takes(each)]
+        fitting = [each for each in messages if self.forwarder.takes(each)]
         if len(fitting) < len(messages) and not self._too_large:
             logger.warning("messages larger than the queue takes are left out")
         self._too_large += len(messages) - len(fitting)
-        await self._forwarder.put(fitting)
+        await self.forwarder.put(fitting)

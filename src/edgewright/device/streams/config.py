@@ -157,9 +157,12 @@ SinkOrder = FileSink | HttpSink | InfluxSink | MqttSink | AmqpSink | SqlSink | C
 
 
 class StreamPart(_Part, frozen=True, kw_only=True):
-    """A source, a model, and where results go."""
+    """A source, a model, and where results go. `name` is for metrics; its place in the file when
+    left out.
+    """
 
     model: str
+    name: str = ""
     source: SourceOrder
     sinks: tuple[SinkOrder, ...] = (FileSink(path="-"),)
     hop: int | None = None
@@ -194,6 +197,8 @@ class StreamFile(_Part, frozen=True, kw_only=True):
     stream: tuple[StreamPart, ...] = ()
     bridge: tuple[BridgePart, ...] = ()
     serve: ServePart | None = None
+    metrics: str = ""
+    """HOST:PORT of `/metrics`, where there is no `[serve]` whose page has it all."""
     patience_s: float = 5.0
     schema_version: Literal[1] = 1
 
@@ -202,3 +207,8 @@ class StreamFile(_Part, frozen=True, kw_only=True):
             raise ValueError("there is neither a [[stream]] nor a [[bridge]]")
         if self.serve is not None and not self.stream:
             raise ValueError("[serve] has no model: there is no [[stream]]")
+        if self.serve is not None and self.metrics:
+            raise ValueError("[serve] has /metrics already: leave `metrics` out")
+        names = [part.name for part in self.stream if part.name]
+        if len(set(names)) < len(names):
+            raise ValueError("two streams have the same name")

@@ -68,7 +68,7 @@ class Forwarder:
         self._empty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last_error = ""
-        self._is_away = False
+        self.is_away = False
         self.delivered = 0
         self.refused = 0
 
@@ -76,6 +76,11 @@ class Forwarder:
     def dropped(self) -> int:
         """Messages that the bound pushed out of the queue."""
         return self._queue.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be delivered."""
+        return len(self._queue)
 
     def takes(self, message: Message) -> bool:
         """Whether the queue is large enough for it."""
@@ -152,9 +157,9 @@ class Forwarder:
         try:
             await self._delivery.deliver(messages)
         except TransportError as error:
-            if not self._is_away:
+            if not self.is_away:
                 logger.warning("%s: %s; trying again", self._name, error)
-            self._is_away, self._last_error = True, str(error)
+            self.is_away, self._last_error = True, str(error)
             return False
         except InputError as error:
             logger.warning("%s refuses %d messages: %s", self._name, len(batch), error)
@@ -162,9 +167,9 @@ class Forwarder:
             self.refused += len(batch)
         else:
             self.delivered += len(batch)
-            if self._is_away:
+            if self.is_away:
                 logger.warning("%s: it is back", self._name)
-            self._is_away = False
+            self.is_away = False
         async with self._lock:
             await asyncio.to_thread(self._queue.confirm, batch[-1].sequence)
         return True

@@ -30,6 +30,18 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     flushed: int = 0
 
 
+class Spent(msgspec.Struct):
+    """Where a stream's time went: waiting for its source, in the model, handing over to sinks."""
+
+    wait_s: float = 0.0
+    model_s: float = 0.0
+    sinks_s: float = 0.0
+
+    def by_stage(self) -> dict[str, float]:
+        """The same by name."""
+        return {"wait": self.wait_s, "model": self.model_s, "sinks": self.sinks_s}
+
+
 class Steps(Protocol):
     """What one sensor's samples go through."""
 
@@ -104,6 +116,10 @@ class Streams:
         self._streams: OrderedDict[str, Steps] = OrderedDict()
         self._forgotten = Summary()
 
+    def __len__(self) -> int:
+        """Sensors that are known."""
+        return len(self._streams)
+
     def step(self, item: Item) -> list[Result]:
         """The results of the item's sensor."""
         if item.key not in self._streams:
@@ -115,8 +131,10 @@ class Streams:
         return self._streams[item.key].step(item)
 
     def summary(self) -> Summary:
-        """All sensors together."""
-        return add_up([self._forgotten, *(stream.summary() for stream in self._streams.values())])
+        """All sensors together; may be asked while another thread is in `step`."""
+        return add_up(
+            [self._forgotten, *(stream.summary() for stream in [*self._streams.values()])]
+        )
 
 
 def add_up(summaries: Sequence[Summary]) -> Summary:
@@ -141,26 +159,34 @@ async def run_stream(
     *,
     only_changes: bool = False,
     stop: asyncio.Event | None = None,
+    spent: Spent | None = None,
 ) -> Summary:
     """Run until the source ends or `stop` is set; what sinks keep is delivered before the function
-    returns or raises.
+    returns or raises. `spent` is kept up to date meanwhile.
 
     Raises:
         InputError, TransportError: the source cannot go on, or a sink could not deliver.
         DeviceError: the model cannot answer.
     """
-    loop = asyncio.get_running_loop()
+    loop, spent = asyncio.get_running_loop(), spent or Spent()
     with ThreadPoolExecutor(1, thread_name_prefix="stream-model") as executor:
         try:
             for sink in sinks:
                 await sink.start()
             async with aclosing(until(stop or asyncio.Event(), source.chunks())) as chunks:
+                since_s = loop.time()
                 async for item in chunks:
+                    came_s = loop.time()
                     results = await loop.run_in_executor(executor, stream.step, item)
+                    answered_s = loop.time()
                     wanted = [each for each in results if each.changed or not only_changes]
                     if wanted:
                         for sink in sinks:
                             await sink.write(wanted)
+                    spent.wait_s += came_s - since_s
+                    spent.model_s += answered_s - came_s
+                    since_s = loop.time()
+                    spent.sinks_s += since_s - answered_s
         finally:
             await close_all(sinks)
     return stream.summary()
