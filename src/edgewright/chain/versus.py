@@ -47,7 +47,8 @@ async def _contender(asked: ValidationOrder, subject: Subject) -> Contender:
     text = asked.target
     if bundle:
         text = f"bundle {bundle.id[:12]} ({bundle.manifest.name} {bundle.manifest.version})"
-    return Contender(target=target, model=model, text=text, way=asked.way)
+    pid = subject.served.pid
+    return Contender(target=target, model=model, text=text, way=asked.way, pid=pid)
 
 
 async def _questions(first: Contender, subject: Subject, seed: int) -> tuple[Question, ...]:

@@ -217,11 +217,12 @@ def _versus(asked: "ValidationOrder", against: str, *, out: Path | None, as_json
     from edgewright._fs import write_atomic
     from edgewright.chain.versus import run_versus
     from edgewright.contract import encode_json
-    from edgewright.validate.versus import ROUNDS, VersusOrder
+    from edgewright.validate.versus import ROUND_S, ROUNDS, VersusOrder
 
-    order = VersusOrder()
-    if asked.seconds is not None:
-        order = VersusOrder(round_s=asked.seconds / ROUNDS / 2)
+    round_s = ROUND_S if asked.seconds is None else asked.seconds / ROUNDS / 2
+    order = VersusOrder(
+        round_s=round_s, attempts=asked.attempts, limits=asked.limits, seed=asked.seed
+    )
     with timed_progress("side by side", expected_s=2 * order.rounds * order.round_s + 4.0):
         report = run_versus(asked, against, order)
     if out is not None:

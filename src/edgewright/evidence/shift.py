@@ -1,12 +1,17 @@
 """Is the new version slower? Two versions measured in pairs of rounds, side by side in time, so
 that whatever the machine does hits both.
 
-The answer is the trimmed mean of the log ratios with Yuen's interval: a round that was hit by a
-pause counts little, and no shape is assumed. `false_alarm` is the chance to accuse an equal
-version, `detectable` the smallest ratio that this many rounds would have caught with `power`.
+The answer is the median of the averages of all two log ratios (Hodges and Lehmann's) with the
+bounds that Wilcoxon's signed ranks give: a round that was hit by a pause counts little. Where a
+coin decided which version had the first round of a pair, equal versions give ratios that are as
+often above as below, however the machine behaved, and the bounds are exact: `false_alarm` is the
+highest chance to accuse an equal version, not an approximation. `detectable` is the smallest ratio
+that this many rounds would have caught with `power`.
 """
 
+import functools
 import math
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -15,9 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgewright.errors import InputError
 from edgewright.evidence.interval import Interval
-from edgewright.evidence.intervals import student_quantile
 
-_TRIM = 0.2
 _LEAST_ROUNDS = 10
 
 Judgement = Literal["slower", "not slower", "unclear"]
@@ -56,15 +59,22 @@ def paired_shift(
         InputError: fewer than ten rounds, rounds that do not pair, or a figure that is not above 0.
     """
     logs = _log_ratios(reference, candidate)
-    kept = len(logs) - 2 * int(_TRIM * len(logs))
-    centre, error = _trimmed(logs, kept)
-    reach = student_quantile(1 - false_alarm, kept - 1) * error
-    detectable = math.exp(reach + student_quantile(power, kept - 1) * error)
-    interval = Interval(
-        math.exp(centre), math.exp(centre - reach), math.exp(centre + reach), 1 - 2 * false_alarm
-    )
+    averages = _pairwise_averages(logs)
+    rank = _signed_rank_bound(len(logs), false_alarm)
+    if rank == 0:
+        raise InputError(
+            f"{len(logs)} rounds cannot show anything with one false alarm in "
+            f"{1 / false_alarm:.0f}",
+            hint=f"measure {math.ceil(math.log2(1 / false_alarm))} rounds or more",
+        )
+    centre = float(np.median(averages))
+    low, high = float(averages[rank - 1]), float(averages[-rank])
+    normal = NormalDist()
+    error = (high - low) / 2 / normal.inv_cdf(1 - false_alarm)
+    detectable = math.exp(centre - low + normal.inv_cdf(power) * error)
+    interval = Interval(math.exp(centre), math.exp(low), math.exp(high), 1 - 2 * false_alarm)
     judgement: Judgement = "unclear"
-    if centre > reach:
+    if low > 0:
         judgement = "slower"
     elif detectable <= 1 + margin:
         judgement = "not slower"
@@ -86,11 +96,24 @@ def _log_ratios(reference: ArrayLike, candidate: ArrayLike) -> NDArray[np.float6
     return np.asarray(np.log(new / old))
 
 
-def _trimmed(values: NDArray[np.float64], kept: int) -> tuple[float, float]:
-    """The trimmed mean and its standard error (from the winsorised variance)."""
-    ordered = np.sort(values)
-    cut = (len(values) - kept) // 2
-    middle = ordered[cut : cut + kept]
-    winsorised = np.clip(ordered, middle[0], middle[-1])
-    deviation = math.sqrt(float(winsorised.var()) * len(values) / (kept * (kept - 1)))
-    return float(middle.mean()), deviation
+def _pairwise_averages(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The averages of all two values, each with itself too, in ascending order."""
+    left, right = np.triu_indices(len(values))
+    return np.sort((values[left] + values[right]) / 2)
+
+
+@functools.cache
+def _signed_rank_bound(count: int, tail: float) -> int:
+    """Which of the ordered averages bounds the middle: the highest r for which the signed ranks of
+    `count` values add up to less than r with a chance of `tail` at most, when every sign is a coin.
+
+    >>> _signed_rank_bound(10, 0.025), _signed_rank_bound(9, 1 / 800)
+    (9, 0)
+    """
+    chances = np.ones(1)
+    for rank in range(1, count + 1):
+        grown = np.zeros(len(chances) + rank)
+        grown[: len(chances)] = chances
+        grown[rank:] += chances
+        chances = grown / 2
+    return int(np.searchsorted(np.cumsum(chances), tail, side="right"))

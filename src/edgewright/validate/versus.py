@@ -1,6 +1,7 @@
 """Two versions side by side in time: is the new one slower? Rounds of a lone client's load go to
-one and the other in turn, so that whatever the machine does hits both, and `evidence.shift` bounds
-the ratio of the pairs. Noise widens the bounds, and bounds with the limit inside are INVALID.
+one and the other, a coin says to which first, so that whatever the machine does hits both, and
+`evidence.shift` bounds the ratio of the pairs. Bounds with the limit inside are INVALID, and so is
+what was measured while others kept the cores busy.
 
 Two processes of one version differ by some percent (where their memory lies, for one), for as long
 as they live. `TOLERATED` is what is allowed for that; only what is slower beyond it is a miss.
@@ -13,36 +14,43 @@ from edgewright.clock import Clock, iso
 from edgewright.errors import InputError, TransportError
 from edgewright.evidence import Gate, Outcome, Verdict, decide
 from edgewright.evidence.shift import Shift, paired_shift
-from edgewright.measure import Machine, describe_machine
+from edgewright.measure import Machine, Noise, describe_machine, noise_between, read_noise
 from edgewright.measure.load import LoadLimits, LoadTarget
 from edgewright.measure.load_result import LoadResult
 from edgewright.validate.load import Load
 from edgewright.validate.questions import Question
+from edgewright.validate.soundness import SoundnessLimits, noise_doubts
 from edgewright.validate.ways import Way
 
-ROUNDS = 40
-ROUND_S = 0.3
+ROUNDS = 48
+ROUND_S = 0.25
 TOLERATED = 0.05
 FALSE_ALARM = 1 / 400
 QUANTILES = {"latency p50": 0.5, "latency p95": 0.95}
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two, served."""
+    """One of the two, served; `pid` is its process where that is known."""
 
     target: LoadTarget
     model: str
     text: str
     way: Way
+    pid: int | None = None
 
 
 class VersusOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pairs of rounds, how long each, and how much slower is still the same."""
+    """How many pairs of rounds, how long each, and how much slower is still the same. All rounds
+    are made again, `attempts` times at most, when the machine has spoilt them.
+    """
 
     rounds: int = ROUNDS
     round_s: float = ROUND_S
     tolerated: float = TOLERATED
     connections: int = 1
+    attempts: int = 3
+    limits: SoundnessLimits = SoundnessLimits()
+    seed: int = 0
 
 
 class VersusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +70,7 @@ class VersusReport(msgspec.Struct, frozen=True, kw_only=True):
     rounds_ms: dict[str, tuple[tuple[float, float], ...]]
     verdict: Verdict
     notes: tuple[str, ...] = ()
+    noise: Noise | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -70,6 +79,14 @@ class VersusReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> int:
         return self.verdict.exit_code
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """All rounds of one attempt, for each quantile in ms, and what the machine did meanwhile."""
+
+    rounds_ms: dict[str, tuple[tuple[float, float], ...]]
+    noise: Noise
+    doubts: tuple[str, ...]
 
 
 async def compare_side_by_side(
@@ -87,35 +104,61 @@ async def compare_side_by_side(
         InputError: too few rounds, or questions that one of them does not take.
     """
     started_s, start_s = clock.wall_s(), clock.monotonic_s()
-    loads = [await _load(one, questions) for one in (before, after)]
-    for load, one in zip(loads, (before, after), strict=True):
+    both = (before, after)
+    loads = [await _load(one, questions) for one in both]
+    for load, one in zip(loads, both, strict=True):
         await _round(load, one, order)
-    pairs: list[tuple[LoadResult, LoadResult]] = []
-    for number in range(order.rounds):
-        first = number % 2
-        results = {first: await _round(loads[first], (before, after)[first], order)}
-        results[1 - first] = await _round(loads[1 - first], (before, after)[1 - first], order)
-        pairs.append((results[0], results[1]))
-    rounds_ms = {
-        name: tuple((_quantile_ms(one, q), _quantile_ms(two, q)) for one, two in pairs)
-        for name, q in QUANTILES.items()
-    }
-    shifts = {name: judge_rounds(rounds) for name, rounds in rounds_ms.items()}
+    rng = np.random.default_rng(order.seed)
+    discarded: list[str] = []
+    session = await _measured(loads, both, order, rng)
+    while session.doubts and len(discarded) + 1 < order.attempts:
+        discarded.append(f"attempt {len(discarded) + 1} was discarded: {session.doubts[0]}")
+        session = await _measured(loads, both, order, rng)
+    shifts = {name: judge_rounds(rounds) for name, rounds in session.rounds_ms.items()}
     return VersusReport(
         before=before.text,
         after=after.text,
         how=(
-            f"{order.rounds} pairs of rounds of {order.round_s:g} s, in turn, "
-            f"{order.connections} client(s) that wait; trimmed mean of the log ratios with Yuen's "
-            f"interval, false alarms 1 in {round(1 / FALSE_ALARM)}"
+            f"{order.rounds} pairs of rounds of {order.round_s:g} s, a coin says which comes first "
+            f"(seed {order.seed}), {order.connections} client(s) that wait; Hodges-Lehmann "
+            f"estimate of the log ratios, exact bounds from signed ranks, false alarms at most "
+            f"1 in {round(1 / FALSE_ALARM)}"
         ),
         started=iso(started_s),
         seconds=clock.monotonic_s() - start_s,
         machine=describe_machine(),
         shifts=shifts,
-        rounds_ms=rounds_ms,
-        verdict=versus_verdict(shifts, tolerated=order.tolerated),
-        notes=tuple(_note(name, one, order) for name, one in shifts.items()),
+        rounds_ms=session.rounds_ms,
+        verdict=versus_verdict(shifts, tolerated=order.tolerated, doubts=session.doubts),
+        notes=(*(_note(name, one, order) for name, one in shifts.items()), *discarded),
+        noise=session.noise,
+    )
+
+
+async def _measured(
+    loads: list[Load],
+    both: tuple[Contender, Contender],
+    order: VersusOrder,
+    rng: np.random.Generator,
+) -> Session:
+    """All pairs once. Whether they count is decided by the noise, never by their figures."""
+    pids = [one.pid for one in both if one.pid is not None]
+    noise = read_noise(*pids)
+    pairs: list[tuple[LoadResult, LoadResult]] = []
+    for first in rng.integers(2, size=order.rounds).tolist():
+        results = {}
+        for place in (first, 1 - first):
+            results[place] = await _round(loads[place], both[place], order)
+        pairs.append((results[0], results[1]))
+    seen = noise_between(noise, read_noise(*pids))
+    knows_both = all(one.pid is not None or not one.target.is_loopback for one in both)
+    return Session(
+        rounds_ms={
+            name: tuple((_quantile_ms(one, q), _quantile_ms(two, q)) for one, two in pairs)
+            for name, q in QUANTILES.items()
+        },
+        noise=seen,
+        doubts=noise_doubts(seen, knows_server=knows_both, limits=order.limits),
     )
 
 
@@ -125,16 +168,18 @@ def judge_rounds(rounds_ms: tuple[tuple[float, float], ...]) -> Shift:
     return paired_shift(pairs[:, 0], pairs[:, 1], false_alarm=FALSE_ALARM / len(QUANTILES))
 
 
-def versus_verdict(shifts: dict[str, Shift], *, tolerated: float = TOLERATED) -> Verdict:
+def versus_verdict(
+    shifts: dict[str, Shift], *, tolerated: float = TOLERATED, doubts: tuple[str, ...] = ()
+) -> Verdict:
     """p50 must be decided; p95 decides only when it accuses beyond doubt, since a tail needs more
-    rounds than people wait for.
+    rounds than people wait for. `doubts` are about the machine.
     """
     gates = [
         Gate.at_most(f"{name}, after / before", shift.ratio, 1 + tolerated)
         for name, shift in shifts.items()
     ]
     deciding, *others = gates
-    return decide([deciding, *(gate for gate in others if gate.has_failed)])
+    return decide([deciding, *(gate for gate in others if gate.has_failed)], unsound=doubts)
 
 
 def _note(name: str, shift: Shift, order: VersusOrder) -> str:

@@ -38,3 +38,13 @@ def test_a_tail_accuses_but_does_not_leave_undecided() -> None:
     mixed = shifts(1.0)
     mixed["latency p95"] = shifts(1.0, spread=0.5)["latency p95"]
     assert versus_verdict(mixed).outcome == "VALID-PASS"
+
+
+def test_a_spoilt_comparison_accuses_nobody() -> None:
+    found = shifts(1.3)
+    assert versus_verdict(found).outcome == "VALID-FAIL"
+    spoilt = versus_verdict(found, doubts=("other processes used 60% of the cores",))
+    assert (spoilt.outcome, spoilt.reasons) == (
+        "INVALID",
+        ("other processes used 60% of the cores",),
+    )
