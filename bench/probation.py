@@ -20,7 +20,7 @@ import numpy as np
 from _probation import BAD, MACHINES, Times, bad_passed, good_refused, recorded
 from _results import Recording
 from edgewright.bundle import unpack
-from edgewright.chain.agent import REPLAY_COMMAND
+from edgewright.chain.agent_parts import REPLAY_COMMAND
 from edgewright.device.agent import ProcessReplay
 from edgewright.testing.bundles import MODEL, build_tiny
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.bundle import unpack
-from edgewright.chain.agent import REPLAY_COMMAND
+from edgewright.chain.agent_parts import REPLAY_COMMAND
 from edgewright.device.agent import Answer, ProcessReplay
 from edgewright.errors import ResourceError
 from edgewright.testing.bundles import MODEL, build_tiny

@@ -112,3 +112,8 @@ def test_device_room_loads_no_package_of_another_place(room: str) -> None:
 def test_agent_loads_no_numpy() -> None:
     loaded = imported_by([*AGENT_ROOMS, *modules_of("device.agent")])
     assert loaded.isdisjoint({"numpy", "onnxruntime"} | WORKBENCH | FLEET)
+
+
+def test_the_process_that_stays_on_a_device_holds_no_command_line_and_no_tokens() -> None:
+    loaded = imported_by(["edgewright.chain.agent_run"])
+    assert loaded.isdisjoint({"click", "rich", "numpy", "onnxruntime", "pkcs11", "boto3"})

@@ -7,6 +7,9 @@ fine-tuned model has changed a little, because tensors of one architecture lie a
 and the upper bytes of their weights stay the same. The result is verified by its hash, as any
 download is, so an encoder cannot make a wrong model.
 
+An encoder that a sample of a large blob shows to gain nothing is not tried: on noise they would
+take seconds for a megabyte.
+
 Pure, and without numpy: the agent applies deltas.
 
     >>> old = bytes(range(256)) * 64
@@ -31,6 +34,15 @@ Codec = Literal["whole", "patch", "xor"]
 LEVEL = 19
 WIDTHS = (4, 2, 1)
 
+SAMPLES, SAMPLE_BYTES = 16, 16 << 10
+"""How much of a large blob is looked at before an encoder is tried."""
+NO_GAIN = 0.98
+"""What keeps more than this share of a sample is not worth the time."""
+NEAR = 1.1
+"""So much larger than the best may a sample be that its encoder is tried all the same."""
+WINDOWS, WINDOW_BYTES = 128, 16
+
+_FAST_LEVEL = 1
 _MAGIC = b"EWD1"
 _HEAD = struct.Struct(">4sBB32s32sQ")
 _CODECS: tuple[Codec, ...] = ("whole", "patch", "xor")
@@ -45,6 +57,14 @@ class DeltaHead(msgspec.Struct, frozen=True, kw_only=True):
     old_sha256: str
     new_sha256: str
     size_bytes: int
+
+
+def compress(content: bytes) -> bytes:
+    """As small as it gets; what a sample shows to be incompressible is only wrapped."""
+    sample = _sample(content)
+    is_small = len(sample) == len(content)
+    gains = is_small or len(_compressed(sample, LEVEL)) <= NO_GAIN * len(sample)
+    return _compressed(content, LEVEL if gains else _FAST_LEVEL)
 
 
 def encode_delta(old: bytes, new: bytes) -> bytes:
@@ -102,13 +122,44 @@ def apply_delta(delta: bytes, old: bytes, *, limit_bytes: int) -> bytes:
 
 
 def _encodings(old: bytes, new: bytes) -> Iterator[bytes]:
-    compress = zstandard.ZstdCompressor(level=LEVEL, write_content_size=False).compress
     yield _with_head(old, new, codec="whole") + compress(new)
-    yield _with_head(old, new, codec="patch") + _patched(old, new)
+    if _shares_parts(old, new):
+        yield _with_head(old, new, codec="patch") + _patched(old, new)
     difference = _xor(new, old)
-    for width in WIDTHS:
-        planes = compress(_planes(difference, width))
+    for width in _worthwhile_widths(difference):
+        planes = _compressed(_planes(difference, width), LEVEL)
         yield _with_head(old, new, codec="xor", width=width) + planes
+
+
+def _compressed(content: bytes, level: int) -> bytes:
+    return zstandard.ZstdCompressor(level=level, write_content_size=False).compress(content)
+
+
+def _sample(content: bytes) -> bytes:
+    """Pieces from the whole length of it; all of a small one."""
+    if len(content) <= SAMPLES * SAMPLE_BYTES:
+        return content
+    step = len(content) // SAMPLES & -max(WIDTHS)
+    return b"".join(content[n * step : n * step + SAMPLE_BYTES] for n in range(SAMPLES))
+
+
+def _shares_parts(old: bytes, new: bytes) -> bool:
+    """Whether a part of the new blob is in the old one, the same or moved."""
+    if len(new) <= SAMPLES * SAMPLE_BYTES:
+        return True
+    step = len(new) // WINDOWS
+    return any(new[n * step : n * step + WINDOW_BYTES] in old for n in range(WINDOWS))
+
+
+def _worthwhile_widths(difference: bytes) -> Iterator[int]:
+    """Those that may be the best one."""
+    sample = _sample(difference)
+    if len(sample) == len(difference):
+        yield from WIDTHS
+        return
+    kept = {width: len(_compressed(_planes(sample, width), LEVEL)) for width in WIDTHS}
+    most = min(NO_GAIN * len(sample), NEAR * min(kept.values()))
+    yield from (width for width in WIDTHS if kept[width] <= most)
 
 
 def _with_head(old: bytes, new: bytes, *, codec: Codec, width: int = 0) -> bytes:

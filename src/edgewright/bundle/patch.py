@@ -17,7 +17,7 @@ import msgspec
 import zstandard
 
 from edgewright._fs import atomic_file, file_errors
-from edgewright.bundle.delta import LEVEL, apply_delta, encode_delta
+from edgewright.bundle.delta import apply_delta, compress, encode_delta
 from edgewright.bundle.manifest import Blob
 from edgewright.bundle.read import Bundle
 from edgewright.errors import InputError, TrustError
@@ -127,7 +127,7 @@ def _first(old: Bundle, blob: Blob) -> str:
 
 
 def _whole(content: bytes) -> tuple[Part, bytes]:
-    packed = zstandard.ZstdCompressor(level=LEVEL).compress(content)
+    packed = compress(content)
     return Part("whole", "", len(packed), len(content)), packed
 
 

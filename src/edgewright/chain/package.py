@@ -1,5 +1,6 @@
 """The agent's own code: which one a start runs, and bundles of it."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -97,5 +98,6 @@ def _module_folders(home: Home) -> tuple[str, ...]:
 def _become(home: Home, modules: tuple[str, ...]) -> NoReturn:
     others = {name: value for name, value in os.environ.items() if name != MODULES}
     environment = others | ({MODULES: os.pathsep.join(modules)} if modules else {})
-    command = [sys.executable, "-m", "edgewright", "agent", "run", "--home", str(home.root)]
+    flags = ["--verbose"] if logging.getLogger("edgewright").isEnabledFor(logging.INFO) else []
+    command = [sys.executable, "-m", "edgewright", *flags, "agent", "run", "--home", str(home.root)]
     os.execve(sys.executable, command, environment)  # noqa: S606 - this program again

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 import edgewright
+import edgewright.chain.agent_run  # all that an agent needs must be there
 from edgewright.chain import agent as chain
 from edgewright.chain.child import die_with_parent
 from edgewright.device.agent.ports import ProbeReport

@@ -139,14 +139,9 @@ def root(*, verbose: bool) -> None:
     answer, 5 not trusted, 6 the device failed, 7 a measured limit was missed, 8 this machine lacks
     disk, permission or a port, 9 a measurement is not sound (validate), 130 interrupted.
     """
-    import logging
+    from edgewright.chain.logs import log_to_stderr
 
-    logging.basicConfig(
-        level=logging.WARNING if verbose else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("edgewright").setLevel(logging.INFO if verbose else logging.WARNING)
+    log_to_stderr(verbose=verbose)
 
 
 def main() -> None:

@@ -107,13 +107,15 @@ def enroll(
 @_HOME
 @click.option("--once", is_flag=True, help="Ask the fleet once, and exit with what came of it.")
 @json_option
-def run(*, home: Path, once: bool, as_json: bool) -> None:
+@click.pass_context
+def run(context: click.Context, *, home: Path, once: bool, as_json: bool) -> None:
     """Follow the fleet and look after the server, until SIGTERM."""
+    if not once:
+        from edgewright.chain.agent_process import become_agent
+
+        become_agent(home, verbose=context.find_root().params["verbose"])
     from edgewright.chain import agent as chain
 
-    if not once:
-        chain.run(home)
-        return
     results = chain.run_once(home)
     if as_json:
         print_json("agent-results", {"models": results})

@@ -10,9 +10,9 @@ from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 
+from edgewright._heap import trim_heap
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
-from edgewright.transports._heap import trim_heap
 from edgewright.transports._http1_connection import Connection, House, Known, Peer
 from edgewright.transports.base import Application, Head, Limits, Prepare
 

@@ -1,14 +1,14 @@
 """The names of the `tuf` library that this house uses, imported in one place.
 
-`tuf` brings signers that import the clients of cloud key services wherever they are installed,
-13 MB for one. Nobody here signs or verifies with them, and an agent must stay small, so the import
-finds none.
+`tuf` brings signers that import the clients of key services and tokens wherever they are installed,
+13 MB for one. Nobody here signs or verifies with them (`keys` has its own), and an agent must stay
+small, so the import finds none.
 """
 
 import sys
 
-_CLOUD_CLIENTS = ("boto3", "botocore", "azure")
-_hidden = [name for name in _CLOUD_CLIENTS if name not in sys.modules]
+_CLIENTS = ("boto3", "botocore", "azure", "google.cloud", "hvac", "keylet", "pkcs11")
+_hidden = [name for name in _CLIENTS if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_hidden))  # type: ignore[arg-type]  # None says: not there
 try:
     from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError

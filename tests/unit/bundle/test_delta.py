@@ -4,10 +4,20 @@ import random
 import struct
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.bundle.delta import LEVEL, WIDTHS, apply_delta, encode_delta, read_head
+from edgewright.bundle.delta import (
+    LEVEL,
+    SAMPLE_BYTES,
+    SAMPLES,
+    WIDTHS,
+    apply_delta,
+    compress,
+    encode_delta,
+    read_head,
+)
 from edgewright.errors import InputError, TrustError
 
 LIMIT = 1 << 20
@@ -39,14 +49,15 @@ def test_a_moved_part_is_a_patch() -> None:
     assert len(delta) < 300
 
 
-@pytest.mark.parametrize(("code", "width"), [("f", 4), ("e", 2)])
-def test_weights_that_all_changed_a_little_are_told_in_planes(code: str, width: int) -> None:
-    step = 1e-5 if code == "f" else 2e-3
-    weights = [RANDOM.gauss(0, 0.05) for _ in range(5000)]
-    tuned = [w * (1 + step * RANDOM.gauss(0, 1)) for w in weights]
+@pytest.mark.parametrize(("code", "widths"), [("f", {4}), ("e", {2, 4})])
+def test_weights_that_all_changed_a_little_are_told_in_planes(code: str, widths: set[int]) -> None:
+    step, draw = 1e-5 if code == "f" else 2e-3, random.Random(7)
+    weights = [draw.gauss(0, 0.05) for _ in range(5000)]
+    tuned = [w * (1 + step * draw.gauss(0, 1)) for w in weights]
     old, new = (struct.pack(f"<5000{code}", *values) for values in (weights, tuned))
     delta = encode_delta(old, new)
-    assert (read_head(delta).codec, read_head(delta).width) == ("xor", width)
+    assert read_head(delta).codec == "xor"
+    assert read_head(delta).width in widths
     assert len(delta) < 0.6 * len(new)
     assert apply_delta(delta, old, limit_bytes=LIMIT) == new
 
@@ -54,6 +65,42 @@ def test_weights_that_all_changed_a_little_are_told_in_planes(code: str, width: 
 def test_nothing_in_common_is_sent_whole() -> None:
     head = read_head(encode_delta(OLD, b"a" * 1000))
     assert (head.codec, head.size_bytes) == ("whole", 1000)
+
+
+LARGE = SAMPLES * SAMPLE_BYTES + 40_001
+
+
+def test_large_noise_is_only_wrapped() -> None:
+    old, new = RANDOM.randbytes(LARGE), RANDOM.randbytes(LARGE)
+    delta = encode_delta(old, new)
+    assert read_head(delta).codec == "whole"
+    assert len(delta) < LARGE + 200
+    assert apply_delta(delta, old, limit_bytes=LIMIT) == new
+
+
+def test_a_large_blob_of_which_a_tenth_is_old_is_a_patch() -> None:
+    old = RANDOM.randbytes(LARGE)
+    new = RANDOM.randbytes(LARGE - LARGE // 10) + old[: LARGE // 10]
+    delta = encode_delta(old, new)
+    assert read_head(delta).codec == "patch"
+    assert len(delta) < 0.91 * LARGE
+
+
+def test_large_weights_that_all_changed_a_little_are_told_in_planes() -> None:
+    count = LARGE // 4
+    weights = [RANDOM.gauss(0, 0.05) for _ in range(count)]
+    tuned = [w * (1 + 1e-5 * RANDOM.gauss(0, 1)) for w in weights]
+    old, new = (struct.pack(f"<{count}f", *values) for values in (weights, tuned))
+    delta = encode_delta(old, new)
+    assert (read_head(delta).codec, read_head(delta).width) == ("xor", 4)
+    assert len(delta) < 0.6 * len(new)
+
+
+def test_compressing_loses_nothing_of_a_large_text() -> None:
+    text = b"".join(b"label %d\n" % n for n in range(40_000))
+    packed = compress(text)
+    assert len(packed) < len(text) / 4
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(packed) == text
 
 
 def test_the_same_pair_gives_the_same_delta() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgewright.chain.agent import _lived
+from edgewright.chain.agent_run import _lived
 from edgewright.device.agent import Home, Packages, PinnedKeys, Slots
 from edgewright.device.agent.package import STARTS_MOST
 from edgewright.errors import DeviceError

@@ -45,6 +45,7 @@ class Daemon:
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self.on_desired: Callable[[Desired], None] = lambda _: None
+        self.on_rest: Callable[[], object] = lambda: None
         self.wants_restart = False
         fleet, outbox = agent.tools.fleet, agent.recorder.outbox
         self._reporter = Reporter(outbox, fleet, agent.tools.clock) if fleet else None
@@ -138,7 +139,7 @@ class Daemon:
 
     def _worker(self, model: str) -> Worker:
         if model not in self._workers:
-            worker = self._workers[model] = Worker(self._agent.update(model))
+            worker = self._workers[model] = Worker(self._agent.update(model), self.on_rest)
             self._start(f"worker:{model}", worker.run())
         return self._workers[model]
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -79,6 +78,8 @@ def _pairs(path: Path, separator: str) -> dict[str, str]:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - 1 MB that an idle agent need not hold
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -15,10 +15,13 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs a model's jobs in order; a job's error goes to whoever submitted it."""
+    """Runs a model's jobs in order; a job's error goes to whoever submitted it. `on_rest` is called
+    when no job is left.
+    """
 
-    def __init__(self, update: Update) -> None:
+    def __init__(self, update: Update, on_rest: Callable[[], object] = lambda: None) -> None:
         self.update = update
+        self._on_rest = on_rest
         self._jobs: asyncio.Queue[tuple[Job, asyncio.Future[Progress]]] = asyncio.Queue()
         self._waiting = 0
 
@@ -58,6 +61,9 @@ class Worker:
                     future.set_result(result)
             finally:
                 self._waiting -= 1
+            if self.is_idle:
+                del job, future
+                self._on_rest()
 
 
 def _observed(future: asyncio.Future[Progress]) -> None:

@@ -1,0 +1,49 @@
+"""What people may have this device do from afar, wired to what does it."""
+
+import msgspec
+
+from edgewright import _fs
+from edgewright.chain.agent import support_bundle
+from edgewright.clock import SystemClock
+from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess
+from edgewright.device.agent.ports import Fleet
+from edgewright.errors import DeviceError
+from edgewright.wire.remote_commands import RemoteCommand
+
+SUPPORT_FILE = ".tmp-support.tar.gz"
+SUPPORT_LIMIT_BYTES = 1 << 20
+
+
+def remote_hands(
+    home: Home, agent: Agent, server: ServerProcess, fleet: Fleet | None
+) -> RemoteHands | None:
+    """As far as its settings allow; None for a device without a fleet."""
+    if fleet is None:
+        return None
+
+    async def restart(_: RemoteCommand) -> Done:
+        await server.restart()
+        return Done(text=f"the server runs anew as process {server.pid}")
+
+    async def probe(command: RemoteCommand) -> Done:
+        model = agent.only_model(command.model)
+        current = agent.tools.slots.current(model)
+        if not current:
+            raise DeviceError(f"model {model} has no active bundle")
+        report = await agent.tools.probe.run(agent.tools.slots.folder(model, current))
+        if not report.passed:
+            raise DeviceError(f"{model} {current[:12]}: {report.reason}")
+        return Done(text=msgspec.json.encode(report).decode())
+
+    async def gather(_: RemoteCommand) -> Done:
+        path = home.root / SUPPORT_FILE
+        parts = await agent.tools.offload(lambda: support_bundle(home.root, path))
+        try:
+            content = _fs.read_limited(path, limit_bytes=SUPPORT_LIMIT_BYTES)
+        finally:
+            _fs.remove_tree(path)
+        return Done(text=f"{len(parts)} parts: {', '.join(parts)}", upload=content)
+
+    deeds = {"restart-server": restart, "probe": probe, "support-bundle": gather}
+    allowed = home.settings().remote_commands
+    return RemoteHands(fleet, deeds, allowed=allowed, clock=SystemClock())

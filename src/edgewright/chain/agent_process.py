@@ -1,0 +1,17 @@
+"""Becoming the agent's own process. Imports nothing of the agent, so that a command that becomes it
+does not load it first.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+VERBOSE = "--verbose"
+
+
+def become_agent(home: Path, *, verbose: bool) -> NoReturn:
+    """Let this process go on as the agent of a home; its number stays."""
+    flags = [VERBOSE] if verbose else []
+    command = [sys.executable, "-m", "edgewright.chain.agent_run", *flags, str(home)]
+    os.execv(sys.executable, command)  # noqa: S606 - this program again
