@@ -283,6 +283,8 @@ def support_bundle(*, home: Path, output: Path, as_json: bool) -> None:
 
 
 def _print_status(result: "AgentStatus") -> None:
+    from edgewright.device.agent.expiry import warnings_of
+
     running = "running" if result.is_running else "not running"
     click.echo(f"{result.device}: agent {running}, fleet {result.fleet_url or 'none'}")
     facts, health = result.facts, result.facts.health
@@ -292,6 +294,8 @@ def _print_status(result: "AgentStatus") -> None:
         f"{health.memory_free_mb:.0f} MB memory and {health.disk_free_mb:.0f} MB disk free; "
         f"trusts {what}"
     )
+    for warning in warnings_of(result.expiries):
+        say(f"warning: {warning}")
     if result.maintenance:
         click.echo(f"A release of the fleet {result.maintenance}")
     print_table(
@@ -307,6 +311,11 @@ def _print_status(result: "AgentStatus") -> None:
             for model in result.models
             for slot in model.slots
         ],
+    )
+    print_table(
+        "Trusted metadata, as last seen",
+        ("repository", "role", "expires"),
+        [(e.repository, e.role, e.expires) for e in result.expiries],
     )
     print_table(
         "Bad releases",

@@ -123,6 +123,21 @@ class MetadataStore:
         trusted = trusted.with_timestamp(timestamp).with_snapshot(snapshot)
         return trusted.with_targets(targets, TOP)
 
+    def expiries(self) -> dict[str, datetime]:
+        """When each top-level role expires that was trusted; no more than can be read of them.
+
+        Raises:
+            TrustError: not even the root can be read.
+        """
+        root = TrustedSet.from_root(self._kept_part("root"), now=_EPOCH).root
+        found = {"root": root.expires}
+        with contextlib.suppress(TrustError):
+            trusted = self.kept(wall_s=None)
+            for signed in (trusted.timestamp, trusted.snapshot, trusted.targets[TOP]):
+                if signed is not None:
+                    found[signed.type] = signed.expires
+        return found
+
     def find_kept(self, trusted: TrustedSet, name: str) -> Target:
         """What the kept metadata promises about a target.
 

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from edgewright.clock import iso
+from edgewright.device.agent.expiry import Expiry, read_expiries
 from edgewright.device.agent.facts import Facts, read_facts
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.journal import Line, lines_of, newest
@@ -71,6 +72,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts
     trust: Literal["repositories", "keys"]
     maintenance: str = ""
+    expiries: tuple[Expiry, ...] = ()
 
 
 def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus:
@@ -79,7 +81,7 @@ def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus
     Raises:
         InputError: the home is not an enrolled agent's.
     """
-    identity = home.identity()
+    identity, trust = home.identity(), home.trust()
     contents = read_log(home.journal_path)
     lines = lines_of(contents)
     progresses = newest(lines)
@@ -95,8 +97,9 @@ def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus
         history=tuple(_step(line) for line in lines[-HISTORY:]),
         lost_lines=contents.damaged_lines,
         facts=read_facts(home.root),
-        trust="keys" if isinstance(home.trust(), PinnedKeys) else "repositories",
+        trust="keys" if isinstance(trust, PinnedKeys) else "repositories",
         maintenance=home.settings().maintenance.why_closed(wall_s),
+        expiries=read_expiries(trust, wall_s=wall_s),
     )
 
 

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from edgewright import _fs
@@ -55,6 +56,16 @@ class TwoRepositories:
     def is_planted(self) -> bool:
         """Whether this device trusts an image repository at all."""
         return self._store("image").is_planted
+
+    def expiries(self) -> dict[Repository, dict[str, datetime]]:
+        """When the roles of each repository expire, as this device last saw them.
+
+        Raises:
+            TrustError: a root cannot be read.
+        """
+        names: tuple[Repository, ...] = ("image", "director")
+        stores = {name: self._store(name) for name in names}
+        return {name: store.expiries() for name, store in stores.items() if store.is_planted}
 
     async def approve(self, release: Release, source: Source | None, *, wall_s: float) -> None:
         """See `Trust`. One model's question at a time: two that keep the files of two publications
