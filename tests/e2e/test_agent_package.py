@@ -148,7 +148,7 @@ def test_an_agent_updates_itself_and_the_server_answers_on(place: Place) -> None
 
 @pytest.mark.long
 def test_a_package_that_does_not_live_is_left_after_three_starts(place: Place) -> None:
-    bad = "\nif 'run' in __import__('sys').argv:\n    __import__('os')._exit(7)\n"
+    bad = "\nif 'agent_run' in __import__('sys').argv[0]:\n    __import__('os')._exit(7)\n"
     agent = place.start()
     wait_for(place.server_pid)
     subprocess.run(

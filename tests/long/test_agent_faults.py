@@ -42,3 +42,23 @@ def test_one_verified_model_stays_when_a_call_fails(
         for line in faults.check_point(rig, point, fault)
     ]
     assert wrong == []
+
+
+@pytest.mark.timeout(300)
+def test_a_torn_journal_is_survived_in_every_state(
+    faults: ModuleType, tmp_path: Path, long_slice: Any
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("absent: strace (Debian package strace)")
+    rig = faults.make_rig(tmp_path)
+    tears = faults.list_tears(faults.list_points(rig))
+    assert [line for t in long_slice.pick(tears, 3) for line in faults.check_tear(rig, t)] == []
+
+
+@pytest.mark.timeout(300)
+def test_a_flipped_bit_of_a_slot_is_caught_before_it_is_loaded(
+    faults: ModuleType, tmp_path: Path, long_slice: Any
+) -> None:
+    rig = faults.make_rig(tmp_path)
+    flips = faults.list_flips(rig)
+    assert [line for f in long_slice.pick(flips, 3) for line in faults.check_flip(rig, f)] == []
