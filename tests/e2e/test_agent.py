@@ -128,6 +128,17 @@ def infer(place: Place) -> int:
     return asyncio.run(ask())
 
 
+def test_a_script_of_the_bundle_runs_at_its_step_where_the_device_allows_it(place: Place) -> None:
+    told = place.folder / "told.txt"
+    script = f"import os; open({str(told)!r}, 'w').write(os.environ['EDGEWRIGHT_VERSION'])"
+    bundle = place.bundle("1", hooks={"after_commit.py": script.encode()})
+    assert "allow_step_hooks = true" in place.call("apply", str(bundle), code=5)
+    with (place.home / "agent.toml").open("a") as settings:
+        settings.write("allow_step_hooks = true\n")
+    assert place.call("apply", str(bundle))["reason"] == "committed"
+    assert told.read_text() == "1"
+
+
 def test_files_and_stdin_are_applied_without_any_server(place: Place) -> None:
     one = place.call("apply", str(place.bundle("1")))
     assert one["event"] == "done"

@@ -26,6 +26,7 @@ from edgewright.device.agent import (
     Tools,
     Update,
 )
+from edgewright.device.agent.step_hooks import StepHooks
 from edgewright.stores import Log
 from edgewright.testing import FakeClock, MemorySigner
 from edgewright.testing.bundles import MODEL, build_tiny
@@ -54,6 +55,7 @@ class Device:
         self.probation_s = 10.0
         self.maintenance = Maintenance()
         self.allow_hooks = False
+        self.step_hooks: StepHooks | None = None
         keys = TrustedKeys(threshold=1, keys=(SIGNER.public,))
         self.home.save_enrolment(Identity(device="d1"), keys)
         self.agent = self.start()
@@ -90,6 +92,7 @@ class Device:
             fleet=self.fleet,
             replay=self.replay,
             admit=self.home.admit,
+            step_hooks=self.step_hooks,
         )
         self.agent = Agent(self.home, recorder, tools)
         return self.agent

@@ -259,7 +259,7 @@ def test_hooks_are_refused_before_they_are_staged_unless_allowed(device: Any, pl
 def test_a_hook_of_no_such_name_is_refused(device: Any, play: Any) -> None:
     device.allow_hooks = True
     device.start()
-    with pytest.raises(InputError, match=r"no such hook.*preprocess.py and postprocess.py"):
+    with pytest.raises(InputError, match=r"no such hook.*preprocess.py, postprocess.py"):
         play(device.agent.apply(device.bundle("1", hooks={"boot.py": b""})))
     assert device.slots() == set()
 

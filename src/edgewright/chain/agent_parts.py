@@ -27,9 +27,11 @@ from edgewright.device.agent import (
     Tools,
 )
 from edgewright.device.agent.ports import Fleet
+from edgewright.device.agent.step_hooks import StepHooks
 from edgewright.stores import Log
 
 PROBE_COMMAND = (sys.executable, "-m", "edgewright.chain.probe_child")
+STEP_COMMAND = (sys.executable, "-m", "edgewright.chain.step_hook_child")
 REPLAY_COMMAND = (sys.executable, "-m", "edgewright.chain.replay_child")
 
 
@@ -64,10 +66,19 @@ def build_agent(
         fleet=fleet,
         replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
         admit=home.admit,
+        step_hooks=_step_hooks(settings, offload),
     )
     packages = packages_of(home, tools.slots)
     special = {PACKAGE: package_tools(tools, packages, home, is_on=server.is_on)}
     return Agent(home, recorder, tools, special=special)
+
+
+def _step_hooks(settings: Settings, offload: Offload) -> StepHooks | None:
+    """None where the settings allow none."""
+    if not settings.allow_step_hooks:
+        return None
+    limits = ProbeLimits(timeout_s=settings.step_hook_timeout_s, memory_mb=settings.probe_memory_mb)
+    return StepHooks(lambda step: ProcessProbe((*STEP_COMMAND, step), limits), offload)
 
 
 def slots_of(home: Home, settings: Settings) -> Slots:

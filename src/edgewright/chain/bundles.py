@@ -123,7 +123,7 @@ def _hook(path: Path) -> bytes:
 
 def _hooked(model: LoadedModel, sources: Mapping[str, bytes]) -> LoadedModel:
     """The model as a device will run it: golden answers are those with its hooks."""
-    by_kind = {HOOK_FILES[name]: source for name, source in sources.items()}
+    by_kind = {HOOK_FILES[name]: source for name, source in sources.items() if name in HOOK_FILES}
     return with_hooks(model.contract, model.session, by_kind)
 
 

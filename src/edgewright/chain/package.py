@@ -58,6 +58,7 @@ def package_tools(tools: Tools, packages: Packages, home: Home, *, is_on: bool) 
         probe=PackageProbe(packages, _check_of, home.root),
         server=PackageServer(packages, is_on=is_on),
         replay=None,
+        step_hooks=None,
     )
 
 

@@ -42,7 +42,8 @@ for command in (keygen, encrypt, decrypt, attest, extract, push, pull):
 @click.option("--version", required=True, help="The release's version.")
 @click.option("--key", type=_FILE, help="Private key file to sign with.")
 @click.option("--hook", "hooks", type=_FILE, multiple=True,
-              help="preprocess.py or postprocess.py; a device may allow it.")  # fmt: skip
+              help="preprocess.py, postprocess.py, or a script of the agent's steps like "
+                   "after_commit.py; a device may allow them.")  # fmt: skip
 @click.option("--out", type=_FILE, required=True, help="The .ewb file to write.")
 @json_option
 def build(

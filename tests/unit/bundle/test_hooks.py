@@ -11,6 +11,8 @@ from edgewright.bundle.hooks import (
     check_hook,
     hook_blobs,
     require_hooks_allowed,
+    require_step_hooks_allowed,
+    step_blobs,
 )
 from edgewright.errors import InputError, TrustError
 from edgewright.testing.bundles import build_tiny
@@ -65,3 +67,15 @@ def test_a_manifest_with_a_hook_of_another_name_is_refused(hooked: Manifest) -> 
     strange = Blob(role="hook", name="other.py", sha256="0" * 64, size_bytes=1)
     with pytest.raises(InputError, match=r"other\.py"):
         hook_blobs(msgspec.structs.replace(hooked, blobs=(*hooked.blobs, strange)))
+
+
+def test_scripts_of_the_agents_steps_are_allowed_apart(tmp_path: Path) -> None:
+    build_tiny(tmp_path / "steps.ewb", hooks={"after_commit.py": b"print('done')"})
+    manifest = open_bundle(tmp_path / "steps.ewb").manifest
+    assert hook_blobs(manifest) == {}
+    assert set(step_blobs(manifest)) == {"after_commit"}
+    require_hooks_allowed(manifest, allowed=False)
+    require_step_hooks_allowed(manifest, allowed=True)
+    with pytest.raises(TrustError, match=r"carries after_commit\.py") as refused:
+        require_step_hooks_allowed(manifest, allowed=False)
+    assert "allow_step_hooks = true" in refused.value.hint

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgewright import _fs
 from edgewright.bundle import open_bundle
-from edgewright.bundle.hooks import require_hooks_allowed
+from edgewright.bundle.hooks import require_hooks_allowed, require_step_hooks_allowed
 from edgewright.bundle.patch import apply_patch
 from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.machine import Event
@@ -202,6 +202,8 @@ class Arrival:
         self._tools.trust.check_file(bundle, release, wall_s=self._tools.clock.wall_s())
         self._tools.admit(bundle)
         require_hooks_allowed(bundle.manifest, allowed=self._tools.policy.allow_hooks)
+        steps_allowed = self._tools.step_hooks is not None
+        require_step_hooks_allowed(bundle.manifest, allowed=steps_allowed)
 
     def _content_key(self, file: Path, release: Release) -> bytes | None:
         """None too when the file is gone: a cut came after the slot was written."""

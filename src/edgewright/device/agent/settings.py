@@ -7,6 +7,7 @@ import msgspec
 from edgewright.device.agent.facts import local_timezone
 from edgewright.device.agent.machine import State
 from edgewright.device.agent.maintenance import Maintenance
+from edgewright.device.agent.step_hooks import MOST_S
 from edgewright.errors import InputError
 from edgewright.wire.remote_commands import KINDS, Kind
 from edgewright.wire.windows import check_timezone, parse_window
@@ -29,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timezone: str = ""
     windows_without_clock: Literal["wait", "go"] = "wait"
     allow_hooks: bool = False
+    allow_step_hooks: bool = False
+    step_hook_timeout_s: float = 10.0
     mqtt: str = ""
     mqtt_password_file: str = ""
     remote_commands: tuple[Kind, ...] = KINDS
@@ -37,6 +40,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         self._check_deadlines()
         self._check_windows()
         self._check_broker()
+        if not 0 < self.step_hook_timeout_s <= MOST_S:
+            raise ValueError(
+                f"step_hook_timeout_s is {self.step_hook_timeout_s:g}, expected more than 0 and at "
+                f"most {MOST_S:g}"
+            )
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, float) and not 0 <= value < float("inf"):

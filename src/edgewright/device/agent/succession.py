@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from edgewright.bundle.hooks import Step
 from edgewright.device.agent.machine import Event
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.tools import Tools
@@ -19,14 +20,18 @@ class Succession:
         """`current` becomes the new bundle, and it is asked first."""
         tools = self._tools
         folder = await tools.verified(release)
+        if why := await self._scripted("before_activate", folder):
+            raise DeviceError(why, hint="the old model stays")
         await tools.blocking(lambda: tools.slots.activate(release.model, release.bundle_id))
         await self.show_new(progress, release, folder)
         return Outcome(event=Event.DONE)
 
     async def commit(self, progress: Progress, release: Release) -> Outcome:
         """After a cut the server shows the old bundle: what is committed is what is served."""
-        await self._tools.server.show(release.model, await self._tools.verified(release))
-        return Outcome(event=Event.DONE, reason="committed")
+        folder = await self._tools.verified(release)
+        await self._tools.server.show(release.model, folder)
+        why = await self._scripted("after_commit", folder)
+        return Outcome(event=Event.DONE, reason=f"committed; {why}" if why else "committed")
 
     async def roll_back(self, progress: Progress, release: Release) -> Outcome:
         """Return to the best committed slot that verifies and serves now, else to none."""
@@ -46,10 +51,24 @@ class Succession:
             except DeviceError as error:
                 why.append(str(error))
                 continue
+            why += await self._left(release)
             return Outcome(event=Event.DONE, reason="; ".join(why), landed=bundle_id)
         await tools.blocking(partial(slots.deactivate, release.model))
         await tools.server.withdraw(release.model)
         return Outcome(event=Event.DONE, reason="; ".join([*why, "no slot is left to serve"]))
+
+    async def _left(self, release: Release) -> list[str]:
+        """Let the bundle that was left say so, if it can still be believed."""
+        if self._tools.step_hooks is None or await self._tools.why_unusable(release):
+            return []
+        folder = self._tools.slots.folder(release.model, release.bundle_id)
+        why = await self._scripted("after_rollback", folder)
+        return [why] if why else []
+
+    async def _scripted(self, step: Step, folder: Path) -> str:
+        """Why the bundle's own script of a step failed, "" when none did."""
+        hooks = self._tools.step_hooks
+        return await hooks.run(step, folder) if hooks else ""
 
     async def show_old(self, progress: Progress, release: Release) -> None:
         """Serve the committed bundle alone."""

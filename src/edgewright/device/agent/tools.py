@@ -15,6 +15,7 @@ from edgewright.device.agent.maintenance import Maintenance
 from edgewright.device.agent.ports import Fleet, Offload, Probe, Replay, Server, Trust
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
+from edgewright.device.agent.step_hooks import StepHooks
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an update works with. `write` keeps a step for good before it returns; `admit`
     raises when the device's own policy refuses a bundle. Without a `replay` a probation sees the
-    live traffic alone.
+    live traffic alone; without `step_hooks` a bundle that brings such scripts is refused.
     """
 
     write: Callable[[Progress], None]
@@ -55,6 +56,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     fleet: Fleet | None = None
     replay: Replay | None = None
     admit: Callable[[Bundle], None] = lambda _: None
+    step_hooks: StepHooks | None = None
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Disk work where it may block."""

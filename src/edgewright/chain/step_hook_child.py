@@ -1,0 +1,66 @@
+"""A script of one of the agent's steps: `python -m edgewright.chain.step_hook_child STEP FOLDER`.
+
+The agent verified the unpacked bundle just before; the script's bytes are hashed once more as they
+are read, and go to an interpreter of their own without touching the disk. How it ended is printed
+as one `ProbeReport`. It dies with its parent, and the parent ends its whole process group.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from edgewright.bundle import open_bundle
+from edgewright.bundle.hooks import Step, step_blobs
+from edgewright.chain.child import die_with_parent
+from edgewright.device.agent.ports import ProbeReport
+from edgewright.device.agent.process import ending
+from edgewright.errors import EdgewrightError
+
+WORDS = 200
+"""So many letters of what a script said last are kept."""
+INHERITED = ("PATH", "HOME", "LANG", "TZ")
+
+
+def run_script(step: Step, folder: Path) -> ProbeReport:
+    """How the script of a step ended; it learns from its environment what it is about."""
+    try:
+        bundle = open_bundle(folder)
+        source = bundle.read(step_blobs(bundle.manifest)[step])
+    except EdgewrightError as error:
+        return ProbeReport(passed=False, reason=str(error))
+    done = subprocess.run(
+        [sys.executable, "-I", "-"],
+        input=source,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env={
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
+            "EDGEWRIGHT_STEP": step,
+            "EDGEWRIGHT_MODEL": bundle.manifest.name,
+            "EDGEWRIGHT_VERSION": bundle.manifest.version,
+            "EDGEWRIGHT_BUNDLE": bundle.id,
+            "EDGEWRIGHT_FOLDER": str(folder),
+        },
+        check=False,
+    )
+    words = " ".join(done.stdout.decode(errors="replace").split())[-WORDS:]
+    if done.returncode == 0:
+        return ProbeReport(passed=True, reason=words)
+    return ProbeReport(passed=False, reason=f"it {ending(done.returncode)}: {words or 'no word'}")
+
+
+def main() -> None:
+    """Print the report on the step and the folder that the command line names."""
+    die_with_parent()
+    name, folder = sys.argv[1:]
+    step: Step = next(step for step in get_args(Step) if step == name)
+    sys.stdout.buffer.write(msgspec.json.encode(run_script(step, Path(folder))) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Scripts of the agent's steps: run when, refused when, and what their failure means."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.bundle import open_bundle
+from edgewright.bundle.hooks import Step
+from edgewright.chain.agent_parts import STEP_COMMAND
+from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe, Settings
+from edgewright.device.agent.step_hooks import StepHooks
+from edgewright.errors import DeviceError, TrustError
+from edgewright.testing.bundles import MODEL
+from edgewright.testing.device import inline
+
+STEPS = ("before_activate", "after_commit", "after_rollback")
+SCRIPTS = {f"{step}.py": b"" for step in STEPS}
+
+
+class Runner:
+    """Notes the steps; those in `failing` end badly."""
+
+    def __init__(self) -> None:
+        self.ran: list[tuple[str, str]] = []
+        self.failing: set[str] = set()
+
+    def __call__(self, step: Step) -> "Runner.One":
+        return Runner.One(self, step)
+
+    class One:
+        def __init__(self, runner: "Runner", step: Step) -> None:
+            self.runner, self.step = runner, step
+
+        async def run(self, folder: Path) -> ProbeReport:
+            self.runner.ran.append((self.step, folder.name))
+            return ProbeReport(passed=self.step not in self.runner.failing, reason="not now")
+
+
+@pytest.fixture
+def runner(device: Any) -> Runner:
+    found = Runner()
+    device.step_hooks = StepHooks(found, inline)
+    device.start()
+    return found
+
+
+def test_each_script_runs_at_its_step(
+    device: Any, play: Callable[..., Any], runner: Runner
+) -> None:
+    async def scene() -> tuple[str, str]:
+        one, two = await device.install("1"), await device.install("2", hooks=SCRIPTS)
+        await device.agent.go_back("ordered", device.update())
+        return one, two
+
+    one, two = play(scene())
+    assert runner.ran == [(step, two) for step in STEPS]
+    assert device.current == device.served == one
+
+
+def test_a_script_that_says_no_before_activation_keeps_the_old_model(
+    device: Any, play: Callable[..., Any], runner: Runner
+) -> None:
+    old = play(device.install("1"))
+    runner.failing = {"before_activate"}
+    with pytest.raises(DeviceError, match=r"before_activate\.py: not now"):
+        play(device.install("2", hooks=SCRIPTS))
+    assert device.current == device.served == old
+    assert "not now" in device.progress().bad[0].reason
+
+
+def test_what_fails_after_the_commit_is_written_down_and_changes_nothing(
+    device: Any, play: Callable[..., Any], runner: Runner
+) -> None:
+    runner.failing = {"after_commit", "after_rollback"}
+
+    async def scene() -> tuple[str, str]:
+        one, two = await device.install("1"), await device.install("2", hooks=SCRIPTS)
+        assert device.current == device.served == two
+        assert "after_commit.py: not now" in device.progress().reason
+        await device.agent.go_back("ordered", device.update())
+        return one, two
+
+    one, _ = play(scene())
+    assert device.current == device.served == one
+    assert "after_rollback.py: not now" in device.progress().reason
+
+
+def test_a_device_that_allows_none_refuses_the_bundle(
+    device: Any, play: Callable[..., Any]
+) -> None:
+    with pytest.raises(TrustError, match="allow_step_hooks"):
+        play(device.install("1", hooks=SCRIPTS))
+    assert device.files() == []
+
+
+def probe(step: str, *, timeout_s: float = 20.0) -> ProcessProbe:
+    return ProcessProbe((*STEP_COMMAND, step), ProbeLimits(timeout_s=timeout_s))
+
+
+SAYING = b"""
+import os, sys
+print("for", os.environ["EDGEWRIGHT_MODEL"], os.environ["EDGEWRIGHT_VERSION"])
+sys.exit(3)
+"""
+
+
+def test_a_real_script_learns_its_bundle_and_its_last_words_are_kept(
+    device: Any, play: Callable[..., Any]
+) -> None:
+    folder = slot_with(device, {"after_commit.py": SAYING})
+    report = play(probe("after_commit").run(folder))
+    assert (report.passed, report.reason) == (False, f"it ended with code 3: for {MODEL} 1")
+
+
+def test_a_real_script_that_does_not_end_is_ended(device: Any, play: Callable[..., Any]) -> None:
+    folder = slot_with(device, {"after_commit.py": b"while True: pass"})
+    report = play(probe("after_commit", timeout_s=1.0).run(folder))
+    assert (report.passed, report.reason) == (False, "no verdict within 1 s")
+
+
+def slot_with(device: Any, scripts: dict[str, bytes]) -> Path:
+    bundle = device.bundle("1", hooks=scripts)
+    staged = device.agent.tools.slots.stage(bundle, model=MODEL, bundle_id=open_bundle(bundle).id)
+    return Path(staged.path)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 31.0])
+def test_a_time_limit_that_a_state_would_not_bear_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="step_hook_timeout_s"):
+        Settings(step_hook_timeout_s=seconds)
