@@ -3,8 +3,8 @@ device always keeps a model.
 
     make prove SUITE=agent_faults
 
-About 25 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped), EVERY=4 each fourth
-case, recorded as agent_faults-slice.
+About 25 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped) and records it apart,
+as agent_faults-kill; EVERY=4 takes each fourth case, recorded as agent_faults-slice.
 
 Needs strace. Prints what is wrong, and exits with 1 if anything is.
 """
@@ -38,10 +38,12 @@ FAULTS = {"kill": KILL, "enospc": "error=ENOSPC", "eio": "error=EIO"}
 
 def main() -> None:
     """All faults, or those that FAULTS names."""
-    kinds = os.environ.get("FAULTS", ",".join((*FAULTS, "torn", "flipped"))).split(",")
+    chosen = os.environ.get("FAULTS", "")
+    kinds = chosen.split(",") if chosen else [*FAULTS, "torn", "flipped"]
     every = int(os.environ.get("EVERY", "1"))
     wrong: list[str] = []
-    suite = "agent_faults" if every == 1 else "agent_faults-slice"
+    part = "slice" if every > 1 else "-".join(kinds) if chosen else ""
+    suite = f"agent_faults-{part}" if part else "agent_faults"
     with tempfile.TemporaryDirectory() as folder, Recording(suite) as recording:
         rig = make_rig(Path(folder))
         known = list_points(rig)
