@@ -3,7 +3,7 @@ device always keeps a model.
 
     make prove SUITE=agent_faults
 
-About 25 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped) and records it apart,
+About 25 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped), recorded apart
 as agent_faults-kill; EVERY=4 takes each fourth case, recorded as agent_faults-slice.
 
 Needs strace. Prints what is wrong, and exits with 1 if anything is.

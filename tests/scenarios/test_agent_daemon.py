@@ -70,6 +70,19 @@ def test_what_the_fleet_wants_is_taken_and_told(device: Any, play: Any) -> None:
     assert told_states(device).count("commit") == 2
 
 
+def test_memory_is_given_back_when_a_model_rests_and_not_before(device: Any, play: Any) -> None:
+    states: list[State] = []
+
+    async def scene() -> None:
+        async with service(device) as daemon:
+            daemon.on_rest = lambda: states.append(device.progress().state)
+            wanted = device.fleet.offer(device.bundle("1")).bundle_id
+            await until(lambda: is_idle_on(device, wanted) and states)
+
+    play(scene())
+    assert set(states) == {State.IDLE}
+
+
 def told_states(device: Any) -> list[str]:
     return [record.state for record in device.fleet.records if hasattr(record, "state")]
 
