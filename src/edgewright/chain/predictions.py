@@ -12,6 +12,7 @@ from edgewright.workbench.optimize.measuring import (
     calibrate,
     check,
     keep_measurements,
+    left_out_here,
     of_this_machine,
     read_measurements,
 )
@@ -40,8 +41,14 @@ def check_here(model: Path, keep: Path) -> Checked:
 
 def recommend_here(model: Path, needs: Needs, files: tuple[Path, ...], keep: Path) -> Advice:
     """Judge the catalogue, and this machine where it was measured."""
-    measured = of_this_machine(read_measurements(keep), ENGINE)
-    return recommend_targets(model, needs, all_targets(files), measured=measured)
+    kept = read_measurements(keep)
+    return recommend_targets(
+        model,
+        needs,
+        all_targets(files),
+        measured=of_this_machine(kept, ENGINE),
+        left_out=left_out_here(kept, ENGINE),
+    )
 
 
 def _bench() -> Bench:

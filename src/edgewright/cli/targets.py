@@ -93,6 +93,7 @@ def recommend(  # one command line, one parameter for each flag
 
     needs = Needs(p95_ms=p95_ms, memory_mb=memory_mb, power_w=power_w, max_price_usd=max_price_usd)
     advice = recommend_here(model, needs, files, keep)
+    _say_left_out(advice.left_out)
     if as_json:
         print_json("target-advice", advice)
         return
@@ -135,6 +136,7 @@ def check(*, model: Path, keep: Path, as_json: bool) -> None:
     from edgewright.chain.predictions import check_here
 
     found = check_here(model, keep)
+    _say_left_out(found.left_out)
     if as_json:
         print_json("prediction-check", found)
         return
@@ -154,3 +156,11 @@ def check(*, model: Path, keep: Path, as_json: bool) -> None:
         ),
     ]
     print_table("", ("what", "predicted (90 %)", "measured", "held"), rows)
+
+
+def _say_left_out(count: int) -> None:
+    if count:
+        say(
+            f"{count} measurements of this machine are of an earlier edition and left out; "
+            "`edgewright targets calibrate` renews those of made-up networks"
+        )

@@ -24,7 +24,7 @@ from edgewright.runtimes.base import Array, Session
 from edgewright.workbench.convert import onnx_bytes, read_onnx
 from edgewright.workbench.optimize.engines import Weigh
 from edgewright.workbench.optimize.made_up import made_up_networks, yardstick
-from edgewright.workbench.optimize.predicting import Measured, Prediction, predict
+from edgewright.workbench.optimize.predicting import EDITION, Measured, Prediction, predict
 from edgewright.workbench.optimize.trial import caller
 from edgewright.workbench.optimize.work import work_of
 
@@ -45,13 +45,16 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A prediction and what was measured afterwards."""
+    """A prediction and what was measured afterwards; `left_out` kept measurements are of an earlier
+    edition.
+    """
 
     prediction: Prediction
     latency_ms: float
     memory_mb: float | None
     latency_held: bool
     memory_held: bool | None
+    left_out: int = 0
 
 
 def read_measurements(path: Path) -> list[Measured]:
@@ -82,9 +85,13 @@ def of_this_machine(
     measured: Sequence[Measured], engine: str, precision: str = "fp32"
 ) -> list[Measured]:
     """Those that a prediction for here may be drawn from."""
-    here = describe_machine().cpu
-    wanted = (here, engine, precision)
-    return [one for one in measured if (one.machine, one.engine, one.precision) == wanted]
+    return [one for one in _measured_here(measured, engine, precision) if one.edition == EDITION]
+
+
+def left_out_here(measured: Sequence[Measured], engine: str, precision: str = "fp32") -> int:
+    """How many of this machine's are of another edition, and so of no use."""
+    here = _measured_here(measured, engine, precision)
+    return sum(one.edition != EDITION for one in here)
 
 
 def calibrate(bench: Bench, *, tell: Tell = lambda *_: None) -> list[Measured]:
@@ -108,7 +115,9 @@ def check(model: Path, measured: Sequence[Measured], bench: Bench) -> tuple[Chec
     graph = read_onnx(model)
     name = model.name
     work = work_of(graph, file_bytes=len(onnx_bytes(graph)))
-    prediction = predict(work, of_this_machine(measured, bench.runtime.name, bench.precision))
+    asked = (measured, bench.runtime.name, bench.precision)
+    left_out = left_out_here(*asked)
+    prediction = predict(work, of_this_machine(*asked), left_out=left_out)
     (seen,) = _weighed(measure({name: graph}, bench), {name: graph}, bench, lambda *_: None)
     latency_ms = seen.ratio * seen.yardstick_ms
     memory_mb = seen.peak_bytes / 2**20 if seen.peak_bytes else None
@@ -122,6 +131,7 @@ def check(model: Path, measured: Sequence[Measured], bench: Bench) -> tuple[Chec
             memory_mb=memory_mb,
             latency_held=_holds(prediction.latency_ms, latency_ms),
             memory_held=memory_held,
+            left_out=left_out,
         ),
         seen,
     )
@@ -158,6 +168,7 @@ def measure(networks: Mapping[str, onnx.ModelProto], bench: Bench) -> list[Measu
             work=work_of(graph, file_bytes=len(onnx_bytes(graph))),
             ratio=float(np.median(samples.seconds[name] / samples.seconds[""])),
             yardstick_ms=yardstick_ms,
+            edition=EDITION,
         )
         for name, graph in networks.items()
     ]
@@ -189,6 +200,11 @@ def _weighed(
         else:
             made.append(one)
     return made
+
+
+def _measured_here(measured: Sequence[Measured], engine: str, precision: str) -> list[Measured]:
+    wanted = (describe_machine().cpu, engine, precision)
+    return [one for one in measured if (one.machine, one.engine, one.precision) == wanted]
 
 
 def _open(graph: onnx.ModelProto, path: Path, runtime: Runtime) -> Session:

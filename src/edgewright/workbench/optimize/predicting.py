@@ -21,6 +21,11 @@ from numpy.typing import NDArray
 from edgewright.errors import UnavailableError
 from edgewright.evidence import Interval
 
+EDITION = 2
+"""How models are measured and what is noted of their work. Raised with every change of either:
+measurements of different editions are not comparable and never mixed.
+"""
+
 CONFIDENCE = 0.9
 MIN_MEASURED = 12
 _ROUNDS = 60
@@ -58,7 +63,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model that was run: its p50 over the yardstick's, the yardstick's own p50 then, and the
-    peak of a process that ran it (0: not looked at).
+    peak of a process that ran it (0: not looked at). Lines that were kept before there were
+    editions are of the first.
     """
 
     name: str
@@ -69,6 +75,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ratio: float
     yardstick_ms: float
     peak_bytes: int = 0
+    edition: int = 1
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,15 +86,18 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     measured: int
 
 
-def predict(work: Work, measured: Sequence[Measured]) -> Prediction:
-    """From models measured on one machine with one engine and precision.
+def predict(work: Work, measured: Sequence[Measured], *, left_out: int = 0) -> Prediction:
+    """From models measured on one machine with one engine and precision; `left_out` others were
+    measured in an earlier way, which an error then says.
 
     Raises:
         UnavailableError: too few of them.
     """
     if len(measured) < MIN_MEASURED:
+        older = f" ({left_out} of an earlier edition are left out)" if left_out else ""
         raise UnavailableError(
-            f"{len(measured)} models were measured here, {MIN_MEASURED} are needed to predict",
+            f"{len(measured)} models were measured here{older}, {MIN_MEASURED} are needed to "
+            "predict",
             hint="run `edgewright targets calibrate`",
         )
     yardstick_ms = float(np.median([one.yardstick_ms for one in measured]))

@@ -84,10 +84,13 @@ class TargetAdvice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """All targets, suitable ones first."""
+    """All targets, suitable ones first. `left_out` measurements of this machine are of an earlier
+    edition: nothing was predicted from them.
+    """
 
     model: ModelSize
     targets: tuple[TargetAdvice, ...]
+    left_out: int = 0
 
 
 def recommend_targets(
@@ -96,8 +99,10 @@ def recommend_targets(
     targets: tuple[CatalogueTarget, ...],
     *,
     measured: Sequence[Measured] = (),
+    left_out: int = 0,
 ) -> Advice:
-    """Judge every target for a model, and this machine when enough was `measured` on it.
+    """Judge every target for a model, and this machine when enough was `measured` on it and not
+    `left_out`.
 
     Raises:
         InputError: the file is no ONNX model.
@@ -115,6 +120,7 @@ def recommend_targets(
                 rows, key=lambda row: (not row.suits, row.latency_ms.value if row.latency_ms else 0)
             )
         ),
+        left_out=left_out,
     )
 
 

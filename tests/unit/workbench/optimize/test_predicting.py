@@ -8,6 +8,7 @@ import pytest
 
 from edgewright.errors import InputError, UnavailableError
 from edgewright.evidence import Interval
+from edgewright.measure import describe_machine
 from edgewright.runtimes.onnxruntime import OnnxRuntime
 from edgewright.workbench.optimize.made_up import made_up_networks, yardstick
 from edgewright.workbench.optimize.measuring import (
@@ -15,11 +16,12 @@ from edgewright.workbench.optimize.measuring import (
     calibrate,
     check,
     keep_measurements,
+    left_out_here,
     measure,
     of_this_machine,
     read_measurements,
 )
-from edgewright.workbench.optimize.predicting import Measured, Work, predict, prices
+from edgewright.workbench.optimize.predicting import EDITION, Measured, Work, predict, prices
 from edgewright.workbench.optimize.recommending import HERE, Needs, advise_here
 from edgewright.workbench.optimize.work import work_of
 
@@ -143,10 +145,39 @@ def test_measurements_are_kept_one_for_each_model(tmp_path: Path) -> None:
         read_measurements(path)
 
 
+def test_measurements_of_an_earlier_edition_are_left_out_and_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.jsonl"
+    here = describe_machine().cpu
+    rng = np.random.default_rng(5)
+    kept = [
+        msgspec.structs.replace(seen(rng, str(at), spread=0.1), machine=here, edition=edition)
+        for at, edition in enumerate([EDITION] * 11 + [EDITION - 1] * 4)
+    ]
+    keep_measurements(path, kept)
+    measured = read_measurements(path)
+
+    assert of_this_machine(measured, "e") == kept[:11]
+    assert left_out_here(measured, "e") == 4
+    with pytest.raises(UnavailableError, match="4 of an earlier edition are left out"):
+        predict(Work(nodes=3), of_this_machine(measured, "e"), left_out=4)
+
+
+def test_a_line_without_an_edition_is_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.jsonl"
+    line = msgspec.to_builtins(seen(np.random.default_rng(6), "old", spread=0.1))
+    del line["edition"]
+    path.write_bytes(msgspec.json.encode(line) + b"\n")
+
+    (old,) = read_measurements(path)
+    assert old.edition == 1
+    assert old.edition < EDITION
+
+
 def test_a_network_is_measured_as_a_multiple_of_the_yardstick() -> None:
     bench = Bench(runtime=OnnxRuntime())
     (found,) = measure({"itself": yardstick()}, bench)
 
+    assert found.edition == EDITION
     assert found.engine == "onnxruntime"
     assert 0.5 < found.ratio < 2.0
     assert found.yardstick_ms > 0
