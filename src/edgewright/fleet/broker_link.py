@@ -14,6 +14,7 @@ import aiomqtt
 import msgspec
 from sqlalchemy import select
 
+from edgewright._tasks import ended
 from edgewright.errors import EdgewrightError, ResourceError, TransportError, TrustError
 from edgewright.fleet.authority import fingerprint_of, has_signed
 from edgewright.fleet.desired import look_up_certificate
@@ -78,9 +79,7 @@ class BrokerLink:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
 
     async def _wake(self, client: aiomqtt.Client) -> None:
         while True:

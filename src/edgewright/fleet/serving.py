@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import uvicorn
 
+from edgewright._tasks import ended
 from edgewright.errors import ResourceError
 from edgewright.fleet.device_api import DeviceApi
 from edgewright.fleet.device_api.door import Door
@@ -172,7 +173,7 @@ def _bound(address: Address) -> socket.socket:
 
 
 async def _cancelled(*tasks: asyncio.Task[object]) -> None:
+    await ended(*tasks)
     for task in tasks:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        if not task.cancelled():
+            task.result()

@@ -16,6 +16,7 @@ from pathlib import Path
 import aiomqtt
 import msgspec
 
+from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.agent.certificate import DeviceCertificate
 from edgewright.device.agent.ports import Fetcher, Fleet, Repository
@@ -75,9 +76,9 @@ class BrokerLink:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
+            if not task.cancelled():
+                task.result()
 
     def look_now(self) -> None:
         """What comes from here on is news."""

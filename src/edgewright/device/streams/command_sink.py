@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Result
 from edgewright.device.streams.command import CommandOrder, command_for
@@ -59,8 +60,7 @@ class CommandSink:
             return
         done, _ = await asyncio.wait([self._task], timeout=self._order.stale_s)
         if not done:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await ended(self._task)
             raise TransportError(
                 f"{self._topic}: the safe value could not be sent: {self._said or 'no answer'}",
                 hint="the broker sends it by itself once it notices that we are gone",

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Result
 from edgewright.errors import InputError, TransportError
@@ -109,9 +110,7 @@ class Forwarder:
         if task is not None:
             waits = asyncio.create_task(self._empty.wait())
             await asyncio.wait([task, waits], timeout=patience_s, return_when="FIRST_COMPLETED")
-            for each in (waits, task):
-                each.cancel()
-            await asyncio.wait([waits, task])
+            await ended(waits, task)
         await self._delivery.close()
         left, dropped = len(self._queue), self._queue.dropped
         is_durable = self._queue.is_durable

@@ -4,11 +4,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from edgewright._tasks import ended
 from edgewright.device.streams.base import Item, Picture, Predictor, Result, Samples, Sink, Source
 from edgewright.device.streams.judge import Judge
 from edgewright.device.streams.plan import PicturePlan, Plan
@@ -213,10 +214,7 @@ async def until(stop: asyncio.Event, items: AsyncGenerator[T, None]) -> AsyncGen
             try:
                 await asyncio.wait([coming, stopping], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                if not coming.done():
-                    coming.cancel()
-                    with suppress(asyncio.CancelledError, StopAsyncIteration):
-                        await coming
+                await ended(coming)
             if coming.cancelled():
                 return
             try:
