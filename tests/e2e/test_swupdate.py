@@ -1,11 +1,11 @@
 """Debian's SWUpdate installs a release of ours, by our agent."""
 
 import datetime as dt
+import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,12 @@ from edgewright.testing.fleet import SIGNER
 pytestmark = pytest.mark.timeout(240)
 
 EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
+
+FILLER_BYTES = 1 << 20
+"""More than a socket holds. The part of SWUpdate that sends an update asks afterwards how the part
+that installs it stands, and takes "idle" for the end: with an update that is sent before the other
+part has begun, it says that it was successful, and ends with 1 in the middle of the installation.
+"""
 
 
 def signer_pair(folder: Path) -> SwuSigner:
@@ -77,9 +83,9 @@ class Place:
         )
         self.signer = signer_pair(folder)
 
-    def publish(self, version: str, **spoiled: Callable[[dict[str, bytes]], None]) -> Path:
+    def publish(self, version: str) -> Path:
         path = self.folder / f"{version}.ewb"
-        build_tiny(path, version=version, signer=SIGNER, **spoiled)
+        build_tiny(path, version=version, signer=SIGNER, filler_bytes=FILLER_BYTES)
         with open_fleet(self.home) as office:
             return office.registry.wrap(
                 office.registry.publish(path, by="test"), self.places, self.signer
@@ -93,25 +99,18 @@ class Place:
 def test_swupdate_installs_the_wrapped_bundle_by_our_agent(swupdate: str, tmp_path: Path) -> None:
     place = Place(tmp_path)
     swu = place.publish("1")
-    command = [
-        swupdate,
-        "-v",
-        "-M",
-        "-m",
-        "-H",
-        "edge:1",
-        "-k",
-        str(place.signer.certificate),
-        "-i",
-        str(swu),
-    ]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120, cwd=tmp_path)
-    # Debian's program was seen to end with 1 right after it said that it was successful, in about
-    # every second run; why is not known. What it says and what is active are the witnesses.
+    options = ("-v", "-M", "-m", "-H", "edge:1", "-k", str(place.signer.certificate))
+    with tempfile.TemporaryDirectory(prefix="swu-") as sockets:
+        done = subprocess.run(
+            [swupdate, *options, "-i", str(swu)],
+            env={**os.environ, "TMPDIR": sockets},
+            capture_output=True,
+            check=False,
+            timeout=120,
+            cwd=tmp_path,
+        )
     said = done.stdout.decode() + done.stderr.decode()
-    assert "SWUpdate was successful" in said, said[-2000:]
+    assert done.returncode == 0, said[-2000:]
+    assert "SWUpdate was successful" in said
     assert place.active == ["1"]
-    end_s = time.monotonic() + 20  # its script may outlive it
-    while list((place.device / "incoming").iterdir()) and time.monotonic() < end_s:
-        time.sleep(0.1)
     assert list((place.device / "incoming").iterdir()) == []
