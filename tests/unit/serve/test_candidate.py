@@ -170,11 +170,11 @@ def test_a_candidate_is_mirrored_then_leads_then_is_replaced(tmp_path: Path) -> 
         async with _served(tmp_path) as (server, client):
             path = str(unpack_tiny(tmp_path, "2"))
             await server.models.try_out(MODEL, TryOrder(path=path))
-            for _ in range(20):
+            figures = server.models.candidate(MODEL)
+            while not figures.compared:
                 assert await _version(client) == "1"
                 await asyncio.sleep(0.01)
-            figures = server.models.candidate(MODEL)
-            assert figures.compared > 0
+                figures = server.models.candidate(MODEL)
             assert figures.failures == {}
             await server.models.try_out(MODEL, TryOrder(path=path, mode="lead"))
             assert await _version(client) == "2"

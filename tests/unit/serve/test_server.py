@@ -324,7 +324,8 @@ def test_requests_in_flight_are_answered_when_the_server_closes() -> None:
                 asyncio.create_task(post(client, "/v2/models/doubler/infer", request()))
                 for _ in range(4)
             ]
-            await asyncio.sleep(0.02)
+            while server.models.find("doubler").in_flight < 4:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
             await server.close(drain_s=5)
             assert [answer[0] for answer in await asyncio.gather(*waiting)] == [200] * 4
 
