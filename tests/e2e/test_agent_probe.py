@@ -10,6 +10,7 @@ import pytest
 
 from edgewright.bundle import unpack
 from edgewright.chain.probe_child import probe
+from edgewright.contract import Budgets
 from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe
 from edgewright.measure.procfs import descendants
 from edgewright.testing.bundles import build_tiny, no_model, not_finite, wrong_output
@@ -119,11 +120,26 @@ def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "edgewright.chain.probe_child")
     report = asyncio.run(ProcessProbe(command, ProbeLimits()).run(tmp_path / "slot"))
     assert report.passed, report.reason
+    assert report.outcome in ("VALID-PASS", "INVALID")  # the latter where the machine is busy
     assert report.cases == 4
     assert report.max_abs_error is not None
     assert report.max_abs_error < 1e-5
     assert 0 < report.latency_p50_ms <= report.latency_p95_ms
     assert 10 < report.memory_mb < 400
+
+
+@pytest.mark.parametrize(
+    ("budgets", "word"),
+    [(Budgets(latency_p95_ms=1e-5), "quickest call"), (Budgets(memory_mb=1.0), "memory peak")],
+)
+def test_the_real_probe_refuses_what_validate_calls_a_miss(
+    tmp_path: Path, budgets: Budgets, word: str
+) -> None:
+    build_tiny(tmp_path / "a.ewb", budgets=budgets)
+    unpack(tmp_path / "a.ewb", tmp_path / "slot")
+    report = probe(tmp_path / "slot")
+    assert (report.passed, report.outcome) == (False, "VALID-FAIL")
+    assert word in report.reason
 
 
 def test_no_process_is_left(tmp_path: Path) -> None:

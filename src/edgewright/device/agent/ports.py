@@ -89,11 +89,13 @@ class Source(Protocol):
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the self-test of a bundle measured, and why it failed if it did. `was_killed` says that
-    a signal from outside ended it, so that nothing was learnt.
+    a signal from outside ended it, so that nothing was learnt. `outcome` is the verdict of
+    `edgewright validate`'s rules where its figures were measured: INVALID passes with its reason.
     """
 
     passed: bool
     reason: str = ""
+    outcome: str = ""
     cases: int = 0
     max_abs_error: float | None = None
     latency_p50_ms: float | None = None
