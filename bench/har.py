@@ -42,7 +42,9 @@ OFFICIAL_TEST = ("2", "4", "9", "10", "12", "13", "18", "20", "24")
 SIX = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
 CHOSEN = {
     "recipe": {
-        "architecture": "har-fusion",
+        "architecture": "har-branches",
+        "branches": 2,
+        "widths": [48, 64, 96],
         "hop_s": 0.5,
         "augment": {"rotation_deg": 35.0, "time_warp": 0.15, "shift": 10},
     },

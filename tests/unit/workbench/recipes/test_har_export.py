@@ -20,7 +20,8 @@ FACTS = ModelFacts(length=40, channels=CHANNELS, labels=("a", "b", "c"), rate_hz
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "architecture", ["har-quick", "har-fusion", "tcn-vae", "gru", "cnn-lstm", "transformer"]
+    "architecture",
+    ["har-quick", "har-fusion", "har-branches", "tcn-vae", "gru", "cnn-lstm", "transformer"],
 )
 def test_a_network_survives_export(tmp_path: Path, architecture: str) -> None:
     torch.manual_seed(1)

@@ -17,9 +17,10 @@ from edgewright.workbench.recipes.har.normalisation import Normalisation
 from edgewright.workbench.recipes.har.quick import ResidualBlock
 
 _STEM_KERNEL = 5
-_STEM_WIDTH = 32
+STEM_WIDTH = 32
 _BINS = 25
-_HIDDEN = 64
+HIDDEN = 64
+"""How many numbers the statistics become."""
 _FLOOR = 1e-5
 """Power that is as good as none, of a channel whose own variance is 1."""
 _LOUDNESS = 3.0
@@ -40,7 +41,7 @@ class Statistics(nn.Module):
         self._bins = min(_BINS, length // 2)
         rows, columns = torch.triu_indices(channels, channels)
         self.register_buffer("pairs", rows * channels + columns, persistent=False)
-        self.register_buffer("waves", _waves(length, self._bins), persistent=False)
+        self.register_buffer("waves", waves(length, self._bins), persistent=False)
         signals = channels + len(triads)
         self.size = channels + len(rows) + len(triads) + signals * (4 + self._bins)
 
@@ -75,9 +76,37 @@ class Statistics(nn.Module):
         return both.flatten(1)[:, self.pairs]
 
     def _spectrum(self, moving: torch.Tensor) -> torch.Tensor:
-        waves = moving.transpose(1, 2) @ self.waves
-        power = waves[:, :, : self._bins].square() + waves[:, :, self._bins :].square()
+        seen = moving.transpose(1, 2) @ self.waves
+        power = seen[:, :, : self._bins].square() + seen[:, :, self._bins :].square()
         return (power + _FLOOR).log().flatten(1)
+
+
+def stem(channels: int, *, kernel: int, stride: int) -> nn.Sequential:
+    """The first convolution, which also makes time coarser."""
+    convolution = nn.Conv2d(
+        channels,
+        STEM_WIDTH,
+        (1, kernel),
+        stride=(1, stride),
+        padding=(0, kernel // 2),
+        bias=False,
+    )
+    return nn.Sequential(convolution, nn.BatchNorm2d(STEM_WIDTH), nn.ReLU())
+
+
+def weigher(size: int, *, dropout: float) -> nn.Sequential:
+    """What is learnt from `size` statistics."""
+    return nn.Sequential(
+        nn.BatchNorm1d(size),
+        nn.Dropout(dropout),
+        nn.Linear(size, HIDDEN),
+        nn.BatchNorm1d(HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(HIDDEN, HIDDEN),
+        nn.BatchNorm1d(HIDDEN),
+        nn.ReLU(),
+    )
 
 
 class FusionNetwork(nn.Module):
@@ -97,34 +126,13 @@ class FusionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.normalisation = Normalisation(channels, masks=masks)
-        self.stem = nn.Sequential(
-            nn.Conv2d(
-                channels,
-                _STEM_WIDTH,
-                (1, _STEM_KERNEL),
-                stride=(1, 2),
-                padding=(0, _STEM_KERNEL // 2),
-                bias=False,
-            ),
-            nn.BatchNorm2d(_STEM_WIDTH),
-            nn.ReLU(),
-        )
-        sizes = (_STEM_WIDTH, *widths)
+        self.stem = stem(channels, kernel=_STEM_KERNEL, stride=2)
+        sizes = (STEM_WIDTH, *widths)
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(sizes)))
         self.statistics = Statistics(length=length, channels=channels, triads=triads)
-        self.weigh = nn.Sequential(
-            nn.BatchNorm1d(self.statistics.size),
-            nn.Dropout(dropout),
-            nn.Linear(self.statistics.size, _HIDDEN),
-            nn.BatchNorm1d(_HIDDEN),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(_HIDDEN, _HIDDEN),
-            nn.BatchNorm1d(_HIDDEN),
-            nn.ReLU(),
-        )
+        self.weigh = weigher(self.statistics.size, dropout=dropout)
         self.dropout = nn.Dropout(dropout)
-        self.embed = nn.Linear(2 * widths[-1] + _HIDDEN, latent)
+        self.embed = nn.Linear(2 * widths[-1] + HIDDEN, latent)
         self.classify = nn.Linear(latent, classes)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -136,7 +144,7 @@ class FusionNetwork(nn.Module):
         return latent, self.classify(functional.relu(latent))
 
 
-def _waves(length: int, bins: int) -> torch.Tensor:
+def waves(length: int, bins: int) -> torch.Tensor:
     """Cosines and sines of 1 to `bins` periods a window, under a Hann window: [length, 2 * bins].
 
     A sine whose variance is 1 comes out with a power of about 50, whatever the length.

@@ -6,12 +6,14 @@ from torch import nn
 
 from edgewright.workbench.data import triads
 from edgewright.workbench.recipes.base import ModelFacts
+from edgewright.workbench.recipes.har.branches import STRIDE, BranchedNetwork
 from edgewright.workbench.recipes.har.fusion import FusionNetwork
 from edgewright.workbench.recipes.har.options import HarOptions
 from edgewright.workbench.recipes.har.recurrent import CnnLstm, GruNetwork
 from edgewright.workbench.recipes.har.transformer import PATCH, TransformerNetwork
 
 _DEPTH = 3
+_GRAVITY = "g"
 
 
 def _fusion(facts: ModelFacts, options: HarOptions) -> nn.Module:
@@ -22,6 +24,23 @@ def _fusion(facts: ModelFacts, options: HarOptions) -> nn.Module:
         widths=options.widths,
         latent=options.latent,
         triads=tuple(map(tuple, triads(facts.channels).values())),
+        dropout=options.dropout,
+        masks=options.masks_absent,
+    )
+
+
+def _branches(facts: ModelFacts, options: HarOptions) -> nn.Module:
+    sensors = triads(facts.channels)
+    weighing = [axes for axes in sensors.values() if facts.channels[axes[0]].unit == _GRAVITY]
+    return BranchedNetwork(
+        branches=options.branches,
+        length=facts.length,
+        channels=len(facts.channels),
+        classes=len(facts.labels),
+        widths=options.widths,
+        latent=options.latent,
+        triads=tuple(map(tuple, sensors.values())),
+        gravity=tuple(weighing[0]) if weighing else (),
         dropout=options.dropout,
         masks=options.masks_absent,
     )
@@ -65,6 +84,7 @@ def _transformer(facts: ModelFacts, options: HarOptions) -> nn.Module:
 NETWORKS: dict[str, Callable[[ModelFacts, HarOptions], nn.Module]] = {
     "cnn-lstm": _cnn_lstm,
     "gru": _gru,
+    "har-branches": _branches,
     "har-fusion": _fusion,
     "transformer": _transformer,
 }
@@ -77,6 +97,8 @@ def shortest_window(options: HarOptions) -> int:
             return PATCH
         case "gru" | "tcn-vae":
             return 2
+        case "har-branches":
+            return int(STRIDE * 2 ** len(options.widths))
         case "har-fusion":
             return int(2 ** (len(options.widths) + 1))
         case "har-quick" | "cnn-lstm":

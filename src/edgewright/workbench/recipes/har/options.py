@@ -70,7 +70,8 @@ class HarOptions(
 
     `merge` names several sources instead of one `source`. With `masks_absent` one model serves
     devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN,
-    `har-fusion` the same beside statistics of the window; the last of `widths` is also the width
+    `har-fusion` the same beside statistics of the window, `har-branches` several small ones of
+    that kind (`branches`, which must divide `latent`); the last of `widths` is also the width
     of `gru`, `cnn-lstm` and `transformer`, which use `dropout`. `focal` weighs down windows that
     are easy by now. `sensors` says what the model takes, also where the data have less or more of
     it: what was never measured is masked for good. `added` are archives of windows that were
@@ -86,10 +87,11 @@ class HarOptions(
     window_s: float = 2.0
     hop_s: float = 1.0
     architecture: Literal[
-        "har-quick", "har-fusion", "tcn-vae", "gru", "cnn-lstm", "transformer"
+        "har-quick", "har-fusion", "har-branches", "tcn-vae", "gru", "cnn-lstm", "transformer"
     ] = "har-quick"
     widths: tuple[int, ...] = (48, 96, 128)
     latent: int = 64
+    branches: int = 2
     dropout: float = 0.1
     loss: Literal["cross-entropy", "focal"] = "cross-entropy"
     masks_absent: bool = False
@@ -105,6 +107,12 @@ class HarOptions(
             )
         if not self.widths or min(self.widths) < 1 or self.latent < 1:
             raise ValueError("widths and latent must be 1 or more")
+        if self.branches < 1 or (
+            self.architecture == "har-branches" and self.latent % self.branches
+        ):
+            raise ValueError(
+                f"branches is {self.branches}, expected 1 or more that divide latent {self.latent}"
+            )
         if self.architecture == "transformer" and self.widths[-1] % 4:
             raise ValueError(f"the last of widths is {self.widths[-1]}, expected a multiple of 4")
         if self.sensors and not self.masks_absent:

@@ -38,6 +38,7 @@ from edgewright.workbench.data import (
 from edgewright.workbench.recipes.base import CLASSIFICATION, Inputs, ModelFacts, Moment
 from edgewright.workbench.recipes.har.added import first_part, train_on_added, with_added
 from edgewright.workbench.recipes.har.augment import augment
+from edgewright.workbench.recipes.har.branches import BranchedNetwork
 from edgewright.workbench.recipes.har.networks import NETWORKS, shortest_window
 from edgewright.workbench.recipes.har.normalisation import Normalisation
 from edgewright.workbench.recipes.har.options import HarOptions
@@ -50,6 +51,7 @@ RANGES = {"g": 50.0, "rad/s": 35.0, "uT": 2000.0}
 
 
 _CALM = frozenset({"gru", "cnn-lstm", "transformer"})
+_BESIDE_STATISTICS = frozenset({"har-fusion", "har-branches"})
 _FOCUS = 2.0
 
 
@@ -68,7 +70,7 @@ class HarRecipe:
 
     @property
     def training(self) -> Mapping[str, Any]:
-        if self._options.architecture == "har-fusion":
+        if self._options.architecture in _BESIDE_STATISTICS:
             return {"batch_size": 128, "lr": 4e-3, "mixup": 0.0, "averaging": 0.98}
         if self._options.architecture != "tcn-vae":
             return {"lr": 1e-3} if self._options.architecture in _CALM else {}
@@ -207,6 +209,9 @@ class HarRecipe:
         self, module: nn.Module, inputs: Inputs, target: torch.Tensor, moment: Moment
     ) -> torch.Tensor:
         (x,) = inputs
+        if isinstance(module, BranchedNetwork):
+            losses = [self._class_loss(logits, target) for _, logits in module.each(x)]
+            return torch.stack(losses).mean()
         if not isinstance(module, TcnVae):
             return self._class_loss(module(x)[-1], target)
         weights = self._options.vae
