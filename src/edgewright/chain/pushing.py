@@ -12,6 +12,7 @@ from edgewright.clock import SystemClock, iso
 from edgewright.errors import EdgewrightError, TransportError
 from edgewright.fleet.push import HostReport, Parcel, Pusher, PushOptions, PushReport, Target
 from edgewright.fleet.push.ports import Asked
+from edgewright.fleet.push.wheelhouse import PACKAGE
 from edgewright.transports.http1 import Client
 from edgewright.transports.ssh import SshTarget, connected
 from edgewright.validate.answers import check_answers
@@ -28,9 +29,11 @@ class SshOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What to push, how, and whether it is to be taken back instead."""
+    """What to push, how, and whether it is to be taken back instead. Without a bundle it is the
+    package alone, from the options' wheels.
+    """
 
-    bundle: Path
+    bundle: Path | None = None
     ssh: SshOptions = SshOptions()
     options: PushOptions = PushOptions()
     is_rollback: bool = False
@@ -44,20 +47,24 @@ def push(targets: Sequence[Target], order: PushOrder) -> PushReport:
         InputError: the bundle cannot be read.
         TrustError: the bundle is not what it says.
     """
-    bundle = open_bundle(order.bundle)
+    bundle = open_bundle(order.bundle) if order.bundle else None
     started = iso(SystemClock().wall_s())
     hosts = asyncio.run(_push_all(targets, order, bundle))
-    manifest = bundle.manifest
     return PushReport.of(
-        hosts,
-        bundle_id=bundle.id,
-        text=(manifest.name, manifest.version),
-        started=started,
+        hosts, bundle_id=bundle.id if bundle else "", text=_text(order, bundle), started=started
     )
 
 
+def _text(order: PushOrder, bundle: Bundle | None) -> tuple[str, str]:
+    """Name and version of what is pushed."""
+    if bundle:
+        return bundle.manifest.name, bundle.manifest.version
+    newest = max(one.version for one in order.options.wheels if one.name == PACKAGE)
+    return PACKAGE, str(newest)
+
+
 async def _push_all(
-    targets: Sequence[Target], order: PushOrder, bundle: Bundle
+    targets: Sequence[Target], order: PushOrder, bundle: Bundle | None
 ) -> list[HostReport]:
     places = asyncio.Semaphore(order.at_once)
 
@@ -68,7 +75,7 @@ async def _push_all(
     return list(await asyncio.gather(*(one(target) for target in targets)))
 
 
-async def _push_one(target: Target, order: PushOrder, bundle: Bundle) -> HostReport:
+async def _push_one(target: Target, order: PushOrder, bundle: Bundle | None) -> HostReport:
     ssh = SshTarget(
         host=target.host,
         user=target.user,
@@ -82,35 +89,45 @@ async def _push_one(target: Target, order: PushOrder, bundle: Bundle) -> HostRep
         home=target.home or order.options.home,
         edgewright=target.edgewright or order.options.edgewright,
     )
-    parcel = Parcel(
-        path=order.bundle,
-        bundle_id=bundle.id,
-        manifest=bundle.manifest,
-        file_size_bytes=order.bundle.stat().st_size,
-    )
+    parcel = _parcel(order.bundle, bundle) if order.bundle and bundle else None
     try:
         async with connected(ssh) as machine:
             pusher = Pusher(
-                machine, parcel, options, clock=SystemClock(), examiner=_Examiner(bundle)
+                machine,
+                parcel,
+                options,
+                clock=SystemClock(),
+                examiner=_Examiner(bundle),
             )
             return await (pusher.roll_back() if order.is_rollback else pusher.push())
     except EdgewrightError as error:
         return HostReport(
             host=target.url,
             action="failed",
-            model=bundle.manifest.name,
+            model=_text(order, bundle)[0],
             error=str(error),
             exit_code=error.exit_code,
         )
 
 
+def _parcel(path: Path, bundle: Bundle) -> Parcel:
+    return Parcel(
+        path=path,
+        bundle_id=bundle.id,
+        manifest=bundle.manifest,
+        file_size_bytes=path.stat().st_size,
+    )
+
+
 class _Examiner:
     """Asks the golden questions of a bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle | None) -> None:
         self._bundle = bundle
 
     async def __call__(self, address: str, model: str) -> Asked:
+        if self._bundle is None:
+            return Asked(asked=0, wrong=0, reasons=("no bundle, no questions",))
         golden = decode_golden(self._bundle.read(self._bundle.blob("golden")))
         async with Client(address) as client:
             metadata = await _metadata(client, model)

@@ -12,14 +12,23 @@ if TYPE_CHECKING:
     from edgewright.fleet.push import PushReport
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_KEY_LIMIT_BYTES = 16 << 10
 
 
 @click.command()
-@click.argument("arguments", nargs=-1, required=True, metavar="[ssh://USER@HOST[:PORT]]... X.ewb")
+@click.argument("arguments", nargs=-1, metavar="[ssh://USER@HOST[:PORT]]... [X.ewb]")
 @click.option("--rollback", "is_rollback", is_flag=True, help="Take X.ewb back instead.")
 @click.option("--inventory", type=_FILE, help="TOML file with [[hosts]] url = ...")
 @click.option("--home", default="", help="The agent's home there; found by itself if usual.")
 @click.option("--edgewright", default="", help="The program there; may be several words.")
+@click.option(
+    "--wheelhouse",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of wheels: install or update edgewright there first, without a network.",
+)
+@click.option("--venv", default="", help="Where the package belongs there; usual places by itself.")
+@click.option("--key", "keys", type=_FILE, multiple=True,
+              help="Public key that a machine without an agent's home is to trust.")  # fmt: skip
 @click.option("--identity", "identities", type=_FILE, multiple=True, help="Private key file.")
 @click.option("--known-hosts", type=_FILE, help="Instead of ~/.ssh/known_hosts.")
 @click.option("--ssh-config", type=_FILE, help="Instead of ~/.ssh/config.")
@@ -36,6 +45,9 @@ def push(
     inventory: Path | None,
     home: str,
     edgewright: str,
+    wheelhouse: Path | None,
+    venv: str,
+    keys: tuple[Path, ...],
     identities: tuple[Path, ...],
     known_hosts: Path | None,
     ssh_config: Path | None,
@@ -46,27 +58,49 @@ def push(
 ) -> None:
     """Bring a bundle to machines over SSH, or take it back.
 
-    Each machine has an enrolled agent (edgewright agent enroll --key KEY.pub --home DIR) that
+    Each machine has an enrolled agent (by --key, or edgewright agent enroll) that
     verifies and probes the bundle itself. Before anything is sent: host key, architecture, disk,
     memory, engine and clock are checked. Afterwards: the active bundle, and the served model's
     golden answers; if they are wrong the machine is returned to what it ran. Ends with 0 only when
     every machine passed.
 
+    With --wheelhouse a machine without edgewright, or with another version, is given the package
+    first: Python, architecture, disk and wheels are checked before they are sent, and what was
+    there counts until the new one answered. Without X.ewb that is all.
+
     A server in a container is reached with --edgewright, for example
     "docker compose -f /srv/compose.yaml exec -T edge edgewright".
     """
-    from edgewright._fs import write_atomic
+    from edgewright._fs import read_limited, write_atomic
     from edgewright.chain import pushing
-    from edgewright.fleet.push import PushOptions, parse_target, read_inventory, render
+    from edgewright.fleet.push import (
+        PushOptions,
+        parse_target,
+        read_inventory,
+        read_wheelhouse,
+        render,
+    )
 
-    *urls, bundle = arguments
+    urls = [argument for argument in arguments if argument.startswith("ssh:")]
+    bundles = [argument for argument in arguments if not argument.startswith("ssh:")]
     targets = tuple(map(parse_target, urls)) + (read_inventory(inventory) if inventory else ())
     if not targets:
         raise click.UsageError("name a machine (ssh://user@host) or an --inventory")
+    if len(bundles) > 1 or not (bundles or wheelhouse) or (is_rollback and not bundles):
+        raise click.UsageError("name one bundle (X.ewb), or a --wheelhouse alone")
+    if edgewright and wheelhouse:
+        raise click.UsageError("--edgewright names what is there, --wheelhouse brings it: either")
     order = pushing.PushOrder(
-        bundle=Path(bundle),
+        bundle=Path(bundles[0]) if bundles else None,
         ssh=pushing.SshOptions(known_hosts=known_hosts, identities=identities, config=ssh_config),
-        options=PushOptions(timeout_s=timeout, home=home, edgewright=edgewright),
+        options=PushOptions(
+            timeout_s=timeout,
+            home=home,
+            edgewright=edgewright,
+            wheels=read_wheelhouse(wheelhouse) if wheelhouse else (),
+            venv=venv,
+            keys=tuple(read_limited(key, limit_bytes=_KEY_LIMIT_BYTES) for key in keys),
+        ),
         is_rollback=is_rollback,
         at_once=at_once,
     )
@@ -82,7 +116,8 @@ def push(
 
 
 def _print(report: "PushReport") -> None:
-    say(f"{report.model} {report.version}, bundle {report.bundle_id[:12]}")
+    bundle = f", bundle {report.bundle_id[:12]}" if report.bundle_id else ""
+    say(f"{report.model} {report.version}{bundle}")
     for host in report.hosts:
         result = "PASSED" if host.is_passed else "FAILED"
         gap = ""

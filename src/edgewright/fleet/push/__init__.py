@@ -7,6 +7,7 @@ room needs is handed in: a `Machine` (`transports.ssh`) and an `Examiner` who kn
 from edgewright.fleet.push.inventory import Target, parse_target, read_inventory
 from edgewright.fleet.push.pushing import Parcel, Pusher, PushOptions
 from edgewright.fleet.push.report import HostReport, PushReport, render
+from edgewright.fleet.push.wheelhouse import read_wheelhouse
 
 __all__ = [
     "HostReport",
@@ -17,5 +18,6 @@ __all__ = [
     "Target",
     "parse_target",
     "read_inventory",
+    "read_wheelhouse",
     "render",
 ]

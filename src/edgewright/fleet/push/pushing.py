@@ -17,9 +17,12 @@ from edgewright.clock import Clock
 from edgewright.errors import DeviceError, EdgewrightError, InputError
 from edgewright.fleet.push.checks import Check, Need, prechecks
 from edgewright.fleet.push.downtime import Downtime, Watch, watched
+from edgewright.fleet.push.enrolling import enrolled
+from edgewright.fleet.push.installing import Installer
 from edgewright.fleet.push.ports import Asked, Examiner, Machine
 from edgewright.fleet.push.remote import Remote, RemoteStatus
 from edgewright.fleet.push.report import Action, HostReport
+from edgewright.fleet.push.wheelhouse import PACKAGE, Wheel
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,20 +35,27 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How."""
+    """How. With `wheels` a machine is given the package first, in `venv` or the usual place; with
+    `keys` (contents of .pub files) a machine that has no agent's home gets one that trusts them.
+    """
 
     timeout_s: float = 1800.0
     home: str = ""
     edgewright: str = ""
+    wheels: tuple[Wheel, ...] = ()
+    venv: str = ""
+    keys: tuple[bytes, ...] = ()
 
 
 class Pusher:
-    """One push to one machine; `report` says what came of it, also after an error."""
+    """One push to one machine; `report` says what came of it, also after an error. Without a parcel
+    it only brings the package.
+    """
 
     def __init__(
         self,
         machine: Machine,
-        parcel: Parcel,
+        parcel: Parcel | None,
         options: PushOptions,
         *,
         clock: Clock,
@@ -69,23 +79,31 @@ class Pusher:
         return await self._reported(self._roll_back)
 
     async def _push(self) -> Action:
-        remote = await self._look_around()
+        self._note_host_key()
+        program, is_changed = await self._given_package()
+        if self._is_unfit:
+            return "refused"
+        if self._parcel is None:
+            return "installed" if is_changed else "nothing to do"
+        return await self._push_parcel(self._parcel, await self._look_around(program))
+
+    async def _push_parcel(self, parcel: Parcel, remote: Remote) -> Action:
         status = await remote.status()
         self._before = self._after = status.active(self._model)
-        if self._before == self._parcel.bundle_id:
+        if self._before == parcel.bundle_id:
             return "nothing to do"
         self._checks += prechecks(
             remote.facts,
-            Need.of(self._parcel.manifest, self._parcel.file_size_bytes),
+            Need.of(parcel.manifest, parcel.file_size_bytes),
             formats=await remote.formats(),
             now_s=self._clock.wall_s(),
         )
-        if any(check.status == "FAILED" for check in self._checks):
+        if self._is_unfit:
             return "refused"
         async with self._served(remote, status) as address:
-            apply = remote.apply(self._parcel.path, timeout_s=self._options.timeout_s)
+            apply = remote.apply(parcel.path, timeout_s=self._options.timeout_s)
             await self._watched(address if self._before else "", apply)
-            await self._look_again(remote, self._parcel.bundle_id)
+            await self._look_again(remote, parcel.bundle_id)
             await self._examine(address, has_golden=True)
             if self._is_healthy:
                 return "pushed"
@@ -96,13 +114,15 @@ class Pusher:
             return "returned"
 
     async def _roll_back(self) -> Action:
-        remote = await self._look_around()
+        self._note_host_key()
+        remote = await self._look_around(self._options.edgewright)
+        bundle_id = self._parcel.bundle_id if self._parcel else ""
         status = await remote.status()
         self._before = self._after = status.active(self._model)
-        if self._before != self._parcel.bundle_id:
+        if self._before != bundle_id:
             raise InputError(
                 f"{self._machine.name} runs {self._before[:12] or 'nothing'} as {self._model}, not "
-                f"{self._parcel.bundle_id[:12]}",
+                f"{bundle_id[:12]}",
                 hint="give the bundle that is to be taken back",
             )
         async with self._served(remote, status) as address:
@@ -111,19 +131,19 @@ class Pusher:
             )
             await self._watched(address, back)
             self._after = (await remote.status()).active(self._model)
-            is_back = self._after not in ("", self._parcel.bundle_id)
+            is_back = self._after not in ("", bundle_id)
             self._checks.append(
                 Check(
                     name="active bundle",
                     status="PASSED" if is_back else "FAILED",
                     measured=self._after[:12] or "none",
-                    needed=f"another than {self._parcel.bundle_id[:12]}",
+                    needed=f"another than {bundle_id[:12]}",
                 )
             )
             await self._examine(address, has_golden=False)
         return "rolled back" if self._is_healthy else "failed"
 
-    async def _look_around(self) -> Remote:
+    def _note_host_key(self) -> None:
         self._checks.append(
             Check(
                 name="host key",
@@ -132,19 +152,37 @@ class Pusher:
                 needed="the known one",
             )
         )
-        remote = await Remote.found(
-            self._machine, program=self._options.edgewright, home=self._options.home
+
+    async def _given_package(self) -> tuple[str, bool]:
+        """The program to use, after the package was installed or updated where that was asked; and
+        whether it was.
+        """
+        options = self._options
+        if not options.wheels:
+            return options.edgewright, False
+        remote = await Remote.found(self._machine, program=options.edgewright, home=options.home)
+        installer = Installer(
+            self._machine, options.wheels, venv=options.venv, timeout_s=options.timeout_s
         )
+        made = await installer.install(remote.facts.edgewright)
+        self._checks += made.checks
+        return made.program, made.is_changed
+
+    async def _look_around(self, program: str) -> Remote:
+        home = self._options.home
+        remote = await Remote.found(self._machine, program=program, home=home)
         if not remote.facts.version:
             raise InputError(
                 f"{self._machine.name} has no edgewright that answers",
-                hint="see: edgewright device prepare, or name it with --edgewright",
+                hint="bring it with --wheelhouse DIR, or name it with --edgewright",
             )
+        if not remote.facts.is_enrolled and self._options.keys:
+            remote = await enrolled(remote, self._options.keys)
         if not remote.facts.is_enrolled:
             raise InputError(
                 f"{self._machine.name} has no enrolled agent"
                 + (f" in {remote.facts.home}" if remote.facts.home else ""),
-                hint="there: edgewright agent enroll --key KEY.pub --home DIR; here: --home DIR",
+                hint="make one with --key KEY.pub, or name it with --home DIR",
             )
         return remote
 
@@ -236,8 +274,12 @@ class Pusher:
 
     @property
     def _is_healthy(self) -> bool:
-        return not any(check.status == "FAILED" for check in self._checks)
+        return not self._is_unfit
+
+    @property
+    def _is_unfit(self) -> bool:
+        return any(check.status == "FAILED" for check in self._checks)
 
     @property
     def _model(self) -> str:
-        return self._parcel.manifest.name
+        return self._parcel.manifest.name if self._parcel else PACKAGE

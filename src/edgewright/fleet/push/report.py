@@ -12,10 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from edgewright.fleet.push.checks import Check
 from edgewright.fleet.push.downtime import Downtime
 
-Action = Literal["pushed", "rolled back", "returned", "nothing to do", "refused", "failed"]
-"""Returned: pushed, found unhealthy, and taken back. Refused: nothing was changed."""
+Action = Literal[
+    "pushed", "installed", "rolled back", "returned", "nothing to do", "refused", "failed"
+]
+"""Installed: the package alone. Returned: pushed, found unhealthy, and taken back. Refused: nothing
+was changed.
+"""
 
-_GOOD: frozenset[Action] = frozenset({"pushed", "rolled back", "nothing to do"})
+_GOOD: frozenset[Action] = frozenset({"pushed", "installed", "rolled back", "nothing to do"})
 
 
 class HostReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,105 @@
+"""Which wheels a machine is sent, and what is said before when they are not enough."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgewright.errors import InputError, TransportError
+from edgewright.fleet.push.installing import parse_ground
+from edgewright.fleet.push.wheelhouse import (
+    Interpreter,
+    chosen,
+    package_prechecks,
+    read_wheelhouse,
+)
+
+PI = Interpreter(version=(3, 11), arch="aarch64", glibc=(2, 36))
+OLD_PI = Interpreter(version=(3, 11), arch="aarch64", glibc=(2, 17))
+
+
+def wheel(folder: Path, name: str, *needs: str) -> None:
+    first = name.split("-", 1)[0]
+    info = "-".join(name.split("-")[:2])
+    with zipfile.ZipFile(folder / f"{name}.whl", "w") as archive:
+        lines = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        archive.writestr(f"{info}.dist-info/METADATA", f"Name: {first}\n{lines}\n")
+        archive.writestr(f"{first}/code.py", "x" * 1000)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    wheel(tmp_path, "edgewright-1.0-py3-none-any", "numpy>=2", "uvloop; sys_platform != 'win32'")
+    wheel(tmp_path, "edgewright-1.2-py3-none-any", "numpy>=2", "win; sys_platform == 'win32'")
+    wheel(tmp_path, "numpy-2.1-cp311-cp311-manylinux_2_28_aarch64")
+    wheel(tmp_path, "numpy-2.0-cp311-cp311-manylinux2014_aarch64")
+    wheel(tmp_path, "numpy-2.2-cp311-cp311-manylinux_2_28_x86_64")
+    wheel(tmp_path, "numpy-2.3-cp312-cp312-manylinux_2_28_aarch64")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("machine", "numpy"),
+    [
+        (PI, "2.1"),
+        (OLD_PI, "2.0"),
+        (Interpreter(version=(3, 11), arch="x86_64", glibc=(2, 36)), "2.2"),
+        (Interpreter(version=(3, 12), arch="aarch64", glibc=(2, 36)), "2.3"),
+    ],
+)
+def test_a_machine_is_sent_the_newest_wheels_that_fit_it(
+    folder: Path, machine: Interpreter, numpy: str
+) -> None:
+    wheels, lacking = chosen(read_wheelhouse(folder), machine)
+    assert lacking == []
+    assert [(one.name, str(one.version)) for one in wheels] == [
+        ("edgewright", "1.2"),
+        ("numpy", numpy),
+    ]
+
+
+def test_what_no_wheel_fulfils_is_named_before_anything_is_sent(folder: Path) -> None:
+    (folder / "edgewright-1.2-py3-none-any.whl").unlink()
+    wheels, lacking = chosen(read_wheelhouse(folder), PI)
+    assert lacking == ['uvloop; sys_platform != "win32"']
+    verdicts = {
+        check.name: check.status
+        for check in package_prechecks(
+            PI, has_venv=True, disk_free_mb=500, wheels=wheels, lacking=lacking, reserve_mb=64
+        )
+    }
+    assert verdicts.pop("wheels") == "FAILED"
+    assert set(verdicts.values()) == {"PASSED"}
+
+
+def test_a_machine_that_cannot_take_a_package_is_told_why() -> None:
+    verdicts = {
+        check.name: (check.status, check.measured)
+        for check in package_prechecks(
+            Interpreter(), has_venv=False, disk_free_mb=-1, wheels=(), lacking=(), reserve_mb=64
+        )
+    }
+    assert {status for status, _ in verdicts.values()} == {"FAILED"}
+    assert verdicts["python"] == ("FAILED", "none found")
+    assert verdicts["disk for the package"] == ("FAILED", "not said")
+
+
+@pytest.mark.parametrize("spoiled", ["edgewright.whl", "edgewright-1.0-py3-none-any.whl"])
+def test_a_folder_that_is_no_wheelhouse_is_refused(tmp_path: Path, spoiled: str) -> None:
+    with pytest.raises(InputError, match="no wheel of edgewright"):
+        read_wheelhouse(tmp_path)
+    (tmp_path / spoiled).write_bytes(b"no zip")
+    with pytest.raises(InputError, match="not a wheel"):
+        read_wheelhouse(tmp_path)
+    with pytest.raises(InputError, match="reading"):
+        read_wheelhouse(tmp_path / "absent")
+
+
+def test_what_a_machine_says_of_itself_is_read_or_refused() -> None:
+    said = b"venv=/opt/e\narch=aarch64\nglibc=2.36\nwritable=yes\ndisk_kb=2000\nversion=3.11\n"
+    ground = parse_ground(said)
+    assert (ground.interpreter, ground.is_writable, ground.has_venv) == (PI, True, False)
+    assert ground.disk_free_mb == pytest.approx(2.048)
+    for nonsense in (b"", b"venv=/x\nglibc=two"):
+        with pytest.raises(TransportError, match="not understood"):
+            parse_ground(nonsense)
