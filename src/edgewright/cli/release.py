@@ -23,6 +23,7 @@ from edgewright.cli._fleet import (
 )
 from edgewright.cli._keys import access, names, password_option
 from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.cli._release_mlflow import mlflow_export, mlflow_import
 
 if TYPE_CHECKING:
     from edgewright.chain.signing_keys import Access
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 @click.group()
 def release() -> None:
     """Publish bundles, list releases, show where one came from."""
+
+
+release.add_command(mlflow_export)
+release.add_command(mlflow_import)
 
 
 @release.command()
