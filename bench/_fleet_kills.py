@@ -32,7 +32,7 @@ WAVES = "2,25%,60%,100%"
 SIZES = (2, 3, 7, 8)  # devices in each of the waves
 POLL_S = 1.0
 LONGEST_S = 1.2
-ROLLOUT_S = 60.0
+ROLLOUT_S = 300.0
 MOST_IN_ONE = 8
 
 
@@ -106,7 +106,7 @@ class _Plan(msgspec.Struct, frozen=True):
 
 
 async def _one_rollout(office: Office, fleet: "_Fleet", found: Whole, plan: _Plan) -> None:
-    limits = Limits(soak_s=0, min_reached_percent=100, deadline_s=60)
+    limits = Limits(soak_s=0, min_reached_percent=100, deadline_s=ROLLOUT_S)
     order = RolloutOrder(release=plan.release, waves=WAVES, limits=limits)
     number = office.rollouts.start(order, by="bench").number
     found.rollouts += 1

@@ -50,10 +50,26 @@ def rollout(folder: Path, recording: Recording, options: argparse.Namespace) -> 
             _good(place, process, sims, recording)
             _bad(place, recording)
             recording.figures["server_memory_mb"] = round(resident_mb(process.pid))
+            if options.then_herd:
+                _herd_of(process, place, options)
         told = [json.loads(path.read_text()) for path in sorted(folder.glob("sim-*.json"))]
     recording.raw["simulations"] = told
     recording.figures["taken_twice"] = sum(one["twice"] for one in told)
     recording.figures["commits"] = sum(one["commits"] for one in told)
+
+
+def _herd_of(process: Process, place: Place, options: argparse.Namespace) -> None:
+    """The same devices, whose fleet is away and comes back; a result of its own."""
+    with Recording("fleet-herd") as recording:
+        address = process.devices.removeprefix("http://")
+        os.kill(process.pid, signal.SIGKILL)
+        time.sleep(options.outage_s)
+        _return(place, address, options.devices, recording, poll_s=options.poll_s)
+        recording.figures["devices"] = options.devices
+        recording.figures["outage_s"] = options.outage_s
+        recording.figures["poll_s"] = options.poll_s
+        for key, value in recording.figures.items():
+            print(f"herd: {key}: {value}", flush=True)
 
 
 def herd(folder: Path, recording: Recording, options: argparse.Namespace) -> None:
@@ -70,18 +86,18 @@ def herd(folder: Path, recording: Recording, options: argparse.Namespace) -> Non
             time.sleep(2 * HERD_POLL_S)
             os.kill(first.pid, signal.SIGKILL)
             time.sleep(options.outage_s)
-            _return(place, address, count, recording)
+            _return(place, address, count, recording, poll_s=HERD_POLL_S)
     recording.figures["devices"] = count
     recording.figures["outage_s"] = options.outage_s
     recording.figures["poll_s"] = HERD_POLL_S
 
 
-def _return(place: Place, address: str, count: int, recording: Recording) -> None:
+def _return(place: Place, address: str, count: int, recording: Recording, *, poll_s: float) -> None:
     with serving(place.home, devices=address) as again:
         start_s, cpu = time.monotonic(), cpu_s(again.pid)
         back_at_s = time.time()
         loads = []
-        for _ in range(int(6 * HERD_POLL_S / STEADY_S)):
+        for _ in range(int(6 * poll_s / STEADY_S)):
             time.sleep(STEADY_S)
             used = cpu_s(again.pid)
             seen = _seen_since(place, back_at_s)

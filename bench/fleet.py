@@ -2,6 +2,7 @@
 
     python bench/fleet.py polls --goosebit VENV      authenticated polls with nothing to do
     python bench/fleet.py rollout --devices 10000    four waves to real agents that run no model
+        --tls with certificates, --then-herd and the fleet is away for --outage-s afterwards
     python bench/fleet.py registered                 100,000 devices: list, search, growth
     python bench/fleet.py herd                       the fleet was away, everybody comes back
     python bench/fleet.py kills --times 200          SIGKILL at random moments of rollouts
@@ -169,6 +170,9 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument(
         "--tls", action="store_true", help="Devices of `rollout` have certificates."
+    )
+    parser.add_argument(
+        "--then-herd", action="store_true", help="The devices of `rollout` lose their fleet then."
     )
     parser.add_argument("--outage-s", type=float, default=30.0)
     parser.add_argument("--poll-s", type=float, default=30.0)
