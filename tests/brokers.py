@@ -107,7 +107,7 @@ class RabbitMq:
             env=self._environment,
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=200,
         )
 
     def close(self) -> None:

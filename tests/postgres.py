@@ -4,6 +4,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -45,6 +46,21 @@ class PostgreSql:
                 return
             time.sleep(0.1)
         pytest.fail((self._folder / "log").read_text())
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Like a host that is away: connections stay, nobody answers."""
+        assert self._process is not None
+        main = self._process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        everybody = [main, *map(int, children)]
+        try:
+            for pid in everybody:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in everybody:
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is not None:

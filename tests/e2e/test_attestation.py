@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fleet_process import FleetProcess, start_fleet
 from tests.tokens import SoftTpm, soft_tpm
 
 __all__ = ["soft_tpm"]
@@ -25,7 +25,7 @@ class Place:
         self.folder = folder
         self.fleet = str(folder / "fleet")
         self._env = {**os.environ, "TPM2TOOLS_TCTI": chip.tcti}
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: FleetProcess | None = None
         self.url = ""
 
     def run(self, *words: str, code: int = 0) -> str:
@@ -41,28 +41,13 @@ class Place:
         return done.stdout if code == 0 else done.stderr
 
     def start(self) -> None:
-        self._server = subprocess.Popen(
-            [
-                *(*EDGEWRIGHT, "fleet", "serve", "--json", "--home", self.fleet),
-                *("--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0"),
-            ],
-            stdout=subprocess.PIPE,
-        )
-        assert self._server.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}"):
-            line = self._server.stdout.readline()
-            assert line, "the fleet ended before it was ready"
-            text += line
-        self.url = json.loads(text)["devices"]
+        self._server = start_fleet(Path(self.fleet))
+        self.url = self._server.devices
 
     def stop(self) -> None:
-        if self._server is None:
-            return
-        self._server.send_signal(signal.SIGTERM)
-        self._server.wait(timeout=20)
-        assert self._server.stdout is not None
-        self._server.stdout.close()
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
 
     def enrol(self, device: str, *more: str, code: int = 0) -> str:
         token = json.loads(self.run("device", "token", "--home", self.fleet, "--json"))["token"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fleet_process import ANY_PORT, start_fleet
 
 from edgewright.chain.agent import status
 from edgewright.chain.fleet import open_fleet, trust
@@ -48,25 +49,10 @@ class Fleet:
         return json.loads(done.stdout) if code == 0 else {"error": done.stderr.decode()}
 
     def start(self) -> None:
-        listen = self.people.removeprefix("http://") or "127.0.0.1:0"
-        devices = self.devices.removeprefix("http://") or "127.0.0.1:0"
-        self.process = subprocess.Popen(
-            [
-                *(*EDGEWRIGHT, "fleet", "serve", "--json", "--home", str(self.home)),
-                *("--listen", listen, "--devices", devices),
-            ],
-            stdout=subprocess.PIPE,
-        )
-        assert self.process.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}"):
-            line = self.process.stdout.readline()
-            if not line:
-                self.stop()
-                pytest.fail("the fleet ended before it was ready")
-            text += line
-        ready = json.loads(text)
-        self.people, self.devices = ready["people"], ready["devices"]
+        people = self.people.removeprefix("http://") or ANY_PORT
+        devices = self.devices.removeprefix("http://") or ANY_PORT
+        made = start_fleet(self.home, people=people, devices=devices)
+        self.process, self.people, self.devices = made
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None

@@ -12,149 +12,50 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.brokers import Mosquitto
+from tests.brokers import Mosquitto, running_mosquitto
+from tests.fleet_lines import CountingClient, LinePlace, health, is_up, living_on
 
 from edgewright.chain.agent import status
-from edgewright.chain.enrolment import enroll
-from edgewright.chain.fleet import open_fleet, trust
+from edgewright.chain.fleet import open_fleet
 from edgewright.clock import SystemClock
-from edgewright.device.agent import DeviceCertificate, FleetClient
+from edgewright.device.agent import DeviceCertificate
+from edgewright.device.agent.broker_link import BrokerLink, WokenFleet
 from edgewright.fleet.audit import read_audit
-from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.rollouts import RolloutOrder
-from edgewright.telemetry import HealthRecord, Record, encode_batch
-from edgewright.testing.bundles import MODEL, build_tiny
-from edgewright.testing.fleet import SIGNER, release_file
-from edgewright.transports.mqtt import parse_broker
-from edgewright.wire import mqtt as wire
-from edgewright.wire.device_api import Desired
+from edgewright.telemetry import Record, encode_batch
+from edgewright.testing.bundles import MODEL
+from edgewright.wire import broker as wire
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
-link_module = pytest.importorskip("edgewright.device.agent.broker_link")
+mqtt = pytest.importorskip("edgewright.transports.mqtt")
 
 pytestmark = pytest.mark.timeout(120)
 
 
-class Place:
-    """A fleet process with a broker beside it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "fleet"
-        self.broker = Mosquitto(folder)
-        (folder / "key.pub").write_text(SIGNER.public.public_hex)
-        trust(self.home, [folder / "key.pub"], threshold=1, by="test")
-        with open_fleet(self.home) as office:
-            for version in ("1", "2"):
-                release_file(folder / f"{version}.ewb", version=version)
-                office.registry.publish(folder / f"{version}.ewb", by="test")
-            release_file(folder / "more.ewb", version="3", model="more")
-            office.registry.publish(folder / "more.ewb", by="test")
-            build_tiny(folder / "real.ewb", version="7")
-            office.registry.publish(folder / "real.ewb", by="test")
-
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edgewright", "fleet", "serve", "--json", "--tls",
-             "--home", str(self.home), "--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0",
-             "--mqtt", self.broker.url],
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}"):
-            line = process.stdout.readline()
-            assert line, "the fleet ended before it was ready"
-            text += line
-        self.url = json.loads(text)["devices"]
-        return process
-
-    def enrol(self, name: str) -> None:
-        with open_fleet(self.home) as office:
-            token = office.devices.create_token(TokenOrder(), by="test").token
-        enroll(self.url, token=token, home=self.folder / name, device=name, labels={})
-
-    def order(self, release: str, device: str) -> None:
-        with open_fleet(self.home) as office:
-            order = RolloutOrder(release=release, query=f"device={device}", waves="100%")
-            office.rollouts.start(order, by="test")
-
-    def kept(self, device: str) -> list[int]:
-        from sqlalchemy import select
-
-        from edgewright.fleet.state import schema
-
-        table = schema.records
-        with open_fleet(self.home) as office, office.state.read() as connection:
-            query = select(table.c.sequence).where(table.c.device == device)
-            return list(connection.scalars(query.order_by(table.c.id)))
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = Place(tmp_path_factory.mktemp("mqtt"))
-    made.broker.start()
-    process = made.start()
-    try:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinePlace]:
+    folder = tmp_path_factory.mktemp("mqtt")
+    with (
+        running_mosquitto(folder) as broker,
+        LinePlace(folder).serving("--mqtt", broker.url) as made,
+    ):
+        made.broker = broker
         yield made
-    finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout:
-            process.stdout.close()
-        made.broker.stop()
-
-
-class CountingClient(FleetClient):
-    """The plain way, with a note of how it was used."""
-
-    def __init__(self, place: Place, name: str) -> None:
-        super().__init__(
-            place.url, secret="", clock=SystemClock(),
-            certificate=DeviceCertificate(place.folder / name),
-        )  # fmt: skip
-        self.waits: list[float] = []
-        self.sent = 0
-
-    async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
-        self.waits.append(wait_s)
-        return await super().desired(etag=etag, wait_s=wait_s)
-
-    async def send(self, records: tuple[Record, ...]) -> None:
-        self.sent += 1
-        await super().send(records)
 
 
 @contextlib.asynccontextmanager
 async def device(
-    place: Place, name: str, *, broker: str = ""
-) -> AsyncIterator[tuple[CountingClient, "link_module.WokenFleet", "link_module.BrokerLink"]]:
-    clock, certificate = SystemClock(), DeviceCertificate(place.folder / name)
-    link = link_module.BrokerLink(
-        name, lambda: parse_broker(broker or place.broker.url), certificate=certificate,
-        clock=clock, rng=random.Random(1),
+    place: LinePlace, name: str, *, broker: str = ""
+) -> AsyncIterator[tuple[CountingClient, WokenFleet, BrokerLink]]:
+    address = mqtt.parse_broker(broker or place.broker.url)
+    link = BrokerLink(
+        name, lambda: mqtt.opened(address), certificate=DeviceCertificate(place.folder / name),
+        clock=SystemClock(), rng=random.Random(1),
     )  # fmt: skip
-    client = CountingClient(place, name)
-    async with link.held():
-        try:
-            yield client, link_module.WokenFleet(client, link, clock), link
-        finally:
-            await client.close()
+    async with living_on(place, name, link) as (client, fleet):
+        yield client, fleet, link
 
 
-async def is_up(link: "link_module.BrokerLink", *, wanted: bool = True) -> None:
-    async with asyncio.timeout(20):
-        while link.is_up != wanted:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-
-
-def health(device: str, *sequences: int) -> tuple[Record, ...]:
-    return tuple(
-        HealthRecord(device=device, sequence=number, at_s=1.0, memory_free_mb=1.0, disk_free_mb=1.0)
-        for number in sequences
-    )
-
-
-def test_a_device_is_woken_and_holds_no_poll_open(place: Place) -> None:
+def test_a_device_is_woken_and_holds_no_poll_open(place: LinePlace) -> None:
     place.enrol("woken")
 
     async def case() -> None:
@@ -175,7 +76,7 @@ def test_a_device_is_woken_and_holds_no_poll_open(place: Place) -> None:
     asyncio.run(case())
 
 
-def test_telemetry_over_the_broker_is_kept_once_and_in_order(place: Place) -> None:
+def test_telemetry_over_the_broker_is_kept_once_and_in_order(place: LinePlace) -> None:
     place.enrol("teller")
 
     async def case() -> None:
@@ -190,7 +91,9 @@ def test_telemetry_over_the_broker_is_kept_once_and_in_order(place: Place) -> No
     assert place.kept("teller") == [1, 2, 3, 4, 5]
 
 
-def test_without_its_broker_a_device_polls_and_tells_as_ever(place: Place, tmp_path: Path) -> None:
+def test_without_its_broker_a_device_polls_and_tells_as_ever(
+    place: LinePlace, tmp_path: Path
+) -> None:
     place.enrol("alone")
     broker = Mosquitto(tmp_path)
 
@@ -223,7 +126,7 @@ def test_without_its_broker_a_device_polls_and_tells_as_ever(place: Place, tmp_p
 
 
 def test_what_the_broker_or_another_device_makes_up_is_refused_and_written_down(
-    place: Place,
+    place: LinePlace,
 ) -> None:
     for name in ("victim", "evil", "gone"):
         place.enrol(name)
@@ -291,7 +194,7 @@ def test_what_the_broker_or_another_device_makes_up_is_refused_and_written_down(
             "403 MQTT /telemetry/evil", "403 MQTT /telemetry/gone"} <= written  # fmt: skip
 
 
-def test_a_real_agent_takes_a_release_that_the_broker_woke_it_for(place: Place) -> None:
+def test_a_real_agent_takes_a_release_that_the_broker_woke_it_for(place: LinePlace) -> None:
     place.enrol("agent")
     home = place.folder / "agent"
     (home / "agent.toml").write_text(
@@ -318,7 +221,7 @@ def test_a_real_agent_takes_a_release_that_the_broker_woke_it_for(place: Place) 
     assert model.running_version == "7"
 
 
-def test_a_broker_that_is_none_is_refused(place: Place, tmp_path: Path) -> None:
+def test_a_broker_that_is_none_is_refused(place: LinePlace, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edgewright", "fleet", "serve", "--home", str(tmp_path / "h"),
          "--mqtt", "http://127.0.0.1:1"],

@@ -5,20 +5,28 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.postgres import running_postgres
+from tests.fleet_process import FleetProcess, fleet_serving
+from tests.postgres import PostgreSql, running_postgres
 
 from edgewright.testing.fleet import SIGNER, ScriptedDevice, release_file
 from edgewright.transports.http1 import Client
 
 pytest.importorskip("psycopg", reason="absent: psycopg (extra postgres)")
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSql]:
+    with running_postgres() as made:
+        yield made
 
 
 def run(home: Path, *arguments: str) -> dict[str, Any]:
@@ -30,37 +38,56 @@ def run(home: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def test_a_rollout_is_done_on_postgresql(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    (tmp_path / "key.pub").write_text(SIGNER.public.public_hex)
-    release_file(tmp_path / "1.ewb", version="1")
-    with running_postgres() as server:
-        url = server.new_url()
-        subprocess.run([*EDGEWRIGHT, "fleet", "database", url, "--home", str(home)], check=True)
-        run(home, "fleet", "trust", str(tmp_path / "key.pub"))
-        run(home, "release", "publish", str(tmp_path / "1.ewb"))
+@contextlib.contextmanager
+def fleet_on(url: str, folder: Path) -> Iterator[tuple[Path, FleetProcess]]:
+    """A fleet with a release whose state is there: its home, its process."""
+    home = folder / "home"
+    (folder / "key.pub").write_text(SIGNER.public.public_hex)
+    release_file(folder / "1.ewb", version="1")
+    subprocess.run([*EDGEWRIGHT, "fleet", "database", url, "--home", str(home)], check=True)
+    run(home, "fleet", "trust", str(folder / "key.pub"))
+    run(home, "release", "publish", str(folder / "1.ewb"))
+    with fleet_serving(home, "--database", url) as made:
+        yield home, made
+
+
+def test_a_rollout_is_done_on_postgresql(tmp_path: Path, server: PostgreSql) -> None:
+    url = server.new_url()
+    with fleet_on(url, tmp_path) as (home, fleet):
         token = run(home, "device", "token")["token"]
-        process = subprocess.Popen(
-            [*EDGEWRIGHT, "fleet", "serve", "--json", "--home", str(home), "--database", url,
-             "--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0"],
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            text = b""
-            while not text.rstrip().endswith(b"}"):
-                line = process.stdout.readline()
-                assert line, "the fleet ended before it was ready"
-                text += line
-            asyncio.run(story(home, json.loads(text)["devices"], token))
-        finally:
-            process.terminate()
-            process.wait(20)
-            if process.stdout:
-                process.stdout.close()
-        assert run(home, "fleet", "audit", "verify")["entries"] > 3
-        assert int(server.sql(url.rpartition("/")[2], "SELECT count(*) FROM records")) >= 9
+        asyncio.run(story(home, fleet.devices, token))
+    assert run(home, "fleet", "audit", "verify")["entries"] > 3
+    assert int(server.sql(url.rpartition("/")[2], "SELECT count(*) FROM records")) >= 9
     assert not (home / "fleet.db").exists()
+
+
+def test_a_database_that_is_away_holds_up_who_asks_it_and_nobody_else(
+    tmp_path: Path, server: PostgreSql
+) -> None:
+    with fleet_on(server.new_url(), tmp_path) as (home, fleet):
+        token = run(home, "device", "token")["token"]
+        asyncio.run(while_it_is_away(server, fleet, token))
+        with server.frozen():
+            assert fleet.stop(60) == 0
+
+
+async def while_it_is_away(server: PostgreSql, fleet: FleetProcess, token: str) -> None:
+    device = ScriptedDevice("d1")
+    async with Client(fleet.devices) as devices, Client(fleet.people) as people:
+        await device.enrol(devices, token)
+        assert await device.poll(devices) == 200
+        with server.frozen():
+            asked = [asyncio.create_task(device.poll(devices)) for _ in range(3)]
+            asked_people = asyncio.create_task(people.request("GET", "/api/v1/devices"))
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                async with asyncio.timeout(2):
+                    for one in (devices, people):
+                        answer = await one.request("GET", "/livez")
+                        assert (answer.status, answer.body) == (200, b"live")
+            assert not any(task.done() for task in (*asked, asked_people))
+        assert await asyncio.gather(*asked) == [304, 304, 304]
+        assert (await asked_people).status == 200
 
 
 async def status(home: Path) -> str:

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import json
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fleet_process import fleet_serving
 
 from edgewright.chain import enrolment
 from edgewright.chain.fleet import open_fleet, trust
@@ -39,29 +37,9 @@ class Served:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "edgewright", "fleet", "serve", "--json", *self.flags),
-                *("--home", str(self.home), "--listen", "127.0.0.1:0"),
-                *("--devices", "127.0.0.1:0"),
-            ],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            assert process.stdout is not None
-            text = b""
-            while not text.rstrip().endswith(b"}"):
-                line = process.stdout.readline()
-                assert line, "the fleet ended before it was ready"
-                text += line
-            ready = json.loads(text)
-            self.devices, self.people = ready["devices"], ready["people"]
+        with fleet_serving(self.home, *self.flags) as made:
+            self.devices, self.people = made.devices, made.people
             yield
-        finally:
-            process.terminate()
-            process.wait(20)
-            if process.stdout:
-                process.stdout.close()
 
     def token(self, **order: object) -> str:
         with open_fleet(self.home) as office:

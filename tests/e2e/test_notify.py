@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.brokers import running_mosquitto
+from tests.fleet_process import fleet_serving
 
 from edgewright.chain.fleet import open_fleet, trust
 from edgewright.fleet.devices import TokenOrder
@@ -72,25 +73,6 @@ def edgewright(home: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stderr
 
 
-@contextmanager
-def serving(home: Path) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgewright", "fleet", "serve", "--home", str(home),
-         "--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0"],
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stderr is not None
-        while b"fleet ready" not in (line := process.stderr.readline()):
-            assert line, "the fleet ended before it was ready"
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-        if process.stderr:
-            process.stderr.close()
-
-
 def test_a_rollout_is_told_to_a_webhook_and_to_a_broker(home: Path, tmp_path: Path) -> None:
     standard = pytest.importorskip(
         "standardwebhooks.webhooks", reason="absent: standardwebhooks (extra oracles)"
@@ -102,7 +84,7 @@ def test_a_rollout_is_told_to_a_webhook_and_to_a_broker(home: Path, tmp_path: Pa
     async def story(port: int) -> None:
         async with aiomqtt.Client("127.0.0.1", port) as client:
             await client.subscribe("news/#", qos=1)
-            with serving(home), open_fleet(home) as office:
+            with fleet_serving(home), open_fleet(home) as office:
                 office.rollouts.start(RolloutOrder(release="tiny@1", waves="100%"), by="test")
                 heard.append(json.loads((await anext(client.messages)).payload))
                 async with asyncio.timeout(30):

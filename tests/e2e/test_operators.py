@@ -1,8 +1,6 @@
 """Operators who command one fleet at the same moment, over HTTP: one wins, the other is told."""
 
 import json
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fleet_process import FleetProcess, start_fleet
 
 from edgewright.chain.fleet import open_fleet, trust
 from edgewright.fleet.audit import read_audit, verify_audit
@@ -43,20 +42,10 @@ class Fleet:
             for name in ("d1", "d2", "d3"):
                 office.devices.enrol(token, name, {})
 
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edgewright", "fleet", "serve", "--json", "--home",
-             str(self.home), "--listen", "127.0.0.1:0", "--devices", "127.0.0.1:0"],
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}"):
-            line = process.stdout.readline()
-            assert line, "the fleet ended before it was ready"
-            text += line
-        self.port = int(json.loads(text)["people"].rpartition(":")[2])
-        return process
+    def start(self) -> FleetProcess:
+        made = start_fleet(self.home)
+        self.port = int(made.people.rpartition(":")[2])
+        return made
 
     def ask(self, who: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         line = HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -94,10 +83,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     try:
         yield made
     finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout:
-            process.stdout.close()
+        process.stop()
 
 
 def winner_of(answers: dict[str, tuple[int, Any]], *, good: int = 200) -> str:

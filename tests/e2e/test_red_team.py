@@ -11,7 +11,6 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.fleet_process import FleetProcess, start_fleet
 
 from edgewright.chain.enrolment import enroll
 from edgewright.chain.fleet import open_fleet, trust
@@ -73,26 +73,12 @@ class Target:
             release_file(folder / "secret.ewb", version="1", model="secret")
             self.vault_bundle = vault.registry.publish(folder / "secret.ewb", by="test").bundle_id
 
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "edgewright", "fleet", "serve", "--json", "--tls"),
-                *("--home", str(self.home), "--listen", "127.0.0.1:0"),
-                *("--devices", "127.0.0.1:0"),
-            ],
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}"):
-            line = process.stdout.readline()
-            assert line, "the fleet ended before it was ready"
-            text += line
-        ready = json.loads(text)
+    def start(self) -> FleetProcess:
+        made = start_fleet(self.home, "--tls")
         self.people, self.devices = (
-            int(ready[door].rpartition(":")[2]) for door in ("people", "devices")
+            int(url.rpartition(":")[2]) for url in (made.people, made.devices)
         )
-        return process
+        return made
 
     def enrol(self) -> None:
         """Devices a (with an order), b and revoked, the token of a is used up; and v, with an order
@@ -450,10 +436,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         made.enrol()
         yield made
     finally:
-        process.terminate()
-        process.wait(20)
-        if process.stdout:
-            process.stdout.close()
+        process.stop()
 
 
 def test_every_attack_is_refused_and_in_the_audit_log(target: Target) -> None:

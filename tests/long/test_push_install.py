@@ -15,7 +15,7 @@ from edgewright.testing.bundles import build_tiny
 
 asyncssh = pytest.importorskip("asyncssh", reason="absent: asyncssh (extra ssh)")
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
 def push(remote: Remote, *words: str) -> tuple[int, dict[str, Any], str]:
@@ -28,7 +28,7 @@ def push(remote: Remote, *words: str) -> tuple[int, dict[str, Any], str]:
         ],
         capture_output=True,
         check=False,
-        timeout=280,
+        timeout=900,
     )
     report = json.loads(done.stdout) if done.stdout else {}
     return done.returncode, report, f"{done.stdout.decode()} {done.stderr.decode()}"

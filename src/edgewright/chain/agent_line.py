@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate, FleetClient, Home, Settings
 from edgewright.device.agent.ports import Fleet
-from edgewright.errors import EdgewrightError, UnavailableError
+from edgewright.errors import EdgewrightError
 
 RENEW_LOOK_S = 900.0
 
@@ -41,17 +41,12 @@ async def fleet_of(home: Home) -> AsyncIterator[Fleet | None]:
 
 @contextlib.asynccontextmanager
 async def _woken(client: FleetClient, home: Home, settings: Settings) -> AsyncIterator[Fleet]:
-    """The fleet, with a line to its broker when `agent.toml` names one."""
-    if not settings.mqtt:
+    """The fleet, with a line beside HTTP when `agent.toml` names one."""
+    if not (settings.mqtt or settings.amqp or settings.coap):
         yield client
         return
-    try:
-        from edgewright.chain.agent_mqtt import woken  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"agent.toml names a broker; that needs {error.name}, which is not installed",
-            hint="pip install 'edgewright[mqtt]'",
-        ) from error
+    from edgewright.chain.agent_lines import woken  # noqa: PLC0415 - few devices have one
+
     async with woken(client, home, settings) as fleet:
         yield fleet
 

@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from edgewright.chain.fleet import open_fleet
+from edgewright.chain.fleet_brokers import absent_extra, amqp_dial, follow_broker, mqtt_dial
 from edgewright.chain.fleet_database import choose
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.notifying import bring_news
@@ -36,6 +37,9 @@ class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     database: str = ""
     mqtt: str = ""
     mqtt_password_file: Path | None = None
+    amqp: str = ""
+    amqp_password_file: Path | None = None
+    coap: str = ""
 
 
 def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> None:
@@ -51,7 +55,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
     devices_tls = uses_tls(devices_at, wanted=order.tls, flag="--devices")
     proxies = parse_networks(order.trusted_proxies)
     tls = FleetTls(home)
-    line = _line(order)
+    lines = _lines(order)
 
     async def run(office: Office) -> None:
         stop = asyncio.Event()
@@ -77,7 +81,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             ),
             ready=ready,
             stop=stop,
-            errands=(lambda desk: bring_news(office, desk.writer), *line),
+            errands=(lambda desk: bring_news(office, desk.writer), *lines),
         )
 
     if order.database:
@@ -92,22 +96,26 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
             runner.run(run(office))
 
 
-def _line(order: ServeOrder) -> tuple[Errand, ...]:
-    """The line to a broker, when there is to be one."""
-    if not order.mqtt:
-        return ()
+def _lines(order: ServeOrder) -> tuple[Errand, ...]:
+    """The ways beside HTTP that were named."""
+    lines: list[Errand] = []
+    if order.mqtt:
+        mqtt = mqtt_dial(order.mqtt, order.mqtt_password_file)
+        lines.append(lambda desk: follow_broker(desk, mqtt, "MQTT"))
+    if order.amqp:
+        amqp = amqp_dial(order.amqp, order.amqp_password_file)
+        lines.append(lambda desk: follow_broker(desk, amqp, "AMQP"))
+    if order.coap:
+        lines.append(_coap(parse_address(order.coap, flag="--coap")))
+    return tuple(lines)
+
+
+def _coap(address: Address) -> Errand:
     try:
-        from edgewright.chain.fleet_mqtt import (  # noqa: PLC0415 - an extra
-            broker_of,
-            follow_broker,
-        )
+        from edgewright.fleet.coap_gateway import CoapGateway  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        raise UnavailableError(
-            f"--mqtt needs {error.name}, which is not installed",
-            hint="pip install 'edgewright[mqtt]'",
-        ) from error
-    broker = broker_of(order.mqtt, order.mqtt_password_file)
-    return (lambda desk: follow_broker(desk, broker),)
+        raise absent_extra("coap", error) from error
+    return lambda desk: CoapGateway(desk, address).run()
 
 
 def _with_provider(home: Path, office: Office) -> Office:

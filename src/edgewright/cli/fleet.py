@@ -42,6 +42,9 @@ fleet.add_command(notify)
 @click.option("--database", default="", help="postgresql://USER@HOST/DATABASE, for a new home.")
 @click.option("--mqtt", default="", help="A broker that wakes devices: mqtts://user@host[:port].")
 @click.option("--mqtt-password-file", type=_FILE, help="The password of its user.")
+@click.option("--amqp", default="", help="The same over AMQP: amqps://user@host[:port][/vhost].")
+@click.option("--amqp-password-file", type=_FILE, help="The password of its user.")
+@click.option("--coap", default="", help="HOST:PORT (UDP) for devices that speak CoAP.")
 @home_option
 @json_option
 def serve(
@@ -54,6 +57,9 @@ def serve(
     database: str,
     mqtt: str,
     mqtt_password_file: Path | None,
+    amqp: str,
+    amqp_password_file: Path | None,
+    coap: str,
     home: Path,
     as_json: bool,
 ) -> None:
@@ -79,6 +85,9 @@ def serve(
         database=database,
         mqtt=mqtt,
         mqtt_password_file=mqtt_password_file,
+        amqp=amqp,
+        amqp_password_file=amqp_password_file,
+        coap=coap,
     )
     fleet_server.serve(home, order, ready=ready)
 

@@ -15,8 +15,7 @@ class Presence:
         self._seen_s: dict[str, float] = {}
         self._pending: set[str] = set()
         self._acknowledged: set[str] = set()
-        self.on_wake: Callable[[list[str]], object] = _nobody
-        """Who else tells these devices, for instance over a broker."""
+        self._also: list[Callable[[list[str]], object]] = []
 
     @property
     def waiting(self) -> int:
@@ -27,6 +26,10 @@ class Presence:
     def has_news(self) -> bool:
         """Whether a rollout should hear of somebody now."""
         return bool(self._pending or self._acknowledged)
+
+    def tell_also(self, tell: Callable[[list[str]], object]) -> None:
+        """Who else tells devices that are woken, for instance over a broker."""
+        self._also.append(tell)
 
     def saw(self, device: str, *, at_s: float) -> None:
         """A device made a request."""
@@ -58,7 +61,8 @@ class Presence:
     def wake(self, devices: Iterable[str]) -> None:
         """Let the polls of these devices look again, and tell those that hold none open."""
         named = list(devices)
-        self.on_wake(named)
+        for tell in self._also:
+            tell(named)
         self._release(named)
 
     def wake_all(self) -> None:
@@ -82,7 +86,3 @@ class Presence:
         """When devices were seen since the last call; who holds a poll open is seen now."""
         seen, self._seen_s = self._seen_s, {}
         return seen | dict.fromkeys(self._waiting, now_s)
-
-
-def _nobody(_: list[str]) -> None:
-    pass

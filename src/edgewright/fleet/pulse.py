@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from edgewright.errors import ResourceError
+from edgewright.fleet.looking import looked
 from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
 
@@ -59,7 +60,8 @@ class Pulse:
                 await clock.sleep(AFTER_ERROR_S)
 
     async def _beat(self, now_s: float) -> None:
-        changes = self._office.state.change_count()
+        state = self._office.state
+        changes = await looked(state, state.change_count)
         passed_s = now_s - self._ticked_s
         has_news = changes != self._changes or self._presence.has_news
         if passed_s >= TICK_EVERY_S or (has_news and passed_s >= TICK_APART_S):

@@ -22,11 +22,14 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.pulse import Pulse
+from edgewright.fleet.state import State
 from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
 from edgewright.transports.http1 import Limits, Server, start_server
 
 DEVICE_CONNECTIONS = 20_000
 DRAIN_S = 2.0
+LAST_WRITE_S = 12.0
+READERS = 32
 
 _BACKLOG = 512
 
@@ -67,7 +70,7 @@ async def serve(
         ResourceError: an address is in use, or not this process's to take.
     """
     presence = Presence()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-writer") as writer:
+    async with _writing(office.state) as writer:
         desk = Desk(
             state=office.state,
             registry=office.registry,
@@ -99,6 +102,25 @@ async def serve(
             finally:
                 presence.wake_all()
                 await _cancelled(*works, stopped)
+
+
+@contextlib.asynccontextmanager
+async def _writing(state: State) -> AsyncIterator[ThreadPoolExecutor]:
+    """The one thread that writes. What is begun ends before the block does, unless the database
+    does not answer: then it is hung up on.
+    """
+    writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fleet-writer")
+    if not state.is_local:
+        readers = ThreadPoolExecutor(READERS, thread_name_prefix="fleet-reader")
+        asyncio.get_running_loop().set_default_executor(readers)
+    try:
+        yield writer
+    finally:
+        last = asyncio.wrap_future(writer.submit(int))
+        await asyncio.wait({last}, timeout=LAST_WRITE_S)
+        if not last.done():
+            state.hang_up()
+        writer.shutdown()
 
 
 @contextlib.asynccontextmanager

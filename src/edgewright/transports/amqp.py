@@ -4,9 +4,10 @@
 amqp://rabbit.example:5672/plant
 """
 
+import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,7 @@ import aio_pika.abc
 import aio_pika.exceptions
 
 from edgewright.errors import InputError, TransportError
+from edgewright.transports.line import PAYLOAD_BYTES, Line, Messages
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
 _TIMEOUT_S = 10.0
@@ -76,7 +78,7 @@ async def connected(host: Host) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
     Raises:
         TransportError: the broker is away, or refuses us.
     """
-    try:
+    with _translated(host):
         connection = await aio_pika.connect(
             host=host.host,
             port=host.port,
@@ -92,6 +94,93 @@ async def connected(host: Host) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.set_qos(prefetch_count=AT_ONCE)
             yield channel
+
+
+class AmqpLine:
+    """A line of `transports.line`: topics are routing keys of one topic exchange."""
+
+    def __init__(
+        self,
+        host: Host,
+        channel: aio_pika.abc.AbstractChannel,
+        exchange: aio_pika.abc.AbstractExchange,
+    ) -> None:
+        self._host = host
+        self._channel = channel
+        self._exchange = exchange
+        self._queue: aio_pika.abc.AbstractQueue | None = None
+
+    async def listen(self, topics: tuple[str, ...]) -> None:
+        """By a queue of our own, which goes with the line."""
+        with _translated(self._host):
+            self._queue = await self._channel.declare_queue(exclusive=True, auto_delete=True)
+            for topic in topics:
+                await self._queue.bind(self._exchange, routing_key=routing_key(topic))
+
+    async def received(self) -> AsyncIterator[tuple[Messages, Callable[[], Awaitable[None]]]]:
+        if self._queue is None:
+            return
+        with _translated(self._host):
+            async with self._queue.iterator() as messages:
+                async for message in messages:
+                    topic = topic_of(message.routing_key or "")
+                    is_small = len(message.body) <= PAYLOAD_BYTES
+                    yield [(topic, message.body)] if is_small else [], message.ack
+        raise TransportError(f"broker {self._host} closed the connection")
+
+    async def publish(
+        self, messages: Sequence[tuple[str, bytes]], *, is_awaited: bool = False
+    ) -> None:
+        with _translated(self._host):
+            async with asyncio.timeout(_TIMEOUT_S):
+                await asyncio.gather(
+                    *(
+                        self._exchange.publish(
+                            aio_pika.Message(payload),
+                            routing_key(topic),
+                            mandatory=is_awaited,
+                        )
+                        for topic, payload in messages
+                    )
+                )
+
+
+@contextlib.asynccontextmanager
+async def opened(host: Host, exchange: str) -> AsyncIterator[Line]:
+    """A line to a broker over an exchange, which is made when it is absent; see `transports.line`.
+
+    Raises:
+        TransportError: the broker is away, or refuses us.
+    """
+    async with connected(host) as channel:
+        kind = aio_pika.ExchangeType.TOPIC
+        made = await channel.declare_exchange(exchange, kind, durable=True)
+        yield AmqpLine(host, channel, made)
+
+
+def routing_key(topic: str) -> str:
+    """A topic as AMQP routes it: words between dots, `*` for any one.
+
+    >>> routing_key("devices/press.7/wake"), routing_key("devices/+/telemetry")
+    ('devices.press%2E7.wake', 'devices.*.telemetry')
+    """
+    words = topic.replace("%", "%25").replace(".", "%2E").split("/")
+    return ".".join("*" if word == "+" else word for word in words)
+
+
+def topic_of(key: str) -> str:
+    """The topic that a routing key stands for.
+
+    >>> topic_of(routing_key("devices/press.7/wake"))
+    'devices/press.7/wake'
+    """
+    return key.replace(".", "/").replace("%2E", ".").replace("%25", "%")
+
+
+@contextlib.contextmanager
+def _translated(host: Host) -> Iterator[None]:
+    try:
+        yield
     except (TimeoutError, aio_pika.exceptions.AMQPError, OSError) as error:
         what = str(error) or type(error).__name__
         raise TransportError(f"broker {host}: {what}", hint="check host and password") from error

@@ -10,20 +10,20 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
 from edgewright.errors import InputError, TransportError
+from edgewright.transports.line import PAYLOAD_BYTES, Line, Messages
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _REFUSED = 0x80
 _TIMEOUT_S = 10.0
 _MOST_WAITING = 20_000
 _MOST_TOGETHER = 200
-PAYLOAD_BYTES = 1 << 20
 
 # What the library logs is raised as an error too, or has its bounds here.
 _quiet = logging.getLogger("edgewright.transports.mqtt.library")
@@ -119,6 +119,37 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
         raise TransportError(
             f"broker {broker}: {error}", hint="check host, port, password and certificates"
         ) from error
+
+
+class MqttLine:
+    """A line of `transports.line` over a connection."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self._client = client
+
+    async def listen(self, topics: tuple[str, ...]) -> None:
+        await subscribe(self._client, topics)
+
+    async def received(self) -> AsyncIterator[tuple[Messages, Callable[[], Awaitable[None]]]]:
+        async for messages, acknowledge in received(self._client):
+
+            async def done(acknowledge: Callable[[], None] = acknowledge) -> None:
+                acknowledge()
+
+            yield messages, done
+
+    async def publish(
+        self, messages: Sequence[tuple[str, bytes]], *, is_awaited: bool = False
+    ) -> None:
+        del is_awaited  # MQTT does not tell
+        await publish_all(self._client, messages)
+
+
+@contextlib.asynccontextmanager
+async def opened(broker: Broker) -> AsyncIterator[Line]:
+    """A line to a broker; see `transports.line`."""
+    async with connected(broker, Session()) as client:
+        yield MqttLine(client)
 
 
 async def subscribe(client: aiomqtt.Client, topics: tuple[str, ...]) -> None:

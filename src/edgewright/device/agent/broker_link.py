@@ -1,4 +1,4 @@
-"""A device's line to a broker (extra `mqtt`): the fleet's hint to ask, and telemetry.
+"""A device's line to a broker: the fleet's hint to ask, and telemetry.
 
 `WokenFleet` is the fleet as the agent knows it. While the line holds, it asks when it is woken
 instead of holding a poll open, and tells over the broker; whatever the broker does not bring, the
@@ -10,10 +10,10 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
-import aiomqtt
 import msgspec
 
 from edgewright._tasks import ended
@@ -23,16 +23,8 @@ from edgewright.device.agent.ports import Fetcher, Fleet, Repository
 from edgewright.device.agent.progress import Release
 from edgewright.errors import TransportError
 from edgewright.telemetry import Record, encode_batch
-from edgewright.transports.mqtt import (
-    PAYLOAD_BYTES,
-    Broker,
-    Session,
-    connected,
-    publish_all,
-    received,
-    subscribe,
-)
-from edgewright.wire import mqtt as wire
+from edgewright.transports.line import PAYLOAD_BYTES, Dial, Line
+from edgewright.wire import broker as wire
 from edgewright.wire.device_api import Desired, EnrollReply, EnrollRequest
 
 ANSWER_S = 10.0
@@ -44,30 +36,30 @@ _answers = msgspec.json.Decoder(wire.BatchAnswer)
 
 
 class BrokerLink:
-    """One device's line. `broker` is asked for anew at each try, because certificates change."""
+    """One device's line. `dial` is asked for anew at each try, because certificates change."""
 
     def __init__(
         self,
         device: str,
-        broker: Callable[[], Broker],
+        dial: Dial,
         *,
         certificate: DeviceCertificate,
         clock: Clock,
         rng: random.Random,
     ) -> None:
         self._device = device
-        self._broker = broker
+        self._dial = dial
         self._certificate = certificate
         self._clock = clock
         self._rng = rng
-        self._client: aiomqtt.Client | None = None
+        self._line: Line | None = None
         self._news = asyncio.Event()
         self._awaited: dict[str, asyncio.Future[wire.BatchAnswer]] = {}
 
     @property
     def is_up(self) -> bool:
         """Whether the fleet's hints arrive."""
-        return self._client is not None
+        return self._line is not None
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -92,23 +84,17 @@ class BrokerLink:
 
     async def tell(self, records: tuple[Record, ...]) -> bool:
         """Bring telemetry; whether the fleet has said that it keeps all of it."""
-        client, message_id = self._client, secrets.token_hex(8)
-        if client is None or not self._certificate.exists:
+        line, message_id = self._line, secrets.token_hex(8)
+        if line is None or not self._certificate.exists:
             return False
-        batch = encode_batch(records)
-        content = wire.signed_content(self._device, message_id, batch)
-        certificate, signature = self._certificate.sign(content)
-        payload = _encoder.encode(
-            wire.SignedBatch(
-                id=message_id, certificate=certificate, signature=signature, batch=batch
-            )
-        )
+        payload = signed_batch(self._certificate, self._device, message_id, records)
         if len(payload) > PAYLOAD_BYTES:
             return False
         self._awaited[message_id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_S):
-                await publish_all(client, [(wire.telemetry_topic(self._device), payload)])
+                topic = wire.telemetry_topic(self._device)
+                await line.publish([(topic, payload)], is_awaited=True)
                 answer = await self._awaited[message_id]
         except (TimeoutError, TransportError) as error:
             _log.info("the broker brought no answer: %s", error)
@@ -123,28 +109,27 @@ class BrokerLink:
         wait_s = FIRST_WAIT_S
         while True:
             try:
-                broker = self._broker()
-                async with connected(broker, Session()) as client:
-                    await self._listen(client)
+                async with self._dial() as line:
+                    await self._listen(line)
             except TransportError as error:
                 _log.info("asking the fleet without hints: %s", error)
-            if self._client is not None:
-                self._client, wait_s = None, FIRST_WAIT_S
+            if self._line is not None:
+                self._line, wait_s = None, FIRST_WAIT_S
             self._news.set()
             await self._clock.sleep(wait_s * self._rng.uniform(0.5, 1.0))
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
-    async def _listen(self, client: aiomqtt.Client) -> None:
+    async def _listen(self, line: Line) -> None:
         wake, answer = wire.wake_topic(self._device), wire.answer_topic(self._device)
-        await subscribe(client, (wake, answer))
-        self._client = client
-        async for messages, acknowledge in received(client):
+        await line.listen((wake, answer))
+        self._line = line
+        async for messages, acknowledge in line.received():
             for topic, payload in messages:
                 if topic == wake:
                     self._news.set()
                 elif topic == answer:
                     self._answered(payload)
-            acknowledge()
+            await acknowledge()
 
     def _answered(self, payload: bytes) -> None:
         try:
@@ -157,10 +142,38 @@ class BrokerLink:
             waiting.set_result(answer)
 
 
+def signed_batch(
+    certificate: DeviceCertificate, device: str, message_id: str, records: tuple[Record, ...]
+) -> bytes:
+    """Telemetry as it travels where nobody on the way is trusted."""
+    batch = encode_batch(records)
+    shown, signature = certificate.sign(wire.signed_content(device, message_id, batch))
+    return _encoder.encode(
+        wire.SignedBatch(id=message_id, certificate=shown, signature=signature, batch=batch)
+    )
+
+
+class Hints(Protocol):
+    """A line, as asking and telling need it."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the fleet's hints arrive."""
+
+    def look_now(self) -> None:
+        """What comes from here on is news."""
+
+    async def news(self, *, timeout_s: float) -> None:
+        """Until the fleet hints, the line breaks, or the time is up."""
+
+    async def tell(self, records: tuple[Record, ...]) -> bool:
+        """Bring telemetry; whether the fleet has said that it keeps all of it."""
+
+
 class WokenFleet:
     """The fleet, asked when it hints instead of all the time; see `Fleet`."""
 
-    def __init__(self, fleet: Fleet, link: BrokerLink, clock: Clock) -> None:
+    def __init__(self, fleet: Fleet, link: Hints, clock: Clock) -> None:
         self._fleet = fleet
         self._link = link
         self._clock = clock

@@ -34,6 +34,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     step_hook_timeout_s: float = 10.0
     mqtt: str = ""
     mqtt_password_file: str = ""
+    amqp: str = ""
+    amqp_password_file: str = ""
+    coap: str = ""
     remote_commands: tuple[Kind, ...] = KINDS
 
     def __post_init__(self) -> None:
@@ -69,9 +72,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def _check_broker(self) -> None:
         """This file goes into support bundles, so it holds no secret."""
-        login = self.mqtt.partition("://")[2].rpartition("@")[0]
-        if ":" in login:
-            raise ValueError("mqtt holds a password; put the password into mqtt_password_file")
+        named = {"mqtt": self.mqtt, "amqp": self.amqp, "coap": self.coap}
+        given = [name for name, url in named.items() if url]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are named, expected one way beside HTTP")
+        for name in given:
+            login = named[name].partition("://")[2].rpartition("@")[0]
+            if ":" in login:
+                raise ValueError(f"{name} holds a password; put it into {name}_password_file")
 
     def _check_windows(self) -> None:
         if not self.maintenance_windows:

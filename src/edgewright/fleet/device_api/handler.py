@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,14 +14,15 @@ from edgewright.errors import AbsentError, EdgewrightError, InputError, Resource
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
 from edgewright.fleet.device_api.commands import CommandsApi, is_command
 from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
-from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.device_api.door import Credential, Door
 from edgewright.fleet.device_api.intake import Intake
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments, Wish
+from edgewright.fleet.looking import looked
 from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.refusals import Refusal, Refusals
-from edgewright.fleet.registry import Registry
+from edgewright.fleet.registry import Registry, Release
 from edgewright.fleet.remote_commands import DeskCommands
 from edgewright.fleet.state import State
 from edgewright.fleet.telemetry import Batch
@@ -31,6 +33,8 @@ from edgewright.wire import device_api as wire
 
 T = TypeVar("T")
 
+LIVE = "/livez"
+"""Answered while the process works at all, whatever its database does."""
 MAX_WAIT_S = 60.0
 RETRY_AFTER_S = 5
 
@@ -93,6 +97,8 @@ class DeviceApi:
             await self._written(lambda: refusals.note(refusal))
 
     async def _answer(self, request: Request) -> Response:
+        if request.path == LIVE:
+            return Response(status=200, headers={"cache-control": "no-store"}, body=b"live")
         try:
             if is_ddi(request.path):
                 return await self._written(lambda: self._ddi.answer(request))
@@ -117,16 +123,16 @@ class DeviceApi:
             case "GET", path if path.startswith(f"{wire.BUNDLES}/") and "base" in request.query:
                 return await self._patch(request, path.removeprefix(f"{wire.BUNDLES}/"))
             case _:
-                return self._look(request)
+                return await self._look(request)
 
-    def _look(self, request: Request) -> Response:
+    async def _look(self, request: Request) -> Response:
         match request.method, request.path:
             case "GET", wire.AUTHORITY:
                 return self._authority()
             case "GET", wire.CHALLENGE:
                 return self._challenge()
             case "GET" | "HEAD", path if path.startswith((wire.BUNDLES, wire.REPOSITORIES)):
-                return self._served(request, path)
+                return await self._served(request, path)
             case _, path if path in _ROUTES:
                 return _problem(405, f"{request.method} is not for {request.path}")
             case _:
@@ -174,7 +180,7 @@ class DeviceApi:
 
     async def _certificate(self, request: Request) -> Response:
         asked = msgspec.json.decode(request.body, type=wire.CertificateRequest)
-        poll = self._poll(request)
+        poll = await self._poll(request)
         device, enrolment = (poll.device, poll.enrolment) if poll else ("", 0)
         renew = self._desk.enrolments.renew
         issued = await self._written(lambda: renew(asked.csr, device=device, enrolment=enrolment))
@@ -199,7 +205,7 @@ class DeviceApi:
     async def _desired(self, request: Request) -> Response:
         known = request.headers.get("if-none-match", "")
         wait_s = _wait_s(request.query.get("wait", "0"))
-        poll = self._poll(request)
+        poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
         if poll.is_ordered and poll.etag == known:
@@ -208,7 +214,7 @@ class DeviceApi:
         until_s = clock.monotonic_s() + wait_s
         while poll.etag == known and (left_s := until_s - clock.monotonic_s()) > 0:
             await self._desk.presence.wait(poll.device, timeout_s=left_s)
-            poll = self._poll(request)
+            poll = await self._poll(request)
             if poll is None:
                 return _unauthorised()
         headers = {"etag": poll.etag, "cache-control": "no-store"}
@@ -217,7 +223,7 @@ class DeviceApi:
         return Response(status=200, body=poll.body, headers=headers | _JSON)
 
     async def _telemetry(self, request: Request) -> Response:
-        poll = self._poll(request)
+        poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
         batch = decode_batch(request.body)
@@ -228,31 +234,37 @@ class DeviceApi:
         return Response(status=200, body=_encoder.encode(reply), headers=_JSON)
 
     async def _command(self, request: Request, commands: CommandsApi) -> Response:
-        poll = self._poll(request)
+        poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
         answer = await self._written(lambda: commands.answer(request, poll))
         return answer or _problem(404, f"there is no {request.method} {request.path[:80]}")
 
-    def _bundle(self, request: Request, bundle_id: str) -> Response:
-        poll = self._poll(request)
+    async def _bundle(self, request: Request, bundle_id: str) -> Response:
+        poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
-        with self._desk.state.read() as connection:
-            if not may_fetch(connection, poll.device, bundle_id):
-                return _problem(404, f"bundle {bundle_id[:80]} is not for {poll.device}")
+        found = await self._looked(lambda: self._file_for(poll, bundle_id))
+        if found is None:
+            return _problem(404, f"bundle {bundle_id[:80]} is not for {poll.device}")
         if poll.is_ordered:
             self._desk.presence.acknowledged(poll.device)
-        release, path = self._desk.registry.within(poll.project).file(bundle_id)
+        release, path = found
         return file_response(path, request, etag=release.file_sha256)
+
+    def _file_for(self, poll: Poll, bundle_id: str) -> tuple[Release, Path] | None:
+        with self._desk.state.read() as connection:
+            if not may_fetch(connection, poll.device, bundle_id):
+                return None
+        return self._desk.registry.within(poll.project).file(bundle_id)
 
     async def _patch(self, request: Request, bundle_id: str) -> Response:
         """A patch from the bundle that the device has; 404 when the file itself is the way."""
-        whole = self._bundle(request, bundle_id)
+        whole = await self._bundle(request, bundle_id)
         patches = self._desk.patches
         if whole.status not in (200, 206) or patches is None:
             return whole if whole.status == 401 else _problem(404, "there is no patch")
-        base, poll = request.query["base"], self._poll(request)
+        base, poll = request.query["base"], await self._poll(request)
         if poll is None:
             return _unauthorised()
         path = await asyncio.to_thread(patches.find, base, bundle_id, project=poll.project)
@@ -260,42 +272,50 @@ class DeviceApi:
             return _problem(404, f"there is no patch from {base[:80]}", "fetch the whole bundle")
         return file_response(path, request, etag=path.stem)
 
-    def _served(self, request: Request, path: str) -> Response:
+    async def _served(self, request: Request, path: str) -> Response:
         """A file: a bundle, or metadata that vouches for bundles."""
         if path.startswith(f"{wire.BUNDLES}/"):
-            return self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
-        return self._metadata(request, path.removeprefix(f"{wire.REPOSITORIES}/"))
+            return await self._bundle(request, path.removeprefix(f"{wire.BUNDLES}/"))
+        return await self._metadata(request, path.removeprefix(f"{wire.REPOSITORIES}/"))
 
-    def _metadata(self, request: Request, path: str) -> Response:
-        poll = self._poll(request)
+    async def _metadata(self, request: Request, path: str) -> Response:
+        poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
-        repository, _, name = path.partition("/")
-        director, content = self._desk.director, None
-        if director is not None and director.is_on:
-            if repository == "image":
-                content = director.image_file(name)
-            elif repository == "director":
-                content = director.director_file(poll.device, name)
+        content = await self._looked(lambda: self._vouching_file(poll, path))
         if content is None:
             return _problem(404, f"there is no metadata {path[:80]}")
         return Response(status=200, body=content, headers=_JSON | {"cache-control": "no-store"})
 
-    def _poll(self, request: Request) -> Poll | None:
-        known_by = self._desk.door.credential(request)
-        state = self._desk.state
-        if known_by.fingerprint:
-            now_s = self._desk.clock.wall_s()
-            poll = look_up_certificate(state, known_by.fingerprint, now_s=now_s)
-        elif known_by.secret:
-            poll = look_up(state, known_by.secret)
-        else:
+    def _vouching_file(self, poll: Poll, path: str) -> bytes | None:
+        repository, _, name = path.partition("/")
+        director = self._desk.director
+        if director is None or not director.is_on:
             return None
+        if repository == "image":
+            return director.image_file(name)
+        return director.director_file(poll.device, name) if repository == "director" else None
+
+    async def _poll(self, request: Request) -> Poll | None:
+        known_by = self._desk.door.credential(request)
+        if not known_by.fingerprint and not known_by.secret:
+            return None
+        poll = await self._looked(lambda: self._known(known_by))
         if poll is not None:
             self._desk.presence.saw(poll.device, at_s=self._desk.clock.wall_s())
             if poll.is_pending:
                 self._desk.presence.pends(poll.device)
         return poll
+
+    def _known(self, known_by: Credential) -> Poll | None:
+        state = self._desk.state
+        if known_by.secret:
+            return look_up(state, known_by.secret)
+        now_s = self._desk.clock.wall_s()
+        return look_up_certificate(state, known_by.fingerprint, now_s=now_s)
+
+    async def _looked(self, work: Callable[[], T]) -> T:
+        return await looked(self._desk.state, work)
 
     async def _written(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._desk.writer, work)

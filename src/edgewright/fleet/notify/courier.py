@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select, update
 
 from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.looking import looked
 from edgewright.fleet.notify.alarms import Key, keyed
 from edgewright.fleet.notify.base import Notice, Notifier, Parcel
 from edgewright.fleet.notify.destination import Destination, Kind, parse_destination
@@ -106,7 +107,8 @@ class Courier:
 
     async def _gather(self) -> None:
         now_s, monotonic_s = self._now_s(), self._office.clock.monotonic_s()
-        changes = self._office.state.change_count()
+        state = self._office.state
+        changes = await looked(state, state.change_count)
         topics = await self._written(self._topics)
         if not topics:
             return

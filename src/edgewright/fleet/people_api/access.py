@@ -19,7 +19,9 @@ from litestar.exceptions import (
 from litestar.handlers import BaseRouteHandler
 from litestar.params import SkipValidation
 
+from edgewright.fleet.looking import looked
 from edgewright.fleet.office import Office
+from edgewright.fleet.people import User
 from edgewright.fleet.projects import DEFAULT_PROJECT
 from edgewright.fleet.roles import Permission
 from edgewright.fleet.secret import SESSION_PREFIX
@@ -48,7 +50,9 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
     is_local: bool = True
 
 
-def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def check_access(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
     """Let a request pass or refuse it. A route that names no permission is open to nobody.
 
     Raises:
@@ -74,13 +78,19 @@ def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRo
             headers={"www-authenticate": "Bearer"},
         )
     office: Office = connection.app.state.office
+    user = await looked(office.state, lambda: _opened(office, token, permission, project))
+    if user is not None:
+        connection.scope["user"] = user
+
+
+def _opened(office: Office, token: str, permission: str, project: str) -> User | None:
+    """Who has a token that opens a route; None where it is enough that somebody has."""
     if token.startswith(SESSION_PREFIX) and not office.users.is_living(token):
         raise NotAuthorizedException("this session has ended; log in again")
     if permission == SOMEBODY:
         office.users.projects_of(token)
-        return
-    users = office.within(project).users
-    connection.scope["user"] = users.allowed(token, cast("Permission", permission))
+        return None
+    return office.within(project).users.allowed(token, cast("Permission", permission))
 
 
 def project_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:

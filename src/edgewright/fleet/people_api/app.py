@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from litestar import Litestar, Request, Response, Router
+from litestar import Litestar, Request, Response, Router, get
 from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.exceptions import NotAuthorizedException
@@ -82,7 +82,7 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
         exception_handlers={NotAuthorizedException: to_login, AbsentError: to_own_project},
     )
     return Litestar(
-        route_handlers=[api, of_projects, pages],
+        route_handlers=[api, of_projects, pages, live],
         state=State({"office": office, "house": house or House(), "login_limit": LoginLimit()}),
         before_send=[_secured, _audited],
         exception_handlers={EdgewrightError: _refuse, RecursionError: _refuse_depth},
@@ -95,6 +95,12 @@ def build_app(office: Office, *, house: House | None = None) -> Litestar:
             render_plugins=[DescriptionPlugin()],
         ),
     )
+
+
+@get("/livez", include_in_schema=False)
+async def live() -> str:
+    """That the process works at all, whatever its database does. For anybody, by any name."""
+    return "live"
 
 
 async def _secured(message: Message, _: Scope) -> None:

@@ -15,6 +15,10 @@ class State(Protocol):
     bits, as `InputError`.
     """
 
+    @property
+    def is_local(self) -> bool:
+        """Whether a look never waits for a network."""
+
     def read(self) -> AbstractContextManager[Connection]:
         """A snapshot: what others commit meanwhile is not seen."""
 
@@ -33,6 +37,9 @@ class State(Protocol):
 
     def change_count(self) -> int:
         """A number that differs whenever anybody committed something since the last call."""
+
+    def hang_up(self) -> None:
+        """End every wait for a database that does not answer, before it is closed."""
 
     def close(self) -> None:
         """Let go of every connection."""

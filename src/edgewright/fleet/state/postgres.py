@@ -7,7 +7,10 @@ something; it belongs to this file alone.
 """
 
 import contextlib
+import os
+import socket
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +35,14 @@ from edgewright.fleet.state.schema import (
 BUSY_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 10
 
+_PATIENCE: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""A host that is gone is noticed, instead of being waited for until the system gives up."""
 _LOCK = 0x65646765  # "edge"
 _POOLED = 4
 _AT_MOST = 32
@@ -50,7 +61,8 @@ class PostgresState:
 
     def __init__(self, url: str) -> None:
         self._name, self._url = _checked(url)
-        self._engine = _engine(url)
+        self._pooled: weakref.WeakSet[psycopg.Connection[Any]] = weakref.WeakSet()
+        self._engine = _engine(url, self._pooled)
         self._lookers = threading.local()
         self._opened: list[psycopg.Connection[Any]] = []
         self._looks: dict[Select[Any], tuple[str, Mapping[str, Any]]] = {}
@@ -93,7 +105,7 @@ class PostgresState:
         """This thread's own connection; each query is a snapshot by itself."""
         found: psycopg.Connection[Any] | None = getattr(self._lookers, "connection", None)
         if found is None:
-            found = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+            found = psycopg.connect(self._url, autocommit=True, **_PATIENCE)
             found.adapters.register_dumper(str, _WithoutNul)
             self._lookers.connection = found
             self._opened.append(found)
@@ -104,7 +116,8 @@ class PostgresState:
         found: psycopg.Connection[Any] | None = getattr(self._lookers, "connection", None)
         if found is not None:
             self._lookers.connection = None
-            self._opened.remove(found)
+            if found in self._opened:
+                self._opened.remove(found)
             found.close()
 
     @contextmanager
@@ -117,6 +130,10 @@ class PostgresState:
                 "WHERE pg_current_xact_id_if_assigned() IS NOT NULL"
             )
 
+    @property
+    def is_local(self) -> bool:
+        return False
+
     def change_count(self) -> int:
         with self._translated():
             try:
@@ -125,6 +142,10 @@ class PostgresState:
                 self._drop_looker()
                 raise
         return int(row[0]) if row else 0
+
+    def hang_up(self) -> None:
+        for connection in (*self._pooled, *self._opened):
+            _cut(connection)
 
     def close(self) -> None:
         for connection in self._opened:
@@ -165,17 +186,27 @@ def _checked(url: str) -> tuple[str, str]:
     return shown, parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _engine(url: str) -> Engine:
+def _cut(connection: psycopg.Connection[Any]) -> None:
+    """Whoever waits for an answer on it learns that there will be none."""
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def _engine(url: str, opened: "weakref.WeakSet[psycopg.Connection[Any]]") -> Engine:
     engine = create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=_POOLED,
         max_overflow=_AT_MOST - _POOLED,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args=dict(_PATIENCE),
     )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: psycopg.Connection[Any], _record: object) -> None:
+        opened.add(connection)
         connection.adapters.register_dumper(str, _WithoutNul)
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")

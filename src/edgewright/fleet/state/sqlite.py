@@ -87,6 +87,10 @@ class SqliteState:
             with connection.begin():
                 yield connection
 
+    @property
+    def is_local(self) -> bool:
+        return True
+
     def change_count(self) -> int:
         with self._translated(), self._watch_lock:
             row = self._watcher.execute("PRAGMA data_version").fetchone()
@@ -107,6 +111,9 @@ class SqliteState:
         """Bring everything into the one file, so that it can be moved alone."""
         with self._translated():
             self._watcher.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def hang_up(self) -> None:
+        pass  # nobody waits for a file longer than its busy timeout
 
     def close(self) -> None:
         for connection in self._opened:

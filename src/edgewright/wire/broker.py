@@ -18,6 +18,8 @@ repeating one changes nothing, since records are kept once.
 import msgspec
 
 ROOT = "edgewright/v1/devices"
+EXCHANGE = "edgewright.v1"
+"""Where these topics are routed in AMQP."""
 EVERY_TELEMETRY = f"{ROOT}/+/telemetry"
 
 _PURPOSE = b"edgewright telemetry batch v1"
