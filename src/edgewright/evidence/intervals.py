@@ -102,8 +102,34 @@ def bootstrap_interval(
     drawn = np.empty(rounds)
     for round_index in range(rounds):
         picked = rng.integers(0, len(members), len(members))
-        drawn[round_index] = statistic(samples[np.concatenate([members[i] for i in picked])])
+        if groups is not None:
+            picked = np.concatenate([members[i] for i in picked])
+        drawn[round_index] = statistic(samples[picked])
     return _percentiles(float(statistic(samples)), drawn, len(members), confidence, "both")
+
+
+def median_interval(
+    values: ArrayLike, *, confidence: float = 0.95, rng: np.random.Generator, rounds: int = 2000
+) -> Interval:
+    """The bootstrap's interval of a median, drawn at once: the same as `bootstrap_interval` gives,
+    at a fraction of its time.
+
+    >>> values = np.random.default_rng(1).normal(5, 1, 400)
+    >>> found = median_interval(values, rng=np.random.default_rng(0))
+    >>> found.low < 5 < found.high
+    True
+
+    Raises:
+        InputError: fewer than two samples.
+    """
+    samples = _checked(values)
+    count = len(_members(None, len(samples)))
+    drawn = np.empty(rounds)
+    step = max(_CHUNK_ELEMENTS // count, 1)
+    for start in range(0, rounds, step):
+        picked = rng.integers(0, count, (min(step, rounds - start), count))
+        drawn[start : start + step] = np.median(samples[picked], axis=1)
+    return _percentiles(float(np.median(samples)), drawn, count, confidence, "both")
 
 
 def paired_bootstrap_drop(

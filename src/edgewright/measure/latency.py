@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.errors import InputError
 from edgewright.evidence.interval import Interval
-from edgewright.evidence.intervals import bootstrap_interval, quantile_interval
+from edgewright.evidence.intervals import median_interval, quantile_interval
 
 
 class LatencySamples(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +34,7 @@ class LatencySamples(msgspec.Struct, frozen=True, kw_only=True):
         """How many times slower `name` is than `base` (medians; rounds stay paired)."""
         pairs = self.seconds[name] / self.seconds[base]
         value = float(np.median(self.seconds[name]) / np.median(self.seconds[base]))
-        spread = bootstrap_interval(
-            pairs, statistic=lambda drawn: float(np.median(drawn)), rng=rng, rounds=500
-        )
+        spread = median_interval(pairs, rng=rng, rounds=500)
         shift = value - spread.value
         low = None if spread.low is None else spread.low + shift
         high = None if spread.high is None else spread.high + shift

@@ -12,6 +12,7 @@ from edgewright.evidence.intervals import (
     binomial_cdf,
     bootstrap_interval,
     design_effect,
+    median_interval,
     paired_bootstrap_drop,
     quantile_interval,
     rate_interval,
@@ -129,6 +130,15 @@ def test_paired_drop_refuses_what_does_not_pair() -> None:
         paired_bootstrap_drop([1, 0], [1, 0], groups=["a", "a"], rng=rng)
     with pytest.raises(InputError, match="group names"):
         paired_bootstrap_drop([1, 0], [1, 0], groups=["a"], rng=rng)
+
+
+@pytest.mark.parametrize("count", [2, 7, 300])
+def test_medians_drawn_at_once_are_those_drawn_one_by_one(count: int) -> None:
+    values = np.random.default_rng(count).lognormal(size=count)
+    one_by_one = bootstrap_interval(
+        values, statistic=lambda drawn: float(np.median(drawn)), rng=np.random.default_rng(3)
+    )
+    assert median_interval(values, rng=np.random.default_rng(3)) == one_by_one
 
 
 def test_bootstrap_interval_covers_a_ratio_of_quantiles() -> None:
