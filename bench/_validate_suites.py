@@ -25,7 +25,7 @@ BUDGETS = Budgets(latency_p95_ms=50.0, throughput_rps=250.0, memory_mb=512.0)
 
 def run() -> None:
     with Recording("validate-suites") as recording, tempfile.TemporaryDirectory() as folder:
-        bundle = _bundle(Path(folder))
+        bundle = write_bundle(Path(folder))
         for name in ("quick", "full"):
             out = Path(folder) / f"{name}.json"
             command = [sys.executable, "-m", "edgewright", "validate", bundle, f"--{name}"]
@@ -61,7 +61,7 @@ def _tell(recording: Recording, name: str, suite: dict) -> None:
             recording.figures[f"{name}_offline_rps"] = round(figures["throughput"], 1)
 
 
-def _bundle(folder: Path) -> Path:
+def write_bundle(folder: Path) -> Path:
     model = build_tcn_bench(folder / "tcn.onnx")
     rng = np.random.default_rng(0)
     opened = OnnxRuntime().open(model)

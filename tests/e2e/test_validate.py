@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from edgewright.chain.validation import ValidationOrder, run_validation
 from edgewright.contract import Budgets
 from edgewright.errors import InputError, TransportError, UnavailableError
+from edgewright.measure import listening_pid, read_tree
 from edgewright.testing.bundles import build_tiny, wrong_output
 from edgewright.validate import Report, read_report
 from edgewright.validate.soundness import SoundnessLimits
@@ -290,7 +292,7 @@ def test_ctrl_c_leaves_a_partial_report_and_no_process(golden: Path, tmp_path: P
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        time.sleep(6)
+        _wait_for_load(_pid_at(url))
         os.kill(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=20)
     assert process.returncode == 130, said
@@ -299,3 +301,64 @@ def test_ctrl_c_leaves_a_partial_report_and_no_process(golden: Path, tmp_path: P
     assert report.verdict.outcome == "INVALID"
     assert "interrupted" in report.verdict.reasons[0]
     assert report.answers.checked > 10
+
+
+STEPPING_CLOCK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t id, struct timespec *at) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
+    int done = real(id, at);
+    const char *file = getenv("STEP_WHEN_THERE");
+    if (id == CLOCK_REALTIME && file && access(file, F_OK) == 0) at->tv_sec += 3600;
+    return done;
+}
+"""
+"""A wall clock that stands an hour ahead from the moment on at which a file is there."""
+
+
+def test_a_clock_that_steps_during_the_run_moves_no_figure(golden: Path, tmp_path: Path) -> None:
+    """Latencies and the run's length are of the monotonic clock, which does not step."""
+    if shutil.which("gcc") is None:
+        pytest.skip("absent: gcc (Debian packages gcc and libc6-dev)")
+    library, stepped, out = tmp_path / "clock.so", tmp_path / "stepped", tmp_path / "report.json"
+    build = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
+    subprocess.run(build, input=STEPPING_CLOCK.encode(), check=True)
+    with planted() as url:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "edgewright", "validate", url, "--seconds", "4"),
+                *("--golden", golden, "--out", out, "--attempts", "1"),
+            ],
+            env=os.environ | {"LD_PRELOAD": str(library), "STEP_WHEN_THERE": str(stepped)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_for_load(_pid_at(url))
+        stepped.touch()
+        process.wait(60)
+    report = read_report(out)
+    assert report.noise is not None
+    assert report.noise.clock_step_s == pytest.approx(3600, abs=0.1)
+    assert any("stepped by +3600.0 s" in note for note in report.notes)
+    assert 4 <= report.seconds < 60
+    assert figure(report, "latency max") < 10_000
+    assert report.verdict.outcome in ("VALID-PASS", "INVALID"), report.verdict.reasons
+    assert not any("clock" in reason for reason in report.verdict.reasons)
+
+
+def _pid_at(url: str) -> int:
+    pid = listening_pid(int(url.rpartition(":")[2]))
+    assert pid is not None
+    return pid
+
+
+def _wait_for_load(pid: int) -> None:
+    """Until a server has worked for a while: the load is on."""
+    idle_s, deadline_s = read_tree(pid).cpu_s, time.monotonic() + 60
+    while read_tree(pid).cpu_s < idle_s + 0.15 and time.monotonic() < deadline_s:
+        time.sleep(0.02)

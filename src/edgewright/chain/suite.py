@@ -29,7 +29,7 @@ FULL: Scenes = (
     ("offline", 10.0),
     ("find-peak", 20.0),
     ("cold-start", 8.0),
-    ("swap", 15.0),
+    ("swap", 28.0),
     ("faults", 18.0),
     ("soak", 60.0),
 )

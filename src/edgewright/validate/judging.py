@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from edgewright.contract import Evidence
+from edgewright.contract import Budgets, Evidence
 from edgewright.evidence import Gate, Interval, Verdict, decide
 from edgewright.measure import Machine, describe_machine
 from edgewright.validate.answers import AnswerCheck
@@ -70,7 +70,7 @@ def verdict_of(order: Order, found: Findings) -> Verdict:
     gates: tuple[Gate, ...] = answer_gates(check, failed=observed.failed)
     gates += budget_gates(
         observed.figures,
-        order.budgets,
+        _budgets_of(order),
         is_open="kept up" in observed.figures,
         is_offline=is_offline,
     )
@@ -85,6 +85,15 @@ def verdict_of(order: Order, found: Findings) -> Verdict:
     if observed.is_partial:
         doubts = ("the run was interrupted, this is a partial report", *doubts)
     return decide(gates, unsound=doubts)
+
+
+def _budgets_of(order: Order) -> Budgets:
+    """The budgets that latency and memory are held to. A search for the peak ends where latency is
+    at its limit, so there the limit decides which rates count, and the peak is judged instead.
+    """
+    if order.scenario != "find-peak":
+        return order.budgets
+    return msgspec.structs.replace(order.budgets, latency_p95_ms=None)
 
 
 def _evidence(order: Order, found: Findings, machine: Machine) -> tuple[Evidence, ...]:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from edgewright.errors import InputError
-from edgewright.evidence import Interval
+from edgewright.evidence import Gate, Interval
 from edgewright.measure.load import LoadLimits, poisson_arrivals
 from edgewright.measure.load_result import LoadResult
 from edgewright.validate.figures import generator_figures, latency_figures
@@ -44,6 +44,29 @@ class PeakSearch(msgspec.Struct, frozen=True, kw_only=True):
     best_rps: float
     worst_rps: float | None
     steps: tuple[PeakStep, ...]
+
+    @property
+    def peak(self) -> Interval:
+        """Between the highest rate that was kept and the lowest that was missed."""
+        return Interval(self.best_rps, self.best_rps, self.worst_rps)
+
+
+def peak_gates(search: PeakSearch, throughput_rps: float | None) -> tuple[Gate, ...]:
+    """The peak must reach the throughput that is asked for."""
+    if throughput_rps is None:
+        return ()
+    return (Gate.at_least("peak rate", search.peak, throughput_rps, unit="req/s"),)
+
+
+def peak_doubts(search: PeakSearch, throughput_rps: float | None) -> tuple[str, ...]:
+    """Why the search found no peak. Where a throughput is asked for, a bound on one side may do."""
+    if throughput_rps is not None and search.steps:
+        return ()
+    if search.best_rps == 0:
+        return (f"the limit was missed at the first rate, {search.steps[0].rate_rps:g} req/s",)
+    if search.worst_rps is None:
+        return ("the limit was kept at every rate that could be tried",)
+    return ()
 
 
 async def find_peak(
@@ -113,7 +136,7 @@ async def observe_peak(
             f"a run at 95 % of the peak; seed {order.seed}"
         ),
         figures={
-            "peak rate": Interval(search.best_rps, search.best_rps, search.worst_rps),
+            "peak rate": search.peak,
             **latency_figures(final.latencies_s()),
             "kept up": kept_up(final),
             **generator_figures(final),
@@ -126,18 +149,11 @@ async def observe_peak(
         failed=final.failed,
         errors=final.errors,
         refusals=final.refusals,
-        doubts=_doubts(search, final, order.budgets.latency_p95_ms),
+        gates=peak_gates(search, order.budgets.throughput_rps),
+        doubts=load_doubts(final, is_open=True, limit_ms=limit_ms)
+        + peak_doubts(search, order.budgets.throughput_rps),
         noise_doubts=surroundings.doubts(order.limits),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
         is_partial=is_partial,
     )
-
-
-def _doubts(search: PeakSearch, final: LoadResult, limit_ms: float | None) -> tuple[str, ...]:
-    doubts = load_doubts(final, is_open=True, limit_ms=limit_ms)
-    if search.best_rps == 0:
-        doubts += (f"the limit was missed at the first rate, {search.steps[0].rate_rps:g} req/s",)
-    if search.worst_rps is None:
-        doubts += ("the limit was kept at every rate that could be tried",)
-    return doubts
