@@ -59,7 +59,8 @@ coverage: setup ## branches of the rooms that everything stands on
 
 test-long: setup ## a slice of every long harness, chosen by the commit
 	@export EDGEWRIGHT_SLICE="$${EDGEWRIGHT_SLICE:-$$(git rev-parse HEAD 2>/dev/null || echo none)}"; \
-	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m long
+	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m "long and not alone" && \
+	$(BIN)/python -m pytest -n 0 -m "long and alone"
 
 prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.json
 	@test -n "$(SUITE)" || { echo "name one: make prove SUITE=..., there are:" \

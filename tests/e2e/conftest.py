@@ -29,3 +29,18 @@ def edgewright(tmp_path: Path) -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def ray_environment(tmp_path: Path) -> dict[str, str]:
+    """For a process that starts Ray, with a home of its own for Ray's token.
+
+    Each of Ray's processes imports jsonschema, which imports `rfc3987_syntax` where that is
+    installed. It takes seconds of CPU to import, comes with what tests compare to (extra
+    `oracles`), and Ray's processes have 15 s to start: it is hidden from them.
+    """
+    home, hidden = tmp_path / "home", tmp_path / "hidden"
+    home.mkdir()
+    hidden.mkdir()
+    (hidden / "rfc3987_syntax.py").write_text('raise ImportError("hidden")\n')
+    return {**os.environ, "HOME": str(home), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(hidden)}

@@ -1,7 +1,6 @@
 """Two processes under torchrun learn what one learns, and Ray does the same job."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,8 +90,11 @@ def test_an_error_of_a_process_comes_back_as_our_own(job: Job) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(900)
-def test_ray_does_the_same_job(job: Job, alone: RunRecord, tmp_path: Path) -> None:
+def test_ray_does_the_same_job(
+    job: Job, alone: RunRecord, tmp_path: Path, ray_environment: dict[str, str]
+) -> None:
     pytest.importorskip("ray", reason="ray is not among the extras of CI")
     own = msgspec.structs.replace(job, out_dir=f"{job.folder}/ray")
     path = tmp_path / "job.json"
@@ -103,12 +105,7 @@ def test_ray_does_the_same_job(job: Job, alone: RunRecord, tmp_path: Path) -> No
         text=True,
         timeout=800,
         check=False,
-        env={
-            **os.environ,
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",
-            "OMP_NUM_THREADS": "1",
-        },
+        env=ray_environment,
     )
     assert child.returncode == 0, child.stderr[-2000:]
     found = msgspec.json.decode(child.stdout.splitlines()[-1], type=list[float])

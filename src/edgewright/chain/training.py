@@ -14,7 +14,8 @@ import msgspec
 
 from edgewright import errors
 from edgewright._fs import write_atomic
-from edgewright.errors import EdgewrightError, InputError, ResourceError, UnavailableError
+from edgewright.chain.ray_parts import ray_part
+from edgewright.errors import EdgewrightError, InputError, ResourceError
 from edgewright.stores import FolderObjects, ObjectStore
 from edgewright.workbench.train import Progress, RunRecord, load_record
 from edgewright.workbench.train.job import Job, Means, Trainer, do_job, encode_job
@@ -33,7 +34,10 @@ def trainer_for(means: Means) -> Trainer:
         UnavailableError: the engine is not installed.
     """
     if means.engine == "ray":
-        return _ray_trainer(means)
+        trainer: Trainer = ray_part("training_ray").ray_trainer(
+            means.processes, cluster=means.cluster
+        )
+        return trainer
     if means.engine != "torchrun":
         raise InputError(f"engine {means.engine!r}", hint="choose torchrun or ray")
     if means.processes > 1:
@@ -124,17 +128,3 @@ def _stop(child: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def _ray_trainer(means: Means) -> Trainer:
-    try:
-        engine = importlib.import_module("edgewright.chain.training_ray")
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != "ray":
-            raise
-        raise UnavailableError(
-            "--engine ray needs Ray, which is not installed",
-            hint="pip install 'edgewright[ray]', or leave --engine out",
-        ) from error
-    trainer: Trainer = engine.ray_trainer(means.processes)
-    return trainer

@@ -2,6 +2,10 @@
 group.
 """
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,9 @@ import ray
 import ray.train
 import ray.train.torch
 
+from edgewright.chain.ray_node import ray_running
 from edgewright.chain.training import open_mirror
-from edgewright.errors import ResourceError, UnavailableError
+from edgewright.errors import EdgewrightError, ResourceError
 from edgewright.workbench.train import Progress, RunRecord, load_record
 from edgewright.workbench.train.job import Job, Trainer, do_job, encode_job, read_job
 from edgewright.workbench.train.progress import OnProgress
@@ -18,24 +23,15 @@ from edgewright.workbench.train.progress import OnProgress
 _JOB_FILE = "job.json"
 
 
-def ray_trainer(processes: int) -> Trainer:
-    """Do a job in so many Ray workers."""
+def ray_trainer(processes: int, *, cluster: str = "") -> Trainer:
+    """Do a job in so many Ray workers, of a cluster or of this machine."""
 
     def trainer(job: Job, tell: OnProgress) -> RunRecord:
         folder = Path(job.out_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _JOB_FILE).write_bytes(encode_job(job))
-        _start_ray()
-        result = ray.train.torch.TorchTrainer(
-            _work,
-            train_loop_config={"job": str(folder / _JOB_FILE)},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=processes, use_gpu=job.options.device == "cuda"
-            ),
-            run_config=ray.train.RunConfig(storage_path=str(folder.resolve() / "ray")),
-        ).fit()
-        if result.error is not None:
-            raise ResourceError(f"a Ray worker failed: {result.error}", hint="--resume goes on")
+        with ray_running(processes + 1, cluster=cluster):
+            _train(job, folder, processes)
         record = load_record(folder)
         for epoch in record.epochs:
             tell(_finished(epoch.epoch, record))
@@ -44,15 +40,36 @@ def ray_trainer(processes: int) -> Trainer:
     return trainer
 
 
-def _start_ray() -> None:
-    if ray.is_initialized():
-        return
+def _train(job: Job, folder: Path, processes: int) -> None:
+    trainer = ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"job": str(folder / _JOB_FILE)},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=processes, use_gpu=job.options.device == "cuda"
+        ),
+        run_config=ray.train.RunConfig(storage_path=str(folder.resolve() / "ray")),
+    )
+    with _interruptible():
+        try:
+            trainer.fit()
+        except ray.train.TrainingFailedError as error:
+            for failure in getattr(error, "worker_failures", {}).values():
+                if isinstance(failure, EdgewrightError):
+                    raise failure from error
+            raise ResourceError(f"a Ray worker failed: {error}", hint="--resume goes on") from error
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ray ends a process that is told to stop with success, and keeps the signal for itself."""
+    before = signal.getsignal(signal.SIGINT)
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-    except Exception as error:  # Ray raises bare exceptions when a node does not come up
-        raise UnavailableError(
-            f"Ray did not start here: {error}", hint="see `ray status`, or leave --engine out"
-        ) from error
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _work(config: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import click
 from edgewright.cli._address import address
 from edgewright.cli._output import calm_threads, json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
+from edgewright.cli._ray import ray_address_option
 
 if TYPE_CHECKING:
     from edgewright.workbench.recipes.svg.recommending import Choice
@@ -43,6 +44,14 @@ def parameters(*, as_json: bool) -> None:
 @click.option("--logos", type=click.IntRange(0), default=0, help="At most so many; 0: all.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--processes", type=click.IntRange(0), default=0, help="0: one for each core.")
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="Who measures; ray: all machines of a cluster (extra ray).",
+)
+@ray_address_option
 @json_option
 def data(
     *,
@@ -52,9 +61,15 @@ def data(
     logos: int,
     seed: int,
     processes: int,
+    engine: str,
+    ray_address: str,
     as_json: bool,
 ) -> None:
-    """Trace every logo of a folder or zip with drawn settings, and measure the outcome."""
+    """Trace every logo of a folder or zip with drawn settings, and measure the outcome.
+
+    The rows are the same whoever measures them. A stopped run goes on where it was.
+    """
+    from edgewright.chain.tracing import spread_for
     from edgewright.workbench.recipes.svg.factory import FactoryOrder, make_rows
 
     order = FactoryOrder(
@@ -66,7 +81,7 @@ def data(
     )
     with progress_bar() as bar:
         bar.begin("tracing")
-        made = make_rows(order, out, tell=bar.move)
+        made = make_rows(order, out, tell=bar.move, spread=spread_for(engine, ray_address))
         bar.end(f"{len(made.logos)} logos")
     drawn = sum(len(logo.drawn) for logo in made.logos)
     if as_json:

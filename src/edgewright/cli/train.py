@@ -7,6 +7,7 @@ import click
 
 from edgewright.cli._output import calm_threads, json_option, print_json
 from edgewright.cli._progress import progress_bar
+from edgewright.cli._ray import ray_address_option
 from edgewright.cli.project import print_summary, show_stage
 
 
@@ -29,6 +30,7 @@ from edgewright.cli.project import print_summary, show_stage
     default="torchrun",
     help="What starts the processes.  [torchrun]",
 )
+@ray_address_option
 @click.option(
     "--mirror",
     default="",
@@ -47,6 +49,7 @@ def train(
     device: str | None,
     nproc: int,
     engine: str,
+    ray_address: str,
     mirror: str,
     tensorboard: bool,
     overrides: tuple[str, ...],
@@ -72,7 +75,12 @@ def train(
         ),
         command=" ".join(["edgewright", *sys.argv[1:]]),
         means=Means(
-            processes=nproc, engine=engine, mirror=mirror, resume=resume, tensorboard=tensorboard
+            processes=nproc,
+            engine=engine,
+            cluster=ray_address,
+            mirror=mirror,
+            resume=resume,
+            tensorboard=tensorboard,
         ),
     )
     with progress_bar() as bar:

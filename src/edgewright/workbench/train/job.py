@@ -43,10 +43,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """How a job is done: in how many processes, by which engine, and who is told."""
+    """How a job is done: in how many processes, by which engine, and who is told. `cluster` is the
+    address of a Ray cluster; without one Ray starts on this machine.
+    """
 
     processes: int = 1
     engine: str = "torchrun"
+    cluster: str = ""
     mirror: str = ""
     resume: bool = True
     tensorboard: bool = False

@@ -19,7 +19,6 @@ from edgewright.workbench.recipes.svg.drawings import check_svg
 from edgewright.workbench.recipes.svg.factory import (
     FactoryOrder,
     Made,
-    Row,
     make_rows,
     raster,
 )
@@ -39,6 +38,7 @@ from edgewright.workbench.recipes.svg.settings import (
     encode,
     parse_settings,
 )
+from edgewright.workbench.recipes.svg.tracing import Row
 from edgewright.workbench.train import train_options
 
 LOGO = (

@@ -10,8 +10,8 @@ import onnxruntime as ort
 from edgewright._fs import read_limited
 from edgewright._pictures import Picture, resized
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.features import Vector
+from edgewright.workbench.recipes.svg.tracing import Row
 
 SIDE = 224
 FILE_LIMIT_BYTES = 256 << 20

@@ -7,12 +7,8 @@ gives the same rows.
 """
 
 import hashlib
-import itertools
-import multiprocessing
-import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +27,8 @@ from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.workbench.recipes.svg.drawings import draw_svg
 from edgewright.workbench.recipes.svg.settings import PILOTS, Settings, draw
-from edgewright.workbench.recipes.svg.tracing import TOOLS, Traced, measure
+from edgewright.workbench.recipes.svg.spreading import Spread, Work, in_processes
+from edgewright.workbench.recipes.svg.tracing import TOOLS, Row
 
 SIZE = 128
 MEMBER_LIMIT = 20_000
@@ -60,14 +57,6 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement."""
-
-    settings: Settings
-    ssim: float
-    svg_bytes: int
-
-
 class Logo(msgspec.Struct, frozen=True, kw_only=True):
     """One picture with everything that was measured on it, and what measured it."""
 
@@ -87,8 +76,15 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     skipped: dict[str, str]
 
 
-def make_rows(order: FactoryOrder, cache: Path, *, tell: Tell = lambda *_: None) -> Made:
-    """Measure what is not measured yet; returns all of it, in the order of file names.
+def make_rows(
+    order: FactoryOrder,
+    cache: Path,
+    *,
+    tell: Tell = lambda *_: None,
+    spread: Spread = in_processes,
+) -> Made:
+    """Measure what is not measured yet; returns all of it, in the order of file names. `spread`
+    decides where it is measured.
 
     Raises:
         InputError: no collection there, or no picture in it can be read.
@@ -112,7 +108,7 @@ def make_rows(order: FactoryOrder, cache: Path, *, tell: Tell = lambda *_: None)
         raise InputError(
             f"{order.collection}: no logo in it can be read", hint="give a folder or zip of SVGs"
         )
-    logos = _measured(order, sources, pictures, cache, tell)
+    logos = _measured(order, sources, pictures, cache, tell=tell, spread=spread)
     return Made(
         logos=tuple(logos), pictures=tuple(pictures[name] for name in sources), skipped=skipped
     )
@@ -166,15 +162,6 @@ def squared(picture: Picture) -> Picture:
     return square
 
 
-def measure_logo(picture: Picture, settings: Sequence[Settings]) -> tuple[Row, ...]:
-    """One picture with some settings."""
-    rows = []
-    for each in settings:
-        found: Traced = measure(picture, each)
-        rows.append(Row(settings=each, ssim=found.ssim, svg_bytes=found.svg_bytes))
-    return tuple(rows)
-
-
 def _members(
     archive: zipfile.ZipFile, wanted: tuple[str, ...], path: Path
 ) -> Iterator[tuple[str, bytes]]:
@@ -198,7 +185,9 @@ def _measured(
     sources: dict[str, Source],
     pictures: dict[str, Picture],
     cache: Path,
+    *,
     tell: Tell,
+    spread: Spread,
 ) -> list[Logo]:
     """What the cache holds, and the rows that it lacks; a longer order goes on where one ended."""
     orders: dict[str, _LogoOrder] = {}
@@ -215,8 +204,8 @@ def _measured(
             orders[name] = _LogoOrder(path, before, settings[len(known) :])
     done = len(found)
     tell(done / len(sources), f"{done} of {len(sources)} logos were measured before")
-    wanted = {name: each.wanted for name, each in orders.items()}
-    for name, rows in _in_processes(wanted, pictures, order.processes):
+    works = {name: Work(pictures[name], each.wanted) for name, each in orders.items()}
+    for name, rows in spread(works, order.processes):
         logo = orders[name].logo(rows, sources[name], pictures[name], order.seed)
         write_atomic(orders[name].path, encode_json(logo))
         found[name] = logo
@@ -256,31 +245,6 @@ def _stored(path: Path, settings: tuple[Settings, ...]) -> Logo | None:
     logo = decode_json(read_limited(path, limit_bytes=FILE_LIMIT_BYTES), Logo, source=str(path))
     agree = all(row.settings == each for row, each in zip(logo.drawn, settings, strict=False))
     return logo if agree else None
-
-
-def _in_processes(
-    wanted: dict[str, tuple[Settings, ...]],
-    pictures: dict[str, Picture],
-    processes: int,
-) -> Iterator[tuple[str, tuple[Row, ...]]]:
-    """Rows as they are finished; a few logos wait in the queue, so that Ctrl-C ends it soon."""
-    count = processes or len(os.sched_getaffinity(0))
-    if count == 1 or len(wanted) < 2:
-        for name, settings in wanted.items():
-            yield name, measure_logo(pictures[name], settings)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(count, len(wanted)), mp_context=context) as pool:
-        names = iter(wanted)
-        running: dict[Future[tuple[Row, ...]], str] = {}
-        while True:
-            for name in itertools.islice(names, max(2 * count - len(running), 0)):
-                running[pool.submit(measure_logo, pictures[name], wanted[name])] = name
-            if not running:
-                return
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield running.pop(future), future.result()
 
 
 def _key(picture: Picture, source: Source, seed: int) -> str:

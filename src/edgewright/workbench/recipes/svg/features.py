@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edgewright._pictures import Picture
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.settings import PILOTS
+from edgewright.workbench.recipes.svg.tracing import Row
 
 Vector = NDArray[np.float32]
 ExtractorName = Literal["pilots", "statistics", "efficientnet-lite0", "resnet50"]

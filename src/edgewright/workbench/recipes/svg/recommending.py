@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright._pictures import Picture
-from edgewright.workbench.recipes.svg.factory import Row, measure_logo
 from edgewright.workbench.recipes.svg.features import Extractor, Vector
 from edgewright.workbench.recipes.svg.settings import DEFAULT, MODES, PILOTS, Settings, encode
+from edgewright.workbench.recipes.svg.tracing import Row, measure_logo
 
 CANDIDATES = 600
 TRACED_OF_A_MODE = 3

@@ -13,8 +13,8 @@ from torch import nn
 from edgewright._fs import read_limited
 from edgewright._pictures import Picture, resized
 from edgewright.errors import InputError
-from edgewright.workbench.recipes.svg.factory import Row
 from edgewright.workbench.recipes.svg.features import Vector
+from edgewright.workbench.recipes.svg.tracing import Row
 
 SIDE = 224
 FILE_LIMIT_BYTES = 512 << 20

@@ -3,6 +3,7 @@
 Deterministic: the same picture, settings and versions give the same bytes and the same SSIM.
 """
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -17,9 +18,10 @@ from edgewright.workbench.recipes.svg.settings import Settings
 TOOLS = {name: version(name) for name in ("vtracer", "resvg-py", "scikit-image")}
 
 
-class Traced(msgspec.Struct, frozen=True, kw_only=True):
-    """What one choice of settings gives for one picture."""
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement: what one choice of settings gives for one picture."""
 
+    settings: Settings
     ssim: float
     svg_bytes: int
 
@@ -33,11 +35,16 @@ def trace(picture: Picture, settings: Settings) -> str:
     return text
 
 
-def measure(picture: Picture, settings: Settings) -> Traced:
+def measure(picture: Picture, settings: Settings) -> Row:
     """Trace, draw and compare."""
     svg = trace(picture, settings)
     drawn = draw_traced(svg, size=picture.shape[0])
-    return Traced(ssim=ssim(picture, drawn), svg_bytes=len(svg.encode()))
+    return Row(settings=settings, ssim=ssim(picture, drawn), svg_bytes=len(svg.encode()))
+
+
+def measure_logo(picture: Picture, settings: Sequence[Settings]) -> tuple[Row, ...]:
+    """One picture with some settings."""
+    return tuple(measure(picture, each) for each in settings)
 
 
 def ssim(one: Picture, other: Picture) -> float:
