@@ -1,5 +1,6 @@
 """The SVG recipe: what may come in, what is measured, and the networks as specified."""
 
+import base64
 import io
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def svg(inner: str) -> bytes:
         (svg('<rect fill="url(http://example.org/#a)"/>'), "a link that leaves the file"),
         (svg("<style>@import 'a.css';</style>"), "an @import"),
         (svg("<foreignObject/>"), "a <foreignObject> element"),
+        (svg("<animateMotion/>"), "a <animateMotion> element"),
+        (
+            svg('<g xmlns:x="http://www.w3.org/1999/xlink"><image x:href="/etc/logo.png"/></g>'),
+            "a link that leaves the file",
+        ),
+        (svg('<image href="data:image/svg+xml,%3Csvg/%3E"/>'), "a link that leaves the file"),
+        (svg('<image href="data:image/png;base64,%%"/>'), "is not base64"),
+        (svg('<image href="data:image/png;base64,aGk="/>'), "picture in it: not a picture"),
+        (svg("<style>a{fill:url(\nhttp://example.org/a)}</style>"), "a link that leaves the file"),
+        (b'<?xml-stylesheet href="http://example.org/a.css"?><svg/>', "an instruction"),
+        ("<svg/>".encode("utf-16"), "not well-formed"),
         (b'<!DOCTYPE svg [<!ENTITY a "b">]><svg/>', "an entity declaration"),
         (b"<html/>", "expected <svg>"),
         (b"<svg", "not well-formed"),
@@ -74,8 +86,30 @@ def test_an_svg_that_does_more_than_draw_is_refused(content: bytes, told: str) -
         check_svg(content, source="logo.svg")
 
 
+def embedded(width: int, height: int, times: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("1", (width, height)).save(buffer, "png")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return svg(f'<image href="data:image/png;base64,{picture}"/>' * times)
+
+
 def test_links_inside_the_file_are_fine() -> None:
     check_svg(svg('<use href="#a"/><rect fill="url(#b)"/>'), source="logo.svg")
+    check_svg(embedded(3, 2), source="logo.svg")
+    check_svg(b'\xef\xbb\xbf<?xml version="1.0" encoding="iso-8859-1"?><svg/>', source="logo.svg")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (embedded(12_000, 9_000), "108 million pixels, expected at most 50 million"),
+        (embedded(5_100, 5_000, times=2), "more than 50000000 pixels together"),
+    ],
+    ids=["one", "many"],
+)
+def test_a_bomb_inside_an_svg_is_refused(content: bytes, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        check_svg(content, source="logo.svg")
 
 
 def test_settings_go_through_numbers_and_back() -> None:
