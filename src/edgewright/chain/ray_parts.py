@@ -13,6 +13,8 @@ _SWITCHES = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     # It works offline and reports to nobody.
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Workers that took longer to import torch would be ended and started again without end.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
 }
 
 
