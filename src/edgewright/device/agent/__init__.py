@@ -48,6 +48,7 @@ from edgewright.device.agent.home import Home, Identity, Roots
 from edgewright.device.agent.journal import Journal
 from edgewright.device.agent.machine import TABLE, Event, State, next_state
 from edgewright.device.agent.maintenance import Maintenance
+from edgewright.device.agent.no_server import NoServer
 from edgewright.device.agent.numbers import Numbers
 from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.package import PACKAGE, PackageProbe, Packages, PackageServer
@@ -73,7 +74,7 @@ from edgewright.device.agent.recorder import Recorder
 from edgewright.device.agent.remote import Done, RemoteHands
 from edgewright.device.agent.replay import ProcessReplay
 from edgewright.device.agent.reporter import Reporter
-from edgewright.device.agent.server import NoServer, ServerOrder, ServerProcess
+from edgewright.device.agent.server import ServerOrder, ServerProcess
 from edgewright.device.agent.settings import Settings
 from edgewright.device.agent.slots import Slots
 from edgewright.device.agent.status import AgentStatus, read_status

@@ -19,10 +19,10 @@ from edgewright import _fs
 from edgewright.clock import Clock
 from edgewright.device.agent.ports import CandidateSample, ServingSample
 from edgewright.device.agent.process import Child, Process, find_listener
+from edgewright.device.agent.server_answers import candidate_from, problem_of, sample_from
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TransportError
-from edgewright.transports.http1 import Client, Response
+from edgewright.transports.http1 import Client
 from edgewright.wire import v2
-from edgewright.wire.candidate import CandidateFigures
 
 START_S = 60.0
 STOP_S = 10.0
@@ -45,27 +45,6 @@ class ServerOrder(msgspec.Struct, frozen=True, kw_only=True):
     log: Path
     patience_s: float = 10.0
     candidate_memory_mb: float = 0.0
-
-
-class NoServer:
-    """No serving process: `agent apply` on a device whose agent does not run."""
-
-    is_on = False
-
-    async def show(self, model: str, folder: Path) -> None:
-        return
-
-    async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
-        return
-
-    async def candidate(self, model: str) -> CandidateSample | None:
-        return None
-
-    async def withdraw(self, model: str) -> None:
-        return
-
-    async def sample(self, model: str) -> ServingSample:
-        return ServingSample(is_ready=False, reason="no server runs here")
 
 
 class ServerProcess:
@@ -127,7 +106,7 @@ class ServerProcess:
                     raise DeviceError(f"candidate: {why}") from error
                 raise ResourceError(f"the server ended, not by the candidate: {why}") from error
             if answer.status != 200:
-                raise DeviceError(f"candidate: {_problem(answer)}", hint="the old model stays")
+                raise DeviceError(f"candidate: {problem_of(answer)}", hint="the old model stays")
             self._candidates[model] = folder
 
     async def candidate(self, model: str) -> CandidateSample | None:
@@ -137,7 +116,7 @@ class ServerProcess:
         with contextlib.suppress(TransportError):
             answer = await self._client.request("GET", path)
             if answer.status == 200:
-                return _candidate_from(answer.body)
+                return candidate_from(answer.body)
         return None
 
     async def withdraw(self, model: str) -> None:
@@ -159,8 +138,8 @@ class ServerProcess:
         except TransportError as error:
             return ServingSample(is_ready=False, reason=self._last_death or str(error))
         if answer.status != 200:
-            return ServingSample(is_ready=False, reason=_problem(answer))
-        return _sample_from(answer.body)
+            return ServingSample(is_ready=False, reason=problem_of(answer))
+        return sample_from(answer.body)
 
     async def leave(self) -> None:
         """Let the server go on; the next agent finds it."""
@@ -323,7 +302,7 @@ class ServerProcess:
         path = f"/v2/repository/models/{model}/load"
         answer = await self._client.request("POST", path, body=body)
         if answer.status != 200:
-            raise DeviceError(_problem(answer))
+            raise DeviceError(problem_of(answer))
 
     async def _watched(self, process: Process) -> None:
         """Start the server again when it dies, until cancelled."""
@@ -351,40 +330,6 @@ class ServerProcess:
                 _log.error("no server runs, the next try is in %g s: %s", pause_s, error)
             else:
                 return
-
-
-def _sample_from(body: bytes) -> ServingSample:
-    stats = msgspec.json.decode(body, type=v2.StatisticsReply).model_stats[0]
-    success, fail = stats.inference_stats.success.count, stats.inference_stats.fail.count
-    return ServingSample(
-        is_ready=True,
-        requests=success + fail,
-        errors=fail,
-        latency_p50_ms=stats.latency_ms.get("p50", 0.0),
-        latency_p95_ms=stats.latency_ms.get("p95", 0.0),
-    )
-
-
-def _candidate_from(body: bytes) -> CandidateSample:
-    figures = msgspec.json.decode(body, type=CandidateFigures)
-    kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(figures.failures.items()))
-    return CandidateSample(
-        asked=figures.asked,
-        failed=sum(figures.failures.values()) or bool(figures.broken),
-        problem=f"{figures.broken or figures.problem} ({kinds})" if kinds else figures.broken,
-        compared=figures.compared,
-        agreed=figures.agreed,
-        run_p50_ms=figures.run_ms[0],
-        old_run_p50_ms=figures.old_run_ms[0],
-        overhead_p95_ms=figures.overhead_ms[1],
-    )
-
-
-def _problem(answer: Response) -> str:
-    try:
-        return msgspec.json.decode(answer.body, type=v2.Problem).error
-    except msgspec.DecodeError:
-        return f"status {answer.status}"
 
 
 def _tail(path: Path, *, size_bytes: int = 300) -> str:
