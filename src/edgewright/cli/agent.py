@@ -300,8 +300,8 @@ def _print_status(result: "AgentStatus") -> None:
         click.echo(f"A release of the fleet {result.maintenance}")
     print_table(
         "Models",
-        ("model", "active", "state", "update", "since", "reason"),
-        [(m.model, m.version, m.state, m.update, m.since, m.reason) for m in result.models],
+        ("model", "active", "state", "update", "since (UTC)", "reason"),
+        [(m.model, m.version, m.state, m.update, _time(m.since), m.reason) for m in result.models],
     )
     print_table(
         "Slots",
@@ -312,27 +312,30 @@ def _print_status(result: "AgentStatus") -> None:
             for slot in model.slots
         ],
     )
-    print_table(
-        "Trusted metadata, as last seen",
-        ("repository", "role", "expires"),
-        [(e.repository, e.role, e.expires) for e in result.expiries],
-    )
-    print_table(
-        "Bad releases",
-        ("model", "bundle", "version", "reason"),
-        [
-            (model.model, bad.bundle_id[:12], bad.version, bad.reason)
-            for model in result.models
-            for bad in model.bad
-        ],
-    )
+    if result.expiries:
+        print_table(
+            "Trusted metadata, as last seen",
+            ("repository", "role", "expires (UTC)"),
+            [(e.repository, e.role, _time(e.expires)) for e in result.expiries],
+        )
+    if bad := [(model.model, one) for model in result.models for one in model.bad]:
+        print_table(
+            "Bad releases",
+            ("model", "bundle", "version", "reason"),
+            [(model, one.bundle_id[:12], one.version, one.reason) for model, one in bad],
+        )
     print_table(
         "History",
-        ("at", "model", "state", "event", "version", "reason"),
-        [(s.at, s.model, s.state, s.event, s.version, s.reason) for s in result.history],
+        ("at (UTC)", "model", "state", "event", "version", "reason"),
+        [(_time(s.at), s.model, s.state, s.event, s.version, s.reason) for s in result.history],
     )
     if result.lost_lines:
         say(f"{result.lost_lines} journal line(s) were damaged by the disk and are left out")
+
+
+def _time(text: str) -> str:
+    """UTC as a table shows it: in a narrow one it breaks between day and hour."""
+    return text.replace("T", " ").removesuffix("Z")
 
 
 def _print_progress(progress: "Progress", *, as_json: bool) -> None:
