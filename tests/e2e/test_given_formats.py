@@ -21,7 +21,7 @@ from edgewright.chain.new_project import InitOrder, init_project
 from edgewright.chain.project import RunOrder, run_project
 from edgewright.chain.serving import open_servable
 from edgewright.contract import Normalise
-from edgewright.errors import EdgewrightError, InputError, UnavailableError
+from edgewright.errors import EdgewrightError, GateError, InputError, UnavailableError
 from edgewright.workbench.convert.child_venv import find_python
 from edgewright.workbench.given.tensorflow_files import TENSORFLOW
 
@@ -274,6 +274,16 @@ def test_a_model_that_is_not_what_its_contract_says_packs_nothing(tmp_path: Path
         with pytest.raises(EdgewrightError, match=told):
             run_project(RunOrder(folder=tmp_path / "own"), watch=lambda _: None)
         assert not bundle.exists()
+
+
+def test_a_model_larger_than_its_budget_is_not_packed(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "m.onnx")
+    bundle = bundled(tmp_path, tmp_path / "m.onnx", {"x": normal(9)})
+    bundle.unlink()
+    order = RunOrder(folder=tmp_path / "own", overrides=("budgets.size_mb=0.0001",))
+    with pytest.raises(GateError, match=r"size of the model is .* MB, the limit is 0\.0001 MB"):
+        run_project(order, watch=lambda _: None)
+    assert not bundle.exists()
 
 
 def test_weights_of_another_framework_say_how_to_go_on(tmp_path: Path) -> None:

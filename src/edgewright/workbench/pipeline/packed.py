@@ -11,6 +11,7 @@ from edgewright.bundle import Draft, build_bundle, open_bundle, with_bom
 from edgewright.bundle.build import Content
 from edgewright.bundle.manifest import Role
 from edgewright.contract import Budgets, Evidence, Tolerances
+from edgewright.errors import GateError
 from edgewright.measure.machine import Machine
 from edgewright.trust import Signer
 from edgewright.workbench.optimize.report import OptimizeReport
@@ -89,7 +90,12 @@ def sign_and_keep(
     contents: Sequence[tuple[Role, str, Content]],
     signer: Signer,
 ) -> Facts:
-    """Build, sign, and read the bundle back."""
+    """Build, sign, and read the bundle back.
+
+    Raises:
+        GateError: the model is larger than its contract allows; nothing is packed.
+    """
+    _check_size(draft.contract.budgets, contents)
     name = f"{project.name}-{project.version}.ewb"
     path = workshop.folder / name
     build_bundle(path, draft, with_bom(draft, contents), signers=[signer])
@@ -100,6 +106,22 @@ def sign_and_keep(
         "signed_by": signer.public.key_id,
         "precision": draft.precision,
     }
+
+
+def _check_size(budgets: Budgets, contents: Sequence[tuple[Role, str, Content]]) -> None:
+    sizes = [
+        content.stat().st_size if isinstance(content, Path) else len(content)
+        for role, _, content in contents
+        if role == "model"
+    ]
+    if budgets.size_mb is not None and sum(sizes) > budgets.size_mb * 1e6:
+        raise GateError(
+            "size of the model",
+            measured=round(sum(sizes) / 1e6, 3),
+            limit=budgets.size_mb,
+            unit="MB",
+            hint="choose a smaller network, or raise size_mb in [budgets]",
+        )
 
 
 def package_options(project: Project) -> dict[str, object]:
