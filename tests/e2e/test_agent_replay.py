@@ -72,18 +72,18 @@ LINE = "print('{\"latency_ms\": 1.0}', flush=True)"
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "silence_s", "reason"),
     [
-        ("raise SystemExit(3)", "ended with code 3"),
-        ("import os; os.abort()", "SIGABRT"),
-        ("print('I am fine')", "malformed"),
-        ("import time; time.sleep(60)", "said nothing for 0.5 s"),
+        ("raise SystemExit(3)", 30.0, "ended with code 3"),
+        ("import os; os.abort()", 30.0, "SIGABRT"),
+        ("print('I am fine')", 30.0, "malformed"),
+        ("import time; time.sleep(60)", 0.5, "said nothing for 0.5 s"),
     ],
 )
 def test_a_child_that_misbehaves_is_started_again_and_then_told(
-    tmp_path: Path, code: str, reason: str
+    tmp_path: Path, code: str, silence_s: float, reason: str
 ) -> None:
-    replay = ProcessReplay((sys.executable, "-c", code), silence_s=0.5)
+    replay = ProcessReplay((sys.executable, "-c", code), silence_s=silence_s)
     with pytest.raises(ResourceError, match=reason):
         collect(replay, tmp_path, 1)
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -384,9 +383,10 @@ def test_typed_client_asks_over_a_socket_with_its_key(
 def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path) -> None:
     served = serve(bundle)
 
-    async def case() -> list[int]:
-        async def ask() -> list[int]:
-            statuses = []
+    statuses: list[int] = []
+
+    async def case() -> None:
+        async def ask() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
             message = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (
                 INFER.encode(),
@@ -401,30 +401,30 @@ def test_terminated_server_answers_what_it_was_asked(serve: Serve, bundle: Path)
                 statuses.append(int(head.split()[1]))
                 if b"connection: close" in head:
                     writer.close()
-                    return statuses
+                    return
 
         asking = [asyncio.create_task(ask()) for _ in range(8)]
-        await asyncio.sleep(0.3)
+        while len(statuses) < 100:  # noqa: ASYNC110 - in the middle of their questions
+            await asyncio.sleep(0.01)
         served.process.send_signal(signal.SIGTERM)
-        return [status for statuses in await asyncio.gather(*asking) for status in statuses]
+        await asyncio.gather(*asking)
 
-    statuses = asyncio.run(case())
-    assert len(statuses) > 8
+    asyncio.run(case())
     assert set(statuses) == {200}
     assert served.process.wait(30) == 0
 
 
 def test_server_starts_quickly_and_stays_small(serve: Serve, tmp_path: Path) -> None:
-    """The goals are 0.5 s and 65 MB on a quiet machine; this one may be shared."""
+    """The goals are 0.5 s and 65 MB on a quiet machine; this one may be shared, so CPU counts."""
     model = double_onnx(tmp_path / "double.onnx")
-    started_s = time.monotonic()
     served = serve(model)
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
     body = json.dumps({"inputs": [tensor]}).encode()
     status, _ = asyncio.run(one_answer(served, "/v2/models/double/infer", body))
     assert status == 200
-    assert time.monotonic() - started_s < 5
-    assert read_process(served.process.pid).memory_bytes < 100e6
+    process = read_process(served.process.pid)
+    assert process.cpu_s < 2
+    assert process.memory_bytes < 100e6
 
 
 def test_answers_are_exact_in_json_and_binary(serve: Serve, bundle: Path) -> None:
@@ -476,7 +476,7 @@ def test_a_model_with_a_limit_of_memory_runs_by_itself_and_comes_back(
             assert answer[1]["outputs"][0]["data"] == [2, 5]
             os.kill(children[0], signal.SIGKILL)
             statuses = []
-            for _ in range(400):
+            for _ in range(4000):
                 statuses.append((await post(client, INFER))[0])
                 assert (await post(client, "/v2/models/double/infer", body))[0] == 200
                 if statuses[-1] == 200 and 503 in statuses:
