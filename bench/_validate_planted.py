@@ -19,7 +19,7 @@ from edgewright.measure import usable_cores
 from edgewright.validate import Report
 from edgewright.validate.soundness import SoundnessLimits
 
-SERVER = ROOT / "tests" / "e2e" / "planted_server.py"
+SERVER = ROOT / "tests" / "planted_server.py"
 LEAK_RPS = 100.0
 LEAK_SECONDS = 100.0
 MB_PER_MIN = 1.0

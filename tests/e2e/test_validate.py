@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from tests.planted import BUSY, planted
 
 from edgewright.chain.validation import ValidationOrder, run_validation
 from edgewright.contract import Budgets
@@ -21,37 +21,9 @@ from edgewright.errors import InputError, TransportError, UnavailableError
 from edgewright.measure import listening_pid, read_tree
 from edgewright.testing.bundles import build_tiny, wrong_output
 from edgewright.validate import Report, read_report
-from edgewright.validate.soundness import SoundnessLimits
 
 pytestmark = pytest.mark.alone
 """Judged by the clock and by how busy the machine is."""
-
-# Test machines are busy with other tests; what is tried here is not whether they are quiet.
-BUSY = SoundnessLimits(
-    steal_share=1.0,
-    others_share=1.0,
-    wait_share=1.0,
-    frequency_ratio=0.0,
-    lag_p95_s=1.0,
-    settled_share=1.0,
-)
-SERVER = Path(__file__).with_name("planted_server.py")
-
-
-@contextmanager
-def planted(*faults: str) -> Iterator[str]:
-    """A foreign V2 server; gives its URL."""
-    process = subprocess.Popen(
-        [sys.executable, SERVER, *faults], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from tests.planted import BUSY, planted
 
 from edgewright.chain.validation import (
     Accuracy,
@@ -23,41 +23,10 @@ from edgewright.contract import Budgets
 from edgewright.errors import DeviceError, InputError, UnavailableError
 from edgewright.testing.bundles import build_tiny
 from edgewright.validate import Report
-from edgewright.validate.soundness import SoundnessLimits
 from edgewright.validate.versus import ROUNDS, VersusOrder
 from edgewright.validate.ways import BinaryWay
 
-# What is tried here is what is found, not whether the test machine is quiet.
-BUSY = SoundnessLimits(
-    steal_share=1.0,
-    others_share=1.0,
-    wait_share=1.0,
-    frequency_ratio=0.0,
-    lag_p95_s=1.0,
-    settled_share=1.0,
-)
-SERVER = Path(__file__).with_name("planted_server.py")
 QUESTIONS = np.random.default_rng(0).random((2000, 4)).astype(np.float32)
-
-
-@contextmanager
-def planted(*faults: str) -> Iterator[str]:
-    """A foreign V2 server that doubles; gives its URL."""
-    process = subprocess.Popen(
-        [sys.executable, SERVER, *faults],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
 
 
 def order(target: object, scenario: str, **changes: object) -> ValidationOrder:
@@ -93,6 +62,7 @@ def subject(bundles: Path) -> Iterator[Callable[..., Report]]:
         yield run
 
 
+@pytest.mark.alone
 def test_a_swap_loses_no_request(subject: Callable[..., Report], bundles: Path) -> None:
     report = subject("swap", seconds=4.0)
     assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
@@ -112,6 +82,7 @@ def test_a_version_that_cannot_be_loaded_ends_the_swap(
         subject("swap", swap_to=bundles / "absent.ewb")
 
 
+@pytest.mark.alone
 def test_our_server_shrugs_at_bad_company(subject: Callable[..., Report]) -> None:
     report = subject("faults", seconds=4.2)
     assert report.verdict.outcome == "VALID-PASS", (report.verdict.reasons, report.notes)
