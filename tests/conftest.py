@@ -1,10 +1,12 @@
 """Fixtures that every test may use, and the rule that CI skips nothing for lack of a part."""
 
+import importlib
 import os
 import random
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
@@ -43,6 +45,18 @@ def _skip_reason(report: pytest.TestReport) -> str:
 def project_root() -> Path:
     """The folder with pyproject.toml."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def bench_script(project_root: Path) -> Callable[[str], ModuleType]:
+    """Imports a script of `bench/` by its name; it finds its neighbours there as when it is run."""
+
+    def imported(name: str) -> ModuleType:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(project_root / "bench")
+            return importlib.import_module(name)
+
+    return imported
 
 
 @pytest.fixture(scope="session")

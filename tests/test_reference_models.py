@@ -1,9 +1,9 @@
 """The builders of the reference models give the parameters and multiply-adds that figures cite."""
 
 import tomllib
-from collections.abc import Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import onnx
@@ -15,26 +15,25 @@ BENCH = Path(__file__).resolve().parents[1] / "bench"
 MODELS: Mapping[str, Mapping[str, Any]] = tomllib.loads((BENCH / "models.toml").read_text())
 SERVING = ("mlp-16", "tcn-bench")
 
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCH))
+BenchScript = Callable[[str], ModuleType]
 
 
-@pytest.mark.usefixtures("bench")
 @pytest.mark.parametrize("name", SERVING)
-def test_a_model_of_serving_goals_is_what_the_table_says(name: str, tmp_path: Path) -> None:
-    path = import_module("_models").BUILDERS[name](tmp_path / "model.onnx")
+def test_a_model_of_serving_goals_is_what_the_table_says(
+    name: str, bench_script: BenchScript, tmp_path: Path
+) -> None:
+    path = bench_script("_models").BUILDERS[name](tmp_path / "model.onnx")
     assert_said(name, path)
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("bench")
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in SERVING])
-def test_a_model_of_a_recipe_is_what_the_table_says(name: str, tmp_path: Path) -> None:
+def test_a_model_of_a_recipe_is_what_the_table_says(
+    name: str, bench_script: BenchScript, tmp_path: Path
+) -> None:
     for extra in ("PIL", "vtracer"):
         pytest.importorskip(extra, reason=f"absent: {extra}")
-    path = import_module("_recipe_models").BUILDERS[name](tmp_path / "model.onnx")
+    path = bench_script("_recipe_models").BUILDERS[name](tmp_path / "model.onnx")
     assert_said(name, path)
 
 

@@ -1,8 +1,7 @@
 """A slice of `make prove SUITE=agent_faults`."""
 
-import importlib.util
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,15 +12,8 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="session")
-def faults(project_root: Path) -> ModuleType:
-    name = "_agent_faults"
-    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def faults(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_agent_faults")
 
 
 @pytest.mark.timeout(300)

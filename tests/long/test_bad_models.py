@@ -1,8 +1,7 @@
 """A slice of `make prove SUITE=bad_models`."""
 
 import asyncio
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,15 +14,8 @@ RATE = 100.0
 
 
 @pytest.fixture(scope="session")
-def bad_models(project_root: Path) -> ModuleType:
-    name = "_bad_models"
-    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def bad_models(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_bad_models")
 
 
 def test_bad_models_end_on_the_old_one_and_no_request_fails(

@@ -1,8 +1,6 @@
 """A slice of `python bench/fleet.py kills`: SIGKILL of the fleet at random moments of rollouts."""
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,12 +13,8 @@ KILLS = 10
 
 
 @pytest.fixture
-def kills(project_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(project_root / "bench")
-    module = importlib.import_module("_fleet_kills")
-    yield module
-    for name in ("_fleet_kills", "_fleet"):
-        sys.modules.pop(name, None)
+def kills(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_fleet_kills")
 
 
 def test_a_fleet_that_is_killed_anywhere_goes_on_whole(

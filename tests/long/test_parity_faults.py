@@ -1,7 +1,6 @@
 """A slice of `make prove SUITE=parity`."""
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,15 +11,8 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="session")
-def parity(project_root: Path) -> ModuleType:
-    name = "_parity_faults"
-    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def parity(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_parity_faults")
 
 
 def test_planted_faults_are_caught_and_their_nodes_named(

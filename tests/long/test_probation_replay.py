@@ -1,8 +1,6 @@
 """A slice of `make prove SUITE=probation`, without the times that are recorded there."""
 
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,15 +10,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="session")
-def probations(project_root: Path) -> ModuleType:
-    name = "_probation"
-    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def probations(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_probation")
 
 
 def test_good_updates_pass(probations: ModuleType, long_slice: Any) -> None:

@@ -1,9 +1,7 @@
 """A slice of `make prove SUITE=serving_fuzz`."""
 
 import asyncio
-import importlib.util
-import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -15,15 +13,8 @@ CHUNK = 1000
 
 
 @pytest.fixture(scope="module")
-def fuzz(project_root: Path) -> ModuleType:
-    name = "_serving_fuzz"
-    spec = importlib.util.spec_from_file_location(name, project_root / "bench" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def fuzz(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_serving_fuzz")
 
 
 def test_no_mutated_request_gets_a_500_or_hangs(fuzz: ModuleType, long_slice: Any) -> None:

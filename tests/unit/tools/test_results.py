@@ -1,7 +1,7 @@
 """The shape of result files, which bench suites write and the docs cite."""
 
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -9,13 +9,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def results(project_root: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("_results", project_root / "bench/_results.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def results(bench_script: Callable[[str], ModuleType]) -> ModuleType:
+    return bench_script("_results")
 
 
 def test_recording_says_what_ran_where(results: ModuleType, tmp_path: Path) -> None:
