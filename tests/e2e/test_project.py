@@ -163,7 +163,7 @@ def test_ctrl_c_in_a_stage_leaves_nothing_half_written(
     child = start(*arguments, cwd=project)
     os.set_blocking(child.stderr.fileno(), False)  # type: ignore[union-attr]
     root = project / ".edgewright"
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 200
     while not list((root / "stages" / stage).glob(".tmp-*")) and child.poll() is None:
         assert time.monotonic() < deadline_s
         time.sleep(0.002)
