@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,15 @@ import pytest
 
 from edgewright.workbench.data import SourceMapping, read_npz
 from edgewright.workbench.recipes.har import HarOptions, HarRecipe
-from edgewright.workbench.train import RunRecord, TrainOptions, train
+from edgewright.workbench.train import Progress, RunRecord, TrainOptions, train
 
 RECIPE = HarRecipe(HarOptions(widths=(16, 32), latent=16, hop_s=0.5))
 OPTIONS = TrainOptions(epochs=4, batch_size=8, threads=1, device="cpu", seed=3)
 
 
-def run(archive: Path, out: Path, *, resume: bool) -> RunRecord:
+def run(
+    archive: Path, out: Path, *, resume: bool, tell: Callable[[Progress], None] = lambda _: None
+) -> RunRecord:
     dataset = read_npz(archive, SourceMapping())
     return train(
         RECIPE,
@@ -28,7 +31,7 @@ def run(archive: Path, out: Path, *, resume: bool) -> RunRecord:
         OPTIONS,
         out,
         resume=resume,
-        on_progress=lambda p: print(p.epoch, p.step, p.loss, flush=True),
+        on_progress=tell,
     )
 
 
@@ -57,19 +60,30 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(archive: Path, out: Path, how: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, __file__, str(archive), str(out), how],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
 
+def tell_and_wait(progress: Progress) -> None:
+    """So that the child is never further than we know, however long we are kept waiting."""
+    print(progress.epoch, progress.step, progress.loss, flush=True)
+    sys.stdin.readline()
+
+
 def kill_at_line(process: subprocess.Popen[str], line: int, delay_s: float) -> None:
     """SIGKILL a moment after the given line of progress, wherever the process is then."""
+    assert process.stdin is not None
     assert process.stdout is not None
     for _ in range(line):
         process.stdout.readline()
+        process.stdin.write("\n")
+        process.stdin.flush()
     time.sleep(delay_s)
     os.kill(process.pid, signal.SIGKILL)
+    process.stdin.close()
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
 
@@ -92,4 +106,4 @@ def test_a_run_that_is_killed_twice_ends_with_the_same_numbers(
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]), resume=sys.argv[3] == "resume")
+    run(Path(sys.argv[1]), Path(sys.argv[2]), resume=sys.argv[3] == "resume", tell=tell_and_wait)
