@@ -11,7 +11,9 @@ VERBOSE = "--verbose"
 
 
 def become_agent(home: Path, *, verbose: bool) -> NoReturn:
-    """Let this process go on as the agent of a home; its number stays."""
+    """Let this process go on as the agent of a home; its number stays. No module is taken from the
+    folder that it was started in.
+    """
     flags = [VERBOSE] if verbose else []
-    command = [sys.executable, "-m", "edgewright.chain.agent_run", *flags, str(home)]
+    command = [sys.executable, "-P", "-m", "edgewright.chain.agent_run", *flags, str(home)]
     os.execv(sys.executable, command)  # noqa: S606 - this program again
