@@ -149,6 +149,20 @@ def test_find_peak_brackets_a_known_capacity(golden: Path) -> None:
     assert 60 < figure(report, "peak rate") < 260
 
 
+def test_a_run_that_decides_stops_early_and_says_so(golden: Path) -> None:
+    with planted("--slow-ms", "5") as url:
+        kept = ask(url, golden, seconds=8.0, p95_ms=5000.0, stops_early=True)
+        missed = ask(url, golden, seconds=8.0, p95_ms=1.0, stops_early=True)
+        asked_whole = ask(url, golden, seconds=1.0, p95_ms=5000.0)
+    assert [one.verdict.outcome for one in (kept, missed)] == ["VALID-PASS", "VALID-FAIL"]
+    for one in (kept, missed):
+        assert any("decided and stopped after" in note for note in one.notes), one.notes
+        assert one.seconds < 8
+        (gate,) = (gate for gate in one.verdict.gates if gate.name == "latency p95")
+        assert gate.is_decided
+    assert any("p99.9" in note and "bounds need 3688" in note for note in asked_whole.notes)
+
+
 def test_offline_counts_throughput_and_stream_keeps_its_beat(golden: Path) -> None:
     with planted() as url:
         offline = ask(url, golden, scenario="offline", rate_rps=20.0)

@@ -86,6 +86,7 @@ class ValidationOrder(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = JsonWay()
     engine: Engine | None = None
     attempts: int = 3
+    stops_early: bool = False
     limits: SoundnessLimits = SoundnessLimits()
     seed: int = 0
 
@@ -251,6 +252,7 @@ def _order(asked: ValidationOrder, model: str, bundle: Bundle | None) -> Order:
         max_drop=asked.accuracy.max_drop,
         label_output=asked.accuracy.output,
         attempts=asked.attempts,
+        stops_early=asked.stops_early,
         limits=asked.limits,
         seed=asked.seed,
     )

@@ -110,6 +110,7 @@ async def _arguments(
     slot = f"{remote.facts.home}/slots/{model}/current"
     arguments = [f"http://{shown}:{port}", "--model", model, "--bundle", slot]
     arguments += ["--wire", "json" if asked.way.name == "HTTP with JSON" else "binary"]
+    arguments += ["--early-stop"] if asked.stops_early else []
     arguments += [f"--{suite}"] if suite else ["--scenario", asked.scenario]
     values = {
         "--rps": asked.rate_rps,

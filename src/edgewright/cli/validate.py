@@ -61,6 +61,8 @@ _load_options = _options(
     click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, questions."),
     click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True,
                  help="How often a run that the machine's noise spoilt is tried."),
+    click.option("--early-stop", is_flag=True,
+                 help="End a run as soon as it decides about --p95-ms."),
 )  # fmt: skip
 
 _truth_options = _options(
@@ -120,6 +122,7 @@ def validate(  # one command line, one parameter for each flag
     loadgen_logs: Path | None,
     seed: int,
     attempts: int,
+    early_stop: bool,
     golden: Path | None,
     bundle: Path | None,
     labelled: Path | None,
@@ -194,6 +197,7 @@ def validate(  # one command line, one parameter for each flag
         way=_way(target, wire),
         engine=_engine(loadgen_logs),
         attempts=attempts,
+        stops_early=early_stop,
         seed=seed,
     )
     if against is not None:

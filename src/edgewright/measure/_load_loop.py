@@ -75,6 +75,15 @@ class Loop:
         """What was measured so far."""
         return self._record.result()
 
+    def elapsed_s(self) -> float:
+        """Seconds since the run's start, on the clock of its result."""
+        return time.perf_counter() - self._record.start_s
+
+    def finish(self) -> None:
+        """Send nothing more; what is under way is waited for."""
+        if self._is_sending:
+            self._finish_sending()
+
     # What connections call
 
     @property

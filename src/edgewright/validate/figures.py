@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.evidence.interval import Interval
-from edgewright.evidence.intervals import design_effect, quantile_interval, student_quantile
+from edgewright.evidence.intervals import (
+    design_effect,
+    quantile_interval,
+    samples_for_quantile,
+    student_quantile,
+)
 from edgewright.measure.load_result import ANSWERED, LoadResult
 from edgewright.validate.resources import MIB, ResourceSample
 from edgewright.validate.soundness import settled_at
@@ -59,6 +64,7 @@ UNITS = {
 
 _UNITS_BY_START = {"latency p95 beside ": "ms", "found of class ": "%"}
 
+_LATENCY_BLOCKS = 40
 _RATE_BLOCKS = 20
 _TIMELINE_SLICES = 60
 _HISTOGRAM_BINS = 48
@@ -93,14 +99,19 @@ def unit_of(name: str) -> str:
     return next(unit for start, unit in _UNITS_BY_START.items() if name.startswith(start))
 
 
-def latency_figures(latencies_s: NDArray[np.float64]) -> dict[str, Interval]:
+def latency_figures(
+    latencies_s: NDArray[np.float64], *, confidence: float = 0.95
+) -> dict[str, Interval]:
     """Quantiles in ms, their intervals widened for samples that depend on each other."""
     if len(latencies_s) == 0:
         return {}
     milliseconds = latencies_s * 1e3
     figures = {
         name: quantile_interval(
-            milliseconds, q, design_effect=design_effect(milliseconds, q, blocks=40)
+            milliseconds,
+            q,
+            confidence=confidence,
+            design_effect=design_effect(milliseconds, q, blocks=_LATENCY_BLOCKS),
         )
         for name, q in QUANTILES.items()
     }
@@ -110,6 +121,25 @@ def latency_figures(latencies_s: NDArray[np.float64]) -> dict[str, Interval]:
         "latency mean": Interval(float(milliseconds.mean())),
         "latency max": Interval(float(milliseconds.max())),
     }
+
+
+def few_queries(latencies_s: NDArray[np.float64]) -> tuple[str, ...]:
+    """Which quantiles are claimed with fewer requests than bound them from both sides, and how many
+    would. Requests that depend on each other count as fewer.
+
+    >>> few_queries(np.linspace(0.01, 0.02, 1000))[-1]
+    'latency p99.9: 1000 requests are worth 998 independent ones, bounds need 3688: measure longer'
+    """
+    notes = []
+    for name, q in QUANTILES.items() if len(latencies_s) else ():
+        effect = design_effect(latencies_s, q, blocks=_LATENCY_BLOCKS)
+        worth, needed = int(len(latencies_s) / effect), samples_for_quantile(q)
+        if worth < needed:
+            notes.append(
+                f"{name}: {len(latencies_s)} requests are worth {worth} independent ones, bounds "
+                f"need {needed}: measure longer"
+            )
+    return tuple(notes)
 
 
 def throughput_figure(result: LoadResult, *, after_s: float = 0.0) -> Interval:

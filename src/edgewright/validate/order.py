@@ -50,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `subject` says what is measured (a bundle's id or a URL). `contract` comes with a bundle; a bare
     URL has none. `attempts` is how often a run is repeated that the machine's noise has spoilt.
     `swap_to` is a second version to swap with, `speed` how much faster a recording is replayed.
+    With `stops_early` a steady run ends when its latency limit is decided (`validate.early`).
     """
 
     model: str
@@ -67,6 +68,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     max_drop: float | None = None
     label_output: str = ""
     attempts: int = 3
+    stops_early: bool = False
     limits: SoundnessLimits = SoundnessLimits()
     seed: int = 0
 

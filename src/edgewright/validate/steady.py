@@ -7,7 +7,9 @@ import numpy as np
 from edgewright.evidence import Interval
 from edgewright.measure.load import LoadLimits
 from edgewright.measure.load_result import LoadResult
+from edgewright.validate.early import CONFIDENCE, LOOKS, is_decided
 from edgewright.validate.figures import (
+    few_queries,
     generator_figures,
     latency_figures,
     throughput_figure,
@@ -39,7 +41,7 @@ async def observe_steady(
     loop = steady_loop(order, load, rng=rng)
     surroundings = Surroundings(served)
     with surroundings.watched():
-        result = await run_or_part(loop)
+        result = await _run(loop, order)
     cut, after_s = warm_up_end_s(result)
     return Observed(
         how=protocol_text(order),
@@ -53,11 +55,39 @@ async def observe_steady(
         refusals=result.refusals,
         doubts=_doubts(order, result, cut),
         noise_doubts=surroundings.doubts(order.limits),
-        notes=(f"the first {after_s:.2g} s were warm-up and left out",) if after_s else (),
+        notes=_notes(order, result, after_s),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
         is_partial=result.is_interrupted,
     )
+
+
+def _may_stop(order: Order) -> bool:
+    """Whether the run is about a latency limit, so that something can be decided early."""
+    is_about_latency = order.scenario not in ("soak", "offline")
+    return order.stops_early and is_about_latency and order.budgets.latency_p95_ms is not None
+
+
+async def _run(loop: Loop, order: Order) -> LoadResult:
+    """To the end, or to the look that decides."""
+    if not _may_stop(order):
+        return await run_or_part(loop)
+    looking = asyncio.create_task(_look(loop, order), name="looks at the load")
+    try:
+        return await run_or_part(loop)
+    finally:
+        looking.cancel()
+
+
+async def _look(loop: Loop, order: Order) -> None:
+    limit_ms = order.budgets.latency_p95_ms
+    start_s = loop.elapsed_s()
+    for share in LOOKS:
+        await asyncio.sleep(max(share * order.seconds - (loop.elapsed_s() - start_s), 0))
+        now_s = loop.elapsed_s()
+        if limit_ms is not None and is_decided(loop.result(), now_s=now_s, limit_ms=limit_ms):
+            loop.finish()
+            return
 
 
 async def run_or_part(loop: Loop) -> LoadResult:
@@ -78,8 +108,9 @@ def _figures(
     after_s: float,
     rng: np.random.Generator,
 ) -> dict[str, Interval]:
+    confidence = CONFIDENCE if _may_stop(order) else 0.95
     figures = {
-        **latency_figures(result.latencies_s(after_s=after_s)),
+        **latency_figures(result.latencies_s(after_s=after_s), confidence=confidence),
         "throughput": throughput_figure(result, after_s=after_s),
         **generator_figures(result),
         **surroundings.figures(result.answered),
@@ -89,6 +120,19 @@ def _figures(
     if order.scenario == "soak":
         figures |= growth_figures(surroundings.samples, rng=rng)
     return figures
+
+
+def _notes(order: Order, result: LoadResult, after_s: float) -> tuple[str, ...]:
+    notes = few_queries(result.latencies_s(after_s=after_s))
+    if after_s:
+        notes = (f"the first {after_s:.2g} s were warm-up and left out", *notes)
+    if _may_stop(order) and result.wall_s < order.seconds:
+        note = (
+            f"decided and stopped after {result.wall_s:.1f} of {order.seconds:g} s; each of "
+            f"{len(LOOKS) + 1} looks has intervals of {CONFIDENCE:.2%}, all together 95 %"
+        )
+        notes += (note,)
+    return notes
 
 
 def _doubts(order: Order, result: LoadResult, cut: int) -> tuple[str, ...]:
