@@ -24,8 +24,8 @@ from edgewright.device.sim import Behaviour, Tally, simulate
 from edgewright.errors import TrustError
 from edgewright.fleet.audit import verify_audit
 from edgewright.fleet.office import Office
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 
 DEVICES = 20
 WAVES = "2,25%,60%,100%"

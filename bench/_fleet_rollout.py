@@ -23,8 +23,8 @@ from sqlalchemy import func, select
 from _fleet import Place, Process, cpu_s, prepare, resident_mb, serving
 from _results import Recording
 from edgewright.chain.fleet import open_fleet
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.state import schema
 
 WAVES = "1%,10%,40%,100%"

@@ -30,8 +30,8 @@ from edgewright.chain.enrolment import Wish, enroll_with
 from edgewright.chain.fleet import open_fleet
 from edgewright.device.agent import DeviceCertificate, Home
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.wire import device_api as wire
 
 ROUNDS = 3

@@ -24,7 +24,7 @@ PROGRAM = " ".join(EDGEWRIGHT)
 
 class Remote:
     """An SSH server, the keys to it, and an agent's home behind it; what runs there is started by
-    the command `within`, which may enter a network namespace.
+    the command `within`, which may enter a network namespace; `settings` are lines of sshd_config.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Remote:
         home: Path | None = None,
         address: str = "127.0.0.1",
         within: tuple[str, ...] = (),
+        settings: str = "",
     ) -> None:
         if not Path(SSHD).exists():
             pytest.skip("absent: sshd (Debian package openssh-server)")
@@ -51,7 +52,7 @@ class Remote:
             f"ListenAddress {address}:{self.port}\nHostKey {folder}/host\nPidFile none\n"
             f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\n"
             "PasswordAuthentication no\nClientAliveInterval 2\nClientAliveCountMax 2\n"
-            "AllowTcpForwarding yes\nPermitRootLogin yes\n"
+            f"AllowTcpForwarding yes\nPermitRootLogin yes\n{settings}\n"
         )
         self.user = subprocess.check_output(["id", "-un"], text=True).strip()
         signer = MemorySigner.from_seed(1)

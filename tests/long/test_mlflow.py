@@ -17,7 +17,7 @@ from edgewright.chain.fleet import open_fleet, trust
 from edgewright.chain.processes import free_port
 from edgewright.testing.fleet import SIGNER, release_file
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 LOG = """
 import sys, mlflow
@@ -52,7 +52,9 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until_it_listens(port, seconds=240)
+
+    def wait(self) -> None:
+        wait_until_it_listens(int(self.url.rpartition(":")[2]), seconds=400)
 
     def stop(self) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -63,6 +65,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("mlflow"))
     try:
+        made.wait()
         yield made
     finally:
         made.stop()
@@ -70,7 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def run(*words: str, code: int = 0) -> Any:
     command = [sys.executable, "-m", "edgewright", "release", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, check=False, timeout=200)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=400)
     assert done.returncode == code, done.stderr.decode()
     return json.loads(done.stdout) if code == 0 else done.stderr.decode()
 

@@ -12,9 +12,9 @@ from edgewright.errors import InputError
 from edgewright.fleet.desired import look_up, may_fetch
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import UpdateRecord
 from edgewright.testing import FakeClock

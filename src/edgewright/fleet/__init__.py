@@ -7,7 +7,8 @@ the people's API and page (`people_api`, `ui`) only translate.
 
 The rule alone:
 
-    >>> from edgewright.fleet.rollout import Acknowledged, Failed, Limits, Seen, begin, step
+    >>> from edgewright.fleet.rollout import begin, step
+    >>> from edgewright.fleet.rollout_terms import Acknowledged, Failed, Limits, Seen
     >>> state = begin([("canary",), ("d1", "d2")], Limits(), now_s=0.0)
     >>> state = step(state, [Seen("canary")], now_s=1.0).state
     >>> state = step(state, [Acknowledged("canary")], now_s=2.0).state

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from edgewright.fleet.admission import next_revision
-from edgewright.fleet.rollout import Action, Order, Recall
+from edgewright.fleet.rollout_terms import Action, Order, Recall
 from edgewright.fleet.state import schema
 
 _AT_ONCE = 500

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import Connection, select
 
-from edgewright.fleet.rollout import Limits, RolloutState, Status
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_store import load, options_of, revision_of, unknown
+from edgewright.fleet.rollout_terms import Limits, RolloutState, Status
 from edgewright.fleet.state import schema
 
 

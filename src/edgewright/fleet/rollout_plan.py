@@ -10,8 +10,8 @@ from edgewright.fleet import rollout_store as store
 from edgewright.fleet.devices import labels_of
 from edgewright.fleet.labels import Query, matching, parse_query
 from edgewright.fleet.registry import Release, find_release
-from edgewright.fleet.rollout import ACTIVE, Limits
 from edgewright.fleet.rollout_options import RolloutOptions
+from edgewright.fleet.rollout_terms import ACTIVE, Limits
 from edgewright.fleet.state import schema
 from edgewright.fleet.waves import parse_waves, split
 from edgewright.wire.windows import parse_window

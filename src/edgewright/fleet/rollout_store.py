@@ -7,8 +7,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from edgewright.errors import AbsentError
 from edgewright.fleet.assignments import carry_out
-from edgewright.fleet.rollout import Limits, Member, Note, Outcome, RolloutState, Status
 from edgewright.fleet.rollout_options import RolloutOptions
+from edgewright.fleet.rollout_terms import Limits, Member, Note, Outcome, RolloutState, Status
 from edgewright.fleet.state import schema
 
 SAVE_EVERY_S = 5.0

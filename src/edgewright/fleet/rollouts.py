@@ -18,7 +18,10 @@ from edgewright.fleet.devices import timezones_of
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.quality import Difference, Quality, breach, compare
 from edgewright.fleet.quality_store import Tally
-from edgewright.fleet.rollout import (
+from edgewright.fleet.rollout import begin, step
+from edgewright.fleet.rollout_facts import RolloutFacts, facts
+from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan, plan_of
+from edgewright.fleet.rollout_terms import (
     WATCHED,
     Abort,
     Acknowledged,
@@ -30,11 +33,7 @@ from edgewright.fleet.rollout import (
     RolloutState,
     Seen,
     Status,
-    begin,
-    step,
 )
-from edgewright.fleet.rollout_facts import RolloutFacts, facts
-from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan, plan_of
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.telemetry import Heard, has_unheard, hear
 from edgewright.fleet.telling import event_of

@@ -14,7 +14,7 @@ tries again, and the deadline decides.
     Failed(device='d1', reason='probe: output 3 differs')
 """
 
-from edgewright.fleet.rollout import Acknowledged, Committed, Failed
+from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed
 from edgewright.telemetry import UpdateRecord
 
 _COMMITTED = frozenset({"commit"})

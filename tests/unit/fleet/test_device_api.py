@@ -11,8 +11,8 @@ from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.telemetry import UpdateRecord, encode_batch
 from edgewright.testing.fleet import SIGNER, release_file
 from edgewright.transports.http1 import Request, Response

@@ -6,8 +6,8 @@ from edgewright.errors import InputError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.lineage import ran_at
 from edgewright.fleet.office import Office
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import UpdateRecord
 from edgewright.testing import FakeClock

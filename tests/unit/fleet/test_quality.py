@@ -2,9 +2,9 @@ import pytest
 
 from edgewright.fleet.office import Office
 from edgewright.fleet.quality import Quality, Served, breach, compare
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import ServingRecord, UpdateRecord
 from edgewright.testing import FakeClock

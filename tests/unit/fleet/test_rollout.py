@@ -1,7 +1,7 @@
 import pytest
 
-from edgewright.fleet.rollout import (
-    TICK_LIMIT_S,
+from edgewright.fleet.rollout import TICK_LIMIT_S, begin, step
+from edgewright.fleet.rollout_terms import (
     Abort,
     Acknowledged,
     Committed,
@@ -17,8 +17,6 @@ from edgewright.fleet.rollout import (
     Resume,
     RolloutState,
     Seen,
-    begin,
-    step,
 )
 
 QUICK = Limits(soak_s=0, deadline_s=5)

@@ -7,7 +7,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgewright.fleet.rollout import (
+from edgewright.fleet.rollout import begin, step
+from edgewright.fleet.rollout_terms import (
     FINAL,
     IN_FLIGHT,
     WATCHED,
@@ -26,8 +27,6 @@ from edgewright.fleet.rollout import (
     Retry,
     RolloutState,
     Seen,
-    begin,
-    step,
 )
 
 percents = st.sampled_from([0.0, 10.0, 34.0, 50.0, 95.0, 100.0])

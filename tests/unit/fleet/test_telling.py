@@ -1,6 +1,6 @@
 import pytest
 
-from edgewright.fleet.rollout import Acknowledged, Committed, Failed
+from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed
 from edgewright.fleet.telling import event_of
 from edgewright.telemetry import UpdateRecord
 

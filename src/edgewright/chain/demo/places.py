@@ -17,8 +17,8 @@ from edgewright.device.agent import AgentStatus
 from edgewright.errors import TrustError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.registry import Registry
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.keys import FileSigner
 from edgewright.stores import FolderBlobs
 from edgewright.trust import Signer, TrustedKeys

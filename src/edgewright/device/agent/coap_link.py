@@ -73,6 +73,8 @@ class CoapLink:
         finally:
             await ended(task)
             await self._context.shutdown()
+            if not task.cancelled():
+                task.result()
 
     async def tell(self, records: tuple[Record, ...]) -> bool:
         if self._context is None or not self._is_up or not self._certificate.exists:

@@ -28,9 +28,9 @@ from edgewright.fleet.people_api.login import Login
 from edgewright.fleet.people_api.members import RoleOrder, TokenWish
 from edgewright.fleet.quality import Quality
 from edgewright.fleet.remote_commands import CommandOrder
-from edgewright.fleet.rollout import Limits
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
 from edgewright.wire.device_api import Problem
 
 _BUNDLE = "accb74bae512bd2a86880a24f8bc35ee46004911db1aec8970942efcddd6dae8"
