@@ -17,6 +17,7 @@ from edgewright.contract.decoding import suggestion
 from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.audit import FLEET_ITSELF, Deed, write_down
 from edgewright.fleet.labels import check_name
+from edgewright.fleet.lockout import count_failure
 from edgewright.fleet.password import MOST_CHARACTERS, hash_password, is_password
 from edgewright.fleet.people import Membership, Session, User, UserToken
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject, unknown_project
@@ -26,9 +27,6 @@ from edgewright.fleet.state import State, schema
 
 MAX_TOKEN_LIFETIME_S = 366 * 86_400.0
 SESSION_LIFETIME_S = 8 * 3600.0
-FREE_FAILURES = 5
-FIRST_LOCK_S = 30.0
-LONGEST_LOCK_S = 3600.0
 
 _NOBODY = "nobody"
 
@@ -189,8 +187,12 @@ class Users(OfProject):
         if row is not None and is_right and now_s >= row.locked_until_s and not row.is_disabled:
             return self.begin_session(name)
         with self._state.write() as connection:
-            if row is not None:
-                self._count_failure(connection, name, now_s)
+            lock_s = count_failure(connection, name, now_s=now_s) if row is not None else 0.0
+            if lock_s:
+                why = f"for {lock_s:.0f} s"
+                write_down(
+                    connection, self._deed(_NOBODY, "account locked", name, why, of=FLEET_ITSELF)
+                )
             subject = name if row is not None else "unknown user"
             deed = self._deed(_NOBODY, "login refused", subject, "", of=FLEET_ITSELF)
             write_down(connection, deed)
@@ -335,23 +337,6 @@ class Users(OfProject):
             csrf=csrf_of(session),
             expires_at_s=expires_at_s,
         )
-
-    def _count_failure(self, connection: Connection, name: str, now_s: float) -> None:
-        """From the fifth wrong password on the account is locked, each time twice as long."""
-        table = schema.users
-        query = select(table.c.failures).where(table.c.name == name)
-        failures = (connection.scalar(query) or 0) + 1
-        over = failures - FREE_FAILURES
-        lock_s = min(FIRST_LOCK_S * 2**over, LONGEST_LOCK_S) if over >= 0 else 0.0
-        connection.execute(
-            update(table)
-            .where(table.c.name == name)
-            .values(failures=failures, locked_until_s=now_s + lock_s if lock_s else 0.0)
-        )
-        if lock_s:
-            why = f"for {lock_s:.0f} s"
-            deed = self._deed(_NOBODY, "account locked", name, why, of=FLEET_ITSELF)
-            write_down(connection, deed)
 
     @staticmethod
     def _end_sessions(connection: Connection, name: str) -> None:
