@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -314,6 +315,41 @@ def test_drift_of_a_models_inputs_is_on_the_metrics_page(serve: Serve, tmp_path:
             assert float(page.split(mean)[1].split()[0]) == pytest.approx(5, abs=0.2)
 
     asyncio.run(case())
+
+
+def test_reference_is_found_by_the_name_that_is_served_or_inside_the_bundle(
+    serve: Serve, tmp_path: Path
+) -> None:
+    reference = reference_file(tmp_path / "reference.npz")
+    model = double_onnx(tmp_path / "double.onnx", 20, 2)
+    bundle, admin = tmp_path / "own.ewb", tmp_path / "admin.sock"
+    build = [sys.executable, "-m", "edgewright", "bundle", "build", "--model", str(model),
+             "--drift", str(reference), "--name", "own", "--version", "1",
+             "--out", str(bundle)]  # fmt: skip
+    subprocess.run(build, check=True, capture_output=True)
+    words = ("--drift", f"renamed={reference}", "--admin", str(admin))
+    served = serve(bundle, *words)
+
+    async def case() -> str:
+        async with Client(uds=admin) as client:
+            order = json.dumps({"path": str(model)}).encode()
+            for name in ("renamed", "plain"):
+                assert (await post(client, f"/v2/repository/models/{name}/load", order))[0] == 200
+        async with Client(served.address) as client:
+            return (await client.request("GET", "/metrics")).body.decode()
+
+    page = asyncio.run(case())
+    judged = re.findall(r'^edgewright_drift_windows_total{model="(\w+)"', page, re.MULTILINE)
+    assert sorted(judged) == ["own", "renamed"]
+
+
+def test_reference_of_a_model_that_is_not_served_is_refused(tmp_path: Path) -> None:
+    reference = reference_file(tmp_path / "reference.npz")
+    model = double_onnx(tmp_path / "double.onnx", 20, 2)
+    words = [*SERVE, model, "--http", "127.0.0.1:0", "--drift", f"doubel={reference}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "a reference names model 'doubel', which is not served" in done.stderr
 
 
 def test_reference_of_other_windows_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from edgewright.bundle.golden import decode_golden, encode_golden
 from edgewright.bundle.hooks import HOOK_FILES, SOURCE_LIMIT_BYTES, check_hook
 from edgewright.bundle.manifest import Role
 from edgewright.bundle.policy import InstallPolicy
+from edgewright.chain import drift_reference
 from edgewright.chain.attesting import require_model_signature
 from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file
@@ -53,6 +54,8 @@ class BuildOrder(msgspec.Struct, frozen=True, kw_only=True):
     key: Path | None = None
     precision: str = "as-is"
     hooks: tuple[Path, ...] = ()
+    drift: Path | None = None
+    """Training windows, or a reference that was made of them."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +105,11 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
         if order.golden:
             golden = answer_golden(model, _requests(order.golden, model.contract))
             contents.append(("golden", "golden.npz", encode_golden(golden)))
+        if order.drift:
+            reference = drift_reference.reference_blob(
+                order.drift, model.contract, model=order.name
+            )
+            contents.append(("file", drift_reference.BLOB, reference))
         draft = Draft(
             name=order.name,
             version=order.version,

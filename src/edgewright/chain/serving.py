@@ -24,12 +24,11 @@ from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
 from edgewright.bundle.hooks import hook_blobs, require_hooks_allowed
 from edgewright.chain import ensembles
+from edgewright.chain.drift_reference import watched_by_bundle, watched_by_file
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
 from edgewright.chain.probe_child import ALLOW_HOOKS
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract
-from edgewright.device.drift import DriftMonitor, Reference
-from edgewright.device.drift.files import decode_reference, load_reference
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.access_log import AccessLog
@@ -42,8 +41,6 @@ from edgewright.device.serve.server import ListenAlso
 from edgewright.errors import InputError
 from edgewright.transports.http1 import MakeHttp2
 
-DRIFT_BLOB = "drift.npz"
-"""A bundle's file of this name is the reference that its model's inputs are judged by."""
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
 _SWITCH_INTERVAL_S = 100e-6
@@ -75,7 +72,7 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     tls: ssl.SSLContext | None = None
     http2: MakeHttp2 | None = None
     drift: Mapping[str, Path] = {}
-    """Drift references by model name, before what a bundle brings."""
+    """Drift references by the name that a model is served by, before what a bundle brings."""
     observers: Sequence[OpenObserver] = ()
     """Who sees every request: opened with the event loop at hand, closed after the server."""
     memory_mb: Mapping[str, float] = {}
@@ -194,7 +191,7 @@ async def _serve(
         for observer in observers:
             closing.callback(observer.close)
         server = InferenceServer(
-            partial(_open_watched, doors),
+            partial(_open_served, doors),
             options,
             clock=SystemClock(),
             timer=time.perf_counter,
@@ -207,6 +204,8 @@ async def _serve(
             http2=doors.http2,
             observers=observers,
             memory_limited=doors.memory_mb,
+            equip=partial(_watched, doors),
+            equipped=doors.drift,
         )
         return await _run(server, paths, stopped, on_ready, drain_s)
 
@@ -239,25 +238,16 @@ def _stop(stopped: "asyncio.Future[int]", number: int) -> None:
         stopped.set_result(number)
 
 
-def _open_watched(doors: Doors, path: Path) -> Servable:
-    """A model, with the judge of its drift where there is a reference."""
-    servable = open_servable(path, doors.memory_mb, allow_hooks=doors.allow_hooks)
-    if servable.name not in doors.drift:
-        return servable
-    source = doors.drift[servable.name]
-    return _watched(servable, load_reference(source), source=str(source))
+def _open_served(doors: Doors, path: Path) -> Servable:
+    return open_servable(path, doors.memory_mb, allow_hooks=doors.allow_hooks)
 
 
-def _watched(servable: Servable, reference: Reference, *, source: str) -> Servable:
-    first = servable.model.contract.inputs[0]
-    expected = (reference.length, len(reference.channels))
-    if len(first.shape) != 3 or first.shape[1:] != expected:
-        raise InputError(
-            f"{source}: the reference has windows {list(expected)}, input {first.name!r} of model "
-            f"{servable.name!r} is {list(first.shape)}",
-            hint="build the reference from windows as the model takes them",
-        )
-    return msgspec.structs.replace(servable, drift=DriftMonitor(reference))
+def _watched(doors: Doors, servable: Servable) -> Servable:
+    """A model under the name that it is served by, with the judge of its drift where there is a
+    reference for that name.
+    """
+    path = doors.drift.get(servable.name)
+    return servable if path is None else watched_by_file(servable, path)
 
 
 def _from_bundle(
@@ -308,7 +298,7 @@ def _started(order: ChildOrder, path: Path, contract: Contract | None) -> ChildM
 def _servable(bundle: Bundle, model: Model) -> Servable:
     manifest = bundle.manifest
     golden = decode_golden(bundle.read(bundle.blob("golden"))) if bundle.has("golden") else None
-    servable = Servable(
+    plain = Servable(
         name=manifest.name,
         version=manifest.version,
         platform=_platform(manifest.format),
@@ -319,11 +309,7 @@ def _servable(bundle: Bundle, model: Model) -> Servable:
         is_signed=bool(bundle.signatures),
         is_apart=bool(hook_blobs(manifest)),
     )
-    for blob in manifest.blobs:
-        if blob.name == DRIFT_BLOB:
-            reference = decode_reference(bundle.read(blob), source=DRIFT_BLOB)
-            return _watched(servable, reference, source=DRIFT_BLOB)
-    return servable
+    return watched_by_bundle(plain, bundle)
 
 
 def _platform(format_word: str) -> str:

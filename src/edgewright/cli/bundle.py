@@ -38,6 +38,8 @@ for command in (keygen, encrypt, decrypt, attest, extract, push, pull):
     "--contract", "contract_path", type=_FILE, help="Contract (.toml, .json); inferred if absent."
 )
 @click.option("--golden", type=_FILE, help="Requests as .npz; the answers are computed now.")
+@click.option("--drift", type=_FILE, help="Training windows as .npz, or a drift reference: the "
+              "server then watches the model's inputs by it.")  # fmt: skip
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The release's version.")
 @click.option("--key", type=_FILE, help="Private key file to sign with.")
@@ -51,6 +53,7 @@ def build(
     model: Path,
     contract_path: Path | None,
     golden: Path | None,
+    drift: Path | None,
     name: str,
     version: str,
     key: Path | None,
@@ -72,6 +75,7 @@ def build(
         version=version,
         key=key,
         hooks=hooks,
+        drift=drift,
     )
     _show(build_from_file(order, out), as_json=as_json)
 

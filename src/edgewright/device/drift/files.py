@@ -79,6 +79,11 @@ def decode_reference(content: bytes, *, source: str) -> Reference:
 
 def save_reference(reference: Reference, path: Path) -> None:
     """Keep a reference for devices."""
+    write_atomic(path, encode_reference(reference))
+
+
+def encode_reference(reference: Reference) -> bytes:
+    """A reference as its file's content."""
     mixture, limits, sketch = reference.mixture, reference.limits, reference.sketch
     arrays = {
         "format": np.array(_FORMAT),
@@ -99,7 +104,7 @@ def save_reference(reference: Reference, path: Path) -> None:
     for name, value in (("mixture", mixture), ("limits", limits), ("sketch", sketch)):
         fields = msgspec.structs.asdict(value)
         arrays |= {f"{name}.{k}": v for k, v in fields.items() if isinstance(v, np.ndarray)}
-    write_atomic(path, encode_npz(arrays))
+    return encode_npz(arrays)
 
 
 def read_windows(path: Path, *, length: int = DEFAULT_LENGTH) -> WindowFile:

@@ -28,6 +28,9 @@ from edgewright.wire.v2 import SplitOrder, TryOrder
 CANDIDATES_AT_ONCE = 8
 """How many children may be starting; one that hangs must not keep another name waiting."""
 
+Equip = Callable[[Servable], Servable]
+"""Gives a model what belongs to the name that it is served by. Raises the errors of `errors.py`."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +49,7 @@ class Models:
         open_candidate: OpenCandidate | None = None,
         orders: Mapping[str, SplitOrder] | None = None,
         memory_limited: Container[str] = (),
+        equip: Equip | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._open_model = open_model
@@ -57,6 +61,7 @@ class Models:
         self._admission = admission
         self._limits = limits or {}
         self._memory_limited = memory_limited
+        self._equip = equip
         self._resources = resources
         self._loader = resources.loader
         self._turns: dict[str, asyncio.Lock] = {}
@@ -287,12 +292,13 @@ class Models:
         start = partial(self._open_candidate, path, order.memory_mb)
         servable = await loop.run_in_executor(self._spawner, start)
         try:
+            servable = self._equipped(msgspec.structs.replace(servable, name=name))
             plan = await loop.run_in_executor(self._spawner, partial(try_model, servable, timer))
         except BaseException:
             servable.model.close()
             raise
         servable.model.settle(plan.single_s)  # type: ignore[attr-defined]  # it is a ChildModel
-        candidate = Candidate(path, msgspec.structs.replace(servable, name=name), original, timer)
+        candidate = Candidate(path, servable, original, timer)
         if order.mode != "lead" and candidate.stand_in is None:
             candidate.close()
             raise RefusalError(
@@ -308,12 +314,16 @@ class Models:
             if name is not None:
                 self._check_renamed(servable.name, name)
                 servable = msgspec.structs.replace(servable, name=name)
+            servable = await self._loader(partial(self._equipped, servable))
             model = await self._loader(lambda: self._tried(servable))
         except EdgewrightError:
             servable.model.close()
             raise
         logger.info("model ready: name=%s version=%s", servable.name, servable.version)
         return model
+
+    def _equipped(self, servable: Servable) -> Servable:
+        return servable if self._equip is None else self._equip(servable)
 
     def _check_renamed(self, own: str, name: str) -> None:
         """A limit of memory is found by a model's own name, before anybody gave it another."""

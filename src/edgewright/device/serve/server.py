@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from edgewright.device.serve.application import InferenceApplication, Page
 from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import Friendly
-from edgewright.device.serve.models import Models
+from edgewright.device.serve.models import Equip, Models
 from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Observer, Observers, Observing
 from edgewright.device.serve.passes import Resources
@@ -79,8 +79,11 @@ class InferenceServer:
         listen_also: ListenAlso | None = None,
         memory_limited: Container[str] = (),
         pages: Sequence[Page] = (),
+        equip: Equip | None = None,
+        equipped: Iterable[str] = (),
     ) -> None:
         self._options = options
+        self._equipped = equipped
         self._clock = clock
         self._servers: list[Server] = []
         self._workers = Workers(options.threads)
@@ -103,6 +106,7 @@ class InferenceServer:
             open_candidate=open_candidate,
             orders=options.splits,
             memory_limited=memory_limited,
+            equip=equip,
         )
         self._admin: Server | None = None
         self._tls = tls
@@ -147,7 +151,7 @@ class InferenceServer:
                     )
                 loaded.add(f"{model.name} {model.version}")
             self.models.directory.check_all()
-            self._check_limits()
+            self._check_names()
         except RefusalError as refusal:
             await self.close(drain_s=0)
             raise InputError(str(refusal)) from refusal
@@ -163,14 +167,21 @@ class InferenceServer:
         await self.models.close()
         self._workers.close()
 
-    def _check_limits(self) -> None:
-        """Nobody could load the model of a limit later where there is no administrator."""
-        absent = sorted(set(self._options.model_limits) - set(self.models.directory.names))
-        if absent and self._options.admin is None:
-            raise InputError(
-                f"a limit names model {absent[0]!r}, which is not served",
-                hint=f"served are {', '.join(sorted(self.models.directory.names)) or 'none'}",
-            )
+    def _check_names(self) -> None:
+        """Nobody could load the model of a limit or a reference later where there is no
+        administrator.
+        """
+        served = self.models.directory.names
+        for what, names in (
+            ("a limit", self._options.model_limits),
+            ("a reference", self._equipped),
+        ):
+            absent = sorted(set(names) - set(served))
+            if absent and self._options.admin is None:
+                raise InputError(
+                    f"{what} names model {absent[0]!r}, which is not served",
+                    hint=f"served are {', '.join(sorted(served)) or 'none'}",
+                )
 
     def _peers(self) -> int:
         """Connected clients; where there is another way in, nobody counts as alone."""
