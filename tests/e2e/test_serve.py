@@ -346,10 +346,10 @@ def test_reference_is_found_by_the_name_that_is_served_or_inside_the_bundle(
 def test_reference_of_a_model_that_is_not_served_is_refused(tmp_path: Path) -> None:
     reference = reference_file(tmp_path / "reference.npz")
     model = double_onnx(tmp_path / "double.onnx", 20, 2)
-    words = [*SERVE, model, "--http", "127.0.0.1:0", "--drift", f"doubel={reference}"]
+    words = [*SERVE, model, "--http", "127.0.0.1:0", "--drift", f"other={reference}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "a reference names model 'doubel', which is not served" in done.stderr
+    assert "a reference names model 'other', which is not served" in done.stderr
 
 
 def test_reference_of_other_windows_is_refused(tmp_path: Path) -> None:
