@@ -1,8 +1,9 @@
 """Foreign clients, unchanged, each in a venv of its own: NVIDIA's tritonclient over HTTP and gRPC,
-KServe's REST client.
+its perf_analyzer, KServe's REST client.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,6 +146,16 @@ def build_colours(path: Path) -> Path:
     return path
 
 
+def build_double(path: Path) -> Path:
+    """A model of any four numbers."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+              str(path))  # fmt: skip
+    return path
+
+
 def run_client(python: Path, script: str, *words: str) -> str:
     done = subprocess.run(
         [str(python), "-c", script, *words],
@@ -173,3 +184,30 @@ def test_the_rest_client_of_kserve_works_unchanged(tmp_path: Path) -> None:
     python = python_with(tmp_path / "venv", "kserve")
     with served(tmp_path) as (address,):
         assert run_client(python, KSERVE, address, MODEL) == "2"
+
+
+def test_perf_analyzer_works_unchanged(tmp_path: Path) -> None:
+    pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
+    # The last wheel that has the program inside; it is linked against a CUDA library that it does
+    # not use here.
+    python = python_with(tmp_path / "venv", "tritonclient==2.41.0", "nvidia-cuda-runtime-cu12")
+    program = python.with_name("perf_analyzer")
+    (library,) = (tmp_path / "venv").glob("lib/python*/site-packages/nvidia/cuda_runtime/lib")
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(library)}
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True, env=environment,
+                            check=True).stdout  # fmt: skip
+    if "not found" in linked:
+        pytest.skip("absent: a library of perf_analyzer (Debian package libb64-0d)")
+    # It sends random values of a normal distribution, which the tiny model's range would refuse.
+    model = build_double(tmp_path / "double.onnx")
+    with served(tmp_path, model, "--grpc", "127.0.0.1:0") as addresses:
+        for protocol, address in zip(("http", "grpc"), addresses, strict=True):
+            words = ["-m", model.stem, "-u", address.partition("//")[2], "-i", protocol,
+                     "--measurement-mode", "count_windows", "--measurement-request-count", "20",
+                     "-s", "999", "-r", "3", "--concurrency-range", "2"]  # fmt: skip
+            done = subprocess.run([program, *words], capture_output=True, text=True, timeout=120,
+                                  env=environment, check=False)  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "Throughput: " in done.stdout
+            assert int(done.stdout.split("Successful request count: ")[1].split()[0]) >= 20
+            assert "compute infer" in done.stdout  # what the server's statistics say

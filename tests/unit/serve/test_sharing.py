@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edgewright.contract import Contract, Tensor
-from edgewright.device.serve import InferenceServer, Servable
+from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.errors import InputError
 from edgewright.runtimes.model import LoadedModel
+from edgewright.testing import FakeClock
 from edgewright.testing.models import FunctionSession, servable
 from edgewright.testing.serving import get, open_multiplier, post, request, running
 from edgewright.transports.http1 import Client
@@ -252,3 +253,25 @@ def test_versions_with_other_tensors_are_not_put_together() -> None:
                 pass
 
     asyncio.run(case())
+
+
+def test_memory_of_replaced_models_is_given_back_now_and_then() -> None:
+    now_s = 0.0
+    trims: list[float] = []
+
+    async def case() -> None:
+        nonlocal now_s
+        server = InferenceServer(
+            open_multiplier, ServeOptions(), clock=FakeClock(), timer=lambda: now_s
+        )
+        await server.start([Path("1")])
+        server.models._trim = lambda: trims.append(now_s)
+        for moment_s in (0.0, 10.0, 59.0, 60.0, 61.0, 125.0):
+            now_s = moment_s
+            await server.models.load(Path("1"))
+            while server.models._closing:
+                await asyncio.wait(server.models._closing)
+        await server.close(drain_s=1)
+
+    asyncio.run(case())
+    assert trims == [0.0, 60.0, 125.0]

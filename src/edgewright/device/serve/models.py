@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgewright._heap import trim_heap
 from edgewright.device.serve.candidate import Candidate, OpenCandidate
 from edgewright.device.serve.child_model import PATIENCE_RUNS
 from edgewright.device.serve.directory import Directory, Newest
@@ -31,6 +33,9 @@ CANDIDATES_AT_ONCE = 8
 Equip = Callable[[Servable], Servable]
 """Gives a model what belongs to the name that it is served by. Raises the errors of `errors.py`."""
 
+_TRIM_EVERY_S = 60.0
+"""Giving memory back holds up whoever asks for some meanwhile: not after each of many swaps."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +55,7 @@ class Models:
         orders: Mapping[str, SplitOrder] | None = None,
         memory_limited: Container[str] = (),
         equip: Equip | None = None,
+        trim: Callable[[], object] = trim_heap,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._open_model = open_model
@@ -62,6 +68,8 @@ class Models:
         self._limits = limits or {}
         self._memory_limited = memory_limited
         self._equip = equip
+        self._trim = trim
+        self._trimmed_s = -math.inf
         self._resources = resources
         self._loader = resources.loader
         self._turns: dict[str, asyncio.Lock] = {}
@@ -372,7 +380,17 @@ class Models:
         model.when_idle(lambda: self._close_later(model.servable))
 
     def _close_later(self, servable: Servable) -> None:
-        self._later(servable.name, servable.model.close)
+        self._later(servable.name, partial(self._close, servable))
+
+    def _close(self, servable: Servable) -> None:
+        """Runs in the loader's thread. Holes that models leave between other things would add up
+        with every swap.
+        """
+        servable.model.close()
+        now_s = self._resources.timer()
+        if now_s - self._trimmed_s >= _TRIM_EVERY_S:
+            self._trimmed_s = now_s
+            self._trim()
 
     def _later(self, name: str, work: Callable[[], None]) -> None:
         async def close() -> None:
