@@ -96,7 +96,11 @@ def _opened(content: bytes, source: str) -> Image.Image:
         raise InputError(
             f"{source}: {error}", hint=f"expected at most {PIXEL_LIMIT / 1e6:.0f} million pixels"
         ) from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{source}: not a picture that can be read", hint=f"known: {', '.join(_FORMATS)}"
+        ) from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise InputError(
             f"{source}: not a picture that can be read ({error})",
             hint=f"known: {', '.join(_FORMATS)}",
