@@ -4,6 +4,7 @@ import importlib
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -48,15 +49,13 @@ def project_root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bench_script(project_root: Path) -> Callable[[str], ModuleType]:
-    """Imports a script of `bench/` by its name; it finds its neighbours there as when it is run."""
-
-    def imported(name: str) -> ModuleType:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(project_root / "bench")
-            return importlib.import_module(name)
-
-    return imported
+def bench_script(project_root: Path) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a script of `bench/` by its name. Its neighbours, and processes that it starts later,
+    find it too, so the folder stays on the path: at its end, where it hides nothing.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(project_root / "bench")])
+        yield importlib.import_module
 
 
 @pytest.fixture(scope="session")
