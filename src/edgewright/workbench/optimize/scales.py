@@ -3,6 +3,7 @@ what a transfer carries. Every number is written into the trial; what is done wi
 here.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -31,8 +32,15 @@ class Rung(msgspec.Struct, frozen=True):
     keep: int
 
 
+_ON_A_CORE = "latency: time on a core (CPU time of the calling thread); waiting for one is on top"
+
+
 class Scales:
-    """Measures trials against one baseline. `notes` say how, where it is not obvious."""
+    """Measures trials against one baseline. `notes` say how, where it is not obvious.
+
+    Where `is_in_thread`, all engines compute in the calling thread, and the time that it has a core
+    is measured: on a busy machine the wait for a core would drown what differs between variants.
+    """
 
     def __init__(
         self,
@@ -42,10 +50,12 @@ class Scales:
         *,
         workspace: Workspace,
         weigh: Callable[[str, Path], int] | None,
+        is_in_thread: bool,
     ) -> None:
         self.data = data
         self.baseline = baseline
-        self.notes: list[str] = []
+        self.notes: list[str] = [_ON_A_CORE] if is_in_thread else []
+        self._clock = time.thread_time if is_in_thread else time.perf_counter
         self._options = options
         self._workspace = workspace
         self._weigh = weigh
@@ -82,6 +92,7 @@ class Scales:
             rounds=rung.rounds,
             seconds=rung.seconds,
             rng=self._rng,
+            clock=self._clock,
         )
         if self._options.objective == "energy" and trials:
             how = meter_trials(trials, self.baseline, inputs, self._rng)

@@ -55,7 +55,14 @@ class Search:
             reason = self._workshop.failed[-1].reason
             raise InputError("the model cannot be opened in fp32", hint=reason)
         self.baseline = baseline
-        self.scales = Scales(baseline, data, options, workspace=workspace, weigh=engines.weigh)
+        self.scales = Scales(
+            baseline,
+            data,
+            options,
+            workspace=workspace,
+            weigh=engines.weigh,
+            is_in_thread=engines.compute_in_caller and options.threads == 1,
+        )
 
     def run(self) -> Trial:
         """Search; every trial has its verdict afterwards. Returns the chosen one."""

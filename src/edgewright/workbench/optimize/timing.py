@@ -24,12 +24,20 @@ def time_trials(
     rounds: int,
     seconds: float,
     rng: np.random.Generator,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Write each trial's p50 ratio to the baseline, with its interval, into the trial."""
+    """Write each trial's p50 ratio to the baseline, with its interval, into the trial. `clock` says
+    what is measured; see `interleaved`.
+    """
     everyone = [baseline, *(trial for trial in trials if trial is not baseline)]
     calls = {str(i): caller(trial.session, inputs) for i, trial in enumerate(everyone)}
     samples = interleaved(
-        calls, rounds=rounds, seconds=seconds, warm_up_rounds=_WARM_UP_ROUNDS, rng=rng
+        calls,
+        rounds=rounds,
+        seconds=seconds,
+        warm_up_rounds=_WARM_UP_ROUNDS,
+        rng=rng,
+        clock=clock,
     )
     for i, trial in enumerate(everyone):
         trial.ratio = samples.ratio(str(i), "0", rng=rng)

@@ -14,6 +14,7 @@ from edgewright.workbench.optimize.space import chained_recipes
 from edgewright.workbench.optimize.trial import Trial
 from edgewright.workbench.optimize.variants import (
     BASELINES,
+    ONNX,
     Chained,
     StaticInt8,
     VariantRecipe,
@@ -32,6 +33,11 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True):
     more: tuple[VariantRecipe, ...] = ()
     chained: dict[str, dict[str, Maker]] = {}
     weigh: Callable[[str, Path], int] | None = None
+
+    @property
+    def compute_in_caller(self) -> bool:
+        """Whether every engine works in the thread that calls it, asked for one thread."""
+        return set(self.makers) == {ONNX} and not self.more
 
 
 class Workshop:
