@@ -6,6 +6,7 @@ nothing again, one that asks for more settings measures only those, and any numb
 gives the same rows.
 """
 
+import contextlib
 import hashlib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -205,12 +206,13 @@ def _measured(
     done = len(found)
     tell(done / len(sources), f"{done} of {len(sources)} logos were measured before")
     works = {name: Work(pictures[name], each.wanted) for name, each in orders.items()}
-    for name, rows in spread(works, order.processes):
-        logo = orders[name].logo(rows, sources[name], pictures[name], order.seed)
-        write_atomic(orders[name].path, encode_json(logo))
-        found[name] = logo
-        done += 1
-        tell(done / len(sources), f"{done} of {len(sources)} logos")
+    with contextlib.closing(spread(works, order.processes)) as measured:
+        for name, rows in measured:
+            logo = orders[name].logo(rows, sources[name], pictures[name], order.seed)
+            write_atomic(orders[name].path, encode_json(logo))
+            found[name] = logo
+            done += 1
+            tell(done / len(sources), f"{done} of {len(sources)} logos")
     return [found[name] for name in sources]
 
 

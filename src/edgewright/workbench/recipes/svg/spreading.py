@@ -3,7 +3,7 @@
 import itertools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import NamedTuple
 
@@ -19,11 +19,11 @@ class Work(NamedTuple):
     settings: tuple[Settings, ...]
 
 
-Measured = Iterator[tuple[str, tuple[Row, ...]]]
+Measured = Generator[tuple[str, tuple[Row, ...]], None, None]
 
 Spread = Callable[[Mapping[str, Work], int], Measured]
 """Measures works by name, at most so many at a time (0: as many as there are cores); rows come as
-they are finished, in any order.
+they are finished, in any order. Whoever stops early closes it, which ends what it started.
 """
 
 
