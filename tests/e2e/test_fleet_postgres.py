@@ -68,7 +68,7 @@ def test_a_database_that_is_away_holds_up_who_asks_it_and_nobody_else(
         token = run(home, "device", "token")["token"]
         asyncio.run(while_it_is_away(server, fleet, token))
         with server.frozen():
-            assert fleet.stop(60) == 0
+            assert fleet.stop(120) == 0
 
 
 async def while_it_is_away(server: PostgreSql, fleet: FleetProcess, token: str) -> None:

@@ -120,7 +120,7 @@ async def _writing(state: State) -> AsyncIterator[ThreadPoolExecutor]:
         await asyncio.wait({last}, timeout=LAST_WRITE_S)
         if not last.done():
             state.hang_up()
-        writer.shutdown()
+        writer.shutdown(cancel_futures=True)
 
 
 @contextlib.asynccontextmanager
