@@ -83,7 +83,7 @@ def _tcn_vae(folder: Path) -> Case:
             "source": str(DATA / "hapt" / "hapt.npz"),
             "labels": list(SIX),
             "architecture": "tcn-vae",
-            "hop_s": 4.0,
+            "hop_s": 2.0,
         },
         source="bench/optimize.py",
     )
