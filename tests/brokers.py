@@ -30,7 +30,10 @@ class Mosquitto:
             pytest.skip("absent: mosquitto (Debian package mosquitto)")
         self.port = free_port()
         self._config = folder / f"mosquitto-{self.port}.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{lines}\nuser root\n")
+        self._config.write_text(
+            # One in flight: mosquitto keeps the order of what waited only then.
+            f"listener {self.port} 127.0.0.1\nmax_inflight_messages 1\n{lines}\nuser root\n"
+        )
         self._command = [program, "-c", str(self._config)]
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "wrong-output": ({"change": wrong_output}, 6, "golden vectors"),
     "nan": ({"change": not_finite}, 6, "NaN"),
     "no-model": ({"change": no_model}, 6, "not an npz"),
-    "slow": ({"budgets": Budgets(latency_p95_ms=1e-4)}, 6, "latency p95"),
+    "slow": ({"budgets": Budgets(latency_p95_ms=1e-4)}, 6, "probe: latency"),
     "fat": ({"budgets": Budgets(memory_mb=1)}, 6, "memory"),
 }
 

@@ -122,7 +122,7 @@ def test_a_machine_without_a_program_or_home_is_told_what_to_do(
     assert "no edgewright that answers" in report["hosts"][0]["error"]
     code, report, _ = remote.push(tmp_path / "1.ewb", "--home", str(tmp_path / "nothing"))
     assert code == 2
-    assert "agent enroll --key" in report["hosts"][0]["error"]
+    assert "--key KEY.pub" in report["hosts"][0]["error"]
 
 
 @pytest.mark.long

@@ -112,6 +112,9 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
         max_queued_incoming_messages=_MOST_WAITING,
         logger=_quiet,
     )
+    # aiomqtt has no way to acknowledge later, paho has. Set before connecting: what waits at the
+    # broker may arrive with its first words, and would count as dealt with.
+    client._client.manual_ack_set(on=True)  # noqa: SLF001
     try:
         async with client:
             yield client
@@ -173,8 +176,7 @@ async def received(
     """Messages as they come, as topic and payload, as many together as have arrived; and what tells
     the broker that we are done with them. What is larger than `PAYLOAD_BYTES` is left out.
     """
-    inner = client._client  # noqa: SLF001 - aiomqtt has no way to acknowledge later, paho has
-    inner.manual_ack_set(on=True)
+    inner = client._client  # noqa: SLF001 - see `connected`
     messages = client.messages
     async for first in messages:
         batch = [first]

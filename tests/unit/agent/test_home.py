@@ -55,8 +55,8 @@ def test_settings_have_defaults_and_know_their_keys(home: Home) -> None:
         ("[deadlines_s]\ndownload = 0.0", "deadlines_s.download is 0"),
         ("[deadlines_s]\nidle = 5.0", "deadlines_s.idle is 5"),
         ("[deadlines_s]\nsleep = 5.0", "sleep"),
-        ('mqtt = "mqtts://d1:hush@b.example"', "put the password into mqtt_password_file"),
-        ('mqtt = "mqtts://d1:hu/sh@b.example:1"', "put the password into mqtt_password_file"),
+        ('mqtt = "mqtts://d1:hush@b.example"', "put it into mqtt_password_file"),
+        ('mqtt = "mqtts://d1:hu/sh@b.example:1"', "put it into mqtt_password_file"),
     ],
 )
 def test_a_setting_that_cannot_be_says_which(home: Home, line: str, reason: str) -> None:

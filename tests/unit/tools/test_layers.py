@@ -54,7 +54,7 @@ def tree(tmp_path: Path, project_root: Path) -> Path:
     for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
         (folder / "__init__.py").touch()
     (root / "clock/__init__.py").write_text("import time\n", encoding="utf-8")
-    rules = ("alerts", "quality", "rollout", "waves")
+    rules = ("alerts", "quality", "rollout", "rollout_terms", "waves")
     for name in (
         "device/agent/machine.py",
         *(f"fleet/{rule}.py" for rule in rules),
