@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
 from typing import TypeVar
 
 import click
@@ -25,10 +26,16 @@ def print_json(kind: str, value: object) -> None:
     document = {
         "schema_version": JSON_SCHEMA_VERSION,
         "kind": kind,
-        **msgspec.to_builtins(value, str_keys=True),
+        **msgspec.to_builtins(value, str_keys=True, enc_hook=_plain),
     }
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     sys.stdout.flush()
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON knows")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
