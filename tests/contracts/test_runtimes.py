@@ -271,3 +271,15 @@ def test_no_other_provider_is_asked_when_one_fails(tmp_path: Path) -> None:
     write_onnx_model(tmp_path / "model.onnx")
     session: Any = runtime.open(tmp_path / "model.onnx")
     assert session._session._enable_fallback is False
+
+
+def test_a_file_newer_than_onnxruntime_is_told_by_its_reason(tmp_path: Path) -> None:
+    """Not by the signature of the function that noticed."""
+    file = tmp_path / "model.onnx"
+    write_onnx_model(file)
+    content = file.read_bytes()
+    assert content[:2] == bytes([0x08, 10]), "ir_version comes first"
+    file.write_bytes(bytes([0x08, 120]) + content[2:])
+    with pytest.raises(InputError, match="Unsupported model IR version: 120, max") as caught:
+        engine_named("onnxruntime").open(file)
+    assert "onnxruntime_src" not in str(caught.value)

@@ -26,6 +26,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy"]
 graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+model.ir_version = 10  # the newest that onnx writes is newer than onnxruntime reads
 with mlflow.start_run():
     mlflow.onnx.log_model(model, name="m", registered_model_name="elsewhere")
 mlflow.MlflowClient().set_registered_model_alias("elsewhere", "champion", "1")

@@ -6,6 +6,7 @@ bytes alone are given, which is how files from a bundle's blob folder are opened
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -123,7 +124,7 @@ class OnnxSession:
             results = self._run(self._names, checked, None)
         except Exception as error:
             raise DeviceError(
-                f"onnxruntime failed: {first_line(error)}", hint="verify the model on this device"
+                f"onnxruntime failed: {_reason(error)}", hint="verify the model on this device"
             ) from error
         return dict(zip(self._names, results, strict=True))
 
@@ -169,7 +170,7 @@ def _load_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         raise InputError(
-            f"{path}: onnxruntime cannot load it: {first_line(error)}",
+            f"{path}: onnxruntime cannot load it: {_reason(error)}",
             hint="check that it is a whole ONNX file whose weights are inside",
         ) from error
 
@@ -179,3 +180,12 @@ def _tensor(node: ort.NodeArg) -> EngineTensor:
         raise InputError(f"tensor {node.name!r} has type {node.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
     return EngineTensor(name=node.name, dtype=_DTYPES[node.type], shape=shape)
+
+
+_WHERE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) (?=[A-Z])")
+"""A place in onnxruntime's own source, with the signature of a function."""
+
+
+def _reason(error: BaseException) -> str:
+    """What it says without where in its source: the signature alone may be 300 characters."""
+    return first_line(RuntimeError(_WHERE.sub(" ", str(error))))
