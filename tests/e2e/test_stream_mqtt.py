@@ -9,7 +9,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -140,8 +139,7 @@ topic = "gym/{{key}}/activity"
             lambda found: len(found) >= 4,
             act=lambda: publish(broker.port, [("gym/ann/imu", "not a sample"), *mixed]),
         )
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            page = answer.read().decode()
+        page = metrics_page(port)
         stdout, stderr = stop(process)
     labels = 'stream="0",model="updown"'
     for line in (
@@ -160,6 +158,12 @@ topic = "gym/{{key}}/activity"
     summary = json.loads(stdout)["streams"][0]
     assert (summary["samples"]["samples"], summary["windows"]) == (40, 4)
     assert "a message of gym/ann/imu is left out: no column 'acc.x'" in stderr
+
+
+def metrics_page(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        page: bytes = answer.read()
+    return page.decode()
 
 
 def queue_sink(cloud: Mosquitto) -> str:
@@ -232,9 +236,10 @@ def test_a_bound_is_kept_and_what_was_dropped_is_counted(tmp_path: Path) -> None
     with running_mosquitto(tmp_path) as near, running_mosquitto(tmp_path) as far:
         far.stop()
         hold_session(near.port, "bridge", "gym/#")
-        file = tmp_path / "bridge.toml"
+        file, port = tmp_path / "bridge.toml", free_port()
         file.write_text(f"""
 patience_s = 0.2
+metrics = "127.0.0.1:{port}"
 
 [[bridge]]
 source = "{near.url}"
@@ -245,7 +250,8 @@ queue = {{folder = "queue", key_file = "queue.key", limit_mb = 0.015625}}
 """)
         with streaming(file, "--json") as process:
             publish(near.port, [("gym/x", f"{n:0100d}") for n in range(400)])
-            time.sleep(1.0)
+            came = 'edgewright_bridge_messages_total{bridge="0"} 400\n'
+            wait_for(lambda: came in metrics_page(port), "four hundred messages")
             stdout, stderr = stop(process)
     summary = json.loads(stdout)["bridges"][0]
     left = int(stderr.split(" messages stay in the queue")[0].rsplit(" ", 1)[-1])
