@@ -4,7 +4,7 @@ Two belong to the model and run with each request, confined; three belong to the
 run with its rights, for a limited time. A device allows each kind or refuses the bundle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -79,13 +79,12 @@ def require_hooks_allowed(manifest: Manifest, *, allowed: bool) -> None:
     Raises:
         TrustError: there are, and it does not.
     """
-    names = [blob.name for blob in hook_blobs(manifest).values()]
-    if names and not allowed:
-        raise TrustError(
-            f"{manifest.name} {manifest.version} carries {' and '.join(names)}, which this "
-            "device's policy does not allow",
-            hint="set allow_hooks = true in agent.toml (`serve --allow-hooks`) to run it confined",
-        )
+    _require(
+        manifest,
+        hook_blobs(manifest).values(),
+        allowed=allowed,
+        hint="set allow_hooks = true in agent.toml (`serve --allow-hooks`) to run it confined",
+    )
 
 
 def require_step_hooks_allowed(manifest: Manifest, *, allowed: bool) -> None:
@@ -94,10 +93,19 @@ def require_step_hooks_allowed(manifest: Manifest, *, allowed: bool) -> None:
     Raises:
         TrustError: there are, and it does not.
     """
-    names = [blob.name for blob in step_blobs(manifest).values()]
+    _require(
+        manifest,
+        step_blobs(manifest).values(),
+        allowed=allowed,
+        hint="set allow_step_hooks = true in agent.toml; they run with the agent's rights",
+    )
+
+
+def _require(manifest: Manifest, blobs: Iterable[Blob], *, allowed: bool, hint: str) -> None:
+    names = [blob.name for blob in blobs]
     if names and not allowed:
         raise TrustError(
             f"{manifest.name} {manifest.version} carries {' and '.join(names)}, which this "
             "device's policy does not allow",
-            hint="set allow_step_hooks = true in agent.toml; they run with the agent's rights",
+            hint=hint,
         )
