@@ -7,19 +7,17 @@ which noise does not touch. One case plants noise instead: it must end INVALID, 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from _results import ROOT, Recording
+from _results import Recording
 from edgewright.chain.validation import Accuracy, ValidationOrder, run_validation
 from edgewright.measure import usable_cores
+from edgewright.testing.planted import planted
 from edgewright.validate import Report
 from edgewright.validate.soundness import SoundnessLimits
 
-SERVER = ROOT / "tests" / "planted_server.py"
 LEAK_RPS = 100.0
 LEAK_SECONDS = 100.0
 MB_PER_MIN = 1.0
@@ -67,7 +65,7 @@ def _case(
     name: str, faults: list[str], files: tuple[Path, Path], *, scenario: str, seconds: float
 ) -> Report:
     golden, labelled = files
-    with _served() as reference, _served(*faults) as url:
+    with planted() as reference, planted(*faults) as url:
         accuracy = Accuracy()
         if name == "accuracy":
             accuracy = Accuracy(labelled=labelled, reference=reference, output="y")
@@ -91,7 +89,7 @@ def _noisy(golden: Path) -> Report:
         for _ in range(2 * usable_cores())
     ]
     try:
-        with _served() as url:
+        with planted() as url:
             return run_validation(
                 ValidationOrder(
                     target=url,
@@ -120,22 +118,3 @@ def _tell(recording: Recording, name: str, report: Report) -> None:
         "seconds": round(report.seconds, 1),
     }
     print(name, report.verdict.outcome, report.verdict.reasons[:1], flush=True)
-
-
-@contextmanager
-def _served(*faults: str) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, SERVER, *faults],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()

@@ -13,13 +13,14 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from tests.planted import BUSY, planted
+from tests.planted import BUSY
 
 from edgewright.chain.validation import ValidationOrder, run_validation
 from edgewright.contract import Budgets
 from edgewright.errors import InputError, TransportError, UnavailableError
 from edgewright.measure import listening_pid, read_tree
 from edgewright.testing.bundles import build_tiny, wrong_output
+from edgewright.testing.planted import planted
 from edgewright.validate import Report, read_report
 
 pytestmark = pytest.mark.alone

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.planted import BUSY, planted
+from tests.planted import BUSY
 
 from edgewright.chain.validation import (
     Accuracy,
@@ -22,6 +22,7 @@ from edgewright.chain.versus import run_versus
 from edgewright.contract import Budgets
 from edgewright.errors import DeviceError, InputError, UnavailableError
 from edgewright.testing.bundles import build_tiny
+from edgewright.testing.planted import planted
 from edgewright.validate import Report
 from edgewright.validate.versus import ROUNDS, VersusOrder
 from edgewright.validate.ways import BinaryWay

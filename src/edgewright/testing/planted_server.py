@@ -1,6 +1,6 @@
 """A V2 server that computes y = 2x and s = sum(x), with faults planted on request.
 
-Run as a script: it prints its URL as one line and serves until it is ended. It stands for any
+Run as a module: it prints its URL as one line and serves until it is ended. It stands for any
 foreign V2 server, so it shares no code with ours but the HTTP transport.
 """
 
@@ -100,7 +100,8 @@ async def main() -> None:
     parser.add_argument("--garbage", action="store_true")
     model = Model(parser.parse_args())
     server = await start_server(model.handle, clock=SystemClock())
-    print(server.address, flush=True)
+    sys.stdout.write(f"{server.address}\n")
+    sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.close()
 
