@@ -19,6 +19,7 @@ from edgewright.contract.steps import ChannelOrder, Resize
 from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.device.serve.pictures import Encoded, Pictures
 from edgewright.device.serve.refusal import RefusalError
+from edgewright.errors import InputError
 from edgewright.runtimes.base import Array, EngineTensor
 from edgewright.runtimes.model import LoadedModel
 from edgewright.testing import FakeClock
@@ -280,6 +281,20 @@ def test_files_that_wait_and_pixels_that_live_are_bounded() -> None:
     pictures.decode([Encoded(0, (b"1",))], found.append)
     workers.run_all()
     assert found[0][0].shape == (1, 10, 10, 3)
+
+
+def test_many_pictures_that_would_take_too_much_are_refused_after_the_first() -> None:
+    workers, decoded = HandWorkers(), []
+
+    def decode(file: bytes) -> Any:
+        decoded.append(file)
+        return np.zeros((10, 10, 3), np.uint8)
+
+    pictures = Pictures(workers, decode, most_pixel_bytes=700)  # type: ignore[arg-type]
+    pictures.decode([Encoded(0, (b"1", b"2", b"3"))], lambda _: None)
+    with pytest.raises(InputError, match="3 pictures of 10 x 10 pixels"):
+        workers.run_all()
+    assert decoded == [b"1"]
 
 
 def test_same_header_before_another_picture_is_another_picture() -> None:

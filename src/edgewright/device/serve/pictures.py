@@ -35,7 +35,7 @@ DecodeImage = Callable[[bytes], Array]
 MOST_WAITING = 64
 """So many files may wait to be decoded; their requests are in no model's queue yet."""
 MOST_PIXEL_BYTES = 256 << 20
-"""One picture is always taken; more only while all of them stay below this."""
+"""A request of one picture is always taken; more only while all of them stay below this."""
 
 File = bytes | str
 """A file's bytes, or their base64."""
@@ -133,7 +133,8 @@ class Pictures:
             self._waiting -= count
             done(self._admitted(result))
 
-        self._workers.submit(partial(_decode_all, self._decode, inputs), decoded)
+        work = partial(_decode_all, self._decode, inputs, self._most_pixel_bytes)
+        self._workers.submit(work, decoded)
 
     def _admitted(self, result: Any) -> list[Array] | RefusalError:
         if isinstance(result, EdgewrightError):
@@ -174,9 +175,13 @@ def _base64_texts(form: InputForm, text: msgspec.Raw) -> list[File]:
     return [item for row in rows for item in ([row] if isinstance(row, str) else row)]
 
 
-def _decode_all(decode: DecodeImage, inputs: Sequence[Encoded]) -> list[Array]:
+def _decode_all(decode: DecodeImage, inputs: Sequence[Encoded], most_bytes: int) -> list[Array]:
     """Runs in a worker."""
-    return [_stacked([decode(_bytes_of(file)) for file in each.files]) for each in inputs]
+    arrays: list[Array] = []
+    for each in inputs:
+        left_bytes = most_bytes - sum(array.nbytes for array in arrays)
+        arrays.append(_together(decode, each.files, left_bytes))
+    return arrays
 
 
 def _bytes_of(file: File) -> bytes:
@@ -188,17 +193,35 @@ def _bytes_of(file: File) -> bytes:
         raise InputError(f"a picture is no base64 text: {error}") from error
 
 
-def _stacked(pictures: list[Array]) -> Array:
-    sizes = {picture.shape for picture in pictures}
-    if len(sizes) > 1:
-        told = ", ".join(f"{shape[1]} x {shape[0]}" for shape in sorted(sizes))
+def _together(decode: DecodeImage, files: Sequence[File], most_bytes: int) -> Array:
+    """The pictures of one input. The first tells what all will take, before another is decoded:
+    a small file may hold very many pixels.
+    """
+    first = np.ascontiguousarray(decode(_bytes_of(files[0])))
+    if len(files) == 1:
+        return first[np.newaxis]
+    if first.nbytes * len(files) > most_bytes:
         raise InputError(
-            f"pictures of {told} pixels in one request",
-            hint="send pictures of different sizes in requests of their own",
+            f"{len(files)} pictures of {_size(first)} pixels take "
+            f"{first.nbytes * len(files) >> 20} MiB, at most {max(most_bytes, 0) >> 20} are taken",
+            hint="send them in requests of their own",
         )
-    if len(pictures) == 1:
-        return np.ascontiguousarray(pictures[0])[np.newaxis]
-    return np.stack(pictures)
+    pictures = np.empty((len(files), *first.shape), first.dtype)
+    pictures[0] = first
+    for place, file in enumerate(files[1:], start=1):
+        picture = decode(_bytes_of(file))
+        if picture.shape != first.shape:
+            told = ", ".join(map(_size, sorted((first, picture), key=np.shape)))
+            raise InputError(
+                f"pictures of {told} pixels in one request",
+                hint="send pictures of different sizes in requests of their own",
+            )
+        pictures[place] = picture
+    return pictures
+
+
+def _size(picture: Array) -> str:
+    return f"{picture.shape[1]} x {picture.shape[0]}"
 
 
 def _busy(message: str) -> RefusalError:

@@ -184,7 +184,8 @@ class ServedModel:
                 self.queue.fail(job, refusal)
             else:
                 self.submit(job)
-            self.queue.release()
+            finally:
+                self.queue.release()
 
         self.queue.hold()
         try:
