@@ -226,11 +226,13 @@ class _Wire:
             async with asyncio.timeout(_INVITATION_S):
                 await answer.read_word(limits.header_bytes)
         if answer.status < 200:
-            with contextlib.suppress(OSError):
-                for piece in pieces:
+            for piece in pieces:
+                try:
                     async with asyncio.timeout(timeout_s):
                         self._writer.write(piece)
                         await self._writer.drain()
+                except ConnectionError:
+                    break
         return answer
 
     def abort(self) -> None:
