@@ -1,5 +1,9 @@
 """Scripts of the agent's steps: run when, refused when, and what their failure means."""
 
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from edgewright.bundle.hooks import Step
 from edgewright.chain.agent_parts import STEP_COMMAND
 from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe, Settings
 from edgewright.device.agent.step_hooks import StepHooks
-from edgewright.errors import DeviceError, TrustError
+from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TrustError
 from edgewright.testing.bundles import MODEL
 from edgewright.testing.device import inline
 
@@ -25,6 +29,8 @@ class Runner:
     def __init__(self) -> None:
         self.ran: list[tuple[str, str]] = []
         self.failing: set[str] = set()
+        self.error: EdgewrightError | None = None
+        """Raised instead of running one of `failing`."""
 
     def __call__(self, step: Step) -> "Runner.One":
         return Runner.One(self, step)
@@ -35,6 +41,8 @@ class Runner:
 
         async def run(self, folder: Path) -> ProbeReport:
             self.runner.ran.append((self.step, folder.name))
+            if self.runner.error is not None and self.step in self.runner.failing:
+                raise self.runner.error
             return ProbeReport(passed=self.step not in self.runner.failing, reason="not now")
 
 
@@ -70,10 +78,11 @@ def test_a_script_that_says_no_before_activation_keeps_the_old_model(
     assert "not now" in device.progress().bad[0].reason
 
 
+@pytest.mark.parametrize("error", [None, ResourceError("not now: no process is left")])
 def test_what_fails_after_the_commit_is_written_down_and_changes_nothing(
-    device: Any, play: Callable[..., Any], runner: Runner
+    device: Any, play: Callable[..., Any], runner: Runner, error: EdgewrightError | None
 ) -> None:
-    runner.failing = {"after_commit", "after_rollback"}
+    runner.failing, runner.error = {"after_commit", "after_rollback"}, error
 
     async def scene() -> tuple[str, str]:
         one, two = await device.install("1"), await device.install("2", hooks=SCRIPTS)
@@ -130,3 +139,29 @@ def slot_with(device: Any, scripts: dict[str, bytes]) -> Path:
 def test_a_time_limit_that_a_state_would_not_bear_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match="step_hook_timeout_s"):
         Settings(step_hook_timeout_s=seconds)
+
+
+LASTING = b"""
+import os, pathlib, time
+pathlib.Path(os.environ["HOME"], "pid").write_text(str(os.getpid()))
+time.sleep(120)
+"""
+
+
+def test_a_script_does_not_outlive_an_agent_that_is_killed(device: Any, tmp_path: Path) -> None:
+    folder = slot_with(device, {"after_commit.py": LASTING})
+    child = subprocess.Popen(
+        [*STEP_COMMAND, "after_commit", str(folder)], env={**os.environ, "HOME": str(tmp_path)}
+    )
+    pid = tmp_path / "pid"
+    until(lambda: pid.is_file() and pid.read_text() != "", "the script to begin")
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(20)
+    until(lambda: not Path("/proc", pid.read_text()).exists(), "the script to end")
+
+
+def until(is_true: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
+        time.sleep(0.02)

@@ -47,6 +47,7 @@ def run_script(step: Step, folder: Path) -> ProbeReport:
             "EDGEWRIGHT_FOLDER": str(folder),
         },
         check=False,
+        preexec_fn=die_with_parent,
     )
     words = " ".join(done.stdout.decode(errors="replace").split())[-WORDS:]
     if done.returncode == 0:

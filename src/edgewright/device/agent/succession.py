@@ -7,7 +7,7 @@ from edgewright.bundle.hooks import Step
 from edgewright.device.agent.machine import Event
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.tools import Tools
-from edgewright.errors import DeviceError
+from edgewright.errors import DeviceError, EdgewrightError
 
 
 class Succession:
@@ -30,7 +30,7 @@ class Succession:
         """After a cut the server shows the old bundle: what is committed is what is served."""
         folder = await self._tools.verified(release)
         await self._tools.server.show(release.model, folder)
-        why = await self._scripted("after_commit", folder)
+        why = await self._told("after_commit", folder)
         return Outcome(event=Event.DONE, reason=f"committed; {why}" if why else "committed")
 
     async def roll_back(self, progress: Progress, release: Release) -> Outcome:
@@ -62,13 +62,20 @@ class Succession:
         if self._tools.step_hooks is None or await self._tools.why_unusable(release):
             return []
         folder = self._tools.slots.folder(release.model, release.bundle_id)
-        why = await self._scripted("after_rollback", folder)
+        why = await self._told("after_rollback", folder)
         return [why] if why else []
 
     async def _scripted(self, step: Step, folder: Path) -> str:
         """Why the bundle's own script of a step failed, "" when none did."""
         hooks = self._tools.step_hooks
         return await hooks.run(step, folder) if hooks else ""
+
+    async def _told(self, step: Step, folder: Path) -> str:
+        """The same for a step that is over: not even a script that cannot start changes it."""
+        try:
+            return await self._scripted(step, folder)
+        except EdgewrightError as error:
+            return f"{step}.py: {error}"
 
     async def show_old(self, progress: Progress, release: Release) -> None:
         """Serve the committed bundle alone."""
