@@ -72,6 +72,15 @@ def test_what_no_wheel_fulfils_is_named_before_anything_is_sent(folder: Path) ->
     assert set(verdicts.values()) == {"PASSED"}
 
 
+def test_a_wheel_may_carry_others_and_two_needs_of_one_must_agree(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "numpy-2.1-cp311-cp311-manylinux_2_28_aarch64.whl", "a") as file:
+        file.writestr("numpy/_vendor/other-1.dist-info/METADATA", "Name: other")
+    wheel(folder, "edgewright-1.3-py3-none-any", "picky", "numpy>=2.1")
+    wheel(folder, "picky-1.0-py3-none-any", "numpy<2.1")
+    _, lacking = chosen(read_wheelhouse(folder), PI)
+    assert lacking == ["numpy<2.1 beside numpy 2.1"]
+
+
 def test_a_machine_that_cannot_take_a_package_is_told_why() -> None:
     verdicts = {
         check.name: (check.status, check.measured)

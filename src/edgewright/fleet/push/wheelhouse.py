@@ -109,6 +109,8 @@ def chosen(wheels: Sequence[Wheel], machine: Interpreter) -> tuple[tuple[Wheel, 
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
         if name in taken:
+            if not wanted.specifier.contains(taken[name].version, prereleases=True):
+                lacking.append(f"{wanted} beside {name} {taken[name].version}")
             continue
         found = next(
             (
@@ -169,7 +171,11 @@ def _read_wheel(path: Path) -> Wheel:
         name, version, _, tags = parse_wheel_filename(path.name)
         with file_errors(path, doing="reading"), zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            (metadata,) = (m for m in members if m.filename.endswith(".dist-info/METADATA"))
+            # A wheel may carry others whole (setuptools does); its own stands at the top.
+            (metadata,) = (
+                m for m in members
+                if m.filename.endswith(".dist-info/METADATA") and m.filename.count("/") == 1
+            )  # fmt: skip
             if metadata.file_size > METADATA_LIMIT_BYTES:
                 raise ValueError(f"METADATA of {metadata.file_size} bytes")
             headers = BytesHeaderParser().parsebytes(archive.read(metadata))
