@@ -107,11 +107,12 @@ class _Devices(aiocoap.resource.ObservableResource, aiocoap.resource.PathCapable
     ) -> None:
         """Note who observes; of one device's the oldest gives way."""
         device = _device_of(request, "wake")
-        mine = self._watching.setdefault(device, [])
+        mine = self._watching.get(device, [])
         if len(mine) >= OBSERVERS_OF_ONE:
             mine[0].trigger(aiocoap.Message(code=aiocoap.SERVICE_UNAVAILABLE))
         elif self._watched >= OBSERVERS:
             return
+        mine = self._watching.setdefault(device, mine)
         mine.append(observation)
         self._watched += 1
 
