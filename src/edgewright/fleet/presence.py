@@ -12,6 +12,9 @@ class Presence:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._turn = 0
+        self._woken: dict[str, int] = {}
+        self._all_woken = 0
         self._seen_s: dict[str, float] = {}
         self._pending: set[str] = set()
         self._acknowledged: set[str] = set()
@@ -21,6 +24,11 @@ class Presence:
     def waiting(self) -> int:
         """How many polls are held open."""
         return sum(len(events) for events in self._waiting.values())
+
+    @property
+    def turn(self) -> int:
+        """Grows with each waking; taken before a look that may take a while, for `wait`."""
+        return self._turn
 
     @property
     def has_news(self) -> bool:
@@ -43,8 +51,12 @@ class Presence:
         """A device has taken note of its order."""
         self._acknowledged.add(device)
 
-    async def wait(self, device: str, *, timeout_s: float) -> None:
-        """Until somebody wakes this device, or the time is up."""
+    async def wait(self, device: str, *, since: int, timeout_s: float) -> None:
+        """Until somebody wakes this device, or the time is up; not at all when somebody did after
+        turn `since`.
+        """
+        if max(self._all_woken, self._woken.get(device, 0)) > since:
+            return
         event = asyncio.Event()
         self._waiting.setdefault(device, set()).add(event)
         try:
@@ -61,12 +73,16 @@ class Presence:
     def wake(self, devices: Iterable[str]) -> None:
         """Let the polls of these devices look again, and tell those that hold none open."""
         named = list(devices)
+        self._turn += 1
+        self._woken |= dict.fromkeys(named, self._turn)
         for tell in self._also:
             tell(named)
         self._release(named)
 
     def wake_all(self) -> None:
         """Let every poll end."""
+        self._turn += 1
+        self._all_woken = self._turn
         self._release(list(self._waiting))
 
     def _release(self, devices: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ def test_a_waiting_device_gets_its_order_without_asking_again(
         presence = Presence()
         with ThreadPoolExecutor(max_workers=1) as writer:
             beat = asyncio.create_task(Pulse(office, presence, writer).run())
-            poll = asyncio.create_task(presence.wait("d1", timeout_s=30))
+            poll = asyncio.create_task(presence.wait("d1", since=0, timeout_s=30))
             await asyncio.sleep(0)
             order = RolloutOrder(release="tiny@1", waves="100%")
             await asyncio.to_thread(office.rollouts.start, order, by="ada")

@@ -205,6 +205,7 @@ class DeviceApi:
     async def _desired(self, request: Request) -> Response:
         known = request.headers.get("if-none-match", "")
         wait_s = _wait_s(request.query.get("wait", "0"))
+        turn = self._desk.presence.turn
         poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
@@ -213,7 +214,8 @@ class DeviceApi:
         clock = self._desk.clock
         until_s = clock.monotonic_s() + wait_s
         while poll.etag == known and (left_s := until_s - clock.monotonic_s()) > 0:
-            await self._desk.presence.wait(poll.device, timeout_s=left_s)
+            await self._desk.presence.wait(poll.device, since=turn, timeout_s=left_s)
+            turn = self._desk.presence.turn
             poll = await self._poll(request)
             if poll is None:
                 return _unauthorised()
