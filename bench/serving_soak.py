@@ -9,7 +9,7 @@ seconds, and `edgewright stream`, which replays a recording of several sensors a
 serves its model. Growth is the median slope of the samples after the warm-up (Theil-Sen, bounded by
 resampling blocks); the verdict is passed when even the upper bound is below the limit, failed when
 even the lower one is above it, else undecided. Anonymous memory decides: what a process has in
-common with others changes when those come and go.
+common with others changes when those come and go. Files and threads are told without a verdict.
 """
 
 import argparse
@@ -257,6 +257,7 @@ def main() -> None:
         figures = recording.figures
         figures["minutes"] = options.minutes
         figures["answered"], figures["failed"] = asking.answered, asking.failed
+        figures["requests_verdict"] = "failed" if asking.failed else "passed"
         figures["swaps"], figures["clients_cut_off"] = asking.swaps, asking.cut
         figures["windows_streamed"] = sum(
             len((folder / f"{sensor}.jsonl").read_bytes().splitlines()) for sensor in SENSORS
