@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import ssl
 import subprocess
@@ -19,6 +20,7 @@ from edgewright.chain.fleet import open_fleet, trust
 from edgewright.fleet.devices import TokenOrder
 from edgewright.testing.fleet import SIGNER, release_file
 
+OPEN_FILES = 65_536
 EDGEWRIGHT = [sys.executable, "-c", "from edgewright.cli import main; main()"]
 
 
@@ -35,6 +37,24 @@ class Process(msgspec.Struct, frozen=True):
     pid: int
     people: str
     devices: str
+
+
+def allow_open_files() -> int:
+    """Let this process and its children hold thousands of connections each; how many that is. Who
+    is not root gets what the administrator allows.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, PermissionError):
+        most = max(hard, OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        return most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def say(text: str) -> None:
+    """Progress, for whoever waits."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def prepare(folder: Path, *, versions: int, uses: int) -> Place:

@@ -141,9 +141,7 @@ def _judge(office: Office, found: Whole, tally: Tally) -> None:
     took = Counter(step.device for step in tally.commits if step.bundle_id == facts.bundle_id)
     found.twice += sum(count > 1 for count in took.values())
     found.missed += DEVICES - len(took)
-    found.begun_again += sum(
-        count > 1 for (_, bundle), count in tally.orders.items() if bundle == facts.bundle_id
-    )
+    found.begun_again = tally.begun_again
     try:
         verify_audit(office.state)
     except TrustError:

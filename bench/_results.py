@@ -62,8 +62,11 @@ class Recording:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            return
+        if kind is None:
+            self.write()
+
+    def write(self) -> None:
+        """Write what there is so far, before something begins that may go wrong."""
         result = {
             "schema_version": SCHEMA_VERSION,
             "suite": self._suite,

@@ -16,6 +16,7 @@ from edgewright.chain.fleet_brokers import absent_extra, amqp_dial, follow_broke
 from edgewright.chain.fleet_database import choose
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.chain.notifying import bring_news
+from edgewright.chain.open_files import allow_all_open_files
 from edgewright.errors import UnavailableError
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.listening import Address, parse_address, parse_networks, uses_tls
@@ -86,6 +87,7 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
 
     if order.database:
         choose(home, order.database)
+    allow_all_open_files()
     with open_fleet(home, create=True) as office:
         office.publishing.forget_arrivals()
         if people_tls or devices_tls:

@@ -9,6 +9,7 @@ import msgspec
 import uvloop
 
 from edgewright.chain.enrolment import Wish, enroll_with
+from edgewright.chain.open_files import allow_all_open_files
 from edgewright.clock import SystemClock
 from edgewright.device.agent import Home
 from edgewright.device.sim import Behaviour, Tally, simulate
@@ -33,12 +34,15 @@ class SimulationOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulationFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What simulated devices did. `twice` are those that took the same bundle more than once."""
+    """What simulated devices did. `twice` is how often one committed a bundle that it ran already,
+    `begun_again` how often one had to begin with a bundle once more.
+    """
 
     devices: int
     commits: int
     refused: int
     twice: int
+    begun_again: int
 
 
 def run_simulation(order: SimulationOrder, *, say: Say) -> SimulationFacts:
@@ -50,13 +54,15 @@ def run_simulation(order: SimulationOrder, *, say: Say) -> SimulationFacts:
     """
     if order.count < 1:
         raise InputError(f"{order.count} devices: expected 1 or more")
+    allow_all_open_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         tally = runner.run(_run(order, say))
     return SimulationFacts(
         devices=order.count,
         commits=len(tally.commits),
         refused=len(tally.refused),
-        twice=sum(count > 1 for count in tally.orders.values()),
+        twice=tally.twice,
+        begun_again=tally.begun_again,
     )
 
 

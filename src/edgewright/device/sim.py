@@ -6,11 +6,14 @@ its probe runs nothing and its report says so, and it has no server. Homes in a 
 memory (`/dev/shm`) spare the disk thousands of small writes.
 
 A device whose `Behaviour` says that it fails a bundle refuses it as one does whose probe failed.
+
+Real devices have a processor each, these share one: so that a wave of thousands does not let every
+request of the process run into its time limit, `DOWNLOADS_AT_ONCE` of them download at a time and
+the others, which have told the fleet that they took note, wait for their turn.
 """
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +36,7 @@ from edgewright.device.agent import (
     ProbeReport,
     Progress,
     Recorder,
+    Release,
     Slots,
     Tools,
 )
@@ -40,6 +44,7 @@ from edgewright.stores import Log
 
 T = TypeVar("T")
 
+DOWNLOADS_AT_ONCE = 64
 NOT_RUN = "a simulated device: nothing was run"
 
 
@@ -66,9 +71,15 @@ class Tally:
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
-        self.orders: Counter[tuple[str, str]] = Counter()
-        """How often a device began with a bundle."""
         self.refused: list[Commit] = []
+        self.twice = 0
+        """How often a device committed the bundle that it had committed last."""
+        self.begun_again = 0
+        """How often a device began with the bundle that it had begun last, as after a download that
+        was cut off too often.
+        """
+        self._runs: dict[str, str] = {}
+        self._began: dict[str, str] = {}
 
     def note(self, device: str, progress: Progress) -> None:
         """A step that a device has written down."""
@@ -77,10 +88,13 @@ class Tally:
             return
         step = Commit(device=device, bundle_id=release.bundle_id, at_s=progress.at_s)
         if progress.state == "download":
-            self.orders[device, release.bundle_id] += 1
+            self.begun_again += self._began.get(device) == release.bundle_id
+            self._began[device] = release.bundle_id
         elif progress.state == "idle" and progress.event == "refused":
             self.refused.append(step)
         elif progress.state == "commit":
+            self.twice += self._runs.get(device) == release.bundle_id
+            self._runs[device] = release.bundle_id
             self.commits.append(step)
 
 
@@ -100,20 +114,44 @@ class UnrunProbe:
         return ProbeReport(passed=True, reason=NOT_RUN)
 
 
+class _Patient(FleetClient):
+    """A way to the fleet whose downloads wait for their turn."""
+
+    def __init__(self, home: Home, clock: Clock, turns: asyncio.Semaphore) -> None:
+        identity, certificate = home.identity(), DeviceCertificate(home.root)
+        super().__init__(
+            identity.fleet_url, secret=identity.secret, clock=clock, certificate=certificate
+        )
+        self._turns = turns
+
+    async def download(self, release: Release, part: Path) -> None:
+        """See `FleetClient`."""
+        async with self._turns:
+            await super().download(release, part)
+
+    async def patch(self, release: Release, base: str, part: Path) -> bool:
+        """See `FleetClient`."""
+        async with self._turns:
+            return await super().patch(release, base, part)
+
+
 class SimulatedDevice:
     """One device over an enrolled home. Make it inside the event loop that runs it."""
 
-    def __init__(self, home: Home, behaviour: Behaviour, tally: Tally, clock: Clock) -> None:
+    def __init__(
+        self,
+        home: Home,
+        behaviour: Behaviour,
+        tally: Tally,
+        *,
+        clock: Clock,
+        turns: asyncio.Semaphore,
+    ) -> None:
         identity = home.identity()
         self.name = identity.device
         self._rng = random.Random(self.name)  # noqa: S311 - jitter, the same in every run
         self._fails = self._rng.uniform(0, 100) < behaviour.fails_percent
-        self._fleet = FleetClient(
-            identity.fleet_url,
-            secret=identity.secret,
-            clock=clock,
-            certificate=DeviceCertificate(home.root),
-        )
+        self._fleet = _Patient(home, clock, turns)
         self._journal = Journal(Log(home.journal_path))
         outbox = Outbox(
             Log(home.outbox_path), Numbers(Log(home.numbers_path)), device=identity.device
@@ -162,7 +200,8 @@ async def simulate(
     """Let all these devices live until `stop` is set. They wake one after the other over one
     interval of their polls, as devices do that were switched on at different times.
     """
-    devices = [SimulatedDevice(home, behaviour, tally, clock) for home in homes]
+    turns = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+    devices = [SimulatedDevice(home, behaviour, tally, clock=clock, turns=turns) for home in homes]
     pause_s = behaviour.poll_s / max(len(devices), 1)
     async with asyncio.TaskGroup() as group:
         for device in devices:

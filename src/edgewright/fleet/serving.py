@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -26,7 +27,9 @@ from edgewright.fleet.state import State
 from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
 from edgewright.transports.http1 import Limits, Server, start_server
 
-DEVICE_CONNECTIONS = 20_000
+DEVICE_CONNECTIONS = 40_000
+"""A device has two: one waits for orders, one brings what it tells."""
+OTHER_FILES = 512
 DRAIN_S = 2.0
 LAST_WRITE_S = 12.0
 READERS = 32
@@ -127,7 +130,7 @@ async def _writing(state: State) -> AsyncIterator[ThreadPoolExecutor]:
 async def _device_server(
     handler: DeviceApi, listener: Listener, office: Office
 ) -> AsyncIterator[Server]:
-    limits = Limits(body_bytes=BATCH_LIMIT_BYTES, connections=DEVICE_CONNECTIONS)
+    limits = Limits(body_bytes=BATCH_LIMIT_BYTES, connections=_device_connections())
     server = await start_server(
         handler,
         host=listener.address.host,
@@ -140,6 +143,14 @@ async def _device_server(
         yield server
     finally:
         await server.close(drain_s=DRAIN_S)
+
+
+def _device_connections() -> int:
+    """As many as this process may open beside its own files: one more would end in an error of the
+    system, where the listener lets go of the peer that was idle longest.
+    """
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(DEVICE_CONNECTIONS, max(open_files - OTHER_FILES, open_files // 2))
 
 
 class _Uvicorn(uvicorn.Server):
