@@ -1,6 +1,7 @@
 """Live captures as a person makes them: a serial port, a real broker, and Ctrl-C."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 from tests.brokers import running_mosquitto
+from tests.fleet_process import fleet_serving
 
+from edgewright.chain.fleet import trust
 from edgewright.chain.processes import free_port
+from edgewright.testing.fleet import SIGNER
 
 MAPPING = """
 channels = [
@@ -49,11 +53,13 @@ def device() -> Iterator[str]:
     """A serial device that says its acceleration, about a hundred times a second."""
     pytest.importorskip("serial", reason="absent: pyserial (extra serial)")
     ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)  # as on a real line, what nobody reads is lost
     is_over = threading.Event()
 
     def speak() -> None:
         while not is_over.wait(0.01):
-            os.write(ours, b"0.10,0.20,9.81\r\n")
+            with contextlib.suppress(BlockingIOError):
+                os.write(ours, b"0.10,0.20,9.81\r\n")
 
     speaker = threading.Thread(target=speak, daemon=True)
     speaker.start()
@@ -129,3 +135,63 @@ def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 4
     assert "broker 127.0.0.1:" in stderr
+
+
+@pytest.fixture
+def agents_fleet(device: str, tmp_path: Path) -> Iterator[Path]:
+    """A fleet, and the agent of a device that may tell what its sensor says."""
+    home, folder = tmp_path / "fleet", tmp_path / "device"
+    (tmp_path / "key.pub").write_text(SIGNER.public.public_hex)
+    trust(home, [tmp_path / "key.pub"], threshold=1, by="test")
+    with fleet_serving(home) as fleet, (tmp_path / "agent.log").open("wb") as log:
+        token = json.loads(run("device", "token", "--home", home, "--json"))["token"]
+        who = ("--token", token, "--device", "d1", "--home", folder)
+        run("agent", "enroll", fleet.devices, *who)
+        (folder / "agent.toml").write_text(
+            'serve_http = "127.0.0.1:0"\npoll_s = 5\n'
+            'remote_commands = ["capture"]\ncapture = "capture.toml"\n'
+        )
+        (folder / "capture.toml").write_text(f'[source]\nkind = "serial"\nport = "{device}"\n')
+        agent = [sys.executable, "-m", "edgewright", "agent", "run", "--home", str(folder)]
+        process = subprocess.Popen(agent, stdout=log, stderr=log)
+        try:
+            yield home
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def run(*arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewright", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(240)
+def test_a_devices_agent_records_what_its_admin_allows(agents_fleet: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="absent: torch (extra workbench)")
+    (tmp_path / "m.toml").write_text(MAPPING)
+    out = tmp_path / "ann-1.jsonl"
+    facts = ("--subject", "ann", "--label", "sit", "--columns", "ax,ay,az")
+    where = ("--out", out, "--mapping", tmp_path / "m.toml", "--project", tmp_path)
+    fleet = ("--home", agents_fleet, "--json")
+    process = start("agent", "d1", "--seconds", "6s", *facts, *where, *fleet)
+    wait_for_lines(out, 20, process)
+    commands = json.loads(run("device", "commands", "d1", *fleet))["commands"]
+    assert [each["kind"] for each in commands] == ["capture"]
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    report = json.loads(stdout)
+    assert [each["name"] for each in report["subjects"]] == ["ann"]
+    assert report["samples"] > 100
+    assert [c["unit"] for c in report["channels"]] == ["g"] * 3
+    assert "gravity" not in {f["code"] for f in report["findings"]}
+    entries = json.loads(run("fleet", "audit", "show", *fleet))["entries"]
+    told = {entry["what"].removeprefix("remote command ") for entry in entries}
+    assert {"ordered", "fetched", "began to send what it captures", "file read", "done"} <= told

@@ -1,15 +1,19 @@
 """What people may have this device do from afar, wired to what does it."""
 
+import sys
+
 import msgspec
 
 from edgewright import _fs
 from edgewright.chain.agent import support_bundle
 from edgewright.clock import SystemClock
 from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess
+from edgewright.device.agent.capture import Capture
 from edgewright.device.agent.ports import Fleet
 from edgewright.errors import DeviceError
 from edgewright.wire.remote_commands import RemoteCommand
 
+CAPTURE_COMMAND = (sys.executable, "-m", "edgewright.chain.capture_child")
 SUPPORT_FILE = ".tmp-support.tar.gz"
 SUPPORT_LIMIT_BYTES = 1 << 20
 
@@ -44,6 +48,21 @@ def remote_hands(
             _fs.remove_tree(path)
         return Done(text=f"{len(parts)} parts: {', '.join(parts)}", upload=content)
 
-    deeds = {"restart-server": restart, "probe": probe, "support-bundle": gather}
-    allowed = home.settings().remote_commands
+    settings = home.settings()
+
+    async def capture(command: RemoteCommand) -> Done:
+        if not settings.capture:
+            raise DeviceError(
+                "this device's agent.toml names no sensor", hint='set capture = "capture.toml"'
+            )
+        child = (*CAPTURE_COMMAND, str(home.root / settings.capture))
+        return await Capture(child, fleet, clock=SystemClock()).run(command)
+
+    deeds = {
+        "restart-server": restart,
+        "probe": probe,
+        "support-bundle": gather,
+        "capture": capture,
+    }
+    allowed = settings.remote_commands
     return RemoteHands(fleet, deeds, allowed=allowed, clock=SystemClock())

@@ -9,11 +9,15 @@ from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.transports.amqp import parse_host
 
 
+def feed(order: config.AmqpSource, tools: Tools) -> AmqpFeed:
+    """A queue's messages."""
+    host = parse_host(order.broker, **tools.login(order.login))
+    return AmqpFeed(host, order.queue, exchange=order.exchange, routing=order.routing)
+
+
 def source(order: config.AmqpSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
     """Samples of a queue's messages."""
-    host = parse_host(order.broker, **tools.login(order.login))
-    feed = AmqpFeed(host, order.queue, exchange=order.exchange, routing=order.routing)
-    return tools.live(feed, order, plan, key_part=order.key_part)
+    return tools.live(feed(order, tools), order, plan, key_part=order.key_part)
 
 
 def sink(order: config.AmqpSink, tools: Tools) -> Sink:

@@ -7,6 +7,11 @@ from edgewright.device.streams.coap_feed import CoapFeed
 from edgewright.device.streams.plan import PicturePlan, Plan
 
 
+def feed(order: config.CoapSource, _: Tools) -> CoapFeed:
+    """An observed resource."""
+    return CoapFeed(order.url)
+
+
 def source(order: config.CoapSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
     """Samples of an observed resource."""
-    return tools.live(CoapFeed(order.url), order, plan)
+    return tools.live(feed(order, tools), order, plan)

@@ -12,11 +12,15 @@ from edgewright.errors import InputError
 from edgewright.transports.mqtt import parse_broker
 
 
+def feed(order: config.MqttSource, tools: Tools) -> MqttFeed:
+    """A broker's messages."""
+    broker = parse_broker(order.broker, **tools.login(order.login))
+    return MqttFeed(broker, order.topics, session=order.session)
+
+
 def source(order: config.MqttSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
     """Samples of a broker's messages."""
-    broker = parse_broker(order.broker, **tools.login(order.login))
-    feed = MqttFeed(broker, order.topics, session=order.session)
-    return tools.live(feed, order, plan, key_part=order.key_part)
+    return tools.live(feed(order, tools), order, plan, key_part=order.key_part)
 
 
 def sink(order: config.MqttSink | config.CommandSinkOrder, tools: Tools) -> Sink:

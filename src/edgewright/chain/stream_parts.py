@@ -20,6 +20,7 @@ from edgewright.device.streams.forward import ForwardingSink
 from edgewright.device.streams.http_delivery import JSON_LINES, HttpDelivery
 from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
 from edgewright.device.streams.line_protocol import line_of
+from edgewright.device.streams.live import Feed
 from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Client
@@ -41,6 +42,9 @@ _ADAPTERS: dict[type, str] = {
 class _Adapter(Protocol):
     """What such a file offers, as far as its kind goes."""
 
+    def feed(self, order: object, tools: Tools) -> Feed:
+        """Messages as they come."""
+
     def source(self, order: object, plan: Plan | PicturePlan, tools: Tools) -> Source:
         """Where samples come from."""
 
@@ -49,6 +53,16 @@ class _Adapter(Protocol):
 
     def bridge(self, order: object, tools: Tools) -> Bridge:
         """From one broker to another."""
+
+
+def feed_of(order: config.FeedOrder, tools: Tools) -> Feed:
+    """Messages as they come, for whoever reads no samples out of them.
+
+    Raises:
+        InputError: an address is wrong.
+        ModuleNotFoundError: an extra is needed.
+    """
+    return _adapter(order).feed(order, tools)
 
 
 def source_of(order: config.SourceOrder, plan: Plan | PicturePlan, tools: Tools) -> Source:

@@ -7,6 +7,11 @@ from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.device.streams.serial_feed import SerialFeed
 
 
+def feed(order: config.SerialSource, _: Tools) -> SerialFeed:
+    """A port's lines."""
+    return SerialFeed(order.port, baud=order.baud)
+
+
 def source(order: config.SerialSource, plan: Plan | PicturePlan, tools: Tools) -> Source:
     """Samples of a port's lines."""
-    return tools.live(SerialFeed(order.port, baud=order.baud), order, plan)
+    return tools.live(feed(order, tools), order, plan)

@@ -1,4 +1,4 @@
-"""`edgewright data capture`: record live, from a port, a broker or a camera."""
+"""`edgewright data capture`: record live, from a port, a broker, a camera or a device's agent."""
 
 import asyncio
 from pathlib import Path
@@ -16,6 +16,8 @@ from edgewright.cli._data_common import (
     project_option,
     store_of,
 )
+from edgewright.cli._fleet import Anywhere, address_options, fleet_at, home_option
+from edgewright.cli._fleet import seconds as span
 from edgewright.cli._output import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -134,6 +136,62 @@ def camera(
     _run(source, order, None, None, None, as_json=as_json)
 
 
+@capture.command()
+@click.argument("device")
+@click.option(
+    "--seconds",
+    "span_s",
+    callback=span,
+    default="60s",
+    show_default=True,
+    help="How long, from now on; a span, at most 10m.",
+)
+@_columns_option
+@_out_option
+@_subject_option
+@_label_option
+@_rate_option
+@mapping_option
+@project_option
+@address_options
+@home_option
+@click.option("--fleet-project", default="default", help="The project of the fleet.")
+@json_option
+def agent(
+    device: str,
+    *,
+    span_s: float,
+    columns: str | None,
+    out: Path,
+    subject: str,
+    label: str,
+    expected_hz: float | None,
+    mapping_path: Path | None,
+    folder: Path,
+    home: Path,
+    url: str,
+    token_file: Path | None,
+    ca: Path | None,
+    fleet_project: str,
+    as_json: bool,
+) -> None:
+    """Have DEVICE of a fleet record its own sensor, and write down what it sends.
+
+    Only where its agent.toml allows it and names the sensor (`remote_commands`, `capture`). Ctrl-C
+    ends the writing; the device goes on until the time is over.
+    """
+    from edgewright.chain.device_capture import FleetErrand
+    from edgewright.clock import SystemClock
+    from edgewright.workbench.data.capture.agent import AgentSource
+
+    order = _order(out, None, subject, label, columns)
+    place = Anywhere(home=home, project=fleet_project, url=url, token_file=token_file, ca=ca)
+    with fleet_at(place) as fleet:
+        errand = FleetErrand(fleet, device, seconds=span_s)
+        source = AgentSource(errand, clock=SystemClock())
+        _run(source, order, expected_hz, folder, mapping_path, as_json=as_json)
+
+
 def _order(
     out: Path, seconds: float | None, subject: str, label: str, columns: str | None
 ) -> "CaptureOrder":
@@ -180,7 +238,8 @@ def _run(
     elif as_json:
         print_json("capture", {"file": str(order.path), **_facts(status)})
     else:
-        click.echo(f"{order.path}: {status.samples} samples, {status.seconds:.1f} s")
+        what = f"{order.path}: {status.samples} samples, {status.seconds:.1f} s"
+        click.echo(what if status.samples else "nothing came; no file was written")
 
 
 def _facts(status: "CaptureStatus") -> dict[str, object]:

@@ -99,7 +99,7 @@ def anywhere_options(function: Callable[..., Any]) -> Callable[..., Any]:
     it gets `place: Anywhere`.
     """
 
-    @_address_options
+    @address_options
     @project_option
     @home_option
     @functools.wraps(function)
@@ -155,7 +155,7 @@ def home_option(function: F) -> F:
     )(function)
 
 
-def _address_options(function: F) -> F:
+def address_options(function: F) -> F:
     """Where a fleet is that is not in a folder of this machine."""
     address = click.option(
         "--fleet",
@@ -179,7 +179,7 @@ def _address_options(function: F) -> F:
 
 
 @json_option
-@_address_options
+@address_options
 @project_option
 @home_option
 def _common_options() -> None:

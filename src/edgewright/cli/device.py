@@ -204,7 +204,8 @@ def timezone(fleet: "Fleet", name: str, zone: str) -> Shown:
     "--expires", callback=seconds, default="1h", show_default=True, help="Span, at most 24h."
 )
 def command(fleet: "Fleet", name: str, kind: str, *, model: str, expires: float) -> Shown:
-    """Have a device do COMMAND: restart-server, probe, or support-bundle (its logs, sent here).
+    """Have a device do COMMAND: restart-server, probe, support-bundle (its logs, sent here), or
+    capture (what a sensor of it says until the time is over; see also `data capture agent`).
 
     The device does it when it next asks, or not at all once the time is over, and refuses what
     `remote_commands` in its agent.toml leaves out. See what came of it with `device commands NAME`.

@@ -21,7 +21,14 @@ from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.labels import check_name
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
-from edgewright.wire.remote_commands import KINDS, CommandReport, RemoteCommand, RemoteCommands
+from edgewright.wire.remote_commands import (
+    CAPTURE_MOST_BYTES,
+    CAPTURE_MOST_S,
+    KINDS,
+    CommandReport,
+    RemoteCommand,
+    RemoteCommands,
+)
 
 LONGEST_S = 86_400.0
 GRACE_S = 600.0
@@ -140,12 +147,13 @@ class DeskCommands:
                 why=report.text[:200],
             ).write(connection, at_s=now_s)
 
-    def upload(self, device: str, number: int, content: bytes) -> None:
-        """Keep a file that belongs to a command's result.
+    def upload(self, device: str, number: int, content: bytes, *, at: int = 0) -> None:
+        """Keep a file that belongs to a command's result, or the part of a capture that begins at
+        a byte: one that came before, whose answer was lost, is not kept twice.
 
         Raises:
             AbsentError: the device was given no such command, or told of it already.
-            InputError: it is empty or too large, or there is one already.
+            InputError: it is empty or too large, there is one already, or parts are missing.
             ResourceError: the disk is full.
         """
         if not 0 < len(content) <= UPLOAD_LIMIT_BYTES:
@@ -154,19 +162,35 @@ class DeskCommands:
         with self._state.write() as connection:
             project = self._require_fetched(connection, device, number)
             mine = table.c.id == number
-            if connection.scalar(select(table.c.upload_bytes).where(mine)):
-                raise InputError(f"command {number} has its file already")
-            connection.execute(update(table).where(mine).values(upload_bytes=len(content)))
+            kind, have = connection.execute(
+                select(table.c.kind, table.c.upload_bytes).where(mine)
+            ).one()
+            size = at + len(content)
+            if kind == "capture" and 0 < size <= have:
+                return
+            _check_part(number, kind, have=have, at=at, size=size)
+            connection.execute(update(table).where(mine).values(upload_bytes=size))
+            self._append(self._uploads / str(number), content, at=at)
+            if at:
+                return
             self._forget_old(connection, device)
             _Step(
                 project=project,
                 device=device,
                 number=number,
                 who=f"device {device}",
-                what="sent its file",
+                what="sent its file" if kind != "capture" else "began to send what it captures",
                 why=f"{len(content)} bytes",
             ).write(connection, at_s=self._clock.wall_s())
-            _fs.write_atomic(self._uploads / str(number), content, mode=0o600)
+
+    def _append(self, path: Path, content: bytes, *, at: int) -> None:
+        """A part that a cut left behind what the table knows of is written over."""
+        if at == 0:
+            _fs.write_atomic(path, content, mode=0o600)
+            return
+        _fs.truncate(path, at)
+        with _fs.appended_file(path, mode=0o600) as file:
+            file.write(content)
 
     def _forget_old(self, connection: Connection, device: str) -> None:
         table = schema.commands
@@ -263,8 +287,9 @@ class Commands(OfProject):
         with self._state.read() as connection:
             return self._find(connection, device, number)
 
-    def read_upload(self, device: str, number: int, *, by: str) -> bytes:
-        """The file that a device sent; who reads it is in the audit log.
+    def read_upload(self, device: str, number: int, *, by: str, after: int = 0) -> bytes:
+        """The file that a device sent, from a byte on; who reads it is in the audit log. Whoever
+        ordered a capture and reads along while it grows is there once.
 
         Raises:
             AbsentError: it sent none, or it was let go since.
@@ -273,15 +298,18 @@ class Commands(OfProject):
             found = self._find(connection, device, number)
             if not found.upload_bytes:
                 raise AbsentError(f"command {number} of {device} has no file")
-            _Step(
-                project=self._project,
-                device=device,
-                number=number,
-                who=by,
-                what="file read",
-                why=f"{found.upload_bytes} bytes",
-            ).write(connection, at_s=self._clock.wall_s())
-        return _fs.read_limited(self._uploads / str(number), limit_bytes=UPLOAD_LIMIT_BYTES)
+            if not (after > 0 and found.status == "fetched" and by == found.ordered_by):
+                _Step(
+                    project=self._project,
+                    device=device,
+                    number=number,
+                    who=by,
+                    what="file read",
+                    why=f"{found.upload_bytes} bytes",
+                ).write(connection, at_s=self._clock.wall_s())
+        path = self._uploads / str(number)
+        content = _fs.read_limited(path, limit_bytes=CAPTURE_MOST_BYTES + UPLOAD_LIMIT_BYTES)
+        return content[max(after, 0) : found.upload_bytes]
 
     def _enrolment(self, connection: Connection, device: str) -> int:
         table = schema.devices
@@ -326,5 +354,21 @@ def _check(order: CommandOrder) -> None:
             f"a lifetime of {order.lifetime_s:g} s: expected above 0 and at most a day",
             hint="like --expires 1h",
         )
+    if order.kind == "capture" and order.lifetime_s > CAPTURE_MOST_S:
+        raise InputError(
+            f"a capture of {order.lifetime_s:g} s: expected at most {CAPTURE_MOST_S:g} s, in which "
+            "it begins and ends",
+            hint="like --expires 60s",
+        )
     if order.model:
         check_name("model", order.model)
+
+
+def _check_part(number: int, kind: str, *, have: int, at: int, size: int) -> None:
+    """Pass when a file may come so, or a part of one may follow what is there."""
+    if kind != "capture" and (at or have):
+        raise InputError(f"command {number} has its file already")
+    if at != have:
+        raise InputError(f"command {number}: a part from byte {at} on, expected from {have} on")
+    if size > CAPTURE_MOST_BYTES:
+        raise InputError(f"a capture of {size} bytes, at most {CAPTURE_MOST_BYTES} are taken")

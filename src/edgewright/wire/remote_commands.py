@@ -1,7 +1,8 @@
 """Remote commands: what a person orders a device to do beside running a release, version 1.
 
     GET  /device/v1/commands                    -> RemoteCommands, each handed out once
-    POST /device/v1/commands/{number}/upload    a file that belongs to the result, before the report
+    POST /device/v1/commands/{number}/upload    a file that belongs to the result, before the
+                                                report; with ?at=BYTES the next part of it
     POST /device/v1/commands/{number}/report    CommandReport -> 204
 
 There is no shell: a command is one of the kinds below, and a device does only those that its own
@@ -14,11 +15,17 @@ import msgspec
 
 COMMANDS = "/device/v1/commands"
 
-Kind = Literal["restart-server", "probe", "support-bundle"]
+Kind = Literal["restart-server", "probe", "support-bundle", "capture"]
 """Start the server process anew; test the bundle that is served; send the agent's support bundle
-(status, settings, ends of logs, no secrets).
+(status, settings, ends of logs, no secrets); send what a sensor says, until the command's time is
+over.
 """
 KINDS: tuple[Kind, ...] = get_args(Kind)
+USUAL_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "capture")
+"""What a device allows unless it is told otherwise: what its sensors say does not leave it."""
+
+CAPTURE_MOST_S = 600.0
+CAPTURE_MOST_BYTES = 16 << 20
 
 Outcome = Literal["done", "failed", "forbidden"]
 

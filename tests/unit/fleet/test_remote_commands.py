@@ -36,10 +36,11 @@ class Device:
         assert poll is not None
         return msgspec.json.decode(poll.body, type=Desired).command
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> bytes | None:
+    def ask(self, method: str, path: str, body: bytes = b"", **query: str) -> bytes | None:
         poll = look_up(self.office.state, self.secret)
         assert poll is not None
-        answer = self._api.answer(Request(method=method, path=path, body=body), poll)
+        request = Request(method=method, path=path, query=query, body=body)
+        answer = self._api.answer(request, poll)
         return None if answer is None else answer.body
 
     def fetch(self) -> list[tuple[int, str]]:
@@ -138,6 +139,7 @@ def test_a_device_answers_its_own_commands_once(office: Office, device: Device) 
         (CommandOrder(kind="prob"), "did you mean 'probe'"),
         (CommandOrder(kind="probe", lifetime_s=0), "at most a day"),
         (CommandOrder(kind="probe", lifetime_s=1e9), "at most a day"),
+        (CommandOrder(kind="capture", lifetime_s=601), "at most 600 s"),
         (CommandOrder(kind="probe", model="../x"), "expected 1 to 63"),
     ],
 )
@@ -182,6 +184,68 @@ def test_devices_that_are_not_here_take_no_command(office: Office) -> None:
             office.commands.order(name, CommandOrder(kind="probe"), by="ada")
         with pytest.raises(AbsentError):
             office.commands.list(name)
+
+
+def captured(office: Office, device: Device) -> tuple[int, str]:
+    """A capture that the device has begun, and where its parts go."""
+    number = office.commands.order(
+        "d1", CommandOrder(kind="capture", lifetime_s=60), by="ada"
+    ).number
+    device.fetch()
+    return number, f"{COMMANDS}/{number}/upload"
+
+
+def test_a_capture_grows_part_by_part_and_is_read_along(office: Office, device: Device) -> None:
+    number, path = captured(office, device)
+    device.ask("POST", path, b"one ")
+    assert office.commands.read_upload("d1", number, by="ada") == b"one "
+    device.ask("POST", path, b"two ", at="4")
+    device.ask("POST", path, b"two ", at="4")  # its answer was lost
+    assert office.commands.read_upload("d1", number, by="ada", after=4) == b"two "
+    assert office.commands.read_upload("d1", number, by="bert", after=4) == b"two "
+    device.report(number, "done")
+    assert office.commands.read_upload("d1", number, by="ada") == b"one two "
+    assert deeds(office) == [
+        ("ada", "ordered"), ("device d1", "fetched"),
+        ("device d1", "began to send what it captures"), ("ada", "file read"),
+        ("bert", "file read"), ("device d1", "done"), ("ada", "file read"),
+    ]  # fmt: skip
+
+
+def test_what_a_cut_left_of_a_part_is_written_over(
+    office: Office, device: Device, tmp_path: Path
+) -> None:
+    number, path = captured(office, device)
+    device.ask("POST", path, b"one ")
+    with (tmp_path / "home" / "uploads" / str(number)).open("ab") as file:
+        file.write(b"tw")
+    assert office.commands.read_upload("d1", number, by="ada") == b"one "
+    device.ask("POST", path, b"two ", at="4")
+    assert office.commands.read_upload("d1", number, by="ada") == b"one two "
+
+
+def test_parts_that_do_not_fit_are_refused(
+    office: Office, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgewright.fleet.remote_commands.CAPTURE_MOST_BYTES", 6)
+    number, path = captured(office, device)
+    device.ask("POST", path, b"one ")
+    for at, body, why in (("5", b"two ", "expected from 4 on"), ("4", b"two ", "at most 6 are")):
+        with pytest.raises(InputError, match=why):
+            device.ask("POST", path, body, at=at)
+    assert device.ask("POST", path, b"x", at="-1") is None
+    assert office.commands.read_upload("d1", number, by="ada") == b"one "
+
+
+def test_a_file_of_another_command_has_no_parts(office: Office, device: Device) -> None:
+    number = office.commands.order("d1", CommandOrder(kind="support-bundle"), by="ada").number
+    device.fetch()
+    path = f"{COMMANDS}/{number}/upload"
+    with pytest.raises(InputError, match="has its file already"):
+        device.ask("POST", path, b"logs", at="4")
+    device.ask("POST", path, b"logs")
+    with pytest.raises(InputError, match="has its file already"):
+        device.ask("POST", path, b"more", at="4")
 
 
 def test_there_is_no_other_route(device: Device) -> None:

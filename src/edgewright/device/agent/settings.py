@@ -9,7 +9,7 @@ from edgewright.device.agent.machine import State
 from edgewright.device.agent.maintenance import Maintenance
 from edgewright.device.agent.step_hooks import MOST_S
 from edgewright.errors import InputError
-from edgewright.wire.remote_commands import KINDS, Kind
+from edgewright.wire.remote_commands import USUAL_KINDS, Kind
 from edgewright.wire.windows import check_timezone, parse_window
 
 
@@ -37,7 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     amqp: str = ""
     amqp_password_file: str = ""
     coap: str = ""
-    remote_commands: tuple[Kind, ...] = KINDS
+    remote_commands: tuple[Kind, ...] = USUAL_KINDS
+    capture: str = ""
 
     def __post_init__(self) -> None:
         self._check_deadlines()

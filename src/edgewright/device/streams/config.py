@@ -93,7 +93,8 @@ class CameraSource(_Part, frozen=True, kw_only=True, tag="camera", tag_field="ki
             raise ValueError(f"every is {self.every}, expected 1 or more")
 
 
-SourceOrder = FileSource | MqttSource | AmqpSource | CoapSource | SerialSource | CameraSource
+FeedOrder = MqttSource | AmqpSource | CoapSource | SerialSource
+SourceOrder = FeedOrder | FileSource | CameraSource
 
 
 class FileSink(_Part, frozen=True, kw_only=True, tag="file", tag_field="kind"):

@@ -55,7 +55,7 @@ class Fleet(Protocol):
     def command(self, device: str, number: int) -> CommandFacts:
         """One of them."""
 
-    def command_file(self, device: str, number: int) -> bytes:
+    def command_file(self, device: str, number: int, *, after: int = 0) -> bytes:
         """The file that it sent as the result."""
 
     def waiting_devices(self) -> tuple[Waiting, ...]:

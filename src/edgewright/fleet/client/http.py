@@ -154,8 +154,8 @@ class FleetClient:
     def command(self, device: str, number: int) -> CommandFacts:
         return self._get(f"/devices/{_path(device)}/commands/{number}", CommandFacts)
 
-    def command_file(self, device: str, number: int) -> bytes:
-        path = f"{self._base}/devices/{_path(device)}/commands/{number}/file"
+    def command_file(self, device: str, number: int, *, after: int = 0) -> bytes:
+        path = f"{self._base}/devices/{_path(device)}/commands/{number}/file?after={after}"
         return self._answered("GET", path, None)
 
     def waiting_devices(self) -> tuple[Waiting, ...]:

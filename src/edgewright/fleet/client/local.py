@@ -64,8 +64,8 @@ class LocalFleet:
     def command(self, device: str, number: int) -> CommandFacts:
         return self._office.commands.show(device, number)
 
-    def command_file(self, device: str, number: int) -> bytes:
-        return self._office.commands.read_upload(device, number, by=self._by)
+    def command_file(self, device: str, number: int, *, after: int = 0) -> bytes:
+        return self._office.commands.read_upload(device, number, by=self._by, after=after)
 
     def waiting_devices(self) -> tuple[Waiting, ...]:
         return self._office.enrolments.waiting()

@@ -10,6 +10,7 @@ from edgewright.transports.http1 import Request, Response
 from edgewright.wire.remote_commands import COMMANDS, CommandReport
 
 _ONE = re.compile(rf"{COMMANDS}/(?P<number>\d{{1,15}})/(?P<what>report|upload)")
+_WHOLE = re.compile(r"[0-9]{1,15}")
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 _report = msgspec.json.Decoder(CommandReport)
 _encoder = msgspec.json.Encoder()
@@ -40,7 +41,10 @@ class CommandsApi:
             return None
         number = int(one["number"])
         if one["what"] == "upload":
-            self._commands.upload(poll.device, number, request.body)
+            at = request.query.get("at", "0")
+            if not _WHOLE.fullmatch(at):
+                return None
+            self._commands.upload(poll.device, number, request.body, at=int(at))
         else:
             self._commands.report(poll.device, number, _report.decode(request.body))
         return Response(status=204)

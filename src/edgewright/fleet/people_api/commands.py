@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from edgewright.fleet.aliases import Alias
 from edgewright.fleet.devices import Device, NewToken, TokenOrder
@@ -140,10 +140,16 @@ def order_command(
 
 @get("/devices/{name:str}/commands/{number:int}/file", opt=_DEVICE, sync_to_thread=True)
 def command_file(
-    office: TheOffice, request: _Asked, name: FromPath[str], number: FromPath[int]
+    office: TheOffice,
+    request: _Asked,
+    name: FromPath[str],
+    number: FromPath[int],
+    after: FromQuery[int] = 0,
 ) -> Response[bytes]:
-    """The file that a device sent as the result of a command; reading it is in the audit log."""
-    content = office.commands.read_upload(name, number, by=request.user.name)
+    """The file that a device sent as the result of a command, from a byte on; reading it is in the
+    audit log.
+    """
+    content = office.commands.read_upload(name, number, by=request.user.name, after=after)
     return Response(content, media_type="application/octet-stream")
 
 

@@ -7,10 +7,13 @@ import msgspec
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What came, under which name; its payload is as for `sources.lines`."""
+    """What came, under which name; its payload is as for `sources.lines`. `taken_s` is when, by the
+    clock of who took it where that is not who records.
+    """
 
     topic: str
     payload: str | dict[str, float | str]
+    taken_s: float | None = None
 
 
 class CaptureSource(Protocol):

@@ -36,7 +36,8 @@ async def record(
     clock: Clock,
     on_status: Callable[[CaptureStatus, tuple[str, ...]], None],
 ) -> CaptureStatus:
-    """Write what arrives until the source ends, the time is up, or the task is cancelled.
+    """Write what arrives until the source ends, the time is up, or the task is cancelled. There is
+    no file when nothing arrived.
 
     Raises:
         InputError: the file is there already.
@@ -45,20 +46,35 @@ async def record(
     """
     if order.path.exists():
         raise InputError(f"{order.path}: it is there already", hint="choose another name")
+    try:
+        await _written(source, order, check, clock=clock, on_status=on_status)
+    finally:
+        if order.path.exists() and order.path.stat().st_size == 0:
+            order.path.unlink()
+    return check.status()
+
+
+async def _written(
+    source: CaptureSource,
+    order: CaptureOrder,
+    check: LiveCheck,
+    *,
+    clock: Clock,
+    on_status: Callable[[CaptureStatus, tuple[str, ...]], None],
+) -> None:
     told_s = clock.monotonic_s()
     with appended_file(order.path) as file, contextlib.suppress(TimeoutError):
         async with asyncio.timeout(order.seconds):
             async with contextlib.aclosing(source.messages()) as messages:
                 async for message in messages:
-                    wall_s = clock.wall_s()
-                    line = _line(message, order, wall_s)
+                    taken_s = message.taken_s
+                    line = _line(message, order, clock.wall_s() if taken_s is None else taken_s)
                     file.write(msgspec.json.encode(line) + b"\n")
                     for row in samples_in(line):
-                        check.add(clock.monotonic_s(), row)
+                        check.add(clock.monotonic_s() if taken_s is None else taken_s, row)
                     if clock.monotonic_s() - told_s >= _STATUS_EVERY_S:
                         told_s = clock.monotonic_s()
                         on_status(check.status(), check.warnings())
-    return check.status()
 
 
 def _line(message: Message, order: CaptureOrder, wall_s: float) -> dict[str, object]:
