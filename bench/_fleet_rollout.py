@@ -25,6 +25,7 @@ from _fleet import Place, Process, allow_open_files, cpu_s, prepare, resident_mb
 from _results import Recording
 from edgewright.chain.fleet import open_fleet
 from edgewright.errors import ResourceError
+from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
@@ -79,6 +80,7 @@ def rollout(folder: Path, recording: Recording, options: argparse.Namespace) -> 
     place = prepare(folder, versions=2, uses=options.devices)
     flags = ["--tls"] if options.tls else []
     with serving(place.home, *flags) as process, open_fleet(place.home) as office:
+        place = _with_pin(place, office, options.devices)
         start_s = time.monotonic()
         with _devices(process, place, options.devices, options.poll_s, folder, fails=20) as sims:
             field = Field(
@@ -101,6 +103,12 @@ def rollout(folder: Path, recording: Recording, options: argparse.Namespace) -> 
     recording.figures["taken_twice"] = sum(one["twice"] for one in told)
     recording.figures["begun_again"] = sum(one["begun_again"] for one in told)
     recording.figures["commits"] = sum(one["commits"] for one in told)
+
+
+def _with_pin(place: Place, office: Office, uses: int) -> Place:
+    """With a token that was made while the fleet has an authority, and names it."""
+    token = office.devices.create_token(TokenOrder(uses=uses), by="bench").token
+    return msgspec.structs.replace(place, token=token)
 
 
 def _require_room(devices: int) -> None:

@@ -40,6 +40,7 @@ from edgewright.device.agent import (
     Slots,
     Tools,
 )
+from edgewright.device.agent.progress import STOPPED
 from edgewright.stores import Log
 
 T = TypeVar("T")
@@ -84,8 +85,8 @@ class Tally:
     def note(self, device: str, progress: Progress) -> None:
         """A step that a device has written down."""
         release = progress.release
-        if release is None:
-            return
+        if release is None or progress.event == STOPPED:
+            return  # stopped in a state, which says nothing new of it
         step = Commit(device=device, bundle_id=release.bundle_id, at_s=progress.at_s)
         if progress.state == "download":
             self.begun_again += self._began.get(device) == release.bundle_id
