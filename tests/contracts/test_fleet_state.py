@@ -372,3 +372,34 @@ def test_a_server_that_went_and_came_back_is_used_again(
     put(state, "c")
     assert keys(state) == {"a", "c"}
     state.close()
+
+
+_COLUMNS = """
+    SELECT table_name, column_name, data_type, collation_name, is_nullable, column_default
+    FROM information_schema.columns WHERE table_schema = current_schema()
+    ORDER BY table_name, column_name
+"""
+_WITHOUT_8 = (
+    "ALTER TABLE members DROP COLUMN validation",
+    "DROP TABLE validations",
+    "UPDATE meta SET value = '7' WHERE key = 'schema_version'",
+)
+"""What turns a database of version 8 back into the first one that PostgreSQL knew."""
+
+
+def test_an_older_postgresql_becomes_what_a_new_one_is(server: PostgreSql) -> None:
+    module = pytest.importorskip(
+        "edgewright.fleet.state.postgres", reason="absent: psycopg (extra postgres)"
+    )
+    url = server.new_url()
+    made = module.PostgresState(url)
+    with made.write() as connection:
+        fresh = connection.exec_driver_sql(_COLUMNS).all()
+        for statement in _WITHOUT_8:
+            connection.exec_driver_sql(statement)
+        assert connection.exec_driver_sql(_COLUMNS).all() != fresh
+    made.close()
+    migrated = module.PostgresState(url)
+    with migrated.read() as connection:
+        assert connection.exec_driver_sql(_COLUMNS).all() == fresh
+    migrated.close()

@@ -93,6 +93,7 @@ class Device:
             replay=self.replay,
             admit=self.home.admit,
             step_hooks=self.step_hooks,
+            tell=recorder.tell,
         )
         self.agent = Agent(self.home, recorder, tools)
         return self.agent

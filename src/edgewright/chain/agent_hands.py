@@ -10,6 +10,7 @@ from edgewright.clock import SystemClock
 from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess
 from edgewright.device.agent.capture import Capture
 from edgewright.device.agent.ports import Fleet
+from edgewright.device.agent.telling import tell_validation
 from edgewright.errors import DeviceError
 from edgewright.wire.remote_commands import RemoteCommand
 
@@ -35,6 +36,7 @@ def remote_hands(
         if not current:
             raise DeviceError(f"model {model} has no active bundle")
         report = await agent.tools.probe.run(agent.tools.slots.folder(model, current))
+        tell_validation(agent.tools, model, current, report)
         if not report.passed:
             raise DeviceError(f"{model} {current[:12]}: {report.reason}")
         return Done(text=msgspec.json.encode(report).decode())

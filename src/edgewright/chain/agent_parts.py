@@ -67,6 +67,7 @@ def build_agent(
         replay=ProcessReplay((*REPLAY_COMMAND, str(home.serve_socket))),
         admit=home.admit,
         step_hooks=_step_hooks(settings, offload),
+        tell=recorder.tell,
     )
     packages = packages_of(home, tools.slots)
     special = {PACKAGE: package_tools(tools, packages, home, is_on=server.is_on)}

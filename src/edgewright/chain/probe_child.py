@@ -25,10 +25,12 @@ from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import DeviceError, EdgewrightError, UnavailableError
 from edgewright.evidence import Interval, Verdict
 from edgewright.evidence.parity import compare
-from edgewright.measure import noise_between, read_noise, read_process
+from edgewright.measure import describe_machine, noise_between, read_noise, read_process
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel
+from edgewright.telemetry import Figure
 from edgewright.validate.calls import Calls, judge_calls
+from edgewright.validate.figures import UNITS
 from edgewright.validate.soundness import noise_doubts
 
 WARM_UP_RUNS = 5
@@ -38,6 +40,7 @@ TIMED_S = 2.0
 TIMED_LEAST_S = 0.2
 ATTEMPTS = 3
 BYTES_PER_MIB = 1 << 20
+TOLD = ("latency min", "latency p50", "latency p95", "server memory peak")
 ALLOW_HOOKS = "--allow-hooks"
 
 
@@ -92,6 +95,21 @@ def _measured(
         latency_p50_ms=figures["latency p50"].value,
         latency_p95_ms=figures["latency p95"].value,
         memory_mb=round(calls.memory_mb, 1),
+        how=(
+            f"agent's probe: {len(calls.latencies_s)} single requests in its own process, after "
+            f"{WARM_UP_RUNS} and a warm-up"
+        ),
+        where=describe_machine().text,
+        figures=tuple(
+            Figure(
+                name=name,
+                value=figures[name].value,
+                unit=UNITS[name],
+                low=figures[name].low,
+                high=figures[name].high,
+            )
+            for name in TOLD
+        ),
     )
 
 

@@ -79,6 +79,13 @@ def _order_options(function: F) -> F:
             show_default=True,
             help="How long a passed wave is watched.",
         ),
+        click.option(
+            "--validated",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="So many of a wave (all of a smaller one) must tell VALID-PASS.",
+        ),
         click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),
         click.option("--rate", type=float, help="Devices that start in a minute, at most."),
         click.option(
@@ -96,6 +103,11 @@ def _order_options(function: F) -> F:
             "--request-errors", type=float, help="Percent of failed requests that ends it."
         ),
         click.option("--p95-ms", type=float, help="A 95th percentile above this ends it."),
+        click.option(
+            "--worst-latency",
+            type=click.FloatRange(min=1),
+            help="End it when devices measure more than so many times the old release's p95.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
@@ -218,6 +230,12 @@ def _print_difference(found: "Difference") -> None:
             f"difference {found.effect_points:+g} points, {100 * found.confidence:g} % interval "
             f"{found.low_points:+g} to {found.high_points:+g}"
         )
+    if found.latency_ratio is not None:
+        say(
+            f"p95 as {found.probes} devices measured it: {found.latency_ratio:.3g} times the other "
+            f"release's, {100 * found.confidence:g} % interval {found.latency_ratio_low:.3g} to "
+            f"{found.latency_ratio_high:.3g}"
+        )
     say(found.recommendation)
 
 
@@ -240,6 +258,7 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
             "soak_s": options["soak"],
             "returns_on_abort": not options["keep"],
             "starts_per_min": options["rate"],
+            "validated_min_count": options["validated"],
         },
         "options": {
             "window": options["window"],
@@ -248,6 +267,7 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
                 "worst_ratio": options["worst_ratio"],
                 "error_percent": options["request_errors"],
                 "latency_p95_ms": options["p95_ms"],
+                "worst_latency_ratio": options["worst_latency"],
             },
         },
     }
@@ -286,12 +306,13 @@ def _print_rollout(found: "RolloutFacts") -> None:
     say(f"rollout {found.number} of {found.model}@{found.version}: {found.status} {found.reason}")
     print_table(
         "",
-        ("wave", "open", *_STANDINGS),
+        ("wave", "open", *_STANDINGS, "validations"),
         [
             (
                 wave.number,
                 "yes" if wave.is_open else "no",
                 *(wave.standings.get(standing, 0) for standing in _STANDINGS),
+                wave.validations_text,
             )
             for wave in found.waves
         ],

@@ -4,20 +4,32 @@ values out.
 Errors of the two are compared by a sequential contest and, where a limit is given, the new release
 alone by a sequential watch: both may be looked at after every record and still accuse a release
 that is as good with 1 % probability at most. A latency limit becomes a rate: how many of the spans
-that devices report had their 95th percentile above it.
+that devices report had their 95th percentile above it. What devices measured by themselves, before
+they let a release serve, is compared in pairs, device by device, by the signed ranks with which
+`edgewright validate --against` compares two versions.
 
 >>> old, new = Served(requests=1000, errors=5), Served(requests=1000, errors=60)
 >>> breach(Quality(worst_ratio=1.5), old=old, new=new)
 '60 of 1000 requests failed on the new release, 5 of 1000 on the old one'
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from edgewright.evidence.intervals import rate_interval
 from edgewright.evidence.sequential import RateContest, RateWatch
+from edgewright.evidence.shift import Shift, paired_shift
 
 SLOW_SPANS_RATE = 0.1
 """A span counts as slow by its own 95th percentile; a sound release has few of them."""
+PAIRS_LEAST = 12
+"""Pairs of the first look; each further look is at twice as many, with half the false alarms."""
+FALSE_ALARM = 0.005
+"""Of the first look; of all looks together twice as much, at most."""
+
+Pair = tuple[float, float]
+"""The p95 in ms that one device measured of the old release and of the new one."""
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,10 +38,14 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     worst_ratio: float | None = None
     error_percent: float | None = None
     latency_p95_ms: float | None = None
+    worst_latency_ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.worst_ratio is not None and self.worst_ratio < 1:
             raise ValueError(f"worst_ratio is {self.worst_ratio:g}, expected 1 or more")
+        ratio = self.worst_latency_ratio
+        if ratio is not None and not 1 <= ratio < float("inf"):
+            raise ValueError(f"worst_latency_ratio is {ratio:g}, expected 1 or more")
         if self.error_percent is not None and not 0 < self.error_percent < 100:
             raise ValueError(f"error_percent is {self.error_percent:g}, expected 0 to 100")
         if self.latency_p95_ms is not None and self.latency_p95_ms <= 0:
@@ -38,7 +54,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def is_asked(self) -> bool:
         """Whether anything is to be looked at."""
-        return (self.worst_ratio, self.error_percent, self.latency_p95_ms) != (None, None, None)
+        return self != Quality()
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,9 +78,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     high_points: float | None
     confidence: float
     recommendation: str
+    probes: int = 0
+    latency_ratio: float | None = None
+    latency_ratio_low: float | None = None
+    latency_ratio_high: float | None = None
 
 
-def breach(quality: Quality, *, old: Served, new: Served) -> str:
+def breach(quality: Quality, *, old: Served, new: Served, pairs: Sequence[Pair] = ()) -> str:
     """Why the rollout must not go on; empty when nothing speaks against it so far."""
     if quality.worst_ratio is not None:
         contest = RateContest(worst_ratio=quality.worst_ratio)
@@ -93,7 +113,44 @@ def breach(quality: Quality, *, old: Served, new: Served) -> str:
                 f"p95 was above {quality.latency_p95_ms:g} ms in {new.slow_spans} of {new.spans} "
                 "reports of the new release"
             )
+    if quality.worst_latency_ratio is not None:
+        return _slower(pairs, quality.worst_latency_ratio)
     return ""
+
+
+def _slower(pairs: Sequence[Pair], limit: float) -> str:
+    """Why the new release is too slow on the devices themselves. Looks are fixed beforehand, at 12,
+    24, 48, ... pairs in their order, so that looking after every report makes no false alarm more.
+    """
+    count, false_alarm = PAIRS_LEAST, FALSE_ALARM
+    while count <= len(pairs):
+        ratio = _shift(pairs[:count], false_alarm).ratio
+        if ratio.low is not None and ratio.low > limit:
+            return (
+                f"on {count} devices the p95 that they measured by themselves is {ratio.value:.3g} "
+                f"times the old release's ({ratio.low:.3g} at least), the limit is {limit:g}"
+            )
+        count, false_alarm = 2 * count, false_alarm / 2
+    return ""
+
+
+def _shift(pairs: Sequence[Pair], false_alarm: float) -> Shift:
+    before, after = zip(*pairs, strict=True)
+    return paired_shift(before, after, false_alarm=false_alarm)
+
+
+def with_probes(found: Difference, pairs: Sequence[Pair]) -> Difference:
+    """The same with what devices measured by themselves, where enough of them measured both."""
+    if len(pairs) < PAIRS_LEAST:
+        return msgspec.structs.replace(found, probes=len(pairs))
+    ratio = _shift(pairs, (1 - found.confidence) / 2).ratio
+    return msgspec.structs.replace(
+        found,
+        probes=len(pairs),
+        latency_ratio=ratio.value,
+        latency_ratio_low=ratio.low,
+        latency_ratio_high=ratio.high,
+    )
 
 
 def compare(old: Served, new: Served, *, confidence: float = 0.95) -> Difference:

@@ -12,9 +12,11 @@ What holds after every step, whatever happens (`tests/unit/fleet/test_rollout_pr
   `error_percent` of the finished devices (or `error_min_count`) plus the devices in flight fail.
   (A device that goes back after it had succeeded counts as failed too: the soak is there for it.)
 - A wave opens only after the one before it has passed: enough devices reached, none of those still
-  updating, enough of them succeeded, and the soak is over.
+  updating, enough of them succeeded, enough of those with a validation that is VALID-PASS, and the
+  soak is over. A wave that cannot get there any more is paused.
 - Never more orders in any span of the rollout's clock than `starts_per_min` allows for it, and one
   second's worth (or one order) more.
+- A device whose validation is VALID-FAIL has failed; INVALID is neither success nor failure.
 - A device that acknowledged an order and then falls silent has failed at its deadline. One that was
   not heard of since its wave opened is pending: it counts in `min_reached` and triggers nothing.
 
@@ -30,6 +32,8 @@ devices which could not report are not taken for silent.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from edgewright.fleet.rollout_terms import (
     FINAL,
     IN_FLIGHT,
@@ -37,6 +41,7 @@ from edgewright.fleet.rollout_terms import (
     Abort,
     Acknowledged,
     Action,
+    Command,
     Committed,
     Event,
     Failed,
@@ -54,6 +59,8 @@ from edgewright.fleet.rollout_terms import (
     Seen,
     Standing,
     Status,
+    Told,
+    Validated,
 )
 
 TICK_LIMIT_S = 10.0
@@ -124,9 +131,7 @@ class _Turn:
         )
         return Outcome(state, tuple(self.actions))
 
-    def take(
-        self, event: Acknowledged | Committed | Failed | Left | Pause | Resume | Retry | Abort
-    ) -> None:
+    def take(self, event: Told | Command) -> None:
         match event:
             case Pause(reason):
                 self._pause(reason)
@@ -181,11 +186,13 @@ class _Turn:
             return saved
         return min(saved + passed_s * rate / 60, max(1.0, rate * SAVED_UP_S / 60))
 
-    def _hear(self, event: Acknowledged | Committed | Failed | Left) -> None:
+    def _hear(self, event: Told) -> None:
         member = self.members.get(event.device)
         if member is None or member.standing in ("failed", "left"):
             return
         match event:
+            case Validated():
+                self._take_verdict(event, member)
             case Failed(device, reason) if member.standing == "succeeded":
                 self._fail(device, f"after it had succeeded: {reason}")
             case _ if member.standing == "succeeded":
@@ -198,14 +205,29 @@ class _Turn:
                 reason = event.reason if isinstance(event, Left) else ""
                 self._set(event.device, _NEXT[type(event)], reason)
 
+    def _take_verdict(self, event: Validated, member: Member) -> None:
+        """Of the release as this rollout brought it; what an earlier try told says nothing."""
+        if member.standing not in ("ordered", "updating", "succeeded"):
+            return
+        if event.verdict == "VALID-FAIL":
+            came = "after it had succeeded: " if member.standing == "succeeded" else ""
+            self._fail(event.device, f"{came}its validation is VALID-FAIL: {event.reason}")
+            return
+        self.members[event.device] = msgspec.structs.replace(member, validation=event.verdict)
+
     def _fail(self, device: str, reason: str) -> None:
         self._set(device, "failed", reason)
         self.actions.append(Recall(device))
 
     def _set(self, device: str, standing: Standing, reason: str = "") -> None:
-        wave = self.members[device].wave
+        before = self.members[device]
+        is_new_try = standing in ("pending", "ordered")
         self.members[device] = Member(
-            wave=wave, standing=standing, since_s=self.elapsed_s, reason=reason
+            wave=before.wave,
+            standing=standing,
+            since_s=self.elapsed_s,
+            reason=reason,
+            validation="" if is_new_try else before.validation,
         )
 
     def _change(self, status: Status, reason: str) -> None:
@@ -286,6 +308,7 @@ class _Turn:
         count = self._count(in_open_wave=True)
         finished = count["succeeded"] + count["failed"]
         enough = 100 * count["succeeded"] >= self.limits.success_percent * finished
+        enough = enough and self._validated() >= self._validated_needed(count)
         if self.passed_at_s is None:
             reached = finished + count["updating"]
             needed = self.limits.min_reached_percent * _size(count)
@@ -320,6 +343,30 @@ class _Turn:
                 f"wave {self.open_wave + 1} cannot pass: {count['failed']} of {_size(count)} "
                 f"devices failed, {self.limits.success_percent:g} % must succeed"
             )
+            return
+        needed = self._validated_needed(count)
+        if self._validated(or_may_be=True) < needed:
+            invalid = sum(member.validation == "INVALID" for member in self._open_members())
+            self._pause(
+                f"wave {self.open_wave + 1} cannot pass: {self._validated()} device(s) succeeded "
+                f"with a validation that is VALID-PASS, {needed} must; {invalid} told INVALID. "
+                "The remote command probe has a device measure again"
+            )
+
+    def _open_members(self) -> list[Member]:
+        return [member for member in self.members.values() if member.wave == self.open_wave]
+
+    def _validated_needed(self, wave: Counter[Standing]) -> int:
+        return min(self.limits.validated_min_count, _size(wave))
+
+    def _validated(self, *, or_may_be: bool = False) -> int:
+        """How many of the open wave succeeded with VALID-PASS, and maybe those that still can."""
+        return sum(
+            member.validation == "VALID-PASS"
+            if member.standing == "succeeded"
+            else or_may_be and member.standing not in FINAL and member.validation != "INVALID"
+            for member in self._open_members()
+        )
 
     def _are_all_final(self) -> bool:
         return all(member.standing in FINAL for member in self.members.values())

@@ -1,5 +1,6 @@
 """Rollouts as people and programs see them."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -18,14 +19,23 @@ class MemberFacts(msgspec.Struct, frozen=True, kw_only=True):
     wave: int
     standing: str
     reason: str
+    validation: str = ""
 
 
 class WaveFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How many devices of a wave stand where."""
+    """How many devices of a wave stand where, and what their validations said."""
 
     number: int
     is_open: bool
     standings: dict[str, int]
+    validations: dict[str, int] = {}
+
+    @property
+    def validations_text(self) -> str:
+        """As people read it."""
+        return ", ".join(
+            f"{count} {verdict}" for verdict, count in sorted(self.validations.items())
+        )
 
 
 class HistoryFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +97,13 @@ def facts(connection: Connection, number: int) -> RolloutFacts:
         elapsed_s=state.elapsed_s,
         waves=tuple(_waves(state)),
         members=tuple(
-            MemberFacts(device=d, wave=m.wave + 1, standing=m.standing, reason=m.reason)
+            MemberFacts(
+                device=d,
+                wave=m.wave + 1,
+                standing=m.standing,
+                reason=m.reason,
+                validation=m.validation,
+            )
             for d, m in state.members.items()
         ),
         history=tuple(
@@ -100,8 +116,14 @@ def facts(connection: Connection, number: int) -> RolloutFacts:
 
 def _waves(state: RolloutState) -> Iterable[WaveFacts]:
     for number in range(state.waves):
-        standings: dict[str, int] = {}
-        for member in state.members.values():
-            if member.wave == number:
-                standings[member.standing] = standings.get(member.standing, 0) + 1
-        yield WaveFacts(number=number + 1, is_open=number <= state.open_wave, standings=standings)
+        members = [member for member in state.members.values() if member.wave == number]
+        yield WaveFacts(
+            number=number + 1,
+            is_open=number <= state.open_wave,
+            standings=_counts(member.standing for member in members),
+            validations=_counts(member.validation for member in members if member.validation),
+        )
+
+
+def _counts(words: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(words))

@@ -63,8 +63,10 @@ def load(connection: Connection, number: int) -> RolloutState:
     if row is None:
         raise unknown(number)
     members = {
-        device: Member(wave=wave, standing=standing, since_s=since_s, reason=reason)
-        for device, wave, standing, since_s, reason in connection.execute(
+        device: Member(
+            wave=wave, standing=standing, since_s=since_s, reason=reason, validation=validation
+        )
+        for device, wave, standing, since_s, reason, validation in connection.execute(
             _MEMBERS, {"number": number}
         )
     }
@@ -208,6 +210,7 @@ def _member_row(member: Member) -> dict[str, object]:
         "standing": member.standing,
         "since_elapsed_s": member.since_s,
         "reason": member.reason,
+        "validation": member.validation,
     }
 
 
@@ -221,13 +224,22 @@ def _save_members(
         update(table)
         .where(table.c.rollout == number, table.c.device == bindparam("of"))
         .values(
-            standing=bindparam("to"), since_elapsed_s=bindparam("since"), reason=bindparam("why")
+            standing=bindparam("to"),
+            since_elapsed_s=bindparam("since"),
+            reason=bindparam("why"),
+            validation=bindparam("verdict"),
         )
     )
     connection.execute(
         statement,
         [
-            {"of": device, "to": member.standing, "since": member.since_s, "why": member.reason}
+            {
+                "of": device,
+                "to": member.standing,
+                "since": member.since_s,
+                "why": member.reason,
+                "verdict": member.validation,
+            }
             for device, member in changed
         ],
     )
@@ -248,6 +260,7 @@ _MEMBERS = (
         schema.members.c.standing,
         schema.members.c.since_elapsed_s,
         schema.members.c.reason,
+        schema.members.c.validation,
     )
     .where(schema.members.c.rollout == bindparam("number"))
     .order_by(schema.members.c.device)

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from edgewright.evidence import Outcome as Verdict
+
 Status = Literal["running", "paused", "trailing", "done", "aborted"]
 """Trailing: every wave has passed, devices that were away still get the release."""
 
@@ -22,7 +24,9 @@ WATCHED: frozenset[Status] = frozenset({"running", "paused", "trailing"})
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a wave passes and when a rollout is aborted."""
+    """When a wave passes and when a rollout is aborted. `validated_min_count` devices of a wave
+    (all of a smaller one) must have succeeded with a validation that is VALID-PASS.
+    """
 
     success_percent: float = 95.0
     error_percent: float = 10.0
@@ -32,6 +36,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     soak_s: float = 60.0
     returns_on_abort: bool = True
     starts_per_min: float | None = None
+    validated_min_count: int = 0
 
     def __post_init__(self) -> None:
         for name in ("success_percent", "error_percent", "min_reached_percent"):
@@ -39,6 +44,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected 0 to 100")
         if self.error_min_count < 1:
             raise ValueError(f"error_min_count is {self.error_min_count}, expected 1 or more")
+        if self.validated_min_count < 0:
+            raise ValueError(
+                f"validated_min_count is {self.validated_min_count}, expected 0 or more"
+            )
         if self.starts_per_min is not None and not 0 < self.starts_per_min < float("inf"):
             raise ValueError(f"starts_per_min is {self.starts_per_min:g}, expected above 0")
         if self.deadline_s <= 0 or self.soak_s < 0:
@@ -46,12 +55,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """One device of a rollout; `since_s` is on the rollout's own clock."""
+    """One device of a rollout; `since_s` is on the rollout's own clock, `validation` the verdict
+    that the device told of the release in this try.
+    """
 
     wave: int
     standing: Standing = "waiting"
     since_s: float = 0.0
     reason: str = ""
+    validation: Verdict | Literal[""] = ""
 
 
 class RolloutState(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +119,14 @@ class Failed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Validated(msgspec.Struct, frozen=True):
+    """A device has validated the release: VALID-FAIL is its failure, INVALID says nothing."""
+
+    device: str
+    verdict: Verdict
+    reason: str = ""
+
+
 class Left(msgspec.Struct, frozen=True):
     """A device is none of this rollout's any more."""
 
@@ -137,7 +157,9 @@ class Abort(msgspec.Struct, frozen=True):
     returns: bool
 
 
-Event = Seen | Acknowledged | Committed | Failed | Left | Pause | Resume | Retry | Abort
+Told = Acknowledged | Committed | Failed | Validated | Left
+Command = Pause | Resume | Retry | Abort
+Event = Seen | Told | Command
 
 
 class Order(msgspec.Struct, frozen=True):

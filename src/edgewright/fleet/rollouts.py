@@ -16,7 +16,7 @@ from edgewright.fleet import rollout_store as store
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import timezones_of
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
-from edgewright.fleet.quality import Difference, Quality, breach, compare
+from edgewright.fleet.quality import Difference, Quality, breach, compare, with_probes
 from edgewright.fleet.quality_store import Tally
 from edgewright.fleet.rollout import begin, step
 from edgewright.fleet.rollout_facts import RolloutFacts, facts
@@ -37,6 +37,7 @@ from edgewright.fleet.rollout_terms import (
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.telemetry import Heard, has_unheard, hear
 from edgewright.fleet.telling import event_of
+from edgewright.fleet.validations import pairs_ms
 from edgewright.wire.windows import is_open, parse_window
 
 QUALITY_EVERY_S = 5.0
@@ -163,7 +164,8 @@ class Rollouts(OfProject):
             self._require(connection, number)
             tally = _tally(connection, number)
             tally.update(connection)
-        return compare(tally.old, tally.new)
+            pairs = pairs_ms(connection, number)
+        return with_probes(compare(tally.old, tally.new), pairs)
 
     def tick(self, *, here: Collection[str] = (), acknowledged: Collection[str] = ()) -> bool:
         """Take what devices told since the last tick and let time pass; whether anything changed.
@@ -202,7 +204,8 @@ class Rollouts(OfProject):
             self._tallies[number] = _tally(connection, number, limit_ms=limit_ms)
         tally = self._tallies[number]
         tally.update(connection)
-        reason = breach(quality, old=tally.old, new=tally.new)
+        pairs = pairs_ms(connection, number) if quality.worst_latency_ratio is not None else ()
+        reason = breach(quality, old=tally.old, new=tally.new, pairs=pairs)
         return [Abort(reason, before.limits.returns_on_abort)] if reason else []
 
     def _step(

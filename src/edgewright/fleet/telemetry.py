@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.state import State, schema
-from edgewright.telemetry import Record, UpdateRecord
+from edgewright.fleet.validations import note
+from edgewright.telemetry import Record, UpdateRecord, ValidationRecord
 
 _CURSOR = "heard_record"
 _AT_ONCE = 5000
@@ -17,7 +18,7 @@ _LAST_SEQUENCE = 2**53
 _REASON_CHARACTERS = 1000
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(UpdateRecord)
+_decoder = msgspec.json.Decoder(UpdateRecord | ValidationRecord)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,10 +29,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of an update that was not looked at before."""
+    """A step of an update, or a verdict, that was not looked at before; `number` is its row."""
 
-    record: UpdateRecord
+    record: UpdateRecord | ValidationRecord
     enrolment: int
+    number: int
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,20 +115,26 @@ def _keep(connection: Connection, batch: Batch, now_s: float) -> Kept:
 
 
 def has_unheard(connection: Connection) -> bool:
-    """Whether there are steps of updates that were not looked at."""
+    """Whether there are steps of updates or verdicts that were not looked at."""
     return bool(connection.scalar(_unheard(connection).with_only_columns(schema.records.c.id)))
 
 
 def hear(connection: Connection) -> list[Heard]:
-    """The next steps of updates, oldest first; each is given out once (when this transaction ends
-    well).
+    """The next steps of updates and verdicts, oldest first; each is given out once (when this
+    transaction ends well).
     """
     rows = connection.execute(_unheard(connection).limit(_AT_ONCE)).all()
     if rows:
         connection.execute(delete(schema.meta).where(schema.meta.c.key == _CURSOR))
         connection.execute(insert(schema.meta).values(key=_CURSOR, value=str(rows[-1].id)))
-    heard = [Heard(record=_decoder.decode(row.content), enrolment=row.enrolment) for row in rows]
+    heard = [
+        Heard(record=_decoder.decode(row.content), enrolment=row.enrolment, number=row.id)
+        for row in rows
+    ]
     _report(connection, heard)
+    for item in heard:
+        if isinstance(item.record, ValidationRecord):
+            note(connection, item.record, enrolment=item.enrolment, number=item.number)
     return heard
 
 
@@ -135,7 +143,7 @@ def _unheard(connection: Connection) -> Select[tuple[int, int, bytes]]:
     table = schema.records
     return (
         select(table.c.id, table.c.enrolment, table.c.content)
-        .where(table.c.kind == "update", table.c.id > int(cursor or 0))
+        .where(table.c.kind.in_(("update", "validation")), table.c.id > int(cursor or 0))
         .order_by(table.c.id)
     )
 
@@ -149,6 +157,8 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
     names = _Releases(connection)
     for item in heard:
         record = item.record
+        if isinstance(record, ValidationRecord):
+            continue
         model = record.model or names.model_of(record)
         key = record.device, model
         last = known.get(key)
@@ -157,7 +167,7 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
             and (item.enrolment, record.sequence) <= (last["enrolment"], last["sequence"])
         ):
             continue
-        known[key] = changed[key] = _report_of(item, last, names)
+        known[key] = changed[key] = _report_of(record, item.enrolment, last, names)
     rows = [{"device": d, "model": m, **values} for (d, m), values in changed.items()]
     new = [row for row in rows if (row["device"], row["model"]) not in before]
     if new:
@@ -171,10 +181,11 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
         )
 
 
-def _report_of(item: Heard, last: Mapping[str, Any] | None, names: "_Releases") -> dict[str, Any]:
-    record = item.record
+def _report_of(
+    record: UpdateRecord, enrolment: int, last: Mapping[str, Any] | None, names: "_Releases"
+) -> dict[str, Any]:
     values = {
-        "enrolment": item.enrolment,
+        "enrolment": enrolment,
         "sequence": record.sequence,
         "at_s": record.at_s,
         "state": record.state,

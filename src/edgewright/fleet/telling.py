@@ -14,16 +14,18 @@ tries again, and the deadline decides.
     Failed(device='d1', reason='probe: output 3 differs')
 """
 
-from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed
-from edgewright.telemetry import UpdateRecord
+from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed, Told, Validated
+from edgewright.telemetry import UpdateRecord, ValidationRecord
 
 _COMMITTED = frozenset({"commit"})
 _WENT_BACK = frozenset({"rollback"})
 _FAILED = frozenset({"failed", "refused"})
 
 
-def event_of(record: UpdateRecord) -> Acknowledged | Committed | Failed:
+def event_of(record: UpdateRecord | ValidationRecord) -> Told:
     """The event for the rollout of this record's bundle."""
+    if isinstance(record, ValidationRecord):
+        return Validated(record.device, record.outcome, record.reason)
     word, _, text = record.reason.partition(": ")
     if record.state in _COMMITTED:
         return Committed(record.device)

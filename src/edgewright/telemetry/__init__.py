@@ -12,19 +12,23 @@ many.
 from edgewright.telemetry.batch import Batch, decode_batch, encode_batch
 from edgewright.telemetry.records import (
     DriftRecord,
+    Figure,
     HealthRecord,
     Record,
     ServingRecord,
     UpdateRecord,
+    ValidationRecord,
 )
 
 __all__ = [
     "Batch",
     "DriftRecord",
+    "Figure",
     "HealthRecord",
     "Record",
     "ServingRecord",
     "UpdateRecord",
+    "ValidationRecord",
     "decode_batch",
     "encode_batch",
 ]

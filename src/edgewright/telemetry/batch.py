@@ -16,7 +16,7 @@ class _Kind(msgspec.Struct):
     kind: str
 
 
-_KNOWN = frozenset({"update", "health", "serving", "drift"})
+_KNOWN = frozenset({"update", "health", "serving", "drift", "validation"})
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):

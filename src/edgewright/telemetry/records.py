@@ -3,8 +3,16 @@ idempotent.
 """
 
 from math import isfinite
+from typing import Annotated
 
 import msgspec
+
+from edgewright.evidence import Outcome
+
+FIGURES_LIMIT = 16
+LINE_LIMIT = 1000
+
+_Line = Annotated[str, msgspec.Meta(max_length=LINE_LIMIT)]
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -59,4 +67,36 @@ class DriftRecord(_Record, frozen=True, kw_only=True, tag="drift"):
     limit: float
 
 
-Record = UpdateRecord | HealthRecord | ServingRecord | DriftRecord
+class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A measured number of a validation, with its 95 % interval where there is one."""
+
+    name: Annotated[str, msgspec.Meta(max_length=80)]
+    value: float
+    unit: Annotated[str, msgspec.Meta(max_length=20)]
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.value, self.low, self.high):
+            if value is not None and not isfinite(value):
+                raise ValueError(f"{self.name} is {value}, expected a finite number")
+
+
+class ValidationRecord(_Record, frozen=True, kw_only=True, tag="validation"):
+    """The verdict of validate's rules on a bundle on this device, and the figures it stands on."""
+
+    model: str
+    bundle: str
+    outcome: Outcome
+    version: str = ""
+    reason: _Line = ""
+    how: _Line = ""
+    where: _Line = ""
+    figures: Annotated[tuple[Figure, ...], msgspec.Meta(max_length=FIGURES_LIMIT)] = ()
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure of that name, if it was measured."""
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+
+Record = UpdateRecord | HealthRecord | ServingRecord | DriftRecord | ValidationRecord

@@ -1,7 +1,9 @@
+import random
+
 import pytest
 
 from edgewright.fleet.office import Office
-from edgewright.fleet.quality import Quality, Served, breach, compare
+from edgewright.fleet.quality import Quality, Served, breach, compare, with_probes
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
@@ -37,6 +39,38 @@ def test_a_difference_has_an_interval_and_says_what_to_do() -> None:
     assert worse.recommendation.startswith("keep the old")
     assert compare(GOOD, GOOD).recommendation.startswith("no difference")
     assert compare(GOOD, Served()).recommendation.startswith("wait")
+
+
+def probes(count: int, slower: float) -> list[tuple[float, float]]:
+    rng = random.Random(5)
+    return [(ms, slower * ms * rng.uniform(0.95, 1.05)) for ms in rng.choices((2.0, 9.0), k=count)]
+
+
+def test_a_release_that_devices_measured_as_slower_is_accused() -> None:
+    quality = Quality(worst_latency_ratio=1.1)
+    accused = breach(quality, old=GOOD, new=GOOD, pairs=probes(30, 1.4))
+    assert "on 12 devices the p95 that they measured by themselves is 1.4" in accused
+    for pairs in (probes(30, 1.05), probes(11, 1.4), []):
+        assert breach(quality, old=GOOD, new=GOOD, pairs=pairs) == ""
+    assert breach(Quality(worst_ratio=2), old=GOOD, new=GOOD, pairs=probes(30, 1.4)) == ""
+
+
+def test_equal_releases_are_hardly_ever_accused_however_often_one_looks() -> None:
+    rng, accused = random.Random(7), 0
+    quality = Quality(worst_latency_ratio=1.0)
+    for _ in range(200):
+        pairs = [(rng.lognormvariate(1, 0.3), rng.lognormvariate(1, 0.3)) for _ in range(48)]
+        accused += any(breach(quality, old=GOOD, new=GOOD, pairs=pairs[:n]) for n in (12, 24, 48))
+    assert accused <= 7, "at most 1 % of 200 are expected; 8 or more have a chance below 0.2 %"
+
+
+def test_a_comparison_shows_what_devices_measured() -> None:
+    found = with_probes(compare(GOOD, GOOD), probes(20, 1.3))
+    assert found.latency_ratio == pytest.approx(1.3, rel=0.03)
+    assert found.latency_ratio_low is not None
+    assert found.latency_ratio_low > 1.2
+    few = with_probes(compare(GOOD, GOOD), probes(3, 1.3))
+    assert (few.probes, few.latency_ratio) == (3, None)
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from edgewright.fleet.rollout_terms import (
     Pause,
     Recall,
     Resume,
+    Retry,
     RolloutState,
     Seen,
+    Validated,
 )
 
 QUICK = Limits(soak_s=0, deadline_s=5)
@@ -296,3 +298,67 @@ def test_each_change_is_noted() -> None:
 def test_limits_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Limits(**wrong)
+
+
+SHOWN = Limits(soak_s=0, deadline_s=5, validated_min_count=1, success_percent=50)
+
+
+def test_a_wave_passes_when_enough_of_it_was_validated() -> None:
+    story = Story(2, 1, limits=SHOWN)
+    story.update("d01", "d02")
+    story.tell(Validated("d01", "INVALID", "a busy machine"), Committed("d01"))
+    assert story.state.open_wave == 0
+    story.tell(Validated("d02", "VALID-PASS"), Committed("d02"))
+    assert (story.state.status, story.state.open_wave) == ("running", 1)
+
+
+def test_a_wave_that_nobody_validated_is_paused_until_a_device_measured_again() -> None:
+    story = Story(1, 1, limits=SHOWN)
+    story.update("d01")
+    story.tell(Validated("d01", "INVALID", "a busy machine"), Committed("d01"))
+    assert story.state.status == "paused"
+    assert (
+        "0 device(s) succeeded with a validation that is VALID-PASS, 1 must" in story.state.reason
+    )
+    assert "1 told INVALID" in story.state.reason
+    story.tell(Resume())
+    assert story.state.status == "paused"
+    story.tell(Validated("d01", "VALID-PASS"))
+    story.tell(Resume())
+    assert (story.state.status, story.state.open_wave) == ("running", 1)
+
+
+def test_devices_that_tell_no_verdict_pause_a_wave_that_needs_one() -> None:
+    story = Story(1, 1, limits=SHOWN)
+    story.succeed("d01")
+    assert (story.state.status, story.state.open_wave) == ("paused", 0)
+
+
+def test_a_verdict_of_fail_is_the_devices_failure_whether_or_not_it_is_asked_for() -> None:
+    story = Story(3, limits=QUICK)
+    story.update("d01", "d02", "d03")
+    story.tell(Committed("d02"))
+    outcome = story.tell(
+        Validated("d01", "VALID-FAIL", "p95 9 ms, at most 5"),
+        Validated("d02", "VALID-FAIL", "late"),
+    )
+    assert recalled(outcome)[:2] == ["d01", "d02"]
+    member = story.state.members["d01"]
+    assert member.reason == "its validation is VALID-FAIL: p95 9 ms, at most 5"
+    assert story.state.members["d02"].reason.startswith("after it had succeeded")
+    assert story.state.status == "aborted"
+
+
+def test_a_verdict_of_an_earlier_try_counts_for_nothing() -> None:
+    story = Story(3, limits=SHOWN)
+    story.update("d01")
+    story.tell(Validated("d01", "VALID-PASS"), Failed("d01", "errors rose"))
+    story.tell(Retry("once more"), Validated("d01", "VALID-PASS"))
+    assert (story.standing("d01"), story.state.members["d01"].validation) == ("pending", "")
+    story.succeed("d01")
+    assert story.state.members["d01"].validation == ""
+
+
+def test_limits_below_zero_are_refused() -> None:
+    with pytest.raises(ValueError, match="validated_min_count is -1"):
+        Limits(validated_min_count=-1)

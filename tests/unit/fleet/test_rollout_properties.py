@@ -27,6 +27,7 @@ from edgewright.fleet.rollout_terms import (
     Retry,
     RolloutState,
     Seen,
+    Validated,
 )
 
 percents = st.sampled_from([0.0, 10.0, 34.0, 50.0, 95.0, 100.0])
@@ -40,13 +41,15 @@ limits = st.builds(
     soak_s=st.sampled_from([0.0, 3.0]),
     returns_on_abort=st.booleans(),
     starts_per_min=st.sampled_from([None, 6.0, 30.0, 600.0]),
+    validated_min_count=st.sampled_from([0, 0, 1, 3]),
 )
 fleets = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 kinds = st.sampled_from(
     ["seen"] * 6
     + ["acknowledge"] * 5
     + ["commit"] * 4
-    + ["fail", "left", "pause", "resume", "abort", "retry"]
+    + ["pass"] * 3
+    + ["doubt", "refuse", "fail", "left", "pause", "resume", "abort", "retry"]
 )
 moves = st.lists(
     st.tuples(
@@ -71,6 +74,9 @@ def possible(state: RolloutState, kind: str, number: int) -> Event | None:
         "acknowledge": ("ordered",),
         "commit": ("updating",),
         "fail": ("updating", "succeeded"),
+        "pass": ("ordered", "updating", "succeeded"),
+        "doubt": ("ordered", "updating", "succeeded"),
+        "refuse": ("updating", "succeeded"),
     }
     if standing not in needed.get(kind, (standing,)):
         return None
@@ -79,6 +85,9 @@ def possible(state: RolloutState, kind: str, number: int) -> Event | None:
         "acknowledge": Acknowledged(device),
         "commit": Committed(device),
         "fail": Failed(device, "probe failed"),
+        "pass": Validated(device, "VALID-PASS"),
+        "doubt": Validated(device, "INVALID", "a busy machine"),
+        "refuse": Validated(device, "VALID-FAIL", "p95 120 ms, at most 50 ms"),
         "left": Left(device, "revoked"),
         "pause": Pause("somebody"),
         "resume": Resume(),
@@ -135,6 +144,8 @@ def check_waves(before: RolloutState, outcome: Outcome) -> None:
         done = [m.standing for m in members if m.standing in ("succeeded", "failed")]
         assert 100 * done.count("succeeded") >= state.limits.success_percent * len(done)
         assert done or not members
+        shown = [m for m in members if m.standing == "succeeded" and m.validation == "VALID-PASS"]
+        assert len(shown) >= min(state.limits.validated_min_count, len(members))
     for member in state.members.values():
         assert (member.standing == "waiting") <= (member.wave > state.open_wave)
 
@@ -293,12 +304,39 @@ def test_a_good_release_reaches_everybody(limits: Limits, sizes: list[int]) -> N
                 case "ordered":
                     events.append(Acknowledged(device))
                 case "updating":
-                    events.append(Committed(device))
+                    events += [Validated(device, "VALID-PASS"), Committed(device)]
                 case _:
                     events.append(Seen(device))
         state = step(state, events, now_s=now_s).state
     assert state.status == "done"
     assert {member.standing for member in state.members.values()} == {"succeeded"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=fleets, needed=st.integers(1, 7), verdicts=st.randoms(use_true_random=False))
+def test_no_wave_opens_behind_one_that_was_not_validated(
+    sizes: list[int], needed: int, verdicts: Random
+) -> None:
+    limits = Limits(soak_s=0, validated_min_count=needed, error_min_count=99)
+    state = begin(named(sizes), limits, now_s=0.0)
+    for now_s in range(1, 4 * sum(sizes)):
+        events: list[Event] = []
+        for device, member in state.members.items():
+            if member.standing == "updating":
+                events.append(Validated(device, verdicts.choice(["VALID-PASS", "INVALID"])))
+                events.append(Committed(device))
+            else:
+                events.append(
+                    Acknowledged(device) if member.standing == "ordered" else Seen(device)
+                )
+        state = step(state, events, now_s=float(now_s)).state
+    passed = Counter(m.wave for m in state.members.values() if m.validation == "VALID-PASS")
+    short = [wave for wave, size in enumerate(sizes) if passed[wave] < min(needed, size)]
+    if short:
+        assert (state.status, state.open_wave) == ("paused", short[0])
+        assert "VALID-PASS" in state.reason
+    else:
+        assert state.status == "done"
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,11 +1,11 @@
 import pytest
 
-from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed
+from edgewright.fleet.rollout_terms import Acknowledged, Committed, Failed, Told, Validated
 from edgewright.fleet.telling import event_of
-from edgewright.telemetry import UpdateRecord
+from edgewright.telemetry import UpdateRecord, ValidationRecord
 
 
-def told(state: str, reason: str = "") -> Acknowledged | Committed | Failed:
+def told(state: str, reason: str = "") -> Told:
     return event_of(
         UpdateRecord(device="d", sequence=1, at_s=0, bundle="b", state=state, reason=reason)
     )
@@ -32,3 +32,10 @@ def test_what_blames_the_release_is_failure() -> None:
 @pytest.mark.parametrize("event", ["failed", "timed_out", "cancelled", "crashed", "nothing"])
 def test_what_blames_the_circumstances_is_left_to_the_deadline(event: str) -> None:
     assert told("idle", f"{event}: the link is down") == Acknowledged("d")
+
+
+def test_a_verdict_is_told_as_it_is() -> None:
+    record = ValidationRecord(
+        device="d", sequence=1, at_s=0, model="m", bundle="b", outcome="INVALID", reason="busy"
+    )
+    assert event_of(record) == Validated("d", "INVALID", "busy")

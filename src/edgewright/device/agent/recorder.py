@@ -5,6 +5,7 @@ from collections.abc import Callable
 from edgewright.device.agent.journal import Journal
 from edgewright.device.agent.outbox import Outbox
 from edgewright.device.agent.progress import Progress
+from edgewright.telemetry import Record
 
 
 class Recorder:
@@ -23,6 +24,15 @@ class Recorder:
             ResourceError: the journal cannot be written; the step did not happen.
         """
         self.outbox.add_step(self.journal.write(progress))
+        self.on_step()
+
+    def tell(self, make: Callable[[str, int], Record]) -> None:
+        """Have the fleet told something beside the steps; `make` is given device and number.
+
+        Raises:
+            ResourceError: the outbox cannot be written.
+        """
+        self.outbox.add(make)
         self.on_step()
 
 

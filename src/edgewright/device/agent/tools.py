@@ -16,6 +16,7 @@ from edgewright.device.agent.ports import Fleet, Offload, Probe, Replay, Server,
 from edgewright.device.agent.progress import Outcome, Progress, Release
 from edgewright.device.agent.slots import Slots
 from edgewright.device.agent.step_hooks import StepHooks
+from edgewright.telemetry import Record
 
 T = TypeVar("T")
 
@@ -38,9 +39,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything an update works with. `write` keeps a step for good before it returns; `admit`
-    raises when the device's own policy refuses a bundle. Without a `replay` a probation sees the
-    live traffic alone; without `step_hooks` a bundle that brings such scripts is refused.
+    """Everything an update works with. `write` keeps a step for good before it returns; `tell` has
+    the fleet told something beside steps, a record made of device and number; `admit` raises when
+    the device's own policy refuses a bundle. Without a `replay` a probation sees the live traffic
+    alone; without `step_hooks` a bundle that brings such scripts is refused.
     """
 
     write: Callable[[Progress], None]
@@ -57,6 +59,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     replay: Replay | None = None
     admit: Callable[[Bundle], None] = lambda _: None
     step_hooks: StepHooks | None = None
+    tell: Callable[[Callable[[str, int], Record]], None] = lambda _: None
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Disk work where it may block."""

@@ -19,6 +19,7 @@ from edgewright.device.agent.probation import (
 )
 from edgewright.device.agent.progress import Baseline, Outcome, Progress, Release
 from edgewright.device.agent.succession import Succession
+from edgewright.device.agent.telling import tell_validation
 from edgewright.device.agent.tools import Tools
 from edgewright.errors import DeviceError, ResourceError
 
@@ -43,6 +44,8 @@ class Trial:
         if report.was_killed and killed + 1 < CRASH_LIMIT:
             reason = f"{report.reason} ({killed + 1} of {CRASH_LIMIT}, it runs again)"
             return Outcome(event=Event.KILLED, reason=reason)
+        tools = self._tools
+        tell_validation(tools, release.model, release.bundle_id, report, version=release.version)
         if not report.passed:
             raise DeviceError(f"probe: {report.reason}", hint="the old model stays")
         return Outcome(event=Event.PASSED, reason=report.reason)

@@ -127,12 +127,30 @@ _TO_7 = (
     "CREATE INDEX deliveries_by_notifier ON deliveries (project, notifier, standing, id)",
 )
 
+_TO_8 = (
+    "ALTER TABLE members ADD COLUMN validation VARCHAR DEFAULT '' NOT NULL",
+    """CREATE TABLE validations (
+        device VARCHAR NOT NULL, model VARCHAR NOT NULL, bundle_id VARCHAR NOT NULL,
+        enrolment INTEGER NOT NULL, sequence INTEGER NOT NULL, record INTEGER NOT NULL,
+        outcome VARCHAR NOT NULL, p95_ms FLOAT, content BLOB NOT NULL,
+        PRIMARY KEY (device, model, bundle_id))""",
+)
+
+_TO_8_POSTGRES = (
+    """ALTER TABLE members ADD COLUMN validation VARCHAR COLLATE "C" DEFAULT '' NOT NULL""",
+    """CREATE TABLE validations (
+        device VARCHAR COLLATE "C" NOT NULL, model VARCHAR COLLATE "C" NOT NULL,
+        bundle_id VARCHAR COLLATE "C" NOT NULL, enrolment BIGINT NOT NULL,
+        sequence BIGINT NOT NULL, record BIGINT NOT NULL, outcome VARCHAR COLLATE "C" NOT NULL,
+        p95_ms FLOAT, content BYTEA NOT NULL, PRIMARY KEY (device, model, bundle_id))""",
+)
+
 STEPS: Mapping[int, Sequence[str]] = MappingProxyType(
-    {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7}
+    {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7, 7: _TO_8}
 )
 """What leads from a version to the next one, in the words of SQLite."""
 
-POSTGRES_STEPS: Mapping[int, Sequence[str]] = MappingProxyType({})
+POSTGRES_STEPS: Mapping[int, Sequence[str]] = MappingProxyType({7: _TO_8_POSTGRES})
 """The same in the words of PostgreSQL, which version 7 was the first for."""
 
 

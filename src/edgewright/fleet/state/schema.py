@@ -30,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 DEFAULT_PROJECT = "default"
 """The project of a fleet that knows no others; what was there before projects belongs to it."""
@@ -239,7 +239,22 @@ members = Table(
     Column("reason", _TEXT, nullable=False),
     Column("previous_bundle_id", _TEXT, nullable=False),
     Column("previous_rollout", _WHOLE, nullable=False),
+    Column("validation", _TEXT, nullable=False, server_default=""),
     Index("members_by_device", "device", "standing"),
+)
+
+validations = Table(
+    "validations",
+    metadata,
+    Column("device", _TEXT, primary_key=True),
+    Column("model", _TEXT, primary_key=True),
+    Column("bundle_id", _TEXT, primary_key=True),
+    Column("enrolment", _WHOLE, nullable=False),
+    Column("sequence", _WHOLE, nullable=False),
+    Column("record", _WHOLE, nullable=False),
+    Column("outcome", _TEXT, nullable=False),
+    Column("p95_ms", Float),
+    Column("content", LargeBinary, nullable=False),
 )
 
 commands = Table(
