@@ -123,15 +123,27 @@ def settled_at(values: NDArray[np.float64], *, blocks: int = 100) -> int:
 
 
 def never_settled(
-    values: NDArray[np.float64], cut: int, *, limits: SoundnessLimits | None = None
+    values: NDArray[np.float64],
+    cut: int,
+    *,
+    limits: SoundnessLimits | None = None,
+    limit_ms: float | None = None,
 ) -> str:
-    """The doubt that a series was still changing when it ended; empty when it was not."""
+    """The doubt that a series was still changing when it ended; empty when it was not, and where
+    it moved away from the limit and was on one side of it all the time: it may go on like that.
+    """
     if len(values) == 0 or cut <= (limits or SoundnessLimits()).settled_share * len(values):
         return ""
     before = float(np.median(values[:cut]))
     after = float(np.median(values[cut:]))
     if abs(after - before) <= 0.1 * max(before, after):
         return ""
+    if limit_ms is not None:
+        p95_ms = [1e3 * float(np.quantile(part, 0.95)) for part in (values[:cut], values[cut:])]
+        if (after < before and max(p95_ms) <= limit_ms) or (
+            after > before and min(p95_ms) > limit_ms
+        ):
+            return ""
     return (
         f"latency was still changing (median {before * 1e3:.3g} ms, then {after * 1e3:.3g} ms): "
         "measure longer"

@@ -137,7 +137,7 @@ def _notes(order: Order, result: LoadResult, after_s: float) -> tuple[str, ...]:
 
 def _doubts(order: Order, result: LoadResult, cut: int) -> tuple[str, ...]:
     is_open = STEADY[order.scenario].is_open
-    settled = never_settled(result.latencies_s(), cut, limits=order.limits)
-    return load_doubts(
-        result, is_open=is_open, limits=order.limits, limit_ms=order.budgets.latency_p95_ms
-    ) + ((settled,) if settled else ())
+    limit_ms = order.budgets.latency_p95_ms
+    settled = never_settled(result.latencies_s(), cut, limits=order.limits, limit_ms=limit_ms)
+    doubts = load_doubts(result, is_open=is_open, limits=order.limits, limit_ms=limit_ms)
+    return doubts + ((settled,) if settled else ())

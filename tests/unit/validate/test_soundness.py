@@ -113,3 +113,22 @@ def test_warm_up_is_found_and_steadiness_is_left_alone() -> None:
 def test_latency_that_never_settles_is_a_doubt() -> None:
     growing = np.linspace(1e-3, 50e-3, 10_000)
     assert "still changing" in never_settled(growing, settled_at(growing))
+
+
+@pytest.mark.parametrize(
+    ("grows", "limit_ms", "is_doubted"),
+    [
+        (True, 100, True),
+        (True, 40, True),
+        (True, 0.5, False),
+        (False, 100, False),
+        (False, 25, True),
+    ],
+)
+def test_latency_that_moves_away_from_its_limit_is_no_doubt(
+    grows: bool, limit_ms: float, is_doubted: bool
+) -> None:
+    latencies_s = np.linspace(1e-3, 50e-3, 10_000)
+    latencies_s = latencies_s if grows else latencies_s[::-1]
+    found = never_settled(latencies_s, 7000, limit_ms=limit_ms)
+    assert bool(found) is is_doubted
