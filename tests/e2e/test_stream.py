@@ -239,6 +239,22 @@ def test_what_a_server_refuses_for_good_is_not_sent_again() -> None:
     assert receiver.taken == [2.0]
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 500])
+def test_what_is_mended_at_the_server_is_waited_for(status: int) -> None:
+    receiver = Receiver([status] * 3)
+    forwarder = asyncio.run(post(receiver, [[1.0], [2.0]]))
+    assert receiver.taken == [1.0, 2.0]
+    assert (forwarder.delivered, forwarder.refused) == (2, 0)
+
+
+def test_one_message_that_a_server_refuses_takes_no_other_with_it() -> None:
+    # The five together, the first two, the last three, their first alone: that one is at fault.
+    receiver = Receiver([422, 204, 422, 422])
+    with pytest.raises(TransportError, match=r"1 of 5 messages were not delivered: .*status 422"):
+        asyncio.run(post(receiver, [[1.0, 2.0, 3.0, 4.0, 5.0]]))
+    assert receiver.taken == [1.0, 2.0, 4.0, 5.0]
+
+
 def test_an_absent_server_costs_exit_4_and_is_named(bundle: Path, recording: Path) -> None:
     done = edgewright("stream", bundle, "--source", recording, "--sink", "http://127.0.0.1:1/x")
     assert done.returncode == 4

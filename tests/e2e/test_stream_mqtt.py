@@ -362,6 +362,7 @@ values = {{up = 2.5}}
 safe = 0
 low = 0
 high = 5
+sensor = "ann"
 stale_s = 30
 """
     file = stream_file(tmp_path, bundle, broker, sink)

@@ -33,7 +33,7 @@ async def send(broker: RabbitMq, level: float, *, first: int, count: int) -> Non
 
 async def make_queues(broker: RabbitMq) -> None:
     async with channel_of(broker) as channel:
-        for name in ("imu", "results"):
+        for name in ("imu", "results", "from down"):
             await channel.declare_queue(name, durable=True)
 
 
@@ -68,6 +68,20 @@ sinks = [{{kind = "amqp", broker = "{broker.url}", routing = "nobody"}}]
         assert "nobody takes messages of 'nobody'" in stderr
 
         asyncio.run(make_queues(broker))
+        # Nobody takes the first of these keys, and that holds up nobody else's messages.
+        (tmp_path / "imu.csv").write_text(
+            "t,ax\n" + "".join(f"{n / 20},{1 if n < 20 else -1}\n" for n in range(60))
+        )
+        file.write_text(
+            file.read_text()
+            .replace('"nobody"', '"from {state}"')
+            .replace("source =", "hop = 20\nrule = {confirm = 1, release = 1}\nsource =")
+        )
+        with streaming(file) as process:
+            _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 4, stderr
+        assert "1 of 3 messages were not delivered" in stderr
+        assert "nobody takes messages of 'from up'" in stderr
         file = tmp_path / "amqp.toml"
         file.write_text(f"""
 patience_s = 30

@@ -23,5 +23,5 @@ def source(order: config.AmqpSource, plan: Plan | PicturePlan, tools: Tools) -> 
 def sink(order: config.AmqpSink, tools: Tools) -> Sink:
     """Results to an exchange."""
     host = parse_host(order.broker, **tools.login(order.login))
-    delivery = AmqpDelivery(host, exchange=order.exchange)
+    delivery = AmqpDelivery(host, exchange=order.exchange, keys_differ="{" in order.routing)
     return tools.forwarding(delivery, order.queue, repr(host), topic=order.routing)

@@ -5,10 +5,13 @@ from edgewright.device.streams import config
 from edgewright.device.streams.base import Sink, Source
 from edgewright.device.streams.bridge import Bridge
 from edgewright.device.streams.command_sink import CommandSink
+from edgewright.device.streams.forward import check_topic
+from edgewright.device.streams.mqtt_actuator import MqttActuator
 from edgewright.device.streams.mqtt_delivery import MqttDelivery
 from edgewright.device.streams.mqtt_feed import MqttFeed
 from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.errors import InputError
+from edgewright.transports import mqtt
 from edgewright.transports.mqtt import parse_broker
 
 
@@ -24,10 +27,20 @@ def source(order: config.MqttSource, plan: Plan | PicturePlan, tools: Tools) -> 
 
 
 def sink(order: config.MqttSink | config.CommandSinkOrder, tools: Tools) -> Sink:
-    """Results to a broker, or commands to an actuator."""
+    """Results to a broker, or commands to an actuator.
+
+    Raises:
+        InputError: the topic is none that a message can have.
+    """
     broker = parse_broker(order.broker, **tools.login(order.login))
     if isinstance(order, config.CommandSinkOrder):
-        return CommandSink(broker, order.topic, order, clock=tools.clock)
+        mqtt.check_topic(order.topic)
+        return CommandSink(MqttActuator(broker, order.topic), order, clock=tools.clock)
+    if not (bare := check_topic(order.topic)):
+        raise InputError(
+            f"topic {order.topic!r} may be empty", hint='put a word before it, as "results/{state}"'
+        )
+    mqtt.check_topic(bare)
     delivery = MqttDelivery(broker, retain=order.retain)
     return tools.forwarding(delivery, order.queue, repr(broker), topic=order.topic)
 
@@ -36,8 +49,11 @@ def bridge(order: config.BridgePart, tools: Tools) -> Bridge:
     """Messages of one broker to another.
 
     Raises:
-        InputError: both are the same, and messages would go in a circle.
+        InputError: both are the same, and messages would go in a circle; or the prefix cannot be in
+            a topic.
     """
+    if order.prefix:
+        mqtt.check_topic(order.prefix)
     near = parse_broker(order.source, **tools.login(order.source_login))
     far = parse_broker(order.target, **tools.login(order.target_login))
     if (near.host, near.port) == (far.host, far.port):

@@ -30,6 +30,8 @@ def sink(order: config.SqlSink, tools: Tools) -> "SqlSink":
 class SqlSink:
     """A row a result; a window that comes again (at least once) replaces its row."""
 
+    wants_every = False
+
     def __init__(self, path: Path, *, table: str) -> None:
         if not _NAME.fullmatch(table):
             raise InputError(f"table {table!r} is no plain name", hint="results is one")

@@ -34,6 +34,7 @@ _SEALED = struct.Struct(">QI")
 _NONCE_BYTES = 12
 _OVERHEAD_BYTES = _LENGTH.size + _NONCE_BYTES + 16
 _SEGMENTS = 16
+# Of any queue, whatever its limit: a segment may have been written under a larger one.
 _LARGEST_SEGMENT_BYTES = 1 << 20
 _KEPT_AHEAD = 256
 SMALLEST_LIMIT_BYTES = 16 << 10
@@ -130,7 +131,11 @@ class DiskQueue:
             del waiting[: len(fitting)]
 
     def oldest(self, count: int) -> list[Queued]:
-        """The next messages to deliver. What the disk damaged is counted and left out."""
+        """The next messages to deliver. What the disk damaged is counted and left out.
+
+        Raises:
+            InputError, ResourceError: the disk does not give a segment back.
+        """
         while len(self._ahead) < count and (segment := self._segment_at(self._ahead_end)):
             self._ahead.extend(self._read(segment, self._ahead_end))
             self._ahead_of = segment.end
@@ -139,7 +144,11 @@ class DiskQueue:
         return list(itertools.islice(self._ahead, count))
 
     def confirm(self, sequence: int) -> None:
-        """All messages up to this one are delivered."""
+        """All messages up to this one are delivered.
+
+        Raises:
+            ResourceError: the disk is full or failed; nothing is confirmed then.
+        """
         self._go_on(sequence + 1)
 
     def close(self) -> None:
@@ -156,20 +165,28 @@ class DiskQueue:
         """The first message that was not read yet."""
         return max(self._ahead_of, self._place.next)
 
-    def _go_on(self, sequence: int) -> None:
-        """Everything below is done with."""
-        self._place.next = max(self._place.next, sequence)
-        self._save_place()
+    def _go_on(self, sequence: int, *, dropped: int = 0) -> None:
+        """Everything below is done with. An empty segment is one that is about to be written."""
+        place = self._place
+        place = msgspec.structs.replace(
+            place, next=max(place.next, sequence), dropped=place.dropped + dropped
+        )
+        _fs.write_atomic(self._folder / "place.json", msgspec.json.encode(place), mode=0o600)
+        self._place = place
         while self._ahead and self._ahead[0].sequence < self._place.next:
             self._ahead.popleft()
-        while self._segments and self._segments[0].end <= self._place.next:
-            _fs.remove_tree(self._path(self._segments.pop(0)))
+        while (first := next(iter(self._segments), None)) and first.count:
+            if first.end > self._place.next:
+                return
+            _fs.remove_tree(self._path(first))
+            self._segments.pop(0)
 
     def _make_room(self, needed_bytes: int) -> None:
         while len(self._segments) > 1 and self.size_bytes + needed_bytes > self._limit_bytes:
             oldest = self._segments[0]
-            self._place.dropped += oldest.end - max(oldest.first, self._place.next)
-            self._go_on(oldest.end)
+            # 0 for one that was delivered, but could not be removed then.
+            lost = max(oldest.end - max(oldest.first, self._place.next), 0)
+            self._go_on(oldest.end, dropped=lost)
 
     def _open_segment(self, needed_bytes: int) -> _Segment:
         last = self._segments[-1] if self._segments else None
@@ -213,7 +230,7 @@ class DiskQueue:
 
     def _read(self, segment: _Segment, start: int) -> list[Queued]:
         """The messages of a segment from `start` on."""
-        content = _fs.read_limited(self._path(segment), limit_bytes=self._limit_bytes)
+        content = _fs.read_limited(self._path(segment), limit_bytes=_LARGEST_SEGMENT_BYTES)
         found = []
         for sequence, nonce, text in _records(content, segment.first):
             if sequence < start:
@@ -260,7 +277,7 @@ class DiskQueue:
         return segments
 
     def _whole(self, path: Path, first: int) -> _Segment:
-        content = _fs.read_limited(path, limit_bytes=self._limit_bytes)
+        content = _fs.read_limited(path, limit_bytes=_LARGEST_SEGMENT_BYTES)
         segment = _Segment(first=first, count=0, size_bytes=0)
         end_bytes = 0
         for sequence, nonce, text in _records(content, first):
@@ -288,9 +305,6 @@ class DiskQueue:
                 hint="give the key that belongs to it, or choose another folder",
             )
         return place
-
-    def _save_place(self) -> None:
-        _fs.write_atomic(self._folder / "place.json", msgspec.json.encode(self._place), mode=0o600)
 
     def _locked(self) -> int:
         path = self._folder / "lock"

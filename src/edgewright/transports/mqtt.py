@@ -24,6 +24,7 @@ _REFUSED = 0x80
 _TIMEOUT_S = 10.0
 _MOST_WAITING = 20_000
 _MOST_TOGETHER = 200
+_TOPIC_BYTES = 65_535
 
 # What the library logs is raised as an error too, or has its bounds here.
 _quiet = logging.getLogger("edgewright.transports.mqtt.library")
@@ -197,17 +198,38 @@ async def publish_all(
     """Deliver messages at least once, in their order; returns when the broker has all of them.
 
     Raises:
+        InputError: one of them is none that MQTT can carry.
         TransportError: the broker did not acknowledge them all.
     """
+    for topic, _ in messages:
+        check_topic(topic)
     client.pending_calls_threshold = len(messages) + 1
     try:
         async with asyncio.TaskGroup() as group:
             for topic, payload in messages:
                 group.create_task(client.publish(topic, payload, qos=1, retain=retain))
     except ExceptionGroup as errors:
+        if refused := errors.subgroup(ValueError):
+            raise InputError(f"MQTT carries no such message: {refused.exceptions[0]}") from errors
         raise TransportError(
             f"the broker did not take {len(messages)} messages: {errors.exceptions[0]}"
         ) from errors
+
+
+def check_topic(topic: str) -> None:
+    """Whether messages can have this topic.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not topic:
+        raise InputError("a message has an empty topic", hint="MQTT wants one character or more")
+    if found := next((sign for sign in "+#\0" if sign in topic), ""):
+        raise InputError(
+            f"topic {topic!r} holds {found!r}", hint="MQTT has that for listening, not for sending"
+        )
+    if len(topic.encode(errors="replace")) > _TOPIC_BYTES:
+        raise InputError(f"topic {topic[:40]!r}... is longer than {_TOPIC_BYTES} bytes")
 
 
 def _no_broker() -> InputError:

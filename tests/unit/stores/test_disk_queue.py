@@ -185,3 +185,53 @@ def test_what_push_returned_for_is_there_after_sigkill(tmp_path: Path) -> None:
     assert found == [b"%d" % number for number in range(len(found))]
     assert promised <= len(found) <= promised + 1
     again.close()
+
+
+def reopened_smaller(folder: Path, *, pushed: list[bytes], old: int, new: int) -> DiskQueue:
+    queue = opened(folder, limit_bytes=old)
+    for payload in pushed:
+        queue.push([payload])
+    queue.close()
+    return opened(folder, limit_bytes=new)
+
+
+def test_a_queue_opens_under_a_limit_far_below_the_one_it_was_written_with(tmp_path: Path) -> None:
+    pushed = [b"%020000d" % number for number in range(30)]
+    queue = reopened_smaller(tmp_path, pushed=pushed, old=4 << 20, new=64 << 10)
+    assert payloads(queue) == pushed
+    queue.push([b"new"])
+    kept = payloads(queue)
+    assert kept[-1] == b"new"
+    assert len(kept) + queue.dropped == 31
+    assert queue.size_bytes <= 64 << 10
+    queue.close()
+
+
+def test_the_message_that_pushes_out_all_older_ones_is_not_lost(tmp_path: Path) -> None:
+    # One segment of nearly the whole new limit, so that room for the new one is made of all of it.
+    pushed = [b"%06990d" % number for number in range(9)]
+    queue = reopened_smaller(tmp_path, pushed=pushed, old=1 << 20, new=64 << 10)
+    for number in range(4):
+        queue.push([b"new%03000d" % number])
+    kept, dropped = payloads(queue), queue.dropped
+    queue.close()
+    again = opened(tmp_path, limit_bytes=64 << 10)
+    assert [payload[:3] for payload in kept] == [b"new"] * 4
+    assert (payloads(again), again.dropped, again.damaged) == (kept, 9, 0) == (kept, dropped, 0)
+    again.close()
+
+
+def test_nothing_is_confirmed_when_the_place_could_not_be_written(tmp_path: Path) -> None:
+    queue = opened(tmp_path)
+    queue.push([b"a", b"b"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    try:
+        with pytest.raises(ResourceError, match=r"place\.json"):
+            queue.confirm(1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (len(queue), payloads(queue)) == (2, [b"a", b"b"])
+    queue.confirm(1)
+    assert (len(queue), payloads(queue)) == (1, [b"b"])
+    queue.close()

@@ -1,15 +1,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-import pytest
-
 from edgewright.device.streams.base import Item, Result, Samples
-from edgewright.device.streams.forward import Forwarder, ForwardingSink, Message, check_topic
+from edgewright.device.streams.forward import Message
 from edgewright.device.streams.live import LiveSource
 from edgewright.device.streams.reading import Reading, reader_of
 from edgewright.device.streams.run import Streams, Summary, until
-from edgewright.errors import InputError, TransportError
-from edgewright.stores import MemoryQueue
+from edgewright.errors import TransportError
 from edgewright.testing import FakeClock
 
 
@@ -89,57 +86,3 @@ def test_items_end_when_they_are_told_to() -> None:
         return number
 
     assert asyncio.run(asyncio.wait_for(case(), 10)) <= 5
-
-
-class Delivery:
-    """Is away for some calls, then refuses or takes."""
-
-    def __init__(self, *outcomes: Exception | None) -> None:
-        self._outcomes = list(outcomes)
-        self.taken: list[bytes] = []
-
-    async def deliver(self, messages: Sequence[Message]) -> None:
-        outcome = self._outcomes.pop(0) if self._outcomes else None
-        if outcome is not None:
-            raise outcome
-        self.taken += [message.payload for message in messages]
-
-    async def close(self) -> None:
-        pass
-
-
-def forwarded(delivery: Delivery, count: int, *, limit: int = 100) -> Forwarder:
-    async def case() -> Forwarder:
-        forwarder = Forwarder(
-            MemoryQueue(limit=limit), delivery, clock=FakeClock(), name="there", chance=lambda: 0.5
-        )
-        sink = ForwardingSink(forwarder, topic="{model}/{key}", encode=lambda r: b"%d" % r.end_s)
-        for number in range(count):
-            await sink.write([Result(model="m", key="k", start_s=0.0, end_s=float(number))])
-        await sink.close()
-        return forwarder
-
-    return asyncio.run(case())
-
-
-def test_what_could_not_be_delivered_is_delivered_later_in_order() -> None:
-    away = TransportError("away")
-    delivery = Delivery(away, away, away)
-    assert forwarded(delivery, 5).delivered == 5
-    assert delivery.taken == [b"0", b"1", b"2", b"3", b"4"]
-
-
-def test_a_fault_of_our_own_is_raised_and_not_tried_for_ever() -> None:
-    with pytest.raises(ZeroDivisionError):
-        forwarded(Delivery(ZeroDivisionError()), 1)
-
-
-def test_a_refusal_for_good_is_told_at_the_end() -> None:
-    with pytest.raises(TransportError, match=r"there: 1 of 1 messages .* not wanted"):
-        forwarded(Delivery(InputError("not wanted")), 1)
-
-
-def test_a_topic_with_an_unknown_placeholder_is_refused() -> None:
-    check_topic("gym/{key}/{model}/{state}")
-    with pytest.raises(InputError, match="'who' is not known"):
-        check_topic("gym/{who}")

@@ -58,7 +58,8 @@ class ListSource:
 
 
 class ListSink:
-    def __init__(self) -> None:
+    def __init__(self, *, wants_every: bool = False) -> None:
+        self.wants_every = wants_every
         self.results: list[Result] = []
         self.is_closed = False
 
@@ -102,10 +103,10 @@ def test_a_window_out_of_contract_has_a_reason_and_no_answer() -> None:
 
 
 def test_only_changes_are_passed_on_when_asked() -> None:
-    sink = ListSink()
+    sink, command = ListSink(), ListSink(wants_every=True)
     source = ListSource([5.0] * 20)
-    asyncio.run(run_stream(stream_of(SignModel()), source, [sink], only_changes=True))
-    assert len(sink.results) == 1
+    asyncio.run(run_stream(stream_of(SignModel()), source, [sink, command], only_changes=True))
+    assert (len(sink.results), len(command.results)) == (1, 5)
 
 
 def test_a_broken_model_ends_the_stream_and_closes_the_sinks() -> None:

@@ -74,7 +74,11 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """Takes results somewhere else."""
+    """Takes results somewhere else. One with `wants_every` gets all results, also of a stream that
+    passes on only changes: it would take silence for an end.
+    """
+
+    wants_every: bool
 
     async def start(self) -> None:
         """Get ready; called once, before the first result."""

@@ -20,7 +20,7 @@ from edgewright.device.streams.base import Result
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to send for which state, or for the number in `output`; `stale_s` without a result is
-    silence.
+    silence. Where one source has many sensors, only `sensor` decides.
     """
 
     safe: float
@@ -28,6 +28,7 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     high: float
     values: dict[str, float] = {}
     output: str = ""
+    sensor: str = ""
     stale_s: float = 5.0
 
     def __post_init__(self) -> None:

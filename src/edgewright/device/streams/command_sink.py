@@ -1,38 +1,55 @@
-"""Commands to an actuator over MQTT (extra `mqtt`): only the newest, never one of a queue.
+"""Commands to an actuator: only the newest, never one of a queue.
 
-The safe value is sent when the sink starts, when results stop coming, and when it ends; the broker
-sends it for us (the MQTT will) when the process dies or the line is cut. While the broker is away
-nothing is kept: when it is back, it gets what holds then.
+The safe value is sent when the sink starts, when results stop coming, and when it ends; the other
+side says it for us (MQTT: the will) when the process dies or the line is cut. While it is away
+nothing is kept: when it is back, the actuator gets what holds then, which is the safe value when
+the newest result has become older than `stale_s` meanwhile.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Result
 from edgewright.device.streams.command import CommandOrder, command_for
 from edgewright.errors import TransportError
-from edgewright.transports import mqtt
 
 logger = logging.getLogger(__name__)
 
 _WAIT_S = 1.0
-_KEEPALIVE_S = 5
+
+Tell = Callable[[float], Awaitable[None]]
+"""Returns when the other side has the value; `TransportError` when it cannot be told now."""
+
+
+class Actuator(Protocol):
+    """The way to an actuator."""
+
+    name: str
+
+    def connected(self, safe: float) -> contextlib.AbstractAsyncContextManager[Tell]:
+        """A line, over which the other side itself says `safe` when the line breaks.
+
+        Raises:
+            TransportError: it is away.
+        """
 
 
 class CommandSink:
     """One actuator."""
 
-    def __init__(
-        self, broker: mqtt.Broker, topic: str, order: CommandOrder, *, clock: Clock
-    ) -> None:
-        self._broker = broker
-        self._topic = topic
+    wants_every = True
+
+    def __init__(self, actuator: Actuator, order: CommandOrder, *, clock: Clock) -> None:
+        self._actuator = actuator
         self._order = order
         self._clock = clock
-        self._wanted = order.safe
+        self._newest = order.safe
+        self._holds_until_s = 0.0
         self._changed = asyncio.Event()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
@@ -40,20 +57,24 @@ class CommandSink:
 
     async def start(self) -> None:
         """Connect, and send the safe value."""
-        self._task = asyncio.create_task(self._work(), name=f"commands to {self._topic}")
+        self._task = asyncio.create_task(self._work(), name=f"commands to {self._actuator.name}")
 
     async def write(self, results: Sequence[Result]) -> None:
-        """The newest result decides."""
-        self._wanted = command_for(results[-1], self._order)
+        """The newest result of the sensor decides."""
+        of_sensor = [each for each in results if self._order.sensor in ("", each.key)]
+        if not of_sensor:
+            return
+        self._newest = command_for(of_sensor[-1], self._order)
+        self._holds_until_s = self._clock.monotonic_s() + self._order.stale_s
         self._changed.set()
 
     async def close(self) -> None:
         """Send the safe value and disconnect.
 
         Raises:
-            TransportError: it could not be sent; the broker was told to send it for us.
+            TransportError: it could not be sent; the other side was told to say it for us.
         """
-        self._wanted = self._order.safe
+        self._newest = self._order.safe
         self._is_closing = True
         self._changed.set()
         if self._task is None:
@@ -61,11 +82,17 @@ class CommandSink:
         done, _ = await asyncio.wait([self._task], timeout=self._order.stale_s)
         if not done:
             await ended(self._task)
+            name, said = self._actuator.name, self._said or "no answer"
             raise TransportError(
-                f"{self._topic}: the safe value could not be sent: {self._said or 'no answer'}",
+                f"{name}: the safe value could not be sent: {said}",
                 hint="the broker sends it by itself once it notices that we are gone",
             )
         self._task.result()
+
+    @property
+    def _left_s(self) -> float:
+        """How long the newest result still holds."""
+        return max(self._holds_until_s - self._clock.monotonic_s(), 0.0)
 
     async def _work(self) -> None:
         while True:
@@ -73,36 +100,25 @@ class CommandSink:
                 await self._connected_once()
             except TransportError as error:
                 if str(error) != self._said:
-                    logger.warning("%s: %s; trying again", self._topic, error)
+                    logger.warning("%s: %s; trying again", self._actuator.name, error)
                 self._said = str(error)
                 await self._clock.sleep(_WAIT_S)
             else:
                 return
 
     async def _connected_once(self) -> None:
-        """Send what is wanted whenever it changes, until the sink closes."""
-        will = (self._topic, _text(self._order.safe))
-        session = mqtt.Session(will=will, keepalive_s=_KEEPALIVE_S)
-        async with mqtt.connected(self._broker, session) as client:
+        """Send what holds whenever that changes, until the sink closes."""
+        async with self._actuator.connected(self._order.safe) as tell:
             sent: float | None = None
             while True:
                 self._changed.clear()
-                if self._wanted != sent:
-                    sent = self._wanted
-                    await mqtt.publish_all(client, [(self._topic, _text(sent))], retain=True)
-                    self._said = ""
+                wanted = self._newest if self._left_s else self._order.safe
+                if wanted != sent:
+                    await tell(wanted)
+                    sent, self._said = wanted, ""
                 if self._is_closing:
                     return
-                await self._news()
-
-    async def _news(self) -> None:
-        """Returns when a result came, or when none has for too long."""
-        try:
-            async with asyncio.timeout(self._order.stale_s):
-                await self._changed.wait()
-        except TimeoutError:
-            self._wanted = self._order.safe
-
-
-def _text(value: float) -> bytes:
-    return repr(float(value)).encode()
+                # Until a result comes, or what was sent no longer holds; what is safe always does.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if sent == self._order.safe else self._left_s):
+                        await self._changed.wait()

@@ -13,6 +13,12 @@ from edgewright.device.streams.debounce import Rule
 from edgewright.device.streams.reading import Reading
 
 KEPT_IN_MEMORY = 10_000
+_WHICH_SENSOR = {
+    True: "the sensors of this source have names, and would drive {topic!r} in turn: say with "
+    "`sensor` which one does",
+    False: "the command sink {topic!r} names a `sensor`, but the source has no `key_part` to tell "
+    "one from another",
+}
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -153,6 +159,13 @@ class CommandSinkOrder(CommandOrder, frozen=True, kw_only=True, tag="command", t
     topic: str
     login: Login = Login()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "{" in self.topic:
+            raise ValueError(
+                f"topic {self.topic!r}: commands go to one actuator, under its own name"
+            )
+
 
 SinkOrder = FileSink | HttpSink | InfluxSink | MqttSink | AmqpSink | SqlSink | CommandSinkOrder
 
@@ -171,6 +184,13 @@ class StreamPart(_Part, frozen=True, kw_only=True):
     max_gap_s: float = 0.25
     rule: Rule = Rule()
     changes_only: bool = False
+
+    def __post_init__(self) -> None:
+        source = self.source
+        has_sensors = isinstance(source, MqttSource | AmqpSource) and source.key_part is not None
+        for sink in self.sinks:
+            if isinstance(sink, CommandSinkOrder) and bool(sink.sensor) != has_sensors:
+                raise ValueError(_WHICH_SENSOR[has_sensors].format(topic=sink.topic))
 
 
 class BridgePart(_Part, frozen=True, kw_only=True):

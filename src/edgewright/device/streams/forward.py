@@ -1,12 +1,15 @@
 """Store and forward: results wait in a queue until the other side has them.
 
 What is written is in the queue before `write` returns; a task of its own delivers in order and
-tries again, at growing intervals, when the other side is away.
+tries again, at growing intervals, when the other side is away or the queue's disk fails. Of
+messages that the other side refuses for what they are, halving finds the one that is at fault; that
+one alone is given up.
 """
 
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -15,7 +18,7 @@ import msgspec
 from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Result
-from edgewright.errors import InputError, TransportError
+from edgewright.errors import EdgewrightError, InputError, TransportError
 from edgewright.stores.queue import Queue, Queued
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,8 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+# Wildcards and the end of a text: no broker takes a topic of a message with them.
+_NOT_IN_TOPICS = re.compile(r"[+#\x00]")
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -40,7 +45,7 @@ class Delivery(Protocol):
 
         Raises:
             TransportError: not now; all of them will be tried again.
-            InputError: never; the other side refuses them.
+            InputError: never, for at least one of them is what the other side does not take.
         """
 
     async def close(self) -> None:
@@ -69,6 +74,9 @@ class Forwarder:
         self._empty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._last_error = ""
+        self._most = BATCH
+        self._suspect = 0
+        self._unconfirmed = 0
         self.is_away = False
         self.delivered = 0
         self.refused = 0
@@ -88,11 +96,17 @@ class Forwarder:
         return self._queue.takes(msgspec.msgpack.encode(message))
 
     async def put(self, messages: Sequence[Message]) -> None:
-        """Take messages over; they are in the queue when this returns."""
+        """Take messages over; they are in the queue when this returns.
+
+        Raises:
+            ResourceError: the queue's disk is full or failed.
+        """
         payloads = [msgspec.msgpack.encode(message) for message in messages]
         async with self._lock:
             await asyncio.to_thread(self._queue.push, payloads)
         self._start()
+        if self._task is not None and self._task.done():
+            self._task.result()  # a fault of our own ended it; nothing would be delivered any more
 
     def resume(self) -> None:
         """Deliver what waits, without waiting for news."""
@@ -137,45 +151,75 @@ class Forwarder:
         """Deliver until there is nothing left, then wait for more."""
         wait_s = _FIRST_WAIT_S
         while True:
-            async with self._lock:
-                batch = await asyncio.to_thread(self._queue.oldest, BATCH)
+            try:
+                batch = await self._next()
+                if batch:
+                    await self._deliver(batch)
+                    await self._confirm()
+            except EdgewrightError as error:
+                self._put_off(error)
+                await self._clock.sleep(wait_s * (0.5 + self._chance()))
+                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+                continue
+            if self.is_away:
+                logger.warning("%s: it is back", self._name)
+            self.is_away, wait_s = False, _FIRST_WAIT_S
             if not batch:
                 self._news.clear()
                 self._empty.set()
                 await self._news.wait()
-                continue
-            if await self._try(batch):
-                wait_s = _FIRST_WAIT_S
-            else:
-                await self._clock.sleep(wait_s * (0.5 + self._chance()))
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
-    async def _try(self, batch: list[Queued]) -> bool:
-        """Whether the batch is done with."""
+    async def _next(self) -> list[Queued]:
+        """What is to be delivered now; what was delivered but could not be noted is noted first."""
+        await self._confirm()
+        async with self._lock:
+            return await asyncio.to_thread(self._queue.oldest, self._most)
+
+    async def _deliver(self, batch: list[Queued]) -> None:
+        """Deliver, or learn that one of them is refused: then fewer are tried next, and one alone
+        is done with.
+
+        Raises:
+            TransportError: not now.
+        """
         messages = [msgspec.msgpack.decode(each.payload, type=Message) for each in batch]
         try:
             await self._delivery.deliver(messages)
-        except TransportError as error:
-            if not self.is_away:
-                logger.warning("%s: %s; trying again", self._name, error)
-            self.is_away, self._last_error = True, str(error)
-            return False
         except InputError as error:
-            logger.warning("%s refuses %d messages: %s", self._name, len(batch), error)
             self._last_error = str(error)
-            self.refused += len(batch)
+            if len(batch) > 1:
+                self._most, self._suspect = len(batch) // 2, batch[-1].sequence
+                return
+            logger.warning("%s refuses a message of %r: %s", self._name, messages[0].topic, error)
+            self.refused += 1
         else:
             self.delivered += len(batch)
-            if self.is_away:
-                logger.warning("%s: it is back", self._name)
-            self.is_away = False
-        async with self._lock:
-            await asyncio.to_thread(self._queue.confirm, batch[-1].sequence)
-        return True
+        self._unconfirmed = batch[-1].sequence
+        if self._unconfirmed >= self._suspect:
+            self._most = BATCH
+
+    async def _confirm(self) -> None:
+        """Note what is done with.
+
+        Raises:
+            ResourceError: the disk is full or failed.
+        """
+        if self._unconfirmed:
+            async with self._lock:
+                await asyncio.to_thread(self._queue.confirm, self._unconfirmed)
+            self._unconfirmed = 0
+
+    def _put_off(self, error: EdgewrightError) -> None:
+        """Remember why it is to be tried again, and say so once."""
+        if not self.is_away:
+            logger.warning("%s: %s; trying again", self._name, error)
+        self.is_away, self._last_error = True, str(error)
 
 
 class ForwardingSink:
     """Results to another side; `topic` may name `{model}`, `{key}` and `{state}`."""
+
+    wants_every = False
 
     def __init__(
         self,
@@ -203,20 +247,33 @@ class ForwardingSink:
         await self.forwarder.close(patience_s=self._patience_s)
 
 
-def check_topic(topic: str) -> None:
-    """Whether a topic's placeholders are known.
+def check_topic(topic: str) -> str:
+    """Whether a topic's placeholders are known; what is left of it while nothing is in them.
 
     Raises:
         InputError: they are not.
     """
     try:
-        topic.format(model="", key="", state="")
-    except (KeyError, IndexError, ValueError) as error:
+        return topic.format(model="", key="", state="")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise InputError(
             f"topic {topic!r}: {error} is not known", hint="{model}, {key} and {state} are"
         ) from error
 
 
 def fill_topic(topic: str, result: Result) -> str:
-    """The topic of one result."""
-    return topic.format(model=result.model, key=result.key, state=result.state)
+    """The topic of one result. What a topic must not hold becomes `_`.
+
+    >>> fill_topic("gym/{state}", Result(model="m", start_s=0, end_s=1, state="C++"))
+    'gym/C__'
+    """
+    return topic.format(
+        **{
+            name: _NOT_IN_TOPICS.sub("_", text)
+            for name, text in (
+                ("model", result.model),
+                ("key", result.key),
+                ("state", result.state),
+            )
+        }
+    )

@@ -18,6 +18,8 @@ def encode_results(results: Sequence[Result]) -> bytes:
 class JsonFileSink:
     """Appends; a torn last line is the only thing that a power cut can spoil."""
 
+    wants_every = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         make_dirs(path.parent)
@@ -39,6 +41,8 @@ class JsonFileSink:
 
 class JsonStreamSink:
     """Writes to a stream that somebody else opened and closes."""
+
+    wants_every = False
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

@@ -163,7 +163,8 @@ async def run_stream(
     spent: Spent | None = None,
 ) -> Summary:
     """Run until the source ends or `stop` is set; what sinks keep is delivered before the function
-    returns or raises. `spent` is kept up to date meanwhile.
+    returns or raises. With `only_changes`, results that change nothing go to no sink but those that
+    want every one. `spent` is kept up to date meanwhile.
 
     Raises:
         InputError, TransportError: the source cannot go on, or a sink could not deliver.
@@ -180,10 +181,11 @@ async def run_stream(
                     came_s = loop.time()
                     results = await loop.run_in_executor(executor, stream.step, item)
                     answered_s = loop.time()
-                    wanted = [each for each in results if each.changed or not only_changes]
-                    if wanted:
-                        for sink in sinks:
-                            await sink.write(wanted)
+                    changes = [each for each in results if each.changed]
+                    for sink in sinks:
+                        of_sink = changes if only_changes and not sink.wants_every else results
+                        if of_sink:
+                            await sink.write(of_sink)
                     spent.wait_s += came_s - since_s
                     spent.model_s += answered_s - came_s
                     since_s = loop.time()
