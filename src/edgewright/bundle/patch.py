@@ -26,6 +26,8 @@ MAGIC = b"EWP1"
 LENGTH_BYTES = 4
 HEAD_LIMIT_BYTES = 1 << 20
 FILE_LIMIT_BYTES = 512 << 20
+PARTS_LIMIT = 10_000
+READ_LIMIT_BYTES = 4 * FILE_LIMIT_BYTES
 
 Kind = Literal["copy", "delta", "whole"]
 
@@ -86,6 +88,7 @@ def apply_patch(patch: Path, old: Bundle, out: Path) -> None:
             hint="fetch the whole bundle",
         )
     blobs = {blob.sha256: blob for blob in old.manifest.blobs}
+    _check_work(head.parts, blobs)
     digest, total_bytes = hashlib.sha256(), 0
     with atomic_file(out) as file:
         for part in head.parts:
@@ -132,14 +135,22 @@ def _whole(content: bytes) -> tuple[Part, bytes]:
 
 
 def _made(part: Part, payload: bytes, old: Bundle, blobs: dict[str, Blob]) -> bytes:
+    """Exactly as many bytes as the part promises; no more are read or made to find out."""
     if part.kind == "whole":
         return _inflated(payload, part.size_bytes)
-    if part.old_sha256 not in blobs:
+    blob = blobs.get(part.old_sha256)
+    if blob is None:
         raise TrustError("the patch names a blob that is not here", hint="fetch the whole bundle")
-    base = old.read(blobs[part.old_sha256])
     if part.kind == "copy":
-        return base
-    return apply_delta(payload, base, limit_bytes=part.size_bytes)
+        if blob.size_bytes != part.size_bytes:
+            raise TrustError(
+                "the patch copies a blob of another size", hint="fetch the whole bundle"
+            )
+        return old.read(blob)
+    made = apply_delta(payload, old.read(blob), limit_bytes=part.size_bytes)
+    if len(made) != part.size_bytes:
+        raise TrustError("a delta of the patch is of another size", hint="fetch the whole bundle")
+    return made
 
 
 def _inflated(payload: bytes, size_bytes: int) -> bytes:
@@ -166,6 +177,21 @@ def _head(content: bytes) -> tuple[Head, int]:
     if total_bytes != head.size_bytes or total_bytes > FILE_LIMIT_BYTES:
         raise TrustError("the patch's parts do not add up", hint="fetch the whole bundle")
     return head, first + length
+
+
+def _check_work(parts: tuple[Part, ...], blobs: dict[str, Blob]) -> None:
+    """There is an end to the work that a small patch may ask for: `_head` bounds what is made, this
+    what is read for it.
+    """
+    deltas = [part for part in parts if part.kind == "delta"]
+    read_bytes = sum(
+        blobs[part.old_sha256].size_bytes for part in deltas if part.old_sha256 in blobs
+    )
+    is_sound = all(
+        part.packed_bytes >= 0 and part.size_bytes >= (part.kind == "delta") for part in parts
+    )
+    if not is_sound or len(parts) > PARTS_LIMIT or read_bytes > READ_LIMIT_BYTES:
+        raise TrustError("the patch asks for too much", hint="fetch the whole bundle")
 
 
 def _read(path: Path) -> bytes:

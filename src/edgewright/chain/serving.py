@@ -38,7 +38,7 @@ from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Seen
 from edgewright.device.serve.pictures import DecodeImage
 from edgewright.device.serve.server import ListenAlso
-from edgewright.errors import InputError
+from edgewright.errors import InputError, TrustError
 from edgewright.transports.http1 import MakeHttp2
 
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
@@ -109,13 +109,14 @@ def open_servable(
             )
         return ensemble
     named = path.stem in limits and path.suffix in FORMAT_BY_SUFFIX
-    isolated = _isolated(path, None, limits[path.stem], CANDIDATE_COMMAND) if named else None
+    identity = _identity(path)
+    isolated = _isolated(path, identity, limits[path.stem], CANDIDATE_COMMAND) if named else None
     model = isolated or open_engine_file(path, None)
     return Servable(
         name=path.stem,
         version=_BARE_VERSION,
         platform=_platform(FORMAT_BY_SUFFIX[path.suffix]),
-        identity=_sha256(path),
+        identity=identity,
         model=model,
         isolation=isolated,
     )
@@ -258,7 +259,8 @@ def _from_bundle(
         return _servable(bundle, open_model_of(bundle, allow_hooks=allow_hooks))
     require_hooks_allowed(manifest, allowed=allow_hooks)
     command = _child_command(allow_hooks=allow_hooks)
-    isolated = _isolated(source, manifest.contract, limits[manifest.name], command)
+    limit_mb = limits[manifest.name]
+    isolated = _isolated(source, bundle.id, limit_mb, command, contract=manifest.contract)
     try:
         return msgspec.structs.replace(_servable(bundle, isolated), isolation=isolated)
     except BaseException:
@@ -271,18 +273,40 @@ def _child_command(*, allow_hooks: bool) -> tuple[str, ...]:
 
 
 def _isolated(
-    source: Path, contract: Contract | None, limit_mb: float, command: Sequence[str]
+    source: Path,
+    identity: str,
+    limit_mb: float,
+    command: Sequence[str],
+    *,
+    contract: Contract | None = None,
 ) -> Isolated:
+    """After a crash the same model or none: its file may have become another release meanwhile."""
     order = ChildOrder(command=command, growth_mb=math.inf)
 
     def start() -> ChildModel:
-        if source.suffix != ".ewb":
-            return _started(order, source, contract)
-        with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
-            unpack(source, Path(folder) / "bundle")
-            return _started(order, Path(folder) / "bundle", contract)
+        if source.suffix == ".ewb":
+            with tempfile.TemporaryDirectory(prefix="edgewright-serve-") as folder:
+                bundle = unpack(source, Path(folder) / "bundle")
+                _require_same(source, bundle.id, identity)
+                return _started(order, Path(folder) / "bundle", contract)
+        child = _started(order, source, contract)
+        try:
+            # Afterwards: what was there when the child read it is still there, or it is not taken.
+            _require_same(source, _identity(source), identity)
+        except BaseException:
+            child.close()
+            raise
+        return child
 
     return Isolated(start, limit_mb=limit_mb, timer=time.perf_counter)
+
+
+def _require_same(source: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise TrustError(
+            f"{source} is {found[:12]} now, served was {expected[:12]}",
+            hint="load it again to serve what is there now, or put the old file back",
+        )
 
 
 def _started(order: ChildOrder, path: Path, contract: Contract | None) -> ChildModel:
@@ -316,7 +340,10 @@ def _platform(format_word: str) -> str:
     return _PLATFORM_BY_FORMAT.get(format_word, format_word)
 
 
-def _sha256(path: Path) -> str:
+def _identity(path: Path) -> str:
+    """A bundle's id in its folder, or the hash of an engine file."""
+    if path.is_dir():
+        return open_bundle(path).id
     digest = hashlib.sha256()
     with file_errors(path, doing="reading"), path.open("rb") as file:
         while chunk := file.read(_HASH_CHUNK_BYTES):

@@ -3,12 +3,22 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from edgewright._npz import encode_npz
 from edgewright.bundle import Bundle, Draft, build_bundle, open_bundle, unpack
-from edgewright.bundle.patch import HEAD_LIMIT_BYTES, apply_patch, encode_patch
+from edgewright.bundle.delta import encode_delta
+from edgewright.bundle.patch import (
+    HEAD_LIMIT_BYTES,
+    MAGIC,
+    PARTS_LIMIT,
+    Head,
+    Part,
+    apply_patch,
+    encode_patch,
+)
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import TrustError
 
@@ -99,6 +109,60 @@ def test_a_flipped_bit_makes_no_file(
 def test_nonsense_is_no_patch(tmp_path: Path, pair: tuple[Bundle, Bundle], content: bytes) -> None:
     with pytest.raises(TrustError, match="whole bundle"):
         patched(tmp_path, content, pair[0])
+
+
+def crafted(old: Bundle, parts: list[Part], payload: bytes = b"") -> bytes:
+    size_bytes = sum(part.size_bytes for part in parts)
+    head = Head(base_id=old.id, sha256="0" * 64, size_bytes=size_bytes, parts=tuple(parts))
+    text = msgspec.json.encode(head)
+    return MAGIC + len(text).to_bytes(4, "big") + text + payload
+
+
+def test_a_copy_that_promises_another_size_is_refused_unread(
+    tmp_path: Path, pair: tuple[Bundle, Bundle]
+) -> None:
+    old = pair[0]
+    blob = old.blob("model")
+    slot = unpack(old.path, tmp_path / "slot")
+    # The file is absent: whoever reads it before its size was compared fails otherwise.
+    for file in (tmp_path / "slot").rglob("m.npz"):
+        file.unlink()
+    for size_bytes in (0, blob.size_bytes - 1, blob.size_bytes + 1):
+        parts = [Part("copy", blob.sha256, 0, size_bytes)] * 300
+        with pytest.raises(TrustError, match="of another size"):
+            patched(tmp_path, crafted(old, parts), slot)
+
+
+def test_a_delta_that_promises_another_size_is_refused(
+    tmp_path: Path, pair: tuple[Bundle, Bundle]
+) -> None:
+    old = pair[0]
+    blob = old.blob("model")
+    delta = encode_delta(old.read(blob), b"short")
+    for size_bytes in (4, 6):
+        part = Part("delta", blob.sha256, len(delta), size_bytes)
+        with pytest.raises(TrustError, match=r"of another size|the limit is 4"):
+            patched(tmp_path, crafted(old, [part], delta), old)
+
+
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [
+        (Part("whole", "", 0, 0), PARTS_LIMIT + 1),
+        (Part("delta", "", 0, 0), 1),
+        (Part("whole", "", -1, 1), 1),
+        # Each makes one byte, and would read a blob of 240 KB for it.
+        (Part("delta", "the model", 0, 1), PARTS_LIMIT),
+    ],
+)
+def test_a_small_patch_cannot_ask_for_endless_work(
+    tmp_path: Path, weights: np.ndarray, part: Part, count: int
+) -> None:
+    old = bundle(tmp_path, "1", np.tile(weights, 3))
+    if part.old_sha256:
+        part = Part(part.kind, old.blob("model").sha256, part.packed_bytes, part.size_bytes)
+    with pytest.raises(TrustError, match="asks for too much"):
+        patched(tmp_path, crafted(old, [part] * count), old)
 
 
 def test_a_long_head_is_not_read(tmp_path: Path, pair: tuple[Bundle, Bundle]) -> None:

@@ -58,6 +58,18 @@ def open_colours(path: Path) -> Servable:
                     model=LoadedModel(contract, PictureSession()))  # fmt: skip
 
 
+def open_colours_alone(path: Path) -> Servable:
+    """Scores without the mask, so that there is an embedding."""
+    session = PictureSession()
+    session.outputs = session.outputs[:1]
+    contract = Contract(
+        inputs=(Tensor(name="image", dtype="uint8", shape=("batch", "height", "width", 3)),),
+        outputs=(Tensor(name="scores", dtype="float32", shape=("batch", 3)),),
+    )
+    return Servable(name=path.stem, version="1", platform="numpy", identity="0" * 64,
+                    model=LoadedModel(contract, session))  # fmt: skip
+
+
 def ask(
     path: str, body: bytes | object = b"", *, method: str = "POST", open_model: Any = open_doubler,
     headers: dict[str, str] | None = None, names: tuple[str, ...] = ("m",), **parts: Any,
@@ -124,6 +136,26 @@ def test_without_a_model_nothing_is_invented() -> None:
     assert ask("/ping", method="GET", names=()) == (503, {"status": "Unhealthy"})
     assert ask("/ping", method="GET") == (200, {"status": "Healthy"})
     assert ask("/v1/models/m", method="GET")[1]["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+@pytest.mark.parametrize("route", ["/infer", "/encode"])
+def test_models_of_whole_numbers_are_answered_on_the_routes_of_the_sidecar(route: str) -> None:
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3).tolist()
+    status, document = ask(route, {"image": image}, open_model=open_colours_alone)
+    assert status == 200, document
+    assert (document if route == "/infer" else document["latent_embedding"]) == (
+        {"scores": [4.5, 5.5, 6.5]} if route == "/infer" else [4.5, 5.5, 6.5]
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"), [(256, "uint8 cannot"), (-1, "uint8 cannot"), (1.5, "holds fractions")]
+)
+def test_a_number_that_the_type_cannot_hold_is_refused_there(value: float, complaint: str) -> None:
+    image = [[[value, 0, 0]]]
+    status, document = ask("/infer", {"x": image}, open_model=open_colours_alone)
+    assert status == 422
+    assert complaint in document["error"]
 
 
 def picture(kind: str) -> bytes:

@@ -135,3 +135,16 @@ def test_refusals_and_faults_keep_their_kind() -> None:
 def test_model_that_is_too_large_once_it_is_loaded_is_refused() -> None:
     with pytest.raises(DeviceError, match=r"uses \d+ MB once it is loaded, its limit is 2 MB"):
         Isolated(start, limit_mb=2, timer=time.perf_counter)
+
+
+def test_the_number_of_a_child_that_was_waited_for_is_not_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = start()
+    os.kill(child.pid, signal.SIGKILL)
+    until(child.has_ended)
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
+    child.end("again")
+    child.close()
+    assert killed == []

@@ -188,8 +188,10 @@ class ChildModel:
 
     def _break(self, reason: str) -> None:
         self.broken = self.broken or reason
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # Once it was waited for, its number may be somebody else's.
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _check(self, answer: Mapping[str, Array]) -> None:

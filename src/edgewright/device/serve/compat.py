@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 
 from edgewright import __version__
+from edgewright.device.serve.lists import array_of
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.ports import Array, Arrays, Timer
@@ -100,22 +101,11 @@ def _feed(model: ServedModel, body: bytes) -> Feed:
     keys = [key for key in (form.name, *_WINDOW_KEYS) if key in document]
     if not keys:
         raise InputError(f"{form.name!r} is missing", hint='send {"x": window}')
-    array = _array(keys[0], document[keys[0]], form.dtype)
+    array = array_of(keys[0], document[keys[0]], form.dtype)
     if array.ndim == len(form.tensor.shape) - 1 and form.tensor.has_batch:
         array = array[np.newaxis]
     form.check_declared(form.datatype, array.shape)
     return Feed((array.tobytes(),), (array.shape,), len(array) if array.ndim else 1)
-
-
-def _array(key: str, values: object, dtype: "np.dtype[Any]") -> Array:
-    try:
-        array = np.array(values)
-        if array.dtype.kind not in "biuf":
-            raise InputError(f"{key!r} does not hold numbers only")
-        with np.errstate(over="ignore"):
-            return array.astype(dtype, casting="same_kind" if dtype.kind == "f" else "safe")
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"{key!r} is not an array of {dtype}: {error}") from error
 
 
 def _answer(model: ServedModel, shape: _Shape, exchange: Exchange, outputs: Arrays) -> None:

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import orjson
 
+from edgewright.device.serve.lists import array_of
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.pictures import Encoded, File, check_count, takes_pictures
@@ -233,38 +234,13 @@ def _feed(model: ServedModel, values: Mapping[str, object]) -> Feed:
     contents: list[Any] = []
     shapes: list[tuple[int, ...]] = []
     for form in forms:
-        array = _array(form.name, values[form.name], form.dtype)
+        array = array_of(form.name, values[form.name], form.dtype)
         if array.ndim == len(form.tensor.shape) - 1 and form.tensor.has_batch:
             array = array[np.newaxis]
         form.check_declared(form.datatype, array.shape)
         contents.append(list(array.ravel()) if form.is_string else array.tobytes())
         shapes.append(array.shape)
     return Feed(tuple(contents), tuple(shapes), shapes[0][0] if shapes[0] else 1)
-
-
-def _array(name: str, values: object, dtype: "np.dtype[Any]") -> Array:
-    is_text = dtype.kind == "O"
-    try:
-        array = np.array(values)
-        if array.dtype.kind not in ("U" if is_text else "biuf"):
-            what = "text" if is_text else "numbers"
-            raise InputError(f"input {name!r} does not hold {what} only")
-        if is_text or dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                return array.astype(dtype)
-        return _whole(name, array, dtype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"input {name!r} is not an array of {dtype}: {error}") from error
-
-
-def _whole(name: str, array: Array, dtype: "np.dtype[Any]") -> Array:
-    """Whole numbers in a type that holds each of them as it is."""
-    if array.dtype.kind == "f":
-        raise InputError(f"input {name!r} holds fractions, expected {dtype}")
-    cast = array.astype(dtype)
-    if not np.array_equal(cast, array):
-        raise InputError(f"input {name!r} holds a value that {dtype} cannot")
-    return cast
 
 
 def _plain(array: Array) -> Any:
