@@ -2,6 +2,8 @@ import base64
 import json
 import stat
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,56 @@ def test_an_unfit_machine_is_refused_with_a_report_and_nothing_is_installed(
     report = json.loads((root / "var/lib/edgewright/prepare.json").read_text())
     assert report["step"] == "refused"
     assert not (root / "opt/edgewright").exists()
+
+
+def small_wheel(folder: Path) -> None:
+    """A package of the same name that says its version."""
+    folder.mkdir(parents=True)
+    info = "edgewright-0.1.dist-info"
+    lines = {
+        "edgewright/__init__.py": "",
+        "edgewright/__main__.py": "def main():\n    print('small 0.1')\n\n"
+        "if __name__ == '__main__':\n    main()\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: edgewright\nVersion: 0.1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\n"
+        "Root-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\nedgewright = edgewright.__main__:main\n",
+    }
+    lines[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*lines, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / "edgewright-0.1-py3-none-any.whl", "w") as wheel:
+        for name, content in lines.items():
+            wheel.writestr(name, content)
+
+
+@pytest.mark.long
+def test_a_program_that_does_not_answer_is_made_anew_and_one_that_does_is_kept(
+    tmp_path: Path,
+) -> None:
+    root = laid(tmp_path, order("jetpack", wheelhouse="/wheels"))
+    small_wheel(root / "wheels")
+    (root / "var/lib/edgewright").mkdir(parents=True)
+    (root / "var/lib/edgewright/identity.json").write_text("{}")
+    program = root / "opt/edgewright/bin/edgewright"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!{root}/opt/edgewright.new/bin/python\n")
+    program.chmod(0o755)
+
+    def set_up() -> None:
+        subprocess.run(
+            ["sh", str(root / "usr/local/sbin/edgewright-setup")],
+            env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                 "EDGEWRIGHT_ROOT": str(root)},
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+
+    set_up()
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == "small 0.1\n"
+    assert (program.parent / "python").is_symlink()
+    assert not (root / "opt/edgewright.new").exists()
+    made = program.stat().st_ino
+    set_up()
+    assert program.stat().st_ino == made
 
 
 def test_a_root_file_system_gets_everything_with_its_modes(tmp_path: Path) -> None:
