@@ -5,7 +5,6 @@ in, or in the working directory. When the converter is installed here, no child 
 """
 
 import importlib.util
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from edgewright import _fs
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import UnavailableError
+from edgewright.workbench.convert.tool_run import run_tool
 
 _LIMIT_BYTES = 2**31 - 1
 _SCRIPTS = Path(__file__).parent / "children"
@@ -112,20 +112,13 @@ def run_child(
         for file, content in files.items():
             _fs.write_atomic(folder / file, content)
         command = [str(python), "-I", str(_SCRIPTS / script), *arguments]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-                env={"PATH": "/usr/bin:/bin", "HOME": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            )
-        except subprocess.TimeoutExpired as error:
-            raise InputError(
-                f"{child.module} took more than {timeout_s:g} s", hint="try a smaller model"
-            ) from error
+        done = run_tool(
+            command,
+            folder,
+            timeout_s=timeout_s,
+            name=child.module,
+            environment={"PATH": "/usr/bin:/bin", "HOME": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
         if done.returncode != 0:
             raise UnavailableError(
                 f"{child.module} cannot take this graph: {_reason(done.stderr)}",

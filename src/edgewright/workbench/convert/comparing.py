@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -10,9 +10,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from edgewright import _fs
 from edgewright.errors import GateError, InputError, UnavailableError
-from edgewright.runtimes.base import Array, Runtime, Session
+from edgewright.runtimes.base import Array, EngineTensor, Runtime, Session
 from edgewright.workbench.convert.artefact import Artefact
+from edgewright.workbench.convert.fitting import fitting
 from edgewright.workbench.convert.onnx_file import input_names, onnx_bytes, output_names
 from edgewright.workbench.verify import STRICT, Answer, run_rows, verify
 
@@ -54,7 +56,7 @@ class Comparison:
         open_engine: OpenEngine | None,
     ) -> None:
         self._model = model
-        self._golden = _fitting(golden, model) if golden else random_rows(model)
+        self._golden = fitting(golden, model, what="golden data") if golden else random_rows(model)
         self._reference = reference or unoptimised(model)
         self._open_engine = open_engine
 
@@ -109,23 +111,36 @@ class Comparison:
 
     def _session(self, format_name: str, path: Path) -> Session:
         if self._open_engine is None:
-            raise UnavailableError(
-                f"no engine was handed in to compare the {format_name} file",
-                hint="call it through edgewright.chain, or pass open_engine",
-            )
+            raise _no_engine(format_name)
         return self._open_engine(format_name).open(path)
 
 
-def compare_lite(format_name: str, artefact: Artefact, folder: Path) -> Compared:
+def compare_lite(
+    format_name: str,
+    artefact: Artefact,
+    folder: Path,
+    *,
+    source: bytes,
+    open_engine: OpenEngine | None,
+) -> Compared:
     """A file that was made of a LiteRT file, held against that file in LiteRT's own kernels.
 
     Raises:
         GateError: it answers otherwise.
+        UnavailableError: no engine was handed in that runs both.
     """
     if format_name in _UNVERIFIED:
         return Compared(note=f"unverified here: {_UNVERIFIED[format_name]}")
     if format_name != "tflm-c":
-        return Compared(max_abs=0.0, note="the source's own tables, weights inside")
+        if open_engine is None:
+            raise _no_engine(format_name)
+        _fs.write_atomic(folder / "source.tflite", source)
+        with ExitStack() as stack:
+            theirs, ours = (
+                stack.enter_context(closing(open_engine("litert").open(path)))
+                for path in (folder / "source.tflite", folder / artefact.main)
+            )
+            return _same(theirs, ours)
     from edgewright.workbench.convert.tflm_project import (  # noqa: PLC0415  # only TFLM needs it
         difference_to_litert,
     )
@@ -142,6 +157,37 @@ def compare_lite(format_name: str, artefact: Artefact, folder: Path) -> Compared
             unit=unit,
         )
     return Compared(rows=_PARITY_ROWS, max_abs=worst, note=f"max abs is in {unit}" if unit else "")
+
+
+def _no_engine(format_name: str) -> UnavailableError:
+    return UnavailableError(
+        f"no engine was handed in to compare the {format_name} file",
+        hint="call it through edgewright.chain, or pass open_engine",
+    )
+
+
+def _same(source: Session, made: Session) -> Compared:
+    """Both hold the same tables, so that their answers are the same to the last bit."""
+    rng = np.random.default_rng(0)
+    for _ in range(_PARITY_ROWS):
+        feeds = {tensor.name: _drawn(rng, tensor) for tensor in source.inputs}
+        expected, got = source.run(feeds), made.run(feeds)
+        for name, array in expected.items():
+            if not np.array_equal(array, got[name], equal_nan=array.dtype.kind == "f"):
+                raise GateError(
+                    f"difference of output {name!r} between the file and its source",
+                    measured=float(np.max(np.abs(array.astype(float) - got[name]))),
+                    limit=0.0,
+                    hint="no file was written; please report the model that shows this",
+                )
+    return Compared(rows=_PARITY_ROWS, max_abs=0.0, note="weights inside; held against the source")
+
+
+def _drawn(rng: np.random.Generator, tensor: EngineTensor) -> Array:
+    """What any model takes, as `random_rows`."""
+    drawn = rng.normal(size=[size or 1 for size in tensor.shape])
+    kind = np.dtype(tensor.dtype)
+    return np.where(drawn > 0, drawn, 0).astype(kind) if kind.kind in "iub" else drawn.astype(kind)
 
 
 def by_position(session: Session, model: onnx.ModelProto) -> Answer:
@@ -219,34 +265,6 @@ def _fixed_batch(model: onnx.ModelProto) -> int | None:
         if entry.name not in weights and dims and dims[0].dim_value:
             return int(dims[0].dim_value)
     return None
-
-
-def _fitting(golden: Mapping[str, Array], model: onnx.ModelProto) -> dict[str, Array]:
-    """The golden rows that the graph takes, refused by name."""
-    fitted: dict[str, Array] = {}
-    for entry in model.graph.input:
-        if entry.name not in input_names(model):
-            continue
-        if entry.name not in golden:
-            raise InputError(
-                f"golden data: no array for input {entry.name!r}, it has {sorted(golden)}",
-                hint="name the arrays like the model's inputs: " + ", ".join(input_names(model)),
-            )
-        array = golden[entry.name]
-        sizes = [dim.dim_value for dim in entry.type.tensor_type.shape.dim]
-        fits = array.ndim == len(sizes) and all(
-            not want or want == have for want, have in zip(sizes[1:], array.shape[1:], strict=True)
-        )
-        if not fits or not len(array):
-            shape = ["rows", *(size or "any" for size in sizes[1:])]
-            raise InputError(
-                f"golden data: input {entry.name!r} has shape {list(array.shape)}, expected {shape}"
-            )
-        kind = onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
-        if array.dtype.kind != kind.kind and not {array.dtype.kind, kind.kind} <= {"i", "u"}:
-            raise InputError(f"golden data: input {entry.name!r} is {array.dtype}, expected {kind}")
-        fitted[entry.name] = array.astype(kind)
-    return fitted
 
 
 def _onnx(path: Path, _: onnx.ModelProto) -> Answer:

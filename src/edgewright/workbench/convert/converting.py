@@ -96,10 +96,13 @@ def convert(
             check_file(artefact.write(folder), entry.name)
             tell(f"{entry.name}: comparing")
             if comparison is None:
-                compared = compare_lite(entry.name, artefact, folder)
+                compared = compare_lite(
+                    entry.name, artefact, folder, source=source.lite, open_engine=open_engine
+                )
             else:
                 compared = comparison.compare(entry.name, artefact, folder)
             made.append((entry, artefact, compared))
+    _check_names([(entry, artefact) for entry, artefact, _ in made])
     records = [
         _record(entry, artefact, compared, artefact.write(out), job)
         for entry, artefact, compared in made
@@ -155,6 +158,22 @@ def _check_source(source: Source, wanted: list[Format]) -> None:
             f"{', '.join(wrong)} cannot be made from a LiteRT file",
             hint=f"give the ONNX model; made of LiteRT are: {', '.join(able)}",
         )
+
+
+def _check_names(made: list[tuple[Format, Artefact]]) -> None:
+    """No file may take the place of another format's.
+
+    Raises:
+        InputError: two have the same name.
+    """
+    owners: dict[str, str] = {}
+    for entry, artefact in made:
+        for name in artefact.files:
+            if owners.setdefault(name, entry.name) != entry.name:
+                raise InputError(
+                    f"{owners[name]} and {entry.name} would both write {name}",
+                    hint="convert to one at a time, each with an --out of its own",
+                )
 
 
 def _record(

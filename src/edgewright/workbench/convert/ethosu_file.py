@@ -1,6 +1,5 @@
 """LiteRT compiled for Arm Ethos-U by Vela, with Vela's own report beside it."""
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +8,7 @@ from edgewright import _fs
 from edgewright.errors import InputError, UnavailableError
 from edgewright.workbench.convert.artefact import Artefact, Job
 from edgewright.workbench.convert.litert_file import litert_bytes
+from edgewright.workbench.convert.tool_run import run_tool
 
 DEFAULT_ARCH = "ethos-u55-128"
 _LIMIT_BYTES = 1 << 30
@@ -20,21 +20,15 @@ def ethosu_artefact(job: Job) -> Artefact:
 
     Raises:
         UnavailableError: Vela refuses the model.
-        InputError: Vela left everything to the CPU.
+        InputError: Vela left everything to the CPU, or took too long.
     """
     arch = job.wishes.arch or DEFAULT_ARCH
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         _fs.write_atomic(folder / f"{job.stem}.tflite", litert_bytes(job))
         command = [sys.executable, "-c", _COMMAND, f"{job.stem}.tflite", "--output-dir", "out"]
-        done = subprocess.run(
-            [*command, "--accelerator-config", arch, "--verbose-performance"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=job.wishes.timeout_s,
-            check=False,
-        )
+        command += ["--accelerator-config", arch, "--verbose-performance"]
+        done = run_tool(command, folder, timeout_s=job.wishes.timeout_s, name="Vela")
         compiled = folder / "out" / f"{job.stem}_vela.tflite"
         if done.returncode != 0 or not compiled.is_file():
             said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]

@@ -171,7 +171,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             name="qnn",
-            suffix=".bin",
+            suffix="_qnn.bin",
             what="Qualcomm AI Engine Direct",
             needs=(
                 "qnn-onnx-converter",
@@ -184,7 +184,7 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             name="qualcomm-ai-hub",
-            suffix=".bin",
+            suffix="_qai_hub.bin",
             what="Qualcomm AI Hub compile job",
             child=QAI_HUB,
             everyday=False,

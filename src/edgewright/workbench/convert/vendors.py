@@ -6,11 +6,11 @@ Each gets one sample, fixed shapes, four dimensions, and the part of the graph b
 `--end`; what was cut off stays a pre- or postprocessing step.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from edgewright import _fs
@@ -19,9 +19,11 @@ from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes.base import Array
 from edgewright.workbench.convert.artefact import Artefact, Job
 from edgewright.workbench.convert.child_venv import HAILO, QAI_HUB, RKNN, TENSORRT, Child, run_child
+from edgewright.workbench.convert.fitting import fitting
 from edgewright.workbench.convert.litert_file import litert_bytes
-from edgewright.workbench.convert.onnx_file import cleaned, input_names, onnx_bytes
+from edgewright.workbench.convert.onnx_file import cleaned, onnx_bytes
 from edgewright.workbench.convert.prepare import cut, with_batch, with_four_dimensions
+from edgewright.workbench.convert.tool_run import run_tool
 
 _LIMIT_BYTES = 2**31 - 1
 _NOTE = "written by the vendor's tool; not verified on hardware"
@@ -55,14 +57,16 @@ def tensorrt_artefact(job: Job) -> Artefact:
 
 
 def qualcomm_ai_hub_artefact(job: Job) -> Artefact:
-    """`net.bin` by a compile job in Qualcomm's cloud, for one of its devices."""
+    """`net_qai_hub.bin` by a compile job in Qualcomm's cloud, for one of its devices."""
     if not job.wishes.arch:
         raise InputError(
             "Qualcomm AI Hub compiles for one device, none was named",
             hint="--arch 'Samsung Galaxy S24 (Family)'; qai-hub list-devices names them",
         )
     arguments = (job.wishes.arch,)
-    return _by_child(job, QAI_HUB, "qai_hub_from_onnx.py", ".bin", arguments, calibrated=False)
+    return _by_child(
+        job, QAI_HUB, "qai_hub_from_onnx.py", "_qai_hub.bin", arguments, calibrated=False
+    )
 
 
 def edgetpu_artefact(job: Job) -> Artefact:
@@ -79,22 +83,32 @@ def edgetpu_artefact(job: Job) -> Artefact:
 
 
 def qnn_artefact(job: Job) -> Artefact:
-    """`net.bin`, a context binary: convert, build the library, generate for the HTP backend."""
+    """`net_qnn.bin`, a context binary: convert, build the library, generate for the HTP backend.
+
+    Raises:
+        InputError: the calibration does not fit the graph's inputs, or a tool took too long.
+        UnavailableError: a tool refuses the model.
+    """
+    stem = f"{job.stem}_qnn"
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
-        _fs.write_atomic(folder / "model.onnx", onnx_bytes(vendor_graph(job)))
+        graph = vendor_graph(job)
+        _fs.write_atomic(folder / "model.onnx", onnx_bytes(graph))
         quantise: list[str] = []
         if job.calibration:
-            rows = _write_raw_rows(folder, job.calibration)
-            quantise = ["--input_list", rows, "--act_bitwidth", "8", "--weights_bitwidth", "8"]
+            arrays = fitting(job.calibration, graph, what="calibration")
+            quantise = ["--input_list", _write_raw_rows(folder, arrays)]
+            quantise += ["--act_bitwidth", "8", "--weights_bitwidth", "8"]
+            if any(array.dtype != np.float32 for array in arrays.values()):
+                quantise += ["--use_native_input_files"]  # else every file is read as float32
         convert = ["qnn-onnx-converter", "--input_network", "model.onnx"]
         _run([*convert, "--output_path", "model.cpp", *quantise], folder, job)
         library = ["qnn-model-lib-generator", "-c", "model.cpp", "-b", "model.bin", "-o", "lib"]
         _run([*library, "-t", "x86_64-linux-clang"], folder, job)
         binary = ["qnn-context-binary-generator", "--backend", "libQnnHtp.so"]
-        model = ["--model", "lib/x86_64-linux-clang/libmodel.so", "--binary_file", job.stem]
+        model = ["--model", "lib/x86_64-linux-clang/libmodel.so", "--binary_file", stem]
         _run([*binary, *model, "--output_dir", "out"], folder, job)
-        made = folder / "out" / f"{job.stem}.bin"
+        made = folder / "out" / f"{stem}.bin"
         content = _fs.read_limited(made, limit_bytes=_LIMIT_BYTES)
     return Artefact(made.name, {made.name: content}, (_NOTE,))
 
@@ -130,24 +144,14 @@ def _by_child(
     graph = vendor_graph(job)
     files = {"model.onnx": onnx_bytes(graph)}
     if job.calibration:
-        files["calib.npz"] = encode_npz(_calibration_of(graph, job))
+        files["calib.npz"] = encode_npz(fitting(job.calibration, graph, what="calibration"))
     made = run_child(child, script, files, arguments=arguments, timeout_s=job.wishes.timeout_s)
-    wanted = [name for name in made if name.endswith(suffix)]
+    kind = Path(f"model{suffix}").suffix
+    wanted = [name for name in made if name.endswith(kind)]
     if not wanted:
-        raise UnavailableError(f"{child.module} ended without a {suffix} file")
+        raise UnavailableError(f"{child.module} ended without a {kind} file")
     name = f"{job.stem}{suffix}"
     return Artefact(name, {name: made[wanted[0]]}, (*arguments, _NOTE))
-
-
-def _calibration_of(graph: onnx.ModelProto, job: Job) -> Mapping[str, Array]:
-    """The arrays of the graph's own inputs; a graph that was cut wants those of its new ones."""
-    missing = [name for name in input_names(graph) if name not in job.calibration]
-    if missing:
-        raise InputError(
-            f"calibration: no array for input {missing[0]!r}, it has {sorted(job.calibration)}",
-            hint="name the arrays like the inputs of the graph that is compiled",
-        )
-    return {name: job.calibration[name] for name in input_names(graph)}
 
 
 def _write_raw_rows(folder: Path, arrays: Mapping[str, Array]) -> str:
@@ -155,8 +159,8 @@ def _write_raw_rows(folder: Path, arrays: Mapping[str, Array]) -> str:
     lines = []
     for row in range(len(next(iter(arrays.values())))):
         named = []
-        for name, array in arrays.items():
-            file = f"{name}_{row}.raw"
+        for place, (name, array) in enumerate(arrays.items()):
+            file = f"input{place}_{row}.raw"
             _fs.write_atomic(folder / file, array[row : row + 1].tobytes())
             named.append(f"{name}:={file}")
         lines.append(" ".join(named))
@@ -165,14 +169,7 @@ def _write_raw_rows(folder: Path, arrays: Mapping[str, Array]) -> str:
 
 
 def _run(command: list[str], folder: Path, job: Job) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=job.wishes.timeout_s,
-        check=False,
-    )
+    done = run_tool(command, folder, timeout_s=job.wishes.timeout_s)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
         raise UnavailableError(

@@ -12,7 +12,9 @@ from edgewright.chain.engines import engine_for_format
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import GateError, InputError, UnavailableError
 from edgewright.workbench.convert import Given, convert, find_format
-from edgewright.workbench.convert.formats import REASONED, WRITERS
+from edgewright.workbench.convert.artefact import Artefact
+from edgewright.workbench.convert.converting import _check_names
+from edgewright.workbench.convert.formats import FORMATS, REASONED, WRITERS
 from edgewright.workbench.convert.gates import GATES
 
 Y = Tensor(name="y", dtype="float32", shape=("batch", 5))
@@ -121,3 +123,14 @@ def test_a_model_that_answers_nan_is_refused_and_leaves_nothing(tmp_path: Path) 
     with pytest.raises(InputError, match="output 'y' holds NaN or infinity"):
         convert(tmp_path / "log.onnx", ["torchscript"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_no_two_formats_write_the_same_file() -> None:
+    suffixes = [entry.suffix for entry in FORMATS.values()]
+    assert len({*suffixes, ".bin"}) == len(suffixes) + 1  # OpenVINO's weights are the `.bin`
+    one, other = (
+        (FORMATS[name], Artefact(f"m{FORMATS[name].suffix}", {"m.bin": b""}))
+        for name in ("openvino", "qnn")
+    )
+    with pytest.raises(InputError, match=r"openvino and qnn would both write m\.bin"):
+        _check_names([one, other])

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewright.errors import InputError
+from edgewright.chain.engines import engine_for_format
+from edgewright.errors import GateError, InputError, UnavailableError
 from edgewright.workbench.convert import convert
+from edgewright.workbench.convert.artefact import Artefact, Wishes
+from edgewright.workbench.convert.comparing import compare_lite
+from edgewright.workbench.convert.converting import Given
 
 pytest.importorskip("ai_edge_litert", reason="absent: ai-edge-litert (make setup EXTRAS=litert)")
 
@@ -117,6 +121,42 @@ def test_a_float_model_gives_an_ethos_u_nothing_to_do(dense: Path, tmp_path: Pat
     with pytest.raises(InputError, match="left every operator to the CPU"):
         convert(dense, ["ethos-u"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_litert_file_that_passes_through_is_run_beside_its_source(
+    dense: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UnavailableError, match="no engine was handed in"):
+        convert(dense, ["litert"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (record,) = convert(dense, ["litert"], tmp_path / "out", open_engine=engine_for_format)
+    assert (record.parity, record.max_abs) == ("verified", 0.0)
+    assert "weights inside; held against the source" in record.notes
+
+
+def test_a_litert_file_that_answers_otherwise_than_its_source_is_told(
+    dense: Path, tmp_path: Path
+) -> None:
+    content = dense.read_bytes()
+    artefact = Artefact("dense.tflite", {"dense.tflite": content})
+    artefact.write(tmp_path / "desk")
+    other = LiteModel(content)
+    other.table.buffers[1].data = np.zeros(96, np.uint8)
+    with pytest.raises(GateError, match="difference of output 'out'"):
+        compare_lite(
+            "litert",
+            artefact,
+            tmp_path / "desk",
+            source=other.content(),
+            open_engine=engine_for_format,
+        )
+
+
+def test_a_compiler_that_does_not_end_is_told_as_such(dense: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ethosu.vela", reason="absent: ethos-u-vela (make setup EXTRAS=mcu)")
+    given = Given(wishes=Wishes(timeout_s=0.01))
+    with pytest.raises(InputError, match=r"Vela took more than 0\.01 s"):
+        convert(dense, ["ethos-u"], tmp_path / "out", given=given)
 
 
 def test_other_formats_are_not_made_of_a_litert_file(dense: Path, tmp_path: Path) -> None:
