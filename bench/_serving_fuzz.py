@@ -3,7 +3,8 @@
 The bytes go where a socket's bytes go, in pieces; what comes back must be whole HTTP answers, none
 of them a 500, and nothing may be raised. An input is a function of its number, so that a finding
 can be repeated: `python bench/serving_fuzz.py --first N --inputs 1`. What an input costs is counted
-in CPU seconds of this process: other work on the machine is no fault of the server.
+in CPU seconds of this process: other work on the machine is no fault of the server. Waits cost no
+CPU, so an input that takes far longer by the clock than a busy machine explains is a finding too.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from edgewright.testing.models import FunctionSession, servable
 from edgewright.transports._http1_connection import Connection
 
 SLOW_S = 1.0
+STUCK_S = 30.0
 _ANSWER = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\r\n]+\r\n)*)\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)")
 _TENSOR = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [0.5, -1.25]}
@@ -180,13 +182,16 @@ async def drive(numbers: Iterator[int], findings: Findings) -> Findings:
     good = [_framed(*seeds[0], random.Random(1))]
     try:
         for number in numbers:
-            started_s = time.process_time()
+            started_s, began_s = time.process_time(), time.monotonic()
             await _send(house, number, make_input(number, seeds), findings)
             taken_s = time.process_time() - started_s
             findings.inputs += 1
             findings.slowest_s = max(findings.slowest_s, taken_s)
             if taken_s > SLOW_S:
                 findings.note(number, f"took {taken_s:.2f} s of CPU")
+            waited_s = time.monotonic() - began_s
+            if waited_s > STUCK_S:
+                findings.note(number, f"took {waited_s:.0f} s by the clock, at most {STUCK_S:g}")
             if number % 100 == 0:
                 sent = await _send(house, number, good, findings)
                 if b'"data":[1.0,-2.5]' not in sent:

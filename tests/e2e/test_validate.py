@@ -164,6 +164,14 @@ def test_a_run_that_decides_stops_early_and_says_so(golden: Path) -> None:
     assert any("p99.9" in note and "bounds need 3688" in note for note in asked_whole.notes)
 
 
+def test_an_offline_run_ends_once_its_throughput_is_beyond_doubt(golden: Path) -> None:
+    with planted() as url:
+        report = ask(url, golden, scenario="offline", seconds=8.0, rate_rps=5.0, stops_early=True)
+    assert report.verdict.outcome == "VALID-PASS", report.verdict.reasons
+    assert report.seconds < 8
+    assert any("decided and stopped after" in note for note in report.notes), report.notes
+
+
 def test_offline_counts_throughput_and_stream_keeps_its_beat(golden: Path) -> None:
     with planted() as url:
         offline = ask(url, golden, scenario="offline", rate_rps=20.0)

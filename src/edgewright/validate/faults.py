@@ -18,6 +18,7 @@ from edgewright.measure.load import LoadLimits
 from edgewright.measure.load_result import LoadResult
 from edgewright.validate.figures import latency_figures
 from edgewright.validate.load import Load, merged_answers
+from edgewright.validate.looking import run_or_part
 from edgewright.validate.nuisance import (
     Nuisance,
     Tally,
@@ -28,7 +29,6 @@ from edgewright.validate.nuisance import (
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.soundness import load_doubts
-from edgewright.validate.steady import run_or_part
 from edgewright.validate.surroundings import Surroundings
 
 NUISANCES: dict[str, Nuisance] = {

@@ -142,7 +142,9 @@ def few_queries(latencies_s: NDArray[np.float64]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def throughput_figure(result: LoadResult, *, after_s: float = 0.0) -> Interval:
+def throughput_figure(
+    result: LoadResult, *, after_s: float = 0.0, confidence: float = 0.95
+) -> Interval:
     """Successful answers a second, from the spread between blocks of time."""
     done_s = result.done_s[result.states == ANSWERED]
     span_s = result.wall_s - after_s
@@ -150,10 +152,10 @@ def throughput_figure(result: LoadResult, *, after_s: float = 0.0) -> Interval:
         return Interval(0.0)
     counts, _ = np.histogram(done_s, bins=_RATE_BLOCKS, range=(after_s, result.wall_s))
     rates = counts / (span_s / _RATE_BLOCKS)
-    margin = student_quantile(0.975, _RATE_BLOCKS - 1) * float(rates.std(ddof=1))
+    margin = student_quantile((1 + confidence) / 2, _RATE_BLOCKS - 1) * float(rates.std(ddof=1))
     mean = float(rates.mean())
     half = margin / _RATE_BLOCKS**0.5
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, mean - half, mean + half, confidence)
 
 
 def generator_figures(result: LoadResult) -> dict[str, Interval]:

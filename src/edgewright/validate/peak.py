@@ -9,13 +9,14 @@ from edgewright.errors import InputError
 from edgewright.evidence import Gate, Interval
 from edgewright.measure.load import LoadLimits, poisson_arrivals
 from edgewright.measure.load_result import LoadResult
+from edgewright.validate.early import latency_side
 from edgewright.validate.figures import generator_figures, latency_figures
 from edgewright.validate.load import Load, merged_answers
+from edgewright.validate.looking import Decides, run_with_looks
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.scenarios import kept_up
 from edgewright.validate.soundness import load_doubts
-from edgewright.validate.steady import run_or_part
 from edgewright.validate.surroundings import Surroundings
 
 _CONNECTIONS = 64
@@ -105,17 +106,20 @@ async def observe_peak(
         raise InputError("scenario find-peak needs a limit to search for", hint="give --p95-ms")
     results: list[LoadResult] = []
 
-    async def run(rate_rps: float, seconds: float) -> LoadResult:
+    async def is_missed(result: LoadResult, now_s: float) -> bool:
+        return latency_side(result, now_s=now_s, limit_ms=limit_ms) == "missed"
+
+    async def run(rate_rps: float, seconds: float, decides: Decides | None = None) -> LoadResult:
         loop = load.opened(
             LoadLimits(seconds=seconds, drain_s=1.0),
             arrivals_s=poisson_arrivals(rate_rps, seconds, rng=rng),
             connections=order.connections or _CONNECTIONS,
         )
-        results.append(await run_or_part(loop))
+        results.append(await run_with_looks(loop, decides, seconds=seconds))
         return results[-1]
 
     async def trial(rate_rps: float, seconds: float) -> PeakStep:
-        result = await run(rate_rps, seconds)
+        result = await run(rate_rps, seconds, is_missed if order.stops_early else None)
         p95 = latency_figures(result.latencies_s()).get("latency p95", Interval(float("inf")))
         kept = p95.value <= limit_ms and kept_up(result).value >= _LEAST_KEPT_PERCENT
         is_kept = kept and not result.is_interrupted
@@ -132,8 +136,9 @@ async def observe_peak(
     return Observed(
         how=(
             "edgewright validate, scenario find-peak: Poisson open loop, rate doubled until p95 "
-            f"was above {limit_ms:g} ms, then bisected, {len(search.steps)} steps; latencies from "
-            f"a run at 95 % of the peak; seed {order.seed}"
+            f"was above {limit_ms:g} ms, then bisected, {len(search.steps)} steps"
+            f"{', each ended once it had missed beyond doubt' if order.stops_early else ''}; "
+            f"latencies from a run at 95 % of the peak; seed {order.seed}"
         ),
         figures={
             "peak rate": search.peak,

@@ -11,12 +11,12 @@ from edgewright.validate.figures import (
     throughput_figure,
 )
 from edgewright.validate.load import Load
+from edgewright.validate.looking import run_or_part
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.recording import Recorded
 from edgewright.validate.scenarios import kept_up
 from edgewright.validate.soundness import load_doubts
-from edgewright.validate.steady import run_or_part
 from edgewright.validate.surroundings import Surroundings
 
 _CONNECTIONS = 64

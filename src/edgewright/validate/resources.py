@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,8 @@ MIB = 2**20
 _LEAST_SAMPLES = 40
 _SLOPE_POINTS = 150
 _SLOPE_BLOCKS = 10
+_TAIL_ROUNDS = 15
+"""Resamples beyond the bounds."""
 
 
 class ResourceSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ class ResourceWatch:
 
 
 def growth_figures(
-    samples: list[ResourceSample], *, rng: np.random.Generator
+    samples: Sequence[ResourceSample], *, rng: np.random.Generator, confidence: float = 0.95
 ) -> dict[str, Interval]:
     """What grew during a long run, its first tenth left out; nothing with fewer than 40 samples."""
     kept = samples[len(samples) // 10 :]
@@ -92,11 +94,16 @@ def growth_figures(
         return {}
     minutes = np.array([sample.at_s for sample in kept]) / 60
     megabytes = np.array([sample.reading.memory_bytes for sample in kept]) / MIB
-    return {"memory growth": slope_interval(minutes, megabytes, rng=rng)}
+    growth = slope_interval(minutes, megabytes, rng=rng, confidence=confidence)
+    return {"memory growth": growth}
 
 
 def slope_interval(
-    x: NDArray[np.float64], y: NDArray[np.float64], *, rng: np.random.Generator
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
 ) -> Interval:
     """The median slope between all pairs of points (Theil-Sen), bounded by resampling ten blocks.
 
@@ -116,4 +123,7 @@ def slope_interval(
 
     thin = places[:: max(len(places) // _SLOPE_POINTS, 1)]
     blocks = (thin * _SLOPE_BLOCKS // len(x)).astype(int)
-    return bootstrap_interval(thin, statistic=slope, groups=blocks, rng=rng, rounds=300)
+    rounds = round(_TAIL_ROUNDS / (1 - confidence))
+    return bootstrap_interval(
+        thin, statistic=slope, groups=blocks, confidence=confidence, rng=rng, rounds=rounds
+    )

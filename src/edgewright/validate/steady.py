@@ -7,7 +7,15 @@ import numpy as np
 from edgewright.evidence import Interval
 from edgewright.measure.load import LoadLimits
 from edgewright.measure.load_result import LoadResult
-from edgewright.validate.early import CONFIDENCE, LOOKS, is_decided
+from edgewright.validate.early import (
+    CONFIDENCE,
+    LOOKS,
+    Rule,
+    is_leak,
+    latency_side,
+    rule_of,
+    throughput_side,
+)
 from edgewright.validate.figures import (
     few_queries,
     generator_figures,
@@ -15,7 +23,9 @@ from edgewright.validate.figures import (
     throughput_figure,
     warm_up_end_s,
 )
-from edgewright.validate.load import Load, Loop
+from edgewright.validate.gates import LEAK_LIMIT_MB_PER_MIN
+from edgewright.validate.load import Load
+from edgewright.validate.looking import Decides, run_with_looks
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.resources import growth_figures
@@ -41,7 +51,8 @@ async def observe_steady(
     loop = steady_loop(order, load, rng=rng)
     surroundings = Surroundings(served)
     with surroundings.watched():
-        result = await _run(loop, order)
+        decides = _decides(order, surroundings)
+        result = await run_with_looks(loop, decides, seconds=order.seconds)
     cut, after_s = warm_up_end_s(result)
     return Observed(
         how=protocol_text(order),
@@ -62,43 +73,33 @@ async def observe_steady(
     )
 
 
-def _may_stop(order: Order) -> bool:
-    """Whether the run is about a latency limit, so that something can be decided early."""
-    is_about_latency = order.scenario not in ("soak", "offline")
-    return order.stops_early and is_about_latency and order.budgets.latency_p95_ms is not None
+def _decides(order: Order, surroundings: Surroundings) -> Decides | None:
+    """What ends the run at a look, if anything may."""
+    budgets, rule = order.budgets, rule_of(order)
+    limit_ms, least_rps = budgets.latency_p95_ms, budgets.throughput_rps
 
+    async def by_latency(result: LoadResult, now_s: float) -> bool:
+        assert limit_ms is not None  # noqa: S101 - the rule's own condition
+        return latency_side(result, now_s=now_s, limit_ms=limit_ms) != "open"
 
-async def _run(loop: Loop, order: Order) -> LoadResult:
-    """To the end, or to the look that decides."""
-    if not _may_stop(order):
-        return await run_or_part(loop)
-    looking = asyncio.create_task(_look(loop, order), name="looks at the load")
-    try:
-        return await run_or_part(loop)
-    finally:
-        looking.cancel()
+    async def by_throughput(result: LoadResult, _: float) -> bool:
+        assert least_rps is not None  # noqa: S101 - the rule's own condition
+        _, after_s = warm_up_end_s(result)
+        seen = throughput_figure(result, after_s=after_s, confidence=CONFIDENCE)
+        return throughput_side(seen, least_rps=least_rps) != "open"
 
+    async def by_growth(_: LoadResult, now_s: float) -> bool:
+        samples = tuple(surroundings.samples)
+        rng = np.random.default_rng([order.seed, int(now_s)])
+        grown = await asyncio.to_thread(growth_figures, samples, rng=rng, confidence=CONFIDENCE)
+        return is_leak(grown.get("memory growth"), most=LEAK_LIMIT_MB_PER_MIN)
 
-async def _look(loop: Loop, order: Order) -> None:
-    limit_ms = order.budgets.latency_p95_ms
-    start_s = loop.elapsed_s()
-    for share in LOOKS:
-        await asyncio.sleep(max(share * order.seconds - (loop.elapsed_s() - start_s), 0))
-        now_s = loop.elapsed_s()
-        if limit_ms is not None and is_decided(loop.result(), now_s=now_s, limit_ms=limit_ms):
-            loop.finish()
-            return
-
-
-async def run_or_part(loop: Loop) -> LoadResult:
-    """The whole run, or after Ctrl-C what was measured until then."""
-    try:
-        return await loop.run()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None:
-            task.uncancel()
-        return loop.result()
+    rules: dict[Rule, Decides] = {
+        "latency": by_latency,
+        "throughput": by_throughput,
+        "growth": by_growth,
+    }
+    return None if rule is None else rules[rule]
 
 
 def _figures(
@@ -108,17 +109,25 @@ def _figures(
     after_s: float,
     rng: np.random.Generator,
 ) -> dict[str, Interval]:
-    confidence = CONFIDENCE if _may_stop(order) else 0.95
+    rule = rule_of(order)
+    sure: dict[Rule, float] = {rule: CONFIDENCE} if rule is not None else {}
+    usual = 0.95
     figures = {
-        **latency_figures(result.latencies_s(after_s=after_s), confidence=confidence),
-        "throughput": throughput_figure(result, after_s=after_s),
+        **latency_figures(
+            result.latencies_s(after_s=after_s), confidence=sure.get("latency", usual)
+        ),
+        "throughput": throughput_figure(
+            result, after_s=after_s, confidence=sure.get("throughput", usual)
+        ),
         **generator_figures(result),
         **surroundings.figures(result.answered),
     }
     if STEADY[order.scenario].is_open:
         figures["kept up"] = kept_up(result)
     if order.scenario == "soak":
-        figures |= growth_figures(surroundings.samples, rng=rng)
+        figures |= growth_figures(
+            surroundings.samples, rng=rng, confidence=sure.get("growth", usual)
+        )
     return figures
 
 
@@ -126,7 +135,7 @@ def _notes(order: Order, result: LoadResult, after_s: float) -> tuple[str, ...]:
     notes = few_queries(result.latencies_s(after_s=after_s))
     if after_s:
         notes = (f"the first {after_s:.2g} s were warm-up and left out", *notes)
-    if _may_stop(order) and result.wall_s < order.seconds:
+    if rule_of(order) is not None and result.wall_s < order.seconds:
         note = (
             f"decided and stopped after {result.wall_s:.1f} of {order.seconds:g} s; each of "
             f"{len(LOOKS) + 1} looks has intervals of {CONFIDENCE:.2%}, all together 95 %"

@@ -39,10 +39,10 @@ class Surroundings:
         meter = self._meter()
         look = meter.joules if meter is not None else lambda: None
         with ResourceWatch(self._served.pid, also=look) as watch:
+            self.samples = watch.samples
             yield
         self._joules = None if meter is None else meter.joules()
         self.noise = noise_between(before, read_noise(*self._pids))
-        self.samples = watch.samples
 
     def doubts(self, limits: SoundnessLimits) -> tuple[str, ...]:
         """What the machine did to the measurement."""

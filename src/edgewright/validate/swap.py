@@ -20,11 +20,11 @@ from edgewright.validate.figures import (
     throughput_figure,
 )
 from edgewright.validate.load import Load
+from edgewright.validate.looking import run_or_part
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order, Served
 from edgewright.validate.scenarios import kept_up
 from edgewright.validate.soundness import load_doubts
-from edgewright.validate.steady import run_or_part
 from edgewright.validate.surroundings import Surroundings
 from edgewright.wire.v2 import LoadOrder
 
@@ -95,7 +95,8 @@ async def answers_of_the_other(order: Order, served: Served, load: Load) -> Load
 def _no_socket(order: Order) -> UnavailableError:
     return UnavailableError(
         f"{order.subject}: swapping needs the server's administrator's socket",
-        hint="serve with --admin SOCKET and give --admin SOCKET, or give the bundle",
+        hint="serve with --admin SOCKET and name it in a suite file, [server] admin; or give the "
+        "bundle",
     )
 
 
