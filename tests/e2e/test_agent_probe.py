@@ -125,6 +125,12 @@ def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
     assert report.max_abs_error is not None
     assert report.max_abs_error < 1e-5
     assert 0 < report.latency_p50_ms <= report.latency_p95_ms
+    told = {figure.name: figure for figure in report.figures}
+    assert told["latency p95"].value == report.latency_p95_ms
+    assert told["latency p95"].unit == "ms"
+    assert {"latency min", "latency p50", "server memory peak"} <= set(told)
+    assert "single requests in its own process" in report.how
+    assert "cores" in report.where
     assert 10 < report.memory_mb < 400
 
 

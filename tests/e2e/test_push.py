@@ -132,10 +132,12 @@ def test_the_active_model_is_validated_on_the_machine_itself(
     bundle_id = build_tiny(tmp_path / "v.ewb", version="v")
     url = remote.url
     options = [
-        *("--agent-home", str(remote.home), "--edgewright", PROGRAM, "--json"),
+        *("--agent-home", str(remote.home), "--suite", str(tmp_path / "suite.toml"), "--json"),
         *("--identity", str(remote.folder / "user")),
         *("--known-hosts", str(remote.folder / "known_hosts")),
     ]
+    suite = f'[machine]\nedgewright = "{PROGRAM}"\n'
+    (tmp_path / "suite.toml").write_text(suite)
     golden = tmp_path / "golden.npz"
     np.savez(golden, x=np.ones((4, 4), np.float32), y=np.full((4, 3), 9, np.float32))
 
@@ -163,6 +165,14 @@ def test_the_active_model_is_validated_on_the_machine_itself(
         assert {"latency p95", "server memory peak"} <= names
         code, report, said = validated(*short, "--golden", str(golden))
         assert code == 7, said  # our file was sent there, and its answers are others
-        code, _, said = validated(*short, "--admin", "/x")
+        (tmp_path / "suite.toml").write_text(f'{suite}[server]\nadmin = "/x"\n')
+        code, _, said = validated(*short)
         assert code == 2
-        assert "--admin cannot be used" in said
+        assert "[server] admin cannot be used" in said
+        scenes = (
+            '[load]\nseconds = 1\n[[scenarios]]\nname = "offline"\n[[scenarios]]\nname = "faults"'
+        )
+        (tmp_path / "suite.toml").write_text(f"{suite}{scenes}\n")
+        code, report, said = validated("--attempts", "1")
+        assert code in (0, 9), said
+        assert [one["scenario"] for one in report["reports"]] == ["offline", "faults"]

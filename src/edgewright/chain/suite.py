@@ -1,4 +1,6 @@
-"""Several scenarios against one subject, one server for all of them: `--quick` and `--full`."""
+"""Several scenarios against one subject, one server for all of them: `--quick`, `--full`, and those
+of a suite file.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ from edgewright.chain.validation import (
     validate_subject,
 )
 from edgewright.contract import Budgets, Contract
+from edgewright.errors import InputError
 from edgewright.validate import Report, ScenarioName
 from edgewright.validate.report import LeftOut, SuiteReport, outcome_of
 
@@ -72,11 +75,46 @@ def run_suite(
             order = msgspec.structs.replace(
                 asked, scenario=scenario, seconds=seconds, attempts=attempts
             )
-            if reports:
-                order = msgspec.structs.replace(order, accuracy=Accuracy())
-            reports.append(validate_subject(order, subject))
+            reports.append(_validated(order, subject, is_first=not reports))
             if reports[-1].is_partial:
                 break
+    return _together(reports, start_s, left_out)
+
+
+def run_scenes(orders: Sequence[ValidationOrder]) -> SuiteReport:
+    """Exactly these, one after the other, on one server; after Ctrl-C those until then. They are
+    orders for one target.
+
+    Raises:
+        InputError: one of them cannot be done to this target; nothing was measured then.
+        EdgewrightError: as `run_validation`.
+    """
+    start_s = time.monotonic()
+    reports: list[Report] = []
+    with subject_of(orders[0]) as subject:
+        for number, order in enumerate(orders, start=1):
+            if reason := obstacle(order.scenario, order, subject):
+                raise InputError(
+                    f"scenario {number} of the suite, {order.scenario}, cannot be done: {reason}",
+                    hint="mend it in the suite file, or take it out",
+                )
+        for order in orders:
+            reports.append(_validated(order, subject, is_first=not reports))
+            if reports[-1].is_partial:
+                break
+    return _together(reports, start_s)
+
+
+def _validated(order: ValidationOrder, subject: Subject, *, is_first: bool) -> Report:
+    """Labels are looked at once: load makes no answer another one."""
+    if not is_first:
+        order = msgspec.structs.replace(order, accuracy=Accuracy())
+    return validate_subject(order, subject)
+
+
+def _together(
+    reports: Sequence[Report], start_s: float, left_out: Sequence[LeftOut] = ()
+) -> SuiteReport:
     return SuiteReport(
         outcome=outcome_of(reports),
         seconds=time.monotonic() - start_s,
@@ -99,8 +137,12 @@ def obstacle(scenario: str, asked: ValidationOrder, subject: Subject) -> str:
             "no limit to search for: give --p95-ms",
         ),
         "cold-start": (subject.launch is not None, "the server runs already: give the bundle"),
-        "swap": (subject.served.admin is not None, "no administrator's socket: give --admin"),
+        "swap": (
+            subject.served.admin is not None,
+            "no administrator's socket: name it in a suite file, [server] admin",
+        ),
         "faults": (asked.way.connect is None, "it speaks HTTP only"),
+        "replay": (asked.recording is not None, "no recorded traffic: name it in [load] recording"),
     }
     is_possible, reason = needs.get(scenario, (True, ""))
     return "" if is_possible else reason

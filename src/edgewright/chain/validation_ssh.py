@@ -9,15 +9,17 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright.chain.validation import ValidationOrder
 from edgewright.errors import DeviceError, InputError, TransportError
 from edgewright.fleet.push import parse_target
 from edgewright.fleet.push.remote import ASK_TIMEOUT_S, CHUNK_BYTES, Remote, RemoteStatus
 from edgewright.transports.ssh import SshHost, SshTarget, connected
 from edgewright.validate.report import Report, SuiteReport
+from edgewright.validate.suite import Machine as MachinePart
+from edgewright.validate.suite import Reports as ReportsPart
+from edgewright.validate.suite import Server as ServerPart
+from edgewright.validate.suite import Suite
 
 _SPARE_S = 120.0
-_SUITE_S = {"quick": 60.0, "full": 600.0}
 _MAKE_FOLDER = ("sh", "-c", "umask 077; mktemp -d")
 
 
@@ -32,9 +34,18 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     program: str = ""
 
 
-def validate_there(
-    asked: ValidationOrder, machine: Machine, *, suite: str | None = None
-) -> Report | SuiteReport:
+class There(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to run there: a suite, and which of its scenarios. `flags` choose one that the suite
+    does not list, or a set of them; `expected_s` is how long it takes when nothing is repeated.
+    """
+
+    suite: Suite
+    flags: tuple[str, ...] = ()
+    is_set: bool = False
+    expected_s: float
+
+
+def validate_there(asked: There, machine: Machine) -> Report | SuiteReport:
     """Run a validation on a machine and fetch its report.
 
     Raises:
@@ -43,13 +54,11 @@ def validate_there(
         InputError: an option that means nothing there.
         DeviceError: it has no edgewright, or no active model of that name.
     """
-    return asyncio.run(_validate(asked, machine, suite))
+    return asyncio.run(_validate(asked, machine))
 
 
-async def _validate(
-    asked: ValidationOrder, machine: Machine, suite: str | None
-) -> Report | SuiteReport:
-    _check(asked)
+async def _validate(asked: There, machine: Machine) -> Report | SuiteReport:
+    _check(asked.suite)
     parsed = parse_target(machine.address)
     target = SshTarget(
         host=parsed.host,
@@ -64,78 +73,74 @@ async def _validate(
         if not remote.facts.edgewright or not remote.facts.home:
             raise DeviceError(
                 f"{host.name}: no edgewright with an enrolled agent was found",
-                hint="install and enrol it there, or give --edgewright and --agent-home",
+                hint="install and enrol it there, or say where it is: --agent-home, and in a suite "
+                "file [machine] edgewright",
             )
-        model = _active_model(host, await remote.status(), asked.model)
+        model = _active_model(host, await remote.status(), asked.suite.model)
         folder = await _made_folder(host)
         try:
-            arguments = await _arguments(asked, remote, model, folder=folder, suite=suite)
-            content = await remote.validate(arguments, timeout_s=_patience_s(asked, suite))
+            arguments = await _arguments(asked, remote, model, folder=folder)
+            content = await remote.validate(arguments, timeout_s=_patience_s(asked))
         finally:
             await host.run(("rm", "-rf", folder), timeout_s=ASK_TIMEOUT_S)
-    return _named(_decoded(content, host.name, suite), host.name)
+    return _named(_decoded(content, host.name, is_set=asked.is_set), host.name)
 
 
-def _check(asked: ValidationOrder) -> None:
-    """Options that name things of this machine mean nothing there."""
+def _check(suite: Suite) -> None:
+    """What names things of this machine means nothing there."""
+    loads = (suite.load, *suite.scenarios)
     local = {
-        "--reference": asked.accuracy.reference,
-        "--admin": asked.admin,
-        "--swap-to": asked.swap_to,
-        "--wire grpc": asked.way.connect,
-        "--loadgen-logs": asked.engine,
+        "[truth] reference": suite.truth.reference,
+        "[server] admin": suite.server.admin,
+        "[server] swap_to": suite.server.swap_to,
+        "wire grpc": suite.wire == "grpc",
+        "loadgen_logs": any(load.loadgen_logs for load in loads),
     }
-    for option, value in local.items():
-        if value is not None:
+    for key, value in local.items():
+        if value:
             raise InputError(
-                f"{option} cannot be used on {asked.target}", hint="validate on the machine itself"
+                f"{key} cannot be used on {suite.target}", hint="validate on the machine itself"
             )
 
 
-def _active_model(host: SshHost, status: RemoteStatus, wanted: str | None) -> str:
+def _active_model(host: SshHost, status: RemoteStatus, wanted: str) -> str:
     active = [one.model for one in status.models if one.active]
-    if wanted is not None and wanted not in active:
-        raise DeviceError(f"{host.name} has no active model {wanted!r}", hint=f"it has {active}")
-    if wanted is None and len(active) != 1:
-        raise InputError(f"{host.name} has the models {active}", hint="give --model NAME")
+    if not active:
+        raise DeviceError(f"{host.name} has no active model", hint="push one to it first")
+    if wanted and wanted not in active:
+        raise DeviceError(
+            f"{host.name} has no active model {wanted!r}", hint=f"it has {', '.join(active)}"
+        )
+    if not wanted and len(active) != 1:
+        raise InputError(
+            f"{host.name} has the models {', '.join(active)}", hint="give --model NAME"
+        )
     return wanted or active[0]
 
 
-async def _arguments(
-    asked: ValidationOrder, remote: Remote, model: str, *, folder: str, suite: str | None
-) -> list[str]:
-    """The command line for the machine: its server, its active bundle, and our files sent there."""
+async def _arguments(there: There, remote: Remote, model: str, *, folder: str) -> list[str]:
+    """The command line for the machine: a suite of its server and its active bundle, with our files
+    sent there.
+    """
     address, port = await remote.serve_address()
     shown = f"[{address}]" if ":" in address else address
+    suite = msgspec.structs.replace(
+        there.suite, machine=MachinePart(), reports=ReportsPart(), server=ServerPart()
+    )
+    wanted = _files_of(suite)
+    for number, path in enumerate(wanted):
+        wanted[path] = await _sent(remote, Path(path), f"{folder}/{number}-{Path(path).name}")
+    suite = suite.with_paths(wanted.__getitem__)
     slot = f"{remote.facts.home}/slots/{model}/current"
-    arguments = [f"http://{shown}:{port}", "--model", model, "--bundle", slot]
-    arguments += ["--wire", "json" if asked.way.name == "HTTP with JSON" else "binary"]
-    arguments += ["--early-stop"] if asked.stops_early else []
-    arguments += [f"--{suite}"] if suite else ["--scenario", asked.scenario]
-    values = {
-        "--rps": asked.rate_rps,
-        "--p95-ms": asked.p95_ms,
-        "--memory-mb": asked.memory_mb,
-        "--seconds": asked.seconds,
-        "--connections": asked.connections,
-        "--seed": asked.seed,
-        "--attempts": asked.attempts,
-        "--min-accuracy": asked.accuracy.min_percent,
-        "--label-output": asked.accuracy.output or None,
-        "--speed": asked.speed,
-    }
-    for option, value in values.items():
-        arguments += [] if value is None else [option, str(value)]
-    files = {
-        "--golden": asked.golden,
-        "--bundle": asked.bundle,
-        "--labelled": asked.accuracy.labelled,
-        "--recording": asked.recording,
-    }
-    for option, path in files.items():
-        if path is not None:
-            arguments += [option, await _sent(remote, path, folder)]
-    return arguments
+    suite = msgspec.structs.replace(
+        suite,
+        target=f"http://{shown}:{port}",
+        model=model,
+        truth=msgspec.structs.replace(suite.truth, bundle=suite.truth.bundle or slot),
+    )
+    path = f"{folder}/suite.json"
+    await _kept(remote, msgspec.json.encode(suite), path)
+    return ["--suite", path, *there.flags]
 
 
 async def _made_folder(host: SshHost) -> str:
@@ -146,14 +151,38 @@ async def _made_folder(host: SshHost) -> str:
     return folder
 
 
-async def _sent(remote: Remote, path: Path, folder: str) -> str:
-    """A file of ours in the machine's folder."""
-    there = f"{folder}/{path.name}"
-    command = ("sh", "-c", 'cat > "$1"', "edgewright-file", there)
-    done = await remote.machine.run(command, stdin=_chunks(path), timeout_s=_SPARE_S * 5)
-    if done.status != 0:
-        raise DeviceError(f"{remote.machine.name}: {path.name} could not be stored there")
+def _files_of(suite: Suite) -> dict[str, str]:
+    """The files that a suite names.
+
+    Raises:
+        InputError: one of them is not there.
+    """
+    found: dict[str, str] = {}
+    suite.with_paths(lambda text: found.setdefault(text, text))
+    for name in found:
+        if not Path(name).is_file():
+            raise InputError(f"no such file: {name}", hint="check its name")
+    return found
+
+
+async def _sent(remote: Remote, path: Path, there: str) -> str:
+    """A file of ours on the machine."""
+    await _stored(remote, _chunks(path), there, path.name)
     return there
+
+
+async def _kept(remote: Remote, content: bytes, there: str) -> None:
+    async def whole() -> AsyncIterator[bytes]:
+        yield content
+
+    await _stored(remote, whole(), there, "the suite")
+
+
+async def _stored(remote: Remote, content: AsyncIterator[bytes], there: str, what: str) -> None:
+    command = ("sh", "-c", 'cat > "$1"', "edgewright-file", there)
+    done = await remote.machine.run(command, stdin=content, timeout_s=_SPARE_S * 5)
+    if done.status != 0:
+        raise DeviceError(f"{remote.machine.name}: {what} could not be stored there")
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:
@@ -162,17 +191,17 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
-def _patience_s(asked: ValidationOrder, suite: str | None) -> float:
-    if suite is not None:
-        return _SUITE_S[suite] + _SPARE_S
-    return asked.standard_seconds * asked.attempts * 1.5 + _SPARE_S
+def _patience_s(there: There) -> float:
+    if there.is_set:
+        return 2 * there.expected_s + _SPARE_S
+    return there.expected_s * there.suite.attempts * 1.5 + _SPARE_S
 
 
-def _decoded(content: bytes, name: str, suite: str | None) -> Report | SuiteReport:
+def _decoded(content: bytes, name: str, *, is_set: bool) -> Report | SuiteReport:
     try:
-        if suite is None:
-            return msgspec.json.decode(content, type=Report)
-        return msgspec.json.decode(content, type=SuiteReport)
+        if is_set:
+            return msgspec.json.decode(content, type=SuiteReport)
+        return msgspec.json.decode(content, type=Report)
     except msgspec.DecodeError as error:
         raise TransportError(
             f"{name}: its report is not understood: {error}",

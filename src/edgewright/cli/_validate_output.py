@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgewright.cli._progress import Bar
     from edgewright.validate.difference import Difference
     from edgewright.validate.report import Report, SuiteReport
+    from edgewright.validate.suite import Reports
     from edgewright.validate.versus import VersusReport
 
 _TICK_S = 0.5
@@ -43,14 +44,7 @@ def timed_progress(task: str, *, expected_s: float) -> Iterator[None]:
         bar.end("")
 
 
-def write_reports(
-    report: "Report | SuiteReport",
-    *,
-    html: Path | None,
-    junit: Path | None,
-    out: Path | None,
-    edge_json: Path | None,
-) -> None:
+def write_reports(report: "Report | SuiteReport", files: "Reports") -> None:
     """The files that were asked for."""
     from edgewright._fs import write_atomic
     from edgewright.validate import encode_report
@@ -59,14 +53,14 @@ def write_reports(
     from edgewright.validate.junit import junit_xml
 
     reports = report.all_reports
-    if out is not None:
-        write_atomic(out, encode_report(report))
-    if html is not None:
-        write_atomic(html, html_page(reports, left_out=report.left_out).encode())
-    if junit is not None:
-        write_atomic(junit, junit_xml(reports))
-    if edge_json is not None:
-        write_atomic(edge_json, earlier_json(reports))
+    if files.out:
+        write_atomic(Path(files.out), encode_report(report))
+    if files.html:
+        write_atomic(Path(files.html), html_page(reports, left_out=report.left_out).encode())
+    if files.junit:
+        write_atomic(Path(files.junit), junit_xml(reports))
+    if files.edge_json:
+        write_atomic(Path(files.edge_json), earlier_json(reports))
 
 
 def print_report(report: "Report | SuiteReport") -> None:

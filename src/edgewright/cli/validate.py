@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -24,129 +24,63 @@ if TYPE_CHECKING:
     from edgewright.chain.validation_ssh import Machine
     from edgewright.validate.given import Engine
     from edgewright.validate.report import Report, SuiteReport
+    from edgewright.validate.suite import Suite
     from edgewright.validate.ways import Way
 
 F = TypeVar("F", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=Path)
 _ABOVE_0 = click.FloatRange(min=0, min_open=True)
-_PERCENT = click.FloatRange(min=0, max=100)
 _ELSEWHERE = ("ssh://", "device:")
-_QUICK_S, _FULL_S = 20.0, 280.0
+_PRESET_S = {"quick": 20.0, "full": 280.0}
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def apply(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return apply
-
-
-_load_options = _options(
-    click.option("--model", help="The model's name; the bundle's or the server's only one."),
-    click.option("--scenario", help="How load is put on.  [single-stream]"),
-    click.option("--quick", "suite", flag_value="quick", help="Three scenarios in 20 seconds."),
-    click.option("--full", "suite", flag_value="full", help="All scenarios, under 5 minutes."),
-    click.option("--rps", type=_ABOVE_0, help="Requests a second."),
-    click.option("--p95-ms", type=_ABOVE_0, help="Latency limit."),
-    click.option("--memory-mb", type=_ABOVE_0, help="Memory limit."),
-    click.option("--seconds", type=click.FloatRange(min=0.1), help="How long load is put on."),
-    click.option("--connections", type=click.IntRange(min=1), help="Connections at once."),
-    click.option("--wire", type=click.Choice(["json", "binary", "grpc"]),
-                 help="How tensors travel; grpc:// is always grpc.  [json]"),
-    click.option("--loadgen-logs", type=_FILE,
-                 help="Let MLPerf LoadGen make the load and keep its logs there."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of arrivals, questions."),
-    click.option("--attempts", type=click.IntRange(min=1), default=3, show_default=True,
-                 help="How often a run that the machine's noise spoilt is tried."),
-    click.option("--early-stop", is_flag=True,
-                 help="End a run as soon as it decides about --p95-ms."),
-)  # fmt: skip
-
-_truth_options = _options(
-    click.option("--golden", type=_FILE, help="Questions and right answers (.npz)."),
-    click.option("--bundle", type=_FILE, help="What the server at a URL should serve."),
-    click.option("--labelled", type=_FILE, help="Rows and their classes, y (.npz)."),
-    click.option("--min-accuracy", type=_PERCENT, help="Least accuracy on them, in percent."),
-    click.option("--reference", help="URL, bundle or model file to compare answers with."),
-    click.option("--max-drop", type=click.FloatRange(min=0),
-                 help="Most points of accuracy below the reference.  [the contract's, else 0.5]"),
-    click.option("--label-output", default="", help="The output that names the class."),
-    click.option("--recording", type=_FILE, help="Traffic to replay (.jsonl or .har)."),
-    click.option("--speed", type=_ABOVE_0, default=1.0, show_default=True, help="Of the replay."),
-    click.option("--admin", type=_FILE, help="Administrator's socket of the server at a URL."),
-    click.option("--swap-to", type=_FILE, help="Second version for scenario swap."),
-)  # fmt: skip
-
-_report_options = _options(
-    click.option("--html", type=_FILE, help="Write the report as one HTML file."),
-    click.option("--junit", type=_FILE, help="Write the report as JUnit XML."),
-    click.option("--out", type=_FILE, help="Write the report as JSON, for --diff."),
-    click.option("--edge-json", type=_FILE,
-                 help="Write it in the keys of edge_performance_validation_*.json."),
-    click.option("--against", help="URL, bundle or model file: is TARGET slower than that?"),
-    click.option("--diff", type=_FILE, nargs=2, help="Compare two JSON reports instead."),
-)  # fmt: skip
-
-_machine_options = _options(
-    click.option("--identity", "identities", type=_FILE, multiple=True, help="Private key file."),
-    click.option("--known-hosts", type=_FILE, help="Instead of ~/.ssh/known_hosts."),
-    click.option("--ssh-config", type=_FILE, help="Instead of ~/.ssh/config."),
-    click.option("--agent-home", default="", help="The agent's home on the machine."),
-    click.option("--edgewright", default="", help="The program there; may be several words."),
-)
+def _options(function: F) -> F:
+    options = (
+        click.option("--suite", type=_FILE, help="All that can be told, as a TOML file."),
+        click.option("--model", help="The model's name; the bundle's or the server's only one."),
+        click.option("--scenario", help="How load is put on.  [single-stream]"),
+        click.option("--quick", "preset", flag_value="quick", help="Three scenarios in 20 s."),
+        click.option("--full", "preset", flag_value="full", help="All scenarios, under 5 minutes."),
+        click.option("--rps", type=_ABOVE_0, help="Requests a second."),
+        click.option("--p95-ms", type=_ABOVE_0, help="Latency limit."),
+        click.option("--seconds", type=click.FloatRange(min=0.1), help="How long load is put on."),
+        click.option("--attempts", type=click.IntRange(min=1),
+                     help="How often a run that the machine's noise spoilt is tried.  [3]"),
+        click.option("--golden", type=_FILE, help="Questions and right answers (.npz)."),
+        click.option("--bundle", type=_FILE, help="What the server at a URL should serve."),
+        click.option("--wire", type=click.Choice(["json", "binary", "grpc"]),
+                     help="How tensors travel; grpc:// is always grpc.  [json]"),
+        click.option("--html", type=_FILE, help="Write the report as one HTML file."),
+        click.option("--junit", type=_FILE, help="Write the report as JUnit XML."),
+        click.option("--out", type=_FILE, help="Write the report as JSON, for --diff."),
+        click.option("--against", help="URL, bundle or model file: is TARGET slower than that?"),
+        click.option("--diff", type=_FILE, nargs=2, help="Compare two JSON reports instead."),
+        click.option("--identity", "identities", type=_FILE, multiple=True,
+                     help="Private key file for ssh://."),
+        click.option("--known-hosts", type=_FILE, help="Instead of ~/.ssh/known_hosts."),
+        click.option("--agent-home", help="The agent's home on the machine."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 @click.command()
 @click.argument("target", required=False)
-@_load_options
-@_truth_options
-@_report_options
-@_machine_options
+@_options
 @home_option
 @json_option
-def validate(  # one command line, one parameter for each flag
+def validate(
     *,
-    target: str | None,
-    model: str | None,
+    suite: Path | None,
     scenario: str | None,
-    suite: str | None,
-    rps: float | None,
-    p95_ms: float | None,
-    memory_mb: float | None,
-    seconds: float | None,
-    connections: int | None,
-    wire: str | None,
-    loadgen_logs: Path | None,
-    seed: int,
-    attempts: int,
-    early_stop: bool,
-    golden: Path | None,
-    bundle: Path | None,
-    labelled: Path | None,
-    min_accuracy: float | None,
-    reference: str | None,
-    max_drop: float | None,
-    label_output: str,
-    recording: Path | None,
-    speed: float,
-    admin: Path | None,
-    swap_to: Path | None,
-    html: Path | None,
-    junit: Path | None,
-    out: Path | None,
-    edge_json: Path | None,
+    preset: str | None,
     against: str | None,
     diff: tuple[Path, Path] | None,
-    identities: tuple[Path, ...],
-    known_hosts: Path | None,
-    ssh_config: Path | None,
-    agent_home: str,
-    edgewright: str,
     home: Path,
     as_json: bool,
+    **given: Any,
 ) -> int:
     """Decide whether a served model may go out.
 
@@ -154,61 +88,35 @@ def validate(  # one command line, one parameter for each flag
     of their own), or a machine with an agent: ssh://user@host, or device:NAME of the fleet in
     --home. There the same suite runs on the machine itself.
 
+    A suite file says more than these options do (docs/validate.md shows one); an option counts more
+    than the file.
+
     The verdict is VALID-PASS (exit code 0), VALID-FAIL (7: a limit was missed) or INVALID (9: the
     measurement itself is not sound, for example because the machine was busy).
     """
     if diff is not None:
         return _diff(*diff, as_json=as_json)
-    if target is None:
+    told = _told(suite, given)
+    is_elsewhere = told.target.startswith(_ELSEWHERE)
+    if not told.target:
         raise click.UsageError("Missing argument 'TARGET': a URL, a bundle or a model file.")
-    if against is not None and (suite or scenario or target.startswith(_ELSEWHERE)):
+    if told.scenarios and (scenario or preset or given["seconds"] or given["rps"]):
+        raise click.UsageError("the suite lists scenarios with their load; change them there.")
+    if against is not None and (preset or scenario or told.scenarios or is_elsewhere):
         raise click.UsageError(
             "--against compares two servers or files with a scenario of its own."
         )
-    if suite is not None and (scenario is not None or seconds is not None):
-        raise click.UsageError(f"--{suite} chooses scenarios and seconds itself.")
-    if suite is not None and loadgen_logs is not None:
-        raise click.UsageError(f"--{suite} has scenarios that LoadGen does not do.")
-    from edgewright.chain.validation import Accuracy, ValidationOrder
-    from edgewright.validate import scenario_named
-
-    asked = ValidationOrder(
-        target=target,
-        scenario=scenario_named(scenario or ("replay" if recording else "single-stream")),
-        model=model,
-        rate_rps=rps,
-        p95_ms=p95_ms,
-        memory_mb=memory_mb,
-        seconds=seconds,
-        connections=connections,
-        golden=golden,
-        bundle=bundle,
-        accuracy=Accuracy(
-            labelled=labelled,
-            reference=reference,
-            min_percent=min_accuracy,
-            max_drop=max_drop,
-            output=label_output,
-        ),
-        recording=recording,
-        speed=speed,
-        admin=admin,
-        swap_to=swap_to,
-        way=_way(target, wire),
-        engine=_engine(loadgen_logs),
-        attempts=attempts,
-        stops_early=early_stop,
-        seed=seed,
-    )
+    if preset is not None and (scenario or told.load.seconds):
+        raise click.UsageError(f"--{preset} chooses scenarios and seconds itself.")
+    if preset is not None and told.load.loadgen_logs:
+        raise click.UsageError(f"--{preset} has scenarios that LoadGen does not do.")
     if against is not None:
-        return _versus(asked, against, out=out, as_json=as_json)
-    if target.startswith(_ELSEWHERE):
-        machine = _machine(target, home, (identities, known_hosts, ssh_config, agent_home,
-                                          edgewright))  # fmt: skip
-        report = _run_there(asked, machine, suite=suite)
+        return _versus(_order(told, ""), against, out=told.reports.out, as_json=as_json)
+    if is_elsewhere:
+        report = _run_there(told, _machine(told, home), scenario=scenario, preset=preset)
     else:
-        report = _run_here(asked, suite=suite)
-    write_reports(report, html=html, junit=junit, out=out, edge_json=edge_json)
+        report = _run_here(told, scenario=scenario, preset=preset)
+    write_reports(report, told.reports)
     if as_json:
         print_json(report.kind, report)
     else:
@@ -216,7 +124,36 @@ def validate(  # one command line, one parameter for each flag
     return INTERRUPTED_EXIT_CODE if report.is_partial else report.exit_code
 
 
-def _versus(asked: "ValidationOrder", against: str, *, out: Path | None, as_json: bool) -> int:
+def _told(file: Path | None, given: dict[str, Any]) -> "Suite":
+    """The suite file with what the command line says laid over it."""
+    import msgspec
+
+    from edgewright.chain.validation_suite import read_suite
+    from edgewright.validate.suite import Suite
+
+    suite = Suite() if file is None else read_suite(file)
+    words = {name: str(value) if isinstance(value, Path) else value
+             for name, value in given.items() if value not in (None, ())}  # fmt: skip
+    if "identities" in words:
+        words["identities"] = tuple(map(str, words["identities"]))
+    for part in ("", "limits", "truth", "load", "machine", "reports"):
+        place: Any = getattr(suite, part) if part else suite
+        mine = {name: words.pop(name) for name in place.__struct_fields__ if name in words}
+        changed = msgspec.structs.replace(place, **mine)
+        suite = msgspec.structs.replace(suite, **{part: changed}) if part else changed
+    if given["p95_ms"] is None:
+        return suite
+    scenes = tuple(msgspec.structs.replace(scene, p95_ms=None) for scene in suite.scenarios)
+    return msgspec.structs.replace(suite, scenarios=scenes)
+
+
+def _order(told: "Suite", scenario: str) -> "ValidationOrder":
+    from edgewright.chain.validation_suite import order_of
+
+    return order_of(told, scenario, _way(told), engine=_engine)
+
+
+def _versus(asked: "ValidationOrder", against: str, *, out: str, as_json: bool) -> int:
     """Rounds in turn; --seconds is all of them together."""
     from edgewright._fs import write_atomic
     from edgewright.chain.versus import run_versus
@@ -229,8 +166,8 @@ def _versus(asked: "ValidationOrder", against: str, *, out: Path | None, as_json
     )
     with timed_progress("side by side", expected_s=2 * order.rounds * order.round_s + 4.0):
         report = run_versus(asked, against, order)
-    if out is not None:
-        write_atomic(out, encode_json(report))
+    if out:
+        write_atomic(Path(out), encode_json(report))
     if as_json:
         print_json(report.kind, report)
     else:
@@ -238,33 +175,52 @@ def _versus(asked: "ValidationOrder", against: str, *, out: Path | None, as_json
     return report.exit_code
 
 
-def _run_here(asked: "ValidationOrder", *, suite: str | None) -> "Report | SuiteReport":
-    from edgewright.chain.suite import run_suite
+def _run_here(told: "Suite", *, scenario: str | None, preset: str | None) -> "Report | SuiteReport":
+    from edgewright.chain.suite import run_scenes, run_suite
     from edgewright.chain.validation import run_validation
+    from edgewright.chain.validation_suite import orders_of
 
-    if suite is not None:
-        expected_s = _QUICK_S if suite == "quick" else _FULL_S
-        with timed_progress(f"{suite} validation", expected_s=expected_s):
-            return run_suite(asked, is_quick=suite == "quick")
-    with timed_progress(asked.scenario, expected_s=asked.standard_seconds * 1.2 + 1.0):
+    if told.scenarios:
+        orders = orders_of(told, _way(told), engine=_engine)
+        with timed_progress("the suite", expected_s=_expected_s(orders)):
+            return run_scenes(orders)
+    asked = _order(told, scenario or "")
+    if preset is not None:
+        with timed_progress(f"{preset} validation", expected_s=_PRESET_S[preset]):
+            return run_suite(asked, is_quick=preset == "quick")
+    with timed_progress(asked.scenario, expected_s=_expected_s([asked])):
         return run_validation(asked)
 
 
 def _run_there(
-    asked: "ValidationOrder", machine: "Machine", *, suite: str | None
+    told: "Suite", machine: "Machine", *, scenario: str | None, preset: str | None
 ) -> "Report | SuiteReport":
-    from edgewright.chain.validation_ssh import validate_there
+    from edgewright.chain.validation_ssh import There, validate_there
+    from edgewright.chain.validation_suite import orders_of
 
-    expected_s = {"quick": _QUICK_S, "full": _FULL_S}.get(suite or "", asked.standard_seconds * 1.2)
-    with timed_progress(f"validation on {asked.target}", expected_s=expected_s + 10.0):
-        return validate_there(asked, machine, suite=suite)
+    way = _way(told)
+    orders = orders_of(told, way, engine=_engine) or (_order(told, scenario or ""),)
+    flags: tuple[str, ...] = () if told.scenarios else ("--scenario", orders[0].scenario)
+    asked = There(
+        suite=told,
+        flags=(f"--{preset}",) if preset else flags,
+        is_set=bool(preset or told.scenarios),
+        expected_s=_PRESET_S[preset] if preset else _expected_s(orders),
+    )
+    with timed_progress(f"validation on {told.target}", expected_s=asked.expected_s + 10.0):
+        return validate_there(asked, machine)
 
 
-def _way(target: str, wire: str | None) -> "Way":
+def _expected_s(orders: "tuple[ValidationOrder, ...] | list[ValidationOrder]") -> float:
+    return sum(order.standard_seconds * 1.2 + 1.0 for order in orders)
+
+
+def _way(told: "Suite") -> "Way":
     from edgewright.chain.validation import way_named
 
+    target, wire = told.target, told.wire
     is_grpc = target.startswith("grpc://")
-    if is_grpc and wire not in (None, "grpc"):
+    if is_grpc and wire not in ("", "grpc"):
         raise InputError(f"{target} with --wire {wire}", hint="leave --wire out")
     if wire == "grpc" and target.startswith(("http://", "unix:")):
         raise InputError(f"{target} with --wire grpc", hint="give its grpc:// address")
@@ -277,9 +233,7 @@ def _way(target: str, wire: str | None) -> "Way":
     return grpc_way()
 
 
-def _engine(logs: Path | None) -> "Engine | None":
-    if logs is None:
-        return None
+def _engine(logs: Path) -> "Engine":
     try:
         from edgewright.chain.validation_loadgen import LoadgenEngine
     except ModuleNotFoundError as error:
@@ -287,30 +241,25 @@ def _engine(logs: Path | None) -> "Engine | None":
     return LoadgenEngine(logs=logs)
 
 
-def _machine(
-    target: str,
-    home: Path,
-    options: tuple[tuple[Path, ...], Path | None, Path | None, str, str],
-) -> "Machine":
-    identities, known_hosts, ssh_config, agent_home, program = options
+def _machine(told: "Suite", home: Path) -> "Machine":
     try:
         from edgewright.chain.validation_ssh import Machine
     except ModuleNotFoundError as error:
         raise absence_of(error) from error
-    address = target
-    if target.startswith("device:"):
+    address, part = told.target, told.machine
+    if address.startswith("device:"):
         try:
             from edgewright.chain.device_address import device_address
         except ModuleNotFoundError as error:
             raise absence_of(error) from error
-        address = device_address(target.removeprefix("device:"), home)
+        address = device_address(address.removeprefix("device:"), home)
     return Machine(
         address=address,
-        identities=identities,
-        known_hosts=known_hosts,
-        config=ssh_config,
-        home=agent_home,
-        program=program,
+        identities=tuple(map(Path, part.identities)),
+        known_hosts=Path(part.known_hosts) if part.known_hosts else None,
+        config=Path(part.ssh_config) if part.ssh_config else None,
+        home=part.agent_home,
+        program=part.edgewright,
     )
 
 

@@ -154,7 +154,7 @@ def _only_output(outputs: Outputs, *, count: int, is_text: bool) -> str:
     if len(found) != 1:
         raise InputError(
             f"{len(found)} of the outputs {sorted(outputs)} could name the class",
-            hint="give --label-output NAME",
+            hint="name it in a suite file: [truth] label_output",
         )
     return found[0]
 

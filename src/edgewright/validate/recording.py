@@ -93,7 +93,10 @@ def replay_questions(
         InputError: nothing was recorded, or a request or answer of another model.
     """
     if not recording:
-        raise InputError("scenario replay needs recorded traffic", hint="give --recording FILE")
+        raise InputError(
+            "scenario replay needs recorded traffic",
+            hint="name it in a suite file: [load] recording",
+        )
     names = {tensor.name for tensor in metadata.inputs}
     questions = []
     for place, one in enumerate(recording):

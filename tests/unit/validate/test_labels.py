@@ -92,7 +92,7 @@ def test_the_output_that_names_the_class_is_found(outputs: dict, found: object) 
 
 def test_an_ambiguous_output_is_asked_for_by_name() -> None:
     outputs = {"a": np.zeros((1, 5)), "b": np.array([[0, 0, 9.0, 0]])}
-    with pytest.raises(InputError, match="--label-output"):
+    with pytest.raises(InputError, match="label_output"):
         class_of(outputs, wanted="", count=3, is_text=False)
     assert class_of(outputs, wanted="b", count=3, is_text=False) == 2
 
