@@ -59,6 +59,7 @@ def validate_there(asked: There, machine: Machine) -> Report | SuiteReport:
 
 async def _validate(asked: There, machine: Machine) -> Report | SuiteReport:
     _check(asked.suite)
+    _files_of(_for_there(asked.suite))
     parsed = parse_target(machine.address)
     target = SshTarget(
         host=parsed.host,
@@ -81,6 +82,10 @@ async def _validate(asked: There, machine: Machine) -> Report | SuiteReport:
         try:
             arguments = await _arguments(asked, remote, model, folder=folder)
             content = await remote.validate(arguments, timeout_s=_patience_s(asked))
+        except TransportError as error:
+            raise TransportError(
+                str(error), hint="if nothing serves there: start its agent, edgewright agent run"
+            ) from error
         finally:
             await host.run(("rm", "-rf", folder), timeout_s=ASK_TIMEOUT_S)
     return _named(_decoded(content, host.name, is_set=asked.is_set), host.name)
@@ -124,9 +129,7 @@ async def _arguments(there: There, remote: Remote, model: str, *, folder: str) -
     """
     address, port = await remote.serve_address()
     shown = f"[{address}]" if ":" in address else address
-    suite = msgspec.structs.replace(
-        there.suite, machine=MachinePart(), reports=ReportsPart(), server=ServerPart()
-    )
+    suite = _for_there(there.suite)
     wanted = _files_of(suite)
     for number, path in enumerate(wanted):
         wanted[path] = await _sent(remote, Path(path), f"{folder}/{number}-{Path(path).name}")
@@ -149,6 +152,13 @@ async def _made_folder(host: SshHost) -> str:
     if done.status != 0 or not folder.startswith("/"):
         raise DeviceError(f"{host.name}: no temporary folder: {done.stderr.decode().strip()}")
     return folder
+
+
+def _for_there(suite: Suite) -> Suite:
+    """Without what is done here: getting in, and writing reports."""
+    return msgspec.structs.replace(
+        suite, machine=MachinePart(), reports=ReportsPart(), server=ServerPart()
+    )
 
 
 def _files_of(suite: Suite) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """How validations look in a terminal and in files."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -107,8 +108,11 @@ def print_difference(difference: "Difference") -> None:
 
 
 def _print_one(report: "Report") -> None:
+    title = f"{report.model}, {report.scenario}, {report.subject}"
+    if not sys.stdout.isatty():
+        say(title)
     print_table(
-        f"{report.model}, {report.scenario}, {report.subject}",
+        title,
         ("figure", "value", "unit", "from", "to"),
         [(f.name, _number(f.value), f.unit, _number(f.low), _number(f.high))
          for f in report.figures],

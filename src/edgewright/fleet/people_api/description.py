@@ -42,7 +42,7 @@ EXAMPLES: tuple[msgspec.Struct, ...] = (
         release="gearbox@2",
         query="site=berlin,!retired",
         waves="1,10%,100%",
-        limits=Limits(success_percent=98.0, soak_s=600.0, starts_per_min=100.0, validated_min_count=1),
+        limits=Limits(success_percent=98.0, starts_per_min=100.0, validated_min_count=1),
         options=RolloutOptions(window="mon-fri 22:00-04:00", quality=Quality(worst_ratio=1.5)),
     ),
     Reason(reason="too many alarms from line 3"),

@@ -204,7 +204,10 @@ class Remote:
 def _refusal(machine: Machine, what: str, done: Ended) -> EdgewrightError:
     """The machine's own error, as one of the same branch here."""
     lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-    text = " ".join(lines[-3:])[-600:] or f"exit status {done.status}"
+    text = (
+        " ".join(line.removeprefix("error: ") for line in lines[-3:])[-600:]
+        or f"exit status {done.status}"
+    )
     message = f"{machine.name}: {what}: {text}"
     if done.status == GateError.exit_code:
         return DeviceError(message)
