@@ -1,25 +1,39 @@
-"""A training process that is killed at one of its file-system calls, or at a moment of chance.
+"""A training run that is killed at one of its file-system calls, or at a moment of chance.
 
-    python bench/_train_faults.py ARCHIVE OUT new|resume
+    python bench/_train_faults.py ARCHIVE            forks a run for each line that it reads
+    python bench/_train_faults.py ARCHIVE OUT        does one run from its start to its end
 
-trains for a moment on a small archive. `points` lists the calls of a whole run that change a file
-of the run's folder; `killed_at` and `killed_after` kill a run at one of them or after so many
-seconds, resume it, and give what it ended with.
+Torch and its first optimizer take seconds to load, so the runs of a harness are forks of one
+process that has loaded them: real processes, killed by real signals, that know nothing of the run
+before. `Trainer.whole` shows that a fork ends with the same bytes as a process of its own.
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from edgewright.testing.kills import Point, record, run, run_with_fault
-from edgewright.workbench.data import SourceMapping, read_npz
+from edgewright.testing.kills import (
+    Point,
+    attached,
+    environment,
+    failing,
+    points_in,
+    recording,
+    run,
+)
+from edgewright.workbench.data import Dataset, SourceMapping, read_npz
 from edgewright.workbench.recipes.har import HarOptions, HarRecipe
 from edgewright.workbench.train import TrainOptions, train
 
@@ -34,6 +48,10 @@ OPTIONS = TrainOptions(
     patience=3,
     keep_checkpoints=2,
 )
+
+_PR_SET_PTRACER, _ANYONE = 0x59616D61, -1
+
+Ends = dict[str, object]
 
 
 def write_archive(path: Path) -> None:
@@ -53,73 +71,140 @@ def write_archive(path: Path) -> None:
     )
 
 
-def command(archive: Path, out: Path, how: str) -> list[str]:
-    return [sys.executable, __file__, str(archive), str(out), how]
+class Trainer:
+    """A process that has loaded what a run needs; each run is a fork of it."""
 
+    def __init__(self, archive: Path, server: "subprocess.Popen[str]") -> None:
+        self._archive = archive
+        self._server = server
 
-def points(archive: Path, folder: Path) -> list[Point]:
-    """Every call of a run that changes a file below its folder."""
-    out = folder / "recorded"
-    out.mkdir()
-    return record(command(archive, out, "new"), below=out, trace=folder / "trace")
+    def whole(self, out: Path) -> Ends:
+        """What a run ends with that nobody kills, as a fork and as a process of its own."""
+        own = out / "own"
+        ending = run([sys.executable, __file__, str(self._archive), str(own)], timeout_s=300)
+        assert ending.code == 0, ending.stderr
+        assert self._forked(out / "forked", "new") == 0
+        found = lasting(out / "forked")
+        assert found == lasting(own)
+        return found
 
+    def points(self, folder: Path) -> list[Point]:
+        """Every call of a run that changes a file below its folder."""
+        out, trace = folder / "recorded", folder / "trace"
+        out.mkdir()
+        pid = self._stopped(out, "new")
+        with attached(pid, recording(trace)):
+            os.kill(pid, signal.SIGCONT)
+        assert self._reaped() == 0
+        return points_in(trace, below=out)
 
-def whole(archive: Path, folder: Path) -> dict[str, object]:
-    """What a run ends with that nobody kills."""
-    ending = run(command(archive, folder / "whole", "new"), timeout_s=300)
-    assert ending.code == 0, ending.stderr
-    return lasting(folder / "whole")
+    def killed_at(self, point: Point, out: Path) -> Ends:
+        """What a run ends with that was killed at a call and resumed."""
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        pid = self._stopped(out, "new")
+        with attached(pid, failing(point, "signal=SIGKILL")):
+            os.kill(pid, signal.SIGCONT)
+        assert self._reaped() == -signal.SIGKILL, point
+        return self._resumed(out)
 
-
-def killed_at(point: Point, archive: Path, out: Path) -> dict[str, object]:
-    """What a run ends with that was killed at a call and resumed."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    ending = run_with_fault(command(archive, out, "new"), point, "signal=SIGKILL")
-    assert ending.code == -signal.SIGKILL, ending
-    return _resumed(archive, out)
-
-
-def killed_after(seconds: float, archive: Path, out: Path) -> dict[str, object]:
-    """What a run ends with that was killed so long after its first epoch began, and resumed."""
-    shutil.rmtree(out, ignore_errors=True)
-    with subprocess.Popen(
-        command(archive, out, "new"), stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    ) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
+    def killed_after(self, seconds: float, out: Path) -> Ends:
+        """What a run ends with that was killed so long after it began, and resumed."""
+        shutil.rmtree(out, ignore_errors=True)
+        pid = self._stopped(out, "new")
+        os.kill(pid, signal.SIGCONT)
         time.sleep(seconds)
-        child.kill()
-    return _resumed(archive, out)
+        os.kill(pid, signal.SIGKILL)
+        self._reaped()
+        return self._resumed(out)
+
+    def _resumed(self, out: Path) -> Ends:
+        assert self._forked(out, "resume") == 0
+        assert not list(out.rglob(".tmp-*"))
+        return lasting(out)
+
+    def _forked(self, out: Path, how: str) -> int:
+        """A run from its start to its end; how it ended."""
+        os.kill(self._stopped(out, how), signal.SIGCONT)
+        return self._reaped()
+
+    def _stopped(self, out: Path, how: str) -> int:
+        """The number of a new fork, which waits for SIGCONT."""
+        return int(self._asked(f"{how} {out}"))
+
+    def _reaped(self) -> int:
+        return int(self._asked("reap"))
+
+    def _asked(self, line: str) -> str:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(f"{line}\n")
+        self._server.stdin.flush()
+        return self._server.stdout.readline()
 
 
-def lasting(out: Path) -> dict[str, object]:
+@contextlib.contextmanager
+def warm_trainer(archive: Path) -> Iterator[Trainer]:
+    """A trainer for as long as the block lasts."""
+    command = [sys.executable, __file__, str(archive)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            assert server.stdout.readline() == "ready\n"
+            yield Trainer(archive, server)
+        finally:
+            server.stdin.close()
+
+
+def lasting(out: Path) -> Ends:
     """A run's record and weights, without what a clock says."""
-    found: dict[str, object] = json.loads((out / "run.json").read_bytes())
+    found: Ends = json.loads((out / "run.json").read_bytes())
     del found["seconds"]
     found["model.pt"] = (out / "model.pt").read_bytes()
     return found
 
 
-def _resumed(archive: Path, out: Path) -> dict[str, object]:
-    ending = run(command(archive, out, "resume"), timeout_s=300)
-    assert ending.code == 0, ending.stderr
-    assert not list(out.rglob(".tmp-*"))
-    return lasting(out)
+def _train(dataset: Dataset, out: Path, options: TrainOptions, *, resume: bool = False) -> None:
+    learnt, watched = RECIPE.cut(dataset, ("1", "2", "3")), RECIPE.cut(dataset, ("4",))
+    train(RECIPE, learnt, watched, options, out, resume=resume)
+
+
+def _serve(dataset: Dataset) -> None:
+    """Fork a run for each line `new|resume OUT`; `reap` waits for its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        _train(dataset, Path(folder), msgspec.structs.replace(OPTIONS, epochs=1))
+    _say("ready")
+    pid = 0
+    for line in sys.stdin:
+        how, _, out = line.strip().partition(" ")
+        if how == "reap":
+            _say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+            continue
+        pid = os.fork()
+        if not pid:
+            ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYONE)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            _train(dataset, Path(out), OPTIONS, resume=how == "resume")
+            os._exit(0)
+        os.waitpid(pid, os.WUNTRACED)
+        _say(pid)
+
+
+def _say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
-    archive, out, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    archive, *out = map(Path, sys.argv[1:])
     dataset = read_npz(archive, SourceMapping())
-    print("begins", flush=True)
-    train(
-        RECIPE,
-        RECIPE.cut(dataset, ("1", "2", "3")),
-        RECIPE.cut(dataset, ("4",)),
-        OPTIONS,
-        out,
-        resume=how == "resume",
-    )
+    if out:
+        _train(dataset, out[0], OPTIONS)
+    else:
+        _serve(dataset)
 
 
 if __name__ == "__main__":

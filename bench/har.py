@@ -1,16 +1,18 @@
 """How good the activity recipe is on people who were not trained on.
 
-    python bench/har.py                    all that is reported: spar, hapt6, hapt12, leak
+    python bench/har.py                    all that is reported: spar, hapt6, hapt12, leak, merged
     python bench/har.py spar               SPAR, 5 folds by subject, 2 s windows
     python bench/har.py hapt6-choose       3 folds over the 21 official training people, to choose
     python bench/har.py hapt12-choose      likewise, 12 classes
     python bench/har.py hapt6              the 9 official test people, once a seed: to report
     python bench/har.py hapt12             likewise, 12 classes
     python bench/har.py leak               what a random split of the same windows would claim
+    python bench/har.py merged             one model of both sets beside a model of each
 
 Nobody who is tested is looked at before the end: the loop watches training windows, the last
 averaged weights are kept, and the test people are scored once a run. What was chosen stands in
-CHOSEN. `--set train.epochs=40` changes one option; `--try` prints without writing a result file.
+CHOSEN; `leak` and `merged` compare figures to each other and take BRIEF, for minutes.
+`--set train.epochs=40` changes one option; `--try` prints without writing a result file.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from _har_merged import HAPT, OFFICIAL_TEST, SIX, learnt_on
 from _results import ROOT, Recording
 from edgewright.workbench.data import (
     Dataset,
@@ -37,9 +40,6 @@ from edgewright.workbench.data import (
 from edgewright.workbench.recipes.har import HarRecipe
 from edgewright.workbench.train import Metrics, evaluate, load_run, train, train_options
 
-HAPT = ROOT.parent / "shared" / "data" / "hapt" / "hapt.npz"
-OFFICIAL_TEST = ("2", "4", "9", "10", "12", "13", "18", "20", "24")
-SIX = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
 CHOSEN = {
     "recipe": {
         "architecture": "har-branches",
@@ -50,9 +50,13 @@ CHOSEN = {
     },
     "train": {"epochs": 12, "threads": 1},
 }
+BRIEF = {
+    "recipe": {"architecture": "har-quick", "hop_s": 1.0},
+    "train": {"epochs": 6, "threads": 1},
+}
 MORE_EPOCHS = {"spar": 30}
 """Its folds have two fifths of the windows: about as many steps as on `hapt`."""
-REPORTED = {"spar": (0,), "hapt6": (0, 1, 2), "hapt12": (0, 1, 2), "leak": (0,)}
+REPORTED = {"spar": (0,), "hapt6": (0, 1, 2), "hapt12": (0, 1, 2), "leak": (0,), "merged": (0,)}
 TEST_HOP_S = 1.0
 WATCHED = 100
 
@@ -67,10 +71,14 @@ def main() -> None:
 
 def _measure(protocol: str, arguments: argparse.Namespace, recording: Recording) -> None:
     options = _options(arguments.set)
-    epochs = MORE_EPOCHS.get(protocol, CHOSEN["train"]["epochs"])
-    raw = {**CHOSEN["train"], "epochs": epochs, **options["train"]}
+    chosen = BRIEF if protocol in ("leak", "merged") else CHOSEN
+    epochs = MORE_EPOCHS.get(protocol, chosen["train"]["epochs"])
+    raw = {**chosen["train"], "epochs": epochs, **options["train"]}
+    if protocol == "merged":
+        _measure_merged({**chosen["recipe"], **options["recipe"]}, raw, recording)
+        return
     recipe = HarRecipe().with_options(
-        {**CHOSEN["recipe"], **_data(protocol), **options["recipe"]}, source="--set recipe"
+        {**chosen["recipe"], **_data(protocol), **options["recipe"]}, source="--set recipe"
     )
     dataset = recipe.load_data(ROOT)
     runs = []
@@ -100,6 +108,24 @@ def _measure(protocol: str, arguments: argparse.Namespace, recording: Recording)
     recording.raw["runs"] = [
         {"seconds": round(seconds, 1), **msgspec.to_builtins(metrics)} for metrics, seconds in runs
     ]
+    print(recording.figures)
+
+
+def _measure_merged(
+    recipe_raw: dict[str, Any], train_raw: dict[str, Any], recording: Recording
+) -> None:
+    both = ("hapt", "spar")
+    models = {"merged": both, "hapt": both[:1], "spar": both[1:]}
+    for model, names in models.items():
+        kind = "merged" if len(names) > 1 else "single"
+        for name, found in learnt_on(names, recipe_raw, {**train_raw, "seed": 0}).items():
+            recording.raw[f"{name}_{kind}"] = msgspec.to_builtins(found)
+            for figure in ("accuracy_percent", "macro_f1_percent"):
+                recording.figures[f"{name}_{kind}_{figure}"] = getattr(found, figure)
+            if kind == "merged":
+                recording.figures[f"{name}_{kind}_elsewhere_percent"] = found.elsewhere_percent
+            print(f"{model} on {name}: {msgspec.to_builtins(found)}", file=sys.stderr, flush=True)
+    recording.raw["recipe"], recording.raw["train"] = recipe_raw, train_raw
     print(recording.figures)
 
 

@@ -24,8 +24,9 @@ def test_a_run_that_is_killed_at_any_call_ends_as_if_it_was_not(
         pytest.skip("absent: strace (Debian package strace)")
     archive = tmp_path / "people.npz"
     faults.write_archive(archive)
-    expected = faults.whole(archive, tmp_path)
-    found = faults.points(archive, tmp_path)
-    assert sum("checkpoint" in point.path for point in found) > 4
-    for point in long_slice.pick(found, 2):
-        assert faults.killed_at(point, archive, tmp_path / "killed") == expected, point
+    with faults.warm_trainer(archive) as trainer:
+        expected = trainer.whole(tmp_path / "whole")
+        found = trainer.points(tmp_path)
+        assert sum("checkpoint" in point.path for point in found) > 4
+        for point in long_slice.pick(found, 6):
+            assert trainer.killed_at(point, tmp_path / "killed") == expected, point

@@ -1,16 +1,18 @@
 """Faults at single system calls of one process, by strace: kill it there, or let the call fail.
 
 First `record` lists every call that changes a file under a folder, in order; then `run_with_fault`
-repeats the command with a fault at one of them. Only the main thread of the command's own process
-is counted; its children run untouched.
+repeats the command with a fault at one of them. `attached` does both to a process that is there
+already and waits stopped, such as a fork of one that was slow to start. Only the main thread of
+the command's own process is counted; its children run untouched.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -69,26 +71,60 @@ def require_strace() -> str:
     return found
 
 
+def recording(trace: Path) -> list[str]:
+    """What tells strace to write down every call."""
+    calls = f"trace={','.join(CALLS)}"
+    return ["-y", "-s", "400", "-e", calls, "-e", "signal=none", "-o", str(trace)]
+
+
+def failing(point: Point, fault: str) -> list[str]:
+    """What tells strace to make a fault ("signal=SIGKILL", "error=ENOSPC") at a call."""
+    inject = f"inject={point.call}:{fault}:when={point.number}"
+    return ["-e", f"trace={point.call}", "-e", inject, "-o", os.devnull]
+
+
+@contextlib.contextmanager
+def attached(pid: int, options: Sequence[str], *, timeout_s: float = 120.0) -> Iterator[None]:
+    """Have strace hold on to a process before the block begins; the block's end waits for the end
+    of the process.
+
+    Raises:
+        UnavailableError: it may not.
+    """
+    command = [require_strace(), *options, "-p", str(pid)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        try:
+            said = strace.stderr.readline() if strace.stderr else ""
+            if "attached" not in said:
+                raise UnavailableError(f"strace: {said.strip()}", hint="run it as root")
+            yield
+            strace.wait(timeout_s)
+        finally:
+            strace.kill()
+
+
 def record(command: Sequence[str], *, below: Path, trace: Path) -> list[Point]:
     """Run the command to its end; the calls of it that change something below a folder."""
-    options = ["-y", "-s", "400", "-e", f"trace={','.join(CALLS)}", "-e", "signal=none"]
-    ending = _strace([*options, "-o", str(trace)], command)
+    ending = _strace(recording(trace), command)
     if ending.code != 0:
         raise UnavailableError(f"the recorded command ended with {ending.code}: {ending.stderr}")
+    return points_in(trace, below=below)
+
+
+def points_in(trace: Path, *, below: Path) -> list[Point]:
+    """The calls of a trace that change something below a folder."""
     return list(_points(trace.read_text(errors="replace"), below))
 
 
 def run_with_fault(command: Sequence[str], point: Point, fault: str) -> Ending:
     """Run the command with a fault ("signal=SIGKILL", "error=ENOSPC") at one of its calls."""
-    inject = f"inject={point.call}:{fault}:when={point.number}"
-    options = ["-e", f"trace={point.call}", "-e", inject, "-o", os.devnull]
-    return _strace(options, command)
+    return _strace(failing(point, fault), command)
 
 
 def run(command: Sequence[str], *, timeout_s: float = 120.0) -> Ending:
     """Run a command without any fault."""
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=timeout_s, env=_environment()
+        command, capture_output=True, text=True, check=False, timeout=timeout_s, env=environment()
     )
     return Ending(code=done.returncode, stderr=done.stderr)
 
@@ -97,7 +133,7 @@ def _strace(options: Sequence[str], command: Sequence[str]) -> Ending:
     return run([require_strace(), *options, *command])
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """No compiled files are written, so that every run makes the same calls."""
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
 
