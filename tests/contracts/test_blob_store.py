@@ -6,17 +6,33 @@ from pathlib import Path
 import pytest
 
 from edgewright.errors import InputError, TrustError
-from edgewright.stores import BlobStore, FolderBlobs
+from edgewright.stores import BlobStore, FolderBlobs, ShelvedBlobs
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "shelf"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "folder":
         return FolderBlobs(tmp_path / "blobs")
     url = request.getfixturevalue("bucket")
     from edgewright.stores.s3 import S3Blobs
 
+    if request.param == "shelf":
+        return ShelvedBlobs(S3Blobs(url), FolderBlobs(tmp_path / "shelf"))
     return S3Blobs(url)
+
+
+def test_a_shelf_is_filled_again_from_the_store(tmp_path: Path) -> None:
+    store, shelf = FolderBlobs(tmp_path / "store"), FolderBlobs(tmp_path / "shelf")
+    blobs = ShelvedBlobs(store, shelf)
+    sha256 = blobs.add(b"weights")
+    assert store.read(sha256) == blobs.path(sha256).read_bytes() == b"weights"
+    shelf.remove(sha256)
+    assert blobs.path(sha256).read_bytes() == b"weights"
+    shelf.remove(sha256)
+    store.path(sha256).write_bytes(b"Weights")
+    with pytest.raises(TrustError, match="hashes to"):
+        blobs.path(sha256)
+    assert not shelf.has(sha256)
 
 
 def test_content_comes_back_under_its_own_hash(blobs: BlobStore) -> None:

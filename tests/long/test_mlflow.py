@@ -89,7 +89,7 @@ def test_a_release_goes_to_mlflow_with_its_lineage_and_comes_back_as_it_was(
     with open_fleet(Path(home)) as office:
         office.registry.publish(tmp_path / "1.ewb", by="test")
         office.aliases.propose("gearbox@1", "production", by="ann")
-        office.aliases.approve("gearbox", "production", by="bob")
+        office.aliases.approve("gearbox@1", "production", by="bob")
     place = ("--mlflow", server.url)
     made = run("mlflow-export", "gearbox@1", *place, "--home", home)
     assert (made["name"], made["version"], made["is_new"]) == ("gearbox", "1", True)

@@ -158,6 +158,21 @@ def test_returning_from_an_old_rollout_does_not_undo_a_newer_one(house: House) -
     assert {house.desired(name) for name in NAMES} == {"2"}
 
 
+def test_a_recall_never_brings_back_what_was_taken_back(house: House) -> None:
+    house.start("1", "100%")
+    house.update("1", *NAMES)
+    house.start("2", "100%", limits=Limits(soak_s=0, min_reached_percent=50))
+    house.tick(*NAMES)
+    house.update("2", "d1", "d2")
+    house.start("3", "100%")
+    house.tick(*NAMES)
+    assert {house.desired(name) for name in NAMES} == {"3"}
+    house.office.rollouts.abort(2, returns=True, reason="bad", by="ada")
+    assert {house.desired(name) for name in NAMES} == {"3"}
+    house.office.rollouts.abort(3, returns=True, reason="bad too", by="ada")
+    assert {house.desired(name) for name in NAMES} == {"1"}
+
+
 def test_a_device_in_an_active_rollout_is_not_taken_by_another(house: House) -> None:
     house.start("1")
     with pytest.raises(InputError, match=r"4 device\(s\), d1 first, are in another active"):

@@ -2,7 +2,8 @@
 
     HOME/fleet.db            the state (SQLite), or
     HOME/database.json       where it is (`edgewright.chain.fleet_database`)
-    HOME/releases/           release files by hash
+    HOME/releases/           release files by hash, or
+    HOME/blobs.json          where they are (`edgewright.chain.fleet_blobs`)
     HOME/patches/            patches between them, made anew when they are gone
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
@@ -27,6 +28,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import Recipient
 from edgewright.chain.fleet_attestation import FleetAttestation
+from edgewright.chain.fleet_blobs import open_blobs
 from edgewright.chain.fleet_database import has_fleet, open_state
 from edgewright.chain.fleet_image import FleetImage
 from edgewright.chain.fleet_tls import FleetTls
@@ -59,11 +61,9 @@ from edgewright.fleet.users import Users
 from edgewright.fleet.watch import Watch
 from edgewright.keys import FileOpener
 from edgewright.keys.file import FileSigner, read_public_key
-from edgewright.stores import FolderBlobs
 from edgewright.trust import TrustedKeys
 from edgewright.trust.quote import QuotePolicy
 
-RELEASES = "releases"
 SWU = "swu"
 TRUSTED_KEYS = "trusted-keys.json"
 IMAGE = "image"
@@ -242,7 +242,7 @@ def _office(home: Path, state: State) -> Office:
     def trusted() -> TrustedKeys:
         return _read_trusted(home)
 
-    blobs = FolderBlobs(home / RELEASES)
+    blobs = open_blobs(home)
     recipients = Recipients(
         state, clock=clock, file_of=blobs.path, opener=lambda: sealing_key(home)
     )

@@ -6,6 +6,7 @@ another database, so that a backup of either can be restored into either. It hol
 private key: keep it like a secret.
 """
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -15,21 +16,31 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import msgspec
+from sqlalchemy import select
 
 from edgewright import _fs
-from edgewright.chain.fleet import open_fleet
+from edgewright.chain.fleet import ARRIVALS, PATCHES, open_fleet
+from edgewright.chain.fleet_blobs import BLOBS_CHOICE, open_blobs
 from edgewright.chain.fleet_database import DATABASE, DATABASE_CHOICE, choose, open_postgres
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, verify_audit, write_down
-from edgewright.fleet.state import SqliteState, State
+from edgewright.fleet.director import go_ahead
+from edgewright.fleet.state import SqliteState, State, schema
 from edgewright.fleet.state.copying import copy_rows
 
 _INDEX = "backup.json"
 _INDEX_LIMIT_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 20
 _FORMAT = 1
+_CHOICES = (DATABASE_CHOICE, BLOBS_CHOICE)
+"""A restored fleet has all of it in its home, until it is told otherwise."""
 _SKIPPED_SUFFIXES = ("-wal", "-shm", "-journal")
+_SKIPPED_FOLDERS = (ARRIVALS, PATCHES)
+"""Uploads that are on their way, and differences that are made again when they are asked for."""
+_SMALL_BYTES = 4 << 20
+"""Larger files are releases and reports: never changed once they are there."""
+_FIRST = "timestamp.json"
 
 
 class BackupFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +78,8 @@ def backup(home: Path, output: Path, *, by: str) -> Backup:
         copy = Path(folder) / DATABASE
         _copy_database(office.state, copy)
         newest = verify_audit(office.state)
-        paths = {DATABASE: copy} | dict(_others(home, Path(folder)))
+        _fetch_releases(home, office.state)
+        paths = {DATABASE: copy} | _still(home, Path(folder))
         index = Backup(
             format=_FORMAT,
             made_at_s=now_s,
@@ -106,6 +118,7 @@ def restore(source: Path, home: Path, *, by: str, database: str = "") -> Backup:
         state = SqliteState(folder / DATABASE)
         try:
             verify_audit(state)
+            go_ahead(folder)
             with state.write() as connection:
                 deed = Deed(
                     at_s=index.made_at_s, who=by, what="backup restored", subject=source.name
@@ -119,6 +132,15 @@ def restore(source: Path, home: Path, *, by: str, database: str = "") -> Backup:
             (folder / DATABASE).unlink()
             choose(folder, database)
     return index
+
+
+def _fetch_releases(home: Path, state: State) -> None:
+    """Have every release file here, also where another store keeps them."""
+    blobs = open_blobs(home)
+    with state.read() as connection:
+        wanted = connection.scalars(select(schema.releases.c.file_sha256).distinct()).all()
+    for sha256 in wanted:
+        blobs.path(sha256)
 
 
 def _copy_database(state: State, copy: Path) -> None:
@@ -188,14 +210,40 @@ def _hashed(stream: IO[bytes], digest: "hashlib._Hash", size_bytes: int) -> Iter
         yield chunk
 
 
+def _still(home: Path, folder: Path) -> dict[str, Path]:
+    """The files beside the database by name, held in a folder so that none changes or goes any
+    more: small ones as copies, large ones, which are never written twice, by a second name. What
+    names other files is copied before they are listed, so that all it names are there.
+    """
+    found: dict[str, Path] = {}
+    firsts = {name: path for name, path in _others(home, folder) if path.name == _FIRST}
+    for name, path in (*firsts.items(), *_others(home, folder)):
+        if name in found:
+            continue
+        with contextlib.suppress(FileNotFoundError):  # it was taken away since it was listed
+            found[name] = _copied(path, folder / f"{len(found)}")
+    return found
+
+
+def _copied(path: Path, copy: Path) -> Path:
+    with path.open("rb") as file:
+        content = file.read(_SMALL_BYTES + 1)
+    if len(content) > _SMALL_BYTES:
+        copy.hardlink_to(path)
+        return copy
+    copy.write_bytes(content)
+    return copy
+
+
 def _others(home: Path, skipped: Path) -> Iterator[tuple[str, Path]]:
     """Everything in the home but the database, what SQLite keeps beside it, and leftovers."""
     for path in home.rglob("*"):
         name = path.relative_to(home).as_posix()
         is_inside = skipped in path.parents or path == skipped
         is_left_over = any(part.startswith(".tmp-") for part in path.relative_to(home).parts)
-        is_database = name in (DATABASE, DATABASE_CHOICE) or name.endswith(_SKIPPED_SUFFIXES)
-        if path.is_file() and not (is_inside or is_left_over or is_database):
+        is_database = name in (DATABASE, *_CHOICES) or name.endswith(_SKIPPED_SUFFIXES)
+        is_passing = name.split("/", 1)[0] in _SKIPPED_FOLDERS
+        if path.is_file() and not (is_inside or is_left_over or is_database or is_passing):
             yield name, path
 
 

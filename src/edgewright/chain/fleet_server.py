@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from edgewright.chain.fleet import open_fleet
+from edgewright.chain.fleet_blobs import choose_blobs
 from edgewright.chain.fleet_brokers import absent_extra, amqp_dial, follow_broker, mqtt_dial
 from edgewright.chain.fleet_database import choose
 from edgewright.chain.fleet_tls import FleetTls
@@ -36,6 +37,7 @@ class ServeOrder(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     database: str = ""
+    blobs: str = ""
     mqtt: str = ""
     mqtt_password_file: Path | None = None
     amqp: str = ""
@@ -87,6 +89,8 @@ def serve(home: Path, order: ServeOrder, *, ready: Callable[[Ready], None]) -> N
 
     if order.database:
         choose(home, order.database)
+    if order.blobs:
+        choose_blobs(home, order.blobs)
     allow_all_open_files()
     with open_fleet(home, create=True) as office:
         office.publishing.forget_arrivals()

@@ -40,6 +40,9 @@ fleet.add_command(notify)
     help="Address or network of a proxy whose Client-Cert header (RFC 9440) is believed.",
 )
 @click.option("--database", default="", help="postgresql://USER@HOST/DATABASE, for a new home.")
+@click.option(
+    "--blobs", default="", help="Keep release files in s3://bucket/prefix or a mounted folder."
+)
 @click.option("--mqtt", default="", help="A broker that wakes devices: mqtts://user@host[:port].")
 @click.option("--mqtt-password-file", type=_FILE, help="The password of its user.")
 @click.option("--amqp", default="", help="The same over AMQP: amqps://user@host[:port][/vhost].")
@@ -55,6 +58,7 @@ def serve(
     names: tuple[str, ...],
     trusted_proxies: tuple[str, ...],
     database: str,
+    blobs: str,
     mqtt: str,
     mqtt_password_file: Path | None,
     amqp: str,
@@ -83,6 +87,7 @@ def serve(
         names=names,
         trusted_proxies=trusted_proxies,
         database=database,
+        blobs=blobs,
         mqtt=mqtt,
         mqtt_password_file=mqtt_password_file,
         amqp=amqp,

@@ -240,11 +240,11 @@ def propose(fleet: "Fleet", reference: str, alias: str) -> Shown:
 
 
 @fleet_command(release)
-@click.argument("model")
+@click.argument("reference")
 @click.argument("alias")
-def approve(fleet: "Fleet", model: str, alias: str) -> Shown:
-    """Approve what another person proposed for MODEL@ALIAS."""
-    made = fleet.approve_alias(model, alias)
+def approve(fleet: "Fleet", reference: str, alias: str) -> Shown:
+    """Approve that MODEL@ALIAS means release REFERENCE, as another person proposed."""
+    made = fleet.approve_alias(reference, alias)
     return said("alias", made, f"{made.model}@{made.alias} is {made.bundle_id[:12]}")
 
 

@@ -66,33 +66,45 @@ class Aliases(OfProject):
             )
             return self._keep(connection, after, by, "alias proposed", release)
 
-    def approve(self, model: str, alias: str, *, by: str) -> Alias:
-        """Let an alias mean what was proposed.
+    def approve(self, reference: str, alias: str, *, by: str) -> Alias:
+        """Let an alias mean a release that was proposed. It is named, so that nobody approves what
+        was proposed in its place a moment ago.
 
         Raises:
             AbsentError: nothing was proposed.
+            InputError: another release is proposed.
             TrustError: the one who proposed cannot approve as well.
         """
         with self._state.write() as connection:
+            release = find_release(connection, reference, project=self._project)
+            model = release.model
             before = self._find(connection, model, alias)
             if not before.proposed_bundle_id:
                 raise AbsentError(
-                    f"nothing is proposed for {model}@{alias}", hint="see: edgewright release list"
+                    f"nothing is proposed for {model}@{alias}",
+                    hint="see: edgewright release aliases",
                 )
             if before.proposed_by == by:
                 raise TrustError(
                     f"{by} proposed {model}@{alias} and cannot approve it",
                     hint="ask a second person who may approve",
                 )
+            if before.proposed_bundle_id != release.bundle_id:
+                proposed = find_release(
+                    connection, before.proposed_bundle_id, project=self._project
+                )
+                raise InputError(
+                    f"{proposed.text} is proposed for {model}@{alias}, not {release.text}",
+                    hint="look at what is proposed: edgewright release aliases",
+                )
             after = Alias(
                 model=model,
                 alias=alias,
-                bundle_id=before.proposed_bundle_id,
+                bundle_id=release.bundle_id,
                 set_by=before.proposed_by,
                 approved_by=by,
                 changed_at_s=self._clock.wall_s(),
             )
-            release = find_release(connection, after.bundle_id, project=self._project)
             return self._keep(connection, after, by, "alias approved", release)
 
     def list(self) -> tuple[Alias, ...]:

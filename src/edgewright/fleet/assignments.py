@@ -60,6 +60,31 @@ def _recall(connection: Connection, number: int, devices: Sequence[str]) -> None
         for row in connection.execute(query):
             previous[row.device] = (row.previous_bundle_id, row.previous_rollout)
     _assign(connection, model or "", previous)
+    _forget_as_previous(connection, number, devices)
+
+
+def _forget_as_previous(connection: Connection, number: int, devices: Sequence[str]) -> None:
+    """A newer rollout that is recalled later may not bring back what is taken back now: its devices
+    go to what they had before this rollout.
+    """
+    members = schema.members
+    own = members.alias()
+    for part in _parts(devices):
+        took_over = (
+            members.c.previous_rollout == number,
+            members.c.rollout != number,
+            members.c.device.in_(part),
+            members.c.device == own.c.device,
+            own.c.rollout == number,
+        )
+        connection.execute(
+            update(members)
+            .where(*took_over)
+            .values(
+                previous_bundle_id=own.c.previous_bundle_id,
+                previous_rollout=own.c.previous_rollout,
+            )
+        )
 
 
 def _assigned(

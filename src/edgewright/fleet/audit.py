@@ -49,10 +49,11 @@ def write_down(connection: Connection, deed: Deed) -> None:
     newest = select(schema.audit.c.sequence, schema.audit.c.hash)
     row = connection.execute(newest.order_by(schema.audit.c.sequence.desc()).limit(1)).first()
     sequence, before = (row.sequence + 1, row.hash) if row else (1, _START)
-    fields = msgspec.structs.asdict(deed)
+    kept = _storable(deed)
+    fields = msgspec.structs.asdict(kept)
     connection.execute(
         insert(schema.audit).values(
-            sequence=sequence, hash=_hash_of(before, sequence, deed), **fields
+            sequence=sequence, hash=_hash_of(before, sequence, kept), **fields
         )
     )
 
@@ -94,6 +95,18 @@ def verify_audit(state: State) -> Entry | None:
                 )
             before = entry.hash
     return entry
+
+
+def _storable(deed: Deed) -> Deed:
+    """The deed as every database keeps it: PostgreSQL stores no NUL, and what is hashed must be
+    what is stored.
+    """
+    texts = {
+        name: value.replace("\0", "\ufffd")
+        for name, value in msgspec.structs.asdict(deed).items()
+        if isinstance(value, str)
+    }
+    return msgspec.structs.replace(deed, **texts)
 
 
 def _hash_of(before: str, sequence: int, deed: Deed) -> str:

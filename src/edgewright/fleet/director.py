@@ -6,7 +6,8 @@ device it signs which released files the device shall have. It orders nothing th
 repository does not list, so that a stolen fleet can choose among releases and never make one.
 
     HOME/image/metadata/     what the keepers published
-    HOME/director/           N.root.json of the director, and `tick`, below which no version falls
+    HOME/director/           N.root.json of the director; `tick`, below which no version falls;
+                             `ahead`, which a restored fleet adds to every version
 """
 
 import re
@@ -35,6 +36,10 @@ HOUR_S = 3600
 TICK_S = 60
 FILE_LIMIT_BYTES = 5_000_000
 KEPT_DEVICES = 1024
+LOST_AT_MOST = 1_000_000
+"""More versions than a fleet can have given to a device since the backup that it is restored from:
+a device refuses a version below one that it has seen.
+"""
 
 _METADATA_FILE = re.compile(r"[A-Za-z0-9%_~-][A-Za-z0-9.%_~-]{0,200}\.json")
 _TIMESTAMP = "timestamp.json"
@@ -200,17 +205,19 @@ class Director:
 
     def _version(self, connection: Connection, device: str, *, step: int = 0) -> int:
         """Rises with every order for the device, every export and every minute, so that what
-        expires is renewed; a clock that falls back does not let it fall.
+        expires is renewed; neither a clock that falls back nor a restored backup lets it fall.
         """
         devices = schema.devices
         query = select(devices.c.revision).where(devices.c.name == device)
-        return int(connection.scalar(query) or 0) + self._tick(step)
+        return (
+            int(connection.scalar(query) or 0)
+            + self._tick(step)
+            + _number_in(self._folder / "ahead")
+        )
 
     def _tick(self, step: int) -> int:
-        path, known = self._folder / "tick", 0
-        if path.exists():
-            text = _fs.read_limited(path, limit_bytes=32)
-            known = int(text) if text.strip().isdigit() else 0
+        path = self._folder / "tick"
+        known = _number_in(path)
         tick = max(int(self._clock.wall_s() // TICK_S), known + step)
         if tick > known:
             _fs.write_atomic(path, b"%d\n" % tick)
@@ -270,6 +277,20 @@ class Director:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(int(self._clock.wall_s()), UTC)
+
+
+def go_ahead(home: Path) -> None:
+    """Let every version of a fleet that was made of a backup be above all that it gave before."""
+    path = home / "director" / "ahead"
+    path.parent.mkdir(exist_ok=True)
+    _fs.write_atomic(path, b"%d\n" % (_number_in(path) + LOST_AT_MOST))
+
+
+def _number_in(path: Path) -> int:
+    if not path.exists():
+        return 0
+    text = _fs.read_limited(path, limit_bytes=32)
+    return int(text) if text.strip().isdigit() else 0
 
 
 def _number(root: Path) -> int:

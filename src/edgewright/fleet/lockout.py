@@ -7,6 +7,7 @@ from edgewright.fleet.state import schema
 FREE_FAILURES = 5
 FIRST_LOCK_S = 30.0
 LONGEST_LOCK_S = 3600.0
+_MOST_DOUBLINGS = 20
 
 
 def count_failure(connection: Connection, name: str, *, now_s: float) -> float:
@@ -15,7 +16,9 @@ def count_failure(connection: Connection, name: str, *, now_s: float) -> float:
     query = select(table.c.failures).where(table.c.name == name)
     failures = (connection.scalar(query) or 0) + 1
     over = failures - FREE_FAILURES
-    lock_s = min(FIRST_LOCK_S * 2**over, LONGEST_LOCK_S) if over >= 0 else 0.0
+    lock_s = (
+        min(FIRST_LOCK_S * 2 ** min(over, _MOST_DOUBLINGS), LONGEST_LOCK_S) if over >= 0 else 0.0
+    )
     connection.execute(
         update(table)
         .where(table.c.name == name)

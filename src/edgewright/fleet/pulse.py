@@ -48,7 +48,9 @@ class Pulse:
         self._ticked_s = self._noted_s = self._forgot_s = float("-inf")
 
     async def run(self) -> None:
-        """Beat. A disk that is full or slow is said and tried again."""
+        """Beat. A disk that is full or slow is said and tried again, and so is what nobody thought
+        of: what one device told may not end the fleet.
+        """
         clock = self._office.clock
         self._revision = await self._written(self._office.devices.newest_revision)
         while True:
@@ -57,6 +59,9 @@ class Pulse:
                 await clock.sleep(LOOK_EVERY_S)
             except ResourceError as error:
                 _log.warning("rollouts stand still: %s", error)
+                await clock.sleep(AFTER_ERROR_S)
+            except Exception:  # noqa: BLE001  # the top of a task: one may not end the fleet
+                _log.exception("rollouts stand still")
                 await clock.sleep(AFTER_ERROR_S)
 
     async def _beat(self, now_s: float) -> None:

@@ -113,10 +113,19 @@ class Registry(OfProject):
             return find_release(connection, reference, project=self._project)
 
     def file(self, bundle_id: str) -> tuple[Release, Path]:
-        """A release and where its file lies.
+        """A release and where its file lies on this machine.
 
         Raises:
             AbsentError: there is no such release.
+        """
+        release = self.of_bundle(bundle_id)
+        return release, self.place(release)
+
+    def of_bundle(self, bundle_id: str) -> Release:
+        """The release that is this bundle.
+
+        Raises:
+            AbsentError: there is none.
         """
         table = schema.releases
         query = select(table).where(
@@ -128,8 +137,11 @@ class Registry(OfProject):
             raise AbsentError(
                 f"there is no release {bundle_id[:80]}", hint="ask for what is desired"
             )
-        release = _release_of(row)
-        return release, self._blobs.path(release.file_sha256)
+        return _release_of(row)
+
+    def place(self, release: Release) -> Path:
+        """Where its file lies on this machine, fetched first when it has to be."""
+        return self._blobs.path(release.file_sha256)
 
     def _signers(self, bundle: Bundle, sha256: str, size_bytes: int) -> tuple[str, ...]:
         """Who vouches for a bundle: the image repository's keepers, or keys that are trusted."""

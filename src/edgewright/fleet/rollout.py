@@ -265,7 +265,7 @@ class _Turn:
             self.actions += [
                 Recall(device)
                 for device, member in self.members.items()
-                if member.standing in ("updating", "succeeded", "failed")
+                if member.standing in ("updating", "succeeded", "failed", "left")
             ]
         self._change("aborted", reason)
 

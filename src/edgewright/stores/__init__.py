@@ -17,12 +17,13 @@ has a bound, and counts what newer messages push out.
     [b'started', b'stopped']
 """
 
-from edgewright.stores.base import BlobStore, ObjectStore
+from edgewright.stores.base import BlobStore, LocalBlobStore, ObjectStore
 from edgewright.stores.blobs import FolderBlobs
 from edgewright.stores.disk_queue import DiskQueue
 from edgewright.stores.log import Entry, Log, LogContents, read_log
 from edgewright.stores.objects import FolderObjects
 from edgewright.stores.queue import MemoryQueue, Queue, Queued
+from edgewright.stores.shelf import ShelvedBlobs
 
 __all__ = [
     "BlobStore",
@@ -30,11 +31,13 @@ __all__ = [
     "Entry",
     "FolderBlobs",
     "FolderObjects",
+    "LocalBlobStore",
     "Log",
     "LogContents",
     "MemoryQueue",
     "ObjectStore",
     "Queue",
     "Queued",
+    "ShelvedBlobs",
     "read_log",
 ]

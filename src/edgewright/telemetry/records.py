@@ -13,11 +13,13 @@ FIGURES_LIMIT = 16
 LINE_LIMIT = 1000
 
 _Line = Annotated[str, msgspec.Meta(max_length=LINE_LIMIT)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""What is counted stays a number that a float and every database hold exactly."""
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     device: str
-    sequence: int
+    sequence: Count
     at_s: float
     schema_version: int = 1
 
@@ -51,8 +53,8 @@ class ServingRecord(_Record, frozen=True, kw_only=True, tag="serving"):
 
     model: str
     bundle: str
-    requests: int
-    errors: int
+    requests: Count
+    errors: Count
     latency_p50_ms: float
     latency_p95_ms: float
 

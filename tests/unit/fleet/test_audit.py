@@ -23,6 +23,13 @@ def test_a_whole_chain_verifies(written: Office) -> None:
     assert [entry.subject for entry in read_audit(written.state, newest=2)] == ["3", "2"]
 
 
+def test_a_nul_that_no_database_may_keep_breaks_no_chain(office: Office) -> None:
+    with office.state.write() as connection:
+        write_down(connection, Deed(at_s=0.0, who="d1", what="told", subject="a\0b", detail="\0"))
+    assert verify_audit(office.state) is not None
+    assert read_audit(office.state)[0].subject == "a\ufffdb"
+
+
 def test_an_empty_chain_verifies(office: Office) -> None:
     assert verify_audit(office.state) is None
 

@@ -8,6 +8,7 @@ from edgewright.chain.fleet import open_fleet, trust
 from edgewright.chain.fleet_backup import backup, restore
 from edgewright.chain.fleet_tls import FleetTls
 from edgewright.errors import InputError, TrustError
+from edgewright.fleet.director import LOST_AT_MOST
 from edgewright.testing.fleet import SIGNER, release_file
 
 
@@ -33,10 +34,37 @@ def test_a_restored_fleet_is_the_one_that_was_backed_up(home: Path, tmp_path: Pa
         assert path.read_bytes() == (tmp_path / "1.ewb").read_bytes()
         assert release.text == "tiny@1"
     assert FleetTls(again).pin() == FleetTls(home).pin()
+    assert (again / "director" / "ahead").read_text() == f"{LOST_AT_MOST}\n"
     with pytest.raises(InputError, match="not empty"):
         restore(tmp_path / "all.tar", again, by="bert")
     with pytest.raises(InputError, match="exists already"):
         backup(home, tmp_path / "all.tar", by="ada")
+
+
+def test_files_that_change_or_go_meanwhile_spoil_no_backup(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "arrivals").mkdir(exist_ok=True)
+    (home / "arrivals" / "half").write_bytes(b"on its way")
+    tick, large = home / "director" / "tick", home / "releases" / "large"
+    tick.parent.mkdir(exist_ok=True)
+    tick.write_text("1\n")
+    large.write_bytes(bytes(5 << 20))
+    add = tarfile.TarFile.add
+
+    def meanwhile(self: tarfile.TarFile, *args: object, **kwargs: object) -> None:
+        tick.write_text("22222\n")
+        large.unlink(missing_ok=True)
+        add(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tarfile.TarFile, "add", meanwhile)
+    made = backup(home, tmp_path / "all.tar", by="ada")
+    names = {file.name for file in made.files}
+    assert {"director/tick", "releases/large"} <= names
+    assert not any(name.startswith("arrivals") for name in names)
+    restore(tmp_path / "all.tar", tmp_path / "again", by="bert")
+    assert (tmp_path / "again" / "director" / "tick").read_text() == "1\n"
+    assert (tmp_path / "again" / "releases" / "large").stat().st_size == 5 << 20
 
 
 def respun(source: Path, target: Path, change: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgewright._fs import write_atomic
-from edgewright.fleet.director import TICK_S, Director
+from edgewright.fleet.director import TICK_S, Director, go_ahead
 from edgewright.fleet.office import Office
 from edgewright.testing import FakeClock, MemorySigner
 from edgewright.trust import TrustedKeys
@@ -74,6 +74,22 @@ def test_its_version_rises_with_time_and_never_falls(
     later = trusted(director, clock).versions()["targets"]
     clock.set_wall(clock.wall_s() - 10 * TICK_S)
     assert first < later == trusted(director, clock).versions()["targets"]
+
+
+def test_its_version_is_above_all_that_a_lost_fleet_gave(
+    director: Director, office: Office, tmp_path: Path, clock: FakeClock
+) -> None:
+    found_image(tmp_path / "home" / "image" / "metadata", clock)
+    backed_up = trusted(director, clock).versions()["targets"]
+    for number in range(50):
+        office.devices.add(f"x{number}", {}, by="ada")
+    clock.advance(9 * TICK_S)
+    given = trusted(director, clock, "x49").versions()["targets"]
+    go_ahead(tmp_path / "home")
+    assert backed_up < given < trusted(director, clock).versions()["targets"]
+    after = trusted(director, clock).versions()["targets"]
+    clock.advance(TICK_S)
+    assert trusted(director, clock).versions()["targets"] == after + 1
 
 
 def test_its_root_is_renewed_before_it_expires(

@@ -36,7 +36,7 @@ COMMANDS: list[Command] = [
     ("GET", "/api/v1/members", None, "user"),
     ("POST", "/api/v1/releases", None, "publish"),
     ("POST", "/api/v1/aliases/production/propose", {"release": "tiny@1"}, "publish"),
-    ("POST", "/api/v1/aliases/production/tiny/approve", {}, "approve"),
+    ("POST", "/api/v1/aliases/production/approve", {"release": "tiny@1"}, "approve"),
     ("POST", "/api/v1/enrolments/d1/decision", {"is_approved": True}, "device"),
     ("POST", "/api/v1/notifiers", {"name": "n", "url": "https://93.184.216.34/"}, "notify"),
     ("POST", "/api/v1/notifiers/d1/test", {}, "notify"),

@@ -64,7 +64,7 @@ BODIES: dict[str, Any] = {
     "/devices/{name}/timezone": {"timezone": "Europe/Berlin"},
     "/devices/{name}/revoke": None,
     "/aliases/{alias}/propose": {"release": f"tiny-{MARK}@1"},
-    "/aliases/{alias}/{model}/approve": None,
+    "/aliases/{alias}/approve": {"release": f"tiny-{MARK}@1"},
     "/enrolments/{name}/decision": {"is_approved": True},
     "/notifiers": {"name": "ours", "url": "https://8.8.8.8/x"},
     "/notifiers/{name}/test": None,

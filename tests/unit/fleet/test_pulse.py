@@ -2,12 +2,45 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.pulse import Pulse
 from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.testing import FakeClock
 from edgewright.testing.fleet import release_file
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_the_pulse(
+    office: Office,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    beats = 0
+
+    def tick(**_: object) -> bool:
+        nonlocal beats
+        beats += 1
+        raise OverflowError("integer division result too large for a float")
+
+    monkeypatch.setattr(office.rollouts, "tick", tick)
+
+    async def case() -> None:
+        with ThreadPoolExecutor(max_workers=1) as writer:
+            beat = asyncio.create_task(Pulse(office, Presence(), writer).run())
+            while beats < 2:
+                assert not beat.done()
+                clock.advance(3)
+                await asyncio.sleep(0.001)
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+    asyncio.run(case())
+    assert "rollouts stand still" in caplog.text
+    assert "OverflowError" in caplog.text
 
 
 def test_a_waiting_device_gets_its_order_without_asking_again(

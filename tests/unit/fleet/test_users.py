@@ -2,11 +2,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from sqlalchemy import update
 
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import read_audit
 from edgewright.fleet.office import Office
 from edgewright.fleet.roles import PERMISSIONS, ROLES, Permission, may
+from edgewright.fleet.state import schema
 from edgewright.testing import FakeClock
 from edgewright.testing.fleet import release_file
 
@@ -78,6 +80,18 @@ def test_wrong_passwords_lock_an_account_for_ever_longer(office: Office, clock: 
     assert {"login", "login refused", "account locked"} <= set(deeds)
 
 
+def test_a_lock_does_not_end_by_guessing_on(office: Office, clock: FakeClock) -> None:
+    office.users.add("rita", "releaser", by="root")
+    office.users.set_password("rita", PASSWORD, by="root")
+    with office.state.write() as connection:
+        connection.execute(update(schema.users).values(failures=5000, locked_until_s=0.0))
+    with pytest.raises(TrustError, match="do not belong together"):
+        office.users.login("rita", "wrong")
+    clock.advance(3599)
+    with pytest.raises(TrustError, match="locked"):
+        office.users.login("rita", PASSWORD)
+
+
 def test_a_session_ends_with_time_logout_password_and_disabling(
     office: Office, clock: FakeClock
 ) -> None:
@@ -129,6 +143,16 @@ def test_a_scope_narrows_a_token_and_widens_none(office: Office) -> None:
         office.users.allowed(made, "read")
 
 
+def test_nobody_approves_what_was_proposed_a_moment_ago(office: Office, tmp_path: Path) -> None:
+    for version in "12":
+        release_file(tmp_path / f"{version}.ewb", version=version)
+        office.registry.publish(tmp_path / f"{version}.ewb", by="ada")
+        office.aliases.propose(f"tiny@{version}", "production", by="ada")
+    with pytest.raises(InputError, match="tiny@2 is proposed for tiny@production, not tiny@1"):
+        office.aliases.approve("tiny@1", "production", by="bert")
+    assert office.aliases.approve("tiny@2", "production", by="bert").approved_by == "bert"
+
+
 @pytest.mark.parametrize("password", ["", "short", "x" * 257])
 def test_a_password_has_a_length(office: Office, password: str) -> None:
     office.users.add("rita", "releaser", by="root")
@@ -143,10 +167,10 @@ def test_an_alias_needs_two_people(office: Office, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none has"):
         office.registry.release("tiny@production")
     with pytest.raises(TrustError, match="cannot approve"):
-        office.aliases.approve("tiny", "production", by="ada")
-    office.aliases.approve("tiny", "production", by="bert")
+        office.aliases.approve("tiny@1", "production", by="ada")
+    office.aliases.approve("tiny@1", "production", by="bert")
     assert office.registry.release("tiny@production").version == "1"
     with pytest.raises(InputError, match="nothing is proposed"):
-        office.aliases.approve("tiny", "production", by="carl")
+        office.aliases.approve("tiny@1", "production", by="carl")
     with pytest.raises(InputError, match="is a version"):
         office.aliases.propose("tiny@1", "1", by="ada")

@@ -1,5 +1,6 @@
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,10 @@ from edgewright.telemetry import (
 )
 from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
 
+SERVED = (
+    b'{"kind":"serving","device":"d","sequence":3,"at_s":0.0,"model":"m","bundle":"b",'
+    b'"requests":1,"errors":0,"latency_p50_ms":1.0,"latency_p95_ms":2.0}'
+)
 UPDATE = UpdateRecord(device="d", sequence=1, at_s=1.5, bundle="b", state="commit")
 
 
@@ -36,17 +41,7 @@ def test_every_kind_is_known_to_the_reader() -> None:
     kinds = [
         UPDATE,
         HealthRecord(device="d", sequence=2, at_s=0, memory_free_mb=1, disk_free_mb=1),
-        ServingRecord(
-            device="d",
-            sequence=3,
-            at_s=0,
-            model="m",
-            bundle="b",
-            requests=1,
-            errors=0,
-            latency_p50_ms=1,
-            latency_p95_ms=2,
-        ),
+        msgspec.json.decode(SERVED, type=ServingRecord),
         DriftRecord(
             device="d", sequence=4, at_s=0, model="m", channel="c", cause="gain", score=3, limit=2
         ),
@@ -70,9 +65,23 @@ def test_kinds_of_a_newer_version_are_counted_not_lost_in_silence() -> None:
         b'{"kind":3}',
         b'"\xff"',
         b"{}",
+        SERVED.replace(b'"errors":0', b'"errors":1' + b"0" * 400),
+        SERVED.replace(b'"requests":1', b'"requests":-1'),
+        SERVED.replace(b'"sequence":3', b'"sequence":9007199254740993'),
         b'{"kind":"x","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
-    ids=["open", "list", "no-fields", "number", "no-text", "empty", "nested"],
+    ids=[
+        "open",
+        "list",
+        "no-fields",
+        "number",
+        "no-text",
+        "empty",
+        "huge",
+        "negative",
+        "large",
+        "nested",
+    ],
 )
 def test_a_spoiled_line_is_named_by_its_number(line: bytes) -> None:
     with pytest.raises(InputError, match="line 2"):

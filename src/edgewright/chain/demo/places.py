@@ -11,6 +11,7 @@ from edgewright.chain import agent as agent_chain
 from edgewright.chain import fleet as fleet_chain
 from edgewright.chain import releases, trust_repository
 from edgewright.chain.enrolment import enroll
+from edgewright.chain.fleet_blobs import RELEASES
 from edgewright.chain.processes import Child, free_port, running
 from edgewright.clock import SystemClock
 from edgewright.device.agent import AgentStatus
@@ -65,7 +66,7 @@ class Fleet:
         with fleet_chain.open_fleet(self.home) as office:
             registry = Registry(
                 office.state,
-                blobs=FolderBlobs(self.home / fleet_chain.RELEASES),
+                blobs=FolderBlobs(self.home / RELEASES),
                 clock=office.clock,
                 trusted=lambda: TrustedKeys(threshold=1, keys=(self.keeper.public,)),
             )

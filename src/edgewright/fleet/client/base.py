@@ -85,8 +85,8 @@ class Fleet(Protocol):
     def propose_alias(self, reference: str, alias: str) -> Alias:
         """Say which release an alias is to mean."""
 
-    def approve_alias(self, model: str, alias: str) -> Alias:
-        """Let it mean what somebody else proposed."""
+    def approve_alias(self, reference: str, alias: str) -> Alias:
+        """Let it mean this release, which somebody else proposed."""
 
     def plan_rollout(self, order: RolloutOrder) -> RolloutPlan:
         """What an order would do now."""

@@ -199,8 +199,8 @@ class FleetClient:
     def propose_alias(self, reference: str, alias: str) -> Alias:
         return self._post(f"/aliases/{_path(alias)}/propose", Alias, {"release": reference})
 
-    def approve_alias(self, model: str, alias: str) -> Alias:
-        return self._post(f"/aliases/{_path(alias)}/{_path(model)}/approve", Alias)
+    def approve_alias(self, reference: str, alias: str) -> Alias:
+        return self._post(f"/aliases/{_path(alias)}/approve", Alias, {"release": reference})
 
     def plan_rollout(self, order: RolloutOrder) -> RolloutPlan:
         return self._post("/rollouts/plan", RolloutPlan, order)

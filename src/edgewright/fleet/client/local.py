@@ -94,8 +94,8 @@ class LocalFleet:
     def propose_alias(self, reference: str, alias: str) -> Alias:
         return self._office.aliases.propose(reference, alias, by=self._by)
 
-    def approve_alias(self, model: str, alias: str) -> Alias:
-        return self._office.aliases.approve(model, alias, by=self._by)
+    def approve_alias(self, reference: str, alias: str) -> Alias:
+        return self._office.aliases.approve(reference, alias, by=self._by)
 
     def plan_rollout(self, order: RolloutOrder) -> RolloutPlan:
         return self._office.rollouts.plan(order)

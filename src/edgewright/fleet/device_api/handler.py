@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -246,19 +245,19 @@ class DeviceApi:
         poll = await self._poll(request)
         if poll is None:
             return _unauthorised()
-        found = await self._looked(lambda: self._file_for(poll, bundle_id))
-        if found is None:
+        release = await self._looked(lambda: self._release_for(poll, bundle_id))
+        if release is None:
             return _problem(404, f"bundle {bundle_id[:80]} is not for {poll.device}")
         if poll.is_ordered:
             self._desk.presence.acknowledged(poll.device)
-        release, path = found
+        path = await asyncio.to_thread(self._desk.registry.place, release)
         return file_response(path, request, etag=release.file_sha256)
 
-    def _file_for(self, poll: Poll, bundle_id: str) -> tuple[Release, Path] | None:
+    def _release_for(self, poll: Poll, bundle_id: str) -> Release | None:
         with self._desk.state.read() as connection:
             if not may_fetch(connection, poll.device, bundle_id):
                 return None
-        return self._desk.registry.within(poll.project).file(bundle_id)
+        return self._desk.registry.within(poll.project).of_bundle(bundle_id)
 
     async def _patch(self, request: Request, bundle_id: str) -> Response:
         """A patch from the bundle that the device has; 404 when the file itself is the way."""

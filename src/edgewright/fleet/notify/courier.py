@@ -83,7 +83,9 @@ class Courier:
         self._watched_s = self._forgot_s = float("-inf")
 
     async def run(self) -> None:
-        """Gather and deliver. A database that is full or slow is said and tried again."""
+        """Gather and deliver. A database that is full or slow is said and tried again, and so is
+        what nobody thought of: what one device told may not end the fleet.
+        """
         clock = self._office.clock
         async with asyncio.TaskGroup() as group:
             while True:
@@ -95,6 +97,9 @@ class Courier:
                     await clock.sleep(LOOK_EVERY_S)
                 except ResourceError as error:
                     _log.warning("news wait: %s", error)
+                    await clock.sleep(AFTER_ERROR_S)
+                except Exception:  # noqa: BLE001  # the top of a task: one may not end the fleet
+                    _log.exception("news wait")
                     await clock.sleep(AFTER_ERROR_S)
 
     async def round(self) -> int:
@@ -154,6 +159,8 @@ class Courier:
             await self._bring(which)
         except ResourceError as error:
             _log.warning("news for %s wait: %s", which[1], error)
+        except Exception:  # noqa: BLE001  # the top of a task: one may not end the fleet
+            _log.exception("news for %s wait", which[1])
         finally:
             self._busy.discard(which)
 

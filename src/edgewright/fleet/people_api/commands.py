@@ -190,16 +190,16 @@ def propose(
 
 
 @post(
-    "/aliases/{alias:str}/{model:str}/approve",
+    "/aliases/{alias:str}/approve",
     opt={"permission": "approve"},
     sync_to_thread=True,
     status_code=200,
 )
 def approve_alias(
-    office: TheOffice, request: _Asked, alias: FromPath[str], model: FromPath[str]
+    office: TheOffice, request: _Asked, alias: FromPath[str], data: JSONBody[AliasOrder]
 ) -> Alias:
-    """Let an alias mean what somebody else proposed."""
-    return office.aliases.approve(model, alias, by=request.user.name)
+    """Let an alias mean a release that somebody else proposed for it."""
+    return office.aliases.approve(data.release, alias, by=request.user.name)
 
 
 @post("/enrolments/{name:str}/decision", opt=_DEVICE, sync_to_thread=True, status_code=200)

@@ -1,9 +1,11 @@
 """What may not stand on both sides of a split: people, recordings, overlapping windows, and data
 that is there twice under two names.
 
-Copies are found in two ways. Bit for bit: runs of four samples that occur on both sides, at any
+Copies are found in two ways. Bit for bit: runs of 32 samples that occur on both sides, at any
 offset. Nearly: windows whose difference is under a hundredth of their own movement, which rounding
-or another file format leaves behind. Samples without movement prove nothing and are not compared.
+or another file format leaves behind. Two people are alike by chance where nothing moves, where a
+coarse sensor changes now and then, and where a signal repeats itself: a run or window of few
+changes, or one that one side holds again and again, proves nothing and is not compared.
 """
 
 import itertools
@@ -17,7 +19,10 @@ from edgewright.workbench.data.recordings import Dataset, Recording
 from edgewright.workbench.data.splits import Split
 from edgewright.workbench.data.windows import WindowSet
 
-_RUN = 4
+_RUN = 32
+_FEWEST_CHANGES = 16
+_OFTEN = 8
+"""Windows that overlap hold every run some times."""
 _COPIED_SHARE = 0.05
 _NEAR = 1e-2
 _COARSE_STEPS = 10
@@ -108,7 +113,8 @@ def _refuse_shared(what: str, shared: set[str], one: str, other: str) -> None:
 
 
 def _copied_recordings(left: list[_Hashes], right: Mapping[str, _Hashes]) -> set[str]:
-    known: _Hashes = np.unique(np.concatenate(left))
+    every, times = np.unique(np.concatenate(left), return_counts=True)
+    known: _Hashes = every[times <= _OFTEN]
     return {
         name
         for name, hashes in right.items()
@@ -125,7 +131,7 @@ def _is_among(hashes: _Hashes, known: _Hashes) -> NDArray[np.bool_]:
 
 
 def _run_hashes(recording: Recording) -> _Hashes:
-    """One hash for every run of samples that holds movement."""
+    """One hash for every run of samples that holds enough movement."""
     samples = np.ascontiguousarray(recording.samples)
     if len(samples) < _RUN:
         return np.zeros(0, np.uint64)
@@ -133,14 +139,12 @@ def _run_hashes(recording: Recording) -> _Hashes:
     rows = np.zeros(len(bits), np.uint64)
     for column in bits.T:
         rows = (rows ^ column) * _MULTIPLIER
-    count = len(rows) - _RUN + 1
-    runs = np.zeros(count, np.uint64)
-    for offset in range(_RUN):
-        runs = (runs ^ (rows[offset : offset + count] >> np.uint64(offset))) * _MULTIPLIER
-    moves = np.zeros(count, bool)
-    for offset in range(1, _RUN):
-        moves |= rows[offset : offset + count] != rows[:count]
-    return runs[moves]
+    runs, length = rows, 1
+    while length < _RUN:  # a run of twice the length is two that follow each other
+        runs = ((runs[:-length] * _MULTIPLIER) ^ (runs[length:] >> np.uint64(7))) * _MULTIPLIER
+        length *= 2
+    changes = np.concatenate(([0], np.cumsum(rows[1:] != rows[:-1])))
+    return runs[changes[_RUN - 1 :] - changes[: len(runs)] >= _FEWEST_CHANGES]
 
 
 def _coarse(windows: WindowSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -155,5 +159,9 @@ def _coarse(windows: WindowSet) -> tuple[NDArray[np.float32], NDArray[np.float32
 
 
 def _same_window(left: NDArray[np.float32], right: NDArray[np.float32]) -> bool:
+    left, right = np.nan_to_num(left), np.nan_to_num(right)
+    changes = np.count_nonzero((left[1:] != left[:-1]).any(axis=1))
+    if changes < min(_FEWEST_CHANGES, len(left) // 2):
+        return False
     movement = left - left.mean(axis=0)
     return bool(np.linalg.norm(left - right) < _NEAR * np.linalg.norm(movement))

@@ -3,7 +3,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from edgewright.contract import Channel
 from edgewright.errors import InputError
 from edgewright.workbench.data import (
     Dataset,
@@ -56,6 +58,59 @@ def test_recordings_that_stand_still_alike_are_no_copies(
         base = make_recording(who, f"{who}-flat")
         flat.append(replace(base, samples=np.zeros_like(base.samples)))
     check_leaks(replace(dataset, recordings=(*dataset.recordings, *flat)), split)
+
+
+def _heart_rate(rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.clip(75 + np.cumsum(rng.integers(-1, 2, 3000)), 40, 180)
+
+
+def _ticks(rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.round(30 * np.sin(np.arange(3000) / rng.uniform(5, 9)) + rng.normal(0, 1, 3000))
+
+
+def _temperature(rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.round(21 + np.cumsum(rng.normal(0, 0.05, 3000)), 1)
+
+
+def _switch(rng: np.random.Generator) -> NDArray[np.float64]:
+    return np.asarray(np.cumsum(rng.random(3000) < 0.02) % 2, float)
+
+
+def _blinking(_: np.random.Generator) -> NDArray[np.float64]:
+    return np.asarray(np.arange(3000) // 2 % 2, float)
+
+
+@pytest.mark.parametrize("signal", [_heart_rate, _ticks, _temperature, _switch, _blinking])
+def test_coarse_sensors_of_many_people_are_no_copies(
+    signal: Callable[[np.random.Generator], NDArray[np.float64]],
+) -> None:
+    recordings = [
+        Recording(
+            signal(np.random.default_rng(who)).astype(np.float32)[:, None],
+            np.zeros(3000, np.int16),
+            f"p{who}",
+            f"r{who}",
+            1.0,
+        )
+        for who in range(6)
+    ]
+    channels = (Channel(name="only", unit="1"),)
+    sensor = Dataset(tuple(recordings), channels, ("a",), 1.0, "made here")
+    split = split_by_subject(sensor, test=("p0",), val=("p1",))
+    check_leaks(sensor, split)
+    if signal is _heart_rate:
+        again = replace(recordings[4], subject="p0", name="again")
+        with pytest.raises(InputError, match="copies of recordings again"):
+            check_leaks(replace(sensor, recordings=(*recordings, again)), split)
+
+
+def test_near_duplicates_are_found_where_a_channel_is_absent(dataset: Dataset) -> None:
+    train = cut_windows(dataset, ["1"], length=100, hop=50)
+    x = train.x.copy()
+    x[..., 0] = np.nan
+    rounded = replace(train, x=np.round(x, 3))
+    found = near_duplicates(replace(train, x=x), rounded)
+    assert [pair for pair in found if pair[0] == pair[1]] == [(n, n) for n in range(len(x))]
 
 
 def test_windows_of_one_recording_on_both_sides_are_refused(dataset: Dataset) -> None:

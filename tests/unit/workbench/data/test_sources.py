@@ -108,6 +108,26 @@ class TestNpz:
         with pytest.raises(InputError, match=r"not a readable \.npz archive"):
             read_npz(path, SourceMapping())
 
+    def test_rows_of_one_person_that_lie_apart_are_recordings_of_their_own(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "apart.npz"
+        np.savez(
+            path,
+            X=np.random.default_rng(0).normal(size=(600, 3)),
+            label=np.full(600, "walk"),
+            subject=np.repeat(["1", "2", "1"], 200),
+            fs=50.0,
+            units=np.array(["g"] * 3),
+        )
+        found = read_npz(path, SourceMapping())
+        assert [(each.name, each.subject, len(each)) for each in found.recordings] == [
+            ("1-1", "1", 200),
+            ("1-2", "1", 200),
+            ("2", "2", 200),
+        ]
+        assert "1: 2 stretches of rows lie apart" in found.notes[0]
+
     def test_an_archive_with_a_pickle_inside_is_refused(self, tmp_path: Path) -> None:
         path = archive(tmp_path / "a.npz", subject=np.array([{"run": "me"}] * 20, dtype=object))
         with pytest.raises(InputError, match=r"not a readable \.npz archive"):

@@ -72,7 +72,7 @@ def dataset_from_table(table: Table, mapping: SourceMapping) -> Dataset:
     rate_hz = _rate(time_s, mapping, table.source)
     recordings: list[Recording] = []
     notes: list[str] = []
-    for name, person, rows in _people(table, mapping):
+    for name, person, rows in _recorded(table, mapping, notes):
         whole = Recording(samples[rows], label[rows], person, name, rate_hz)
         if time_s is None:
             recordings.append(whole)
@@ -191,6 +191,26 @@ def _people(table: Table, mapping: SourceMapping) -> Iterator[tuple[str, str, _R
         rows = order[edges[at] : edges[at + 1]]
         person = _one_person([people[n] for n in np.unique(who[rows])], name, table.source)
         yield name, person, _as_slice(rows)
+
+
+def _recorded(
+    table: Table, mapping: SourceMapping, notes: list[str]
+) -> Iterator[tuple[str, str, _Rows]]:
+    """Every recording by name, its person and its rows. Where neither times nor names of recordings
+    say what belongs together, rows of one person that lie apart are recordings of their own.
+    """
+    has_order = bool(mapping.time) or mapping.recording in table.columns
+    for name, person, rows in _people(table, mapping):
+        if has_order or isinstance(rows, slice):
+            yield name, person, rows
+            continue
+        stretches = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+        notes.append(
+            f"{name}: {len(stretches)} stretches of rows lie apart and are taken for as many "
+            "recordings"
+        )
+        for number, stretch in enumerate(stretches, start=1):
+            yield f"{name}-{number}", person, _as_slice(stretch)
 
 
 def _as_slice(rows: NDArray[np.intp]) -> _Rows:
