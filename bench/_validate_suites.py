@@ -1,7 +1,7 @@
-"""How long `--quick` and `--full` take on a bundle of `tcn-bench`, and what they find there.
+"""How long `--quick` and `--full` take on a bundle of `tcn-vae-encoder`, and what they find there.
 
 The limits are those of the first users: p95 below 50 ms at 250 requests a second, below 512 MB.
-The model is larger than the HAR models of the recipes (`bench/models.toml`), with random weights.
+It is the activity model that they run (`bench/models.toml`), with random weights.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from _models import build_tcn_bench
+from _recipe_models import build_tcn_vae_encoder
 from _results import Recording
 from edgewright.bundle import Draft, build_bundle
 from edgewright.bundle.golden import Golden, encode_golden
@@ -62,24 +62,28 @@ def _tell(recording: Recording, name: str, suite: dict) -> None:
 
 
 def write_bundle(folder: Path) -> Path:
-    model = build_tcn_bench(folder / "tcn.onnx")
+    model = build_tcn_vae_encoder(folder / "tcn.onnx")
     rng = np.random.default_rng(0)
     opened = OnnxRuntime().open(model)
-    (given,), (made,) = opened.inputs, opened.outputs
+    (given,) = opened.inputs
     rows = rng.normal(size=(8, *given.shape[1:])).astype(np.float32)
-    answers = np.concatenate([opened.run({given.name: row[None]})[made.name] for row in rows])
+    runs = [opened.run({given.name: row[None]}) for row in rows]
+    answers = {made.name: np.concatenate([run[made.name] for run in runs]) for made in opened.outputs}
     contract = Contract(
         inputs=(Tensor(name=given.name, dtype="float32", shape=("batch", *given.shape[1:])),),
-        outputs=(Tensor(name=made.name, dtype="float32", shape=("batch", *answers.shape[1:])),),
+        outputs=tuple(
+            Tensor(name=name, dtype="float32", shape=("batch", *found.shape[1:]))
+            for name, found in answers.items()
+        ),
         rate_hz=50.0,
         budgets=BUDGETS,
     )
-    golden = Golden(inputs={given.name: rows}, outputs={made.name: answers})
-    draft = Draft(name="tcn-bench", version="1", format="onnx", precision="fp32", contract=contract)
+    golden = Golden(inputs={given.name: rows}, outputs=answers)
+    draft = Draft(name="tcn-vae-encoder", version="1", format="onnx", precision="fp32", contract=contract)
     blobs = [
         ("model", "model.onnx", model.read_bytes()),
         ("golden", "golden.npz", encode_golden(golden)),
     ]
-    path = folder / "tcn-bench.ewb"
+    path = folder / "tcn-vae-encoder.ewb"
     build_bundle(path, draft, blobs, signers=[MemorySigner.from_seed(1)])
     return path
