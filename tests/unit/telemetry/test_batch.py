@@ -25,10 +25,13 @@ UPDATE = UpdateRecord(device="d", sequence=1, at_s=1.5, bundle="b", state="commi
 
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+COUNTS = st.integers(0, 1 << 53)
 RECORDS = st.one_of(
-    st.builds(UpdateRecord, at_s=FINITE),
-    st.builds(HealthRecord, at_s=FINITE, memory_free_mb=FINITE, disk_free_mb=FINITE),
-    st.builds(DriftRecord, at_s=FINITE, score=FINITE, limit=FINITE),
+    st.builds(UpdateRecord, sequence=COUNTS, at_s=FINITE),
+    st.builds(
+        HealthRecord, sequence=COUNTS, at_s=FINITE, memory_free_mb=FINITE, disk_free_mb=FINITE
+    ),
+    st.builds(DriftRecord, sequence=COUNTS, at_s=FINITE, score=FINITE, limit=FINITE),
 )
 
 
