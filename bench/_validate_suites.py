@@ -68,7 +68,9 @@ def write_bundle(folder: Path) -> Path:
     (given,) = opened.inputs
     rows = rng.normal(size=(8, *given.shape[1:])).astype(np.float32)
     runs = [opened.run({given.name: row[None]}) for row in rows]
-    answers = {made.name: np.concatenate([run[made.name] for run in runs]) for made in opened.outputs}
+    answers = {
+        made.name: np.concatenate([run[made.name] for run in runs]) for made in opened.outputs
+    }
     contract = Contract(
         inputs=(Tensor(name=given.name, dtype="float32", shape=("batch", *given.shape[1:])),),
         outputs=tuple(
@@ -79,7 +81,9 @@ def write_bundle(folder: Path) -> Path:
         budgets=BUDGETS,
     )
     golden = Golden(inputs={given.name: rows}, outputs=answers)
-    draft = Draft(name="tcn-vae-encoder", version="1", format="onnx", precision="fp32", contract=contract)
+    draft = Draft(
+        name="tcn-vae-encoder", version="1", format="onnx", precision="fp32", contract=contract
+    )
     blobs = [
         ("model", "model.onnx", model.read_bytes()),
         ("golden", "golden.npz", encode_golden(golden)),
