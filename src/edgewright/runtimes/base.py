@@ -4,7 +4,7 @@ arrays.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -78,6 +78,28 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Let go of the model's memory."""
+
+
+class Bound(Protocol):
+    """A pass of fixed shapes whose tensors stay where they are, for one caller at a time: fill the
+    inputs, run, read the outputs before the next run.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+
+    def run(self) -> None:
+        """Answer what lies in the inputs; raises whatever the engine raises."""
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A session whose tensors can stay where they are."""
+
+    def bind(self, feeds: Mapping[str, Array]) -> Bound | None:
+        """A pass for feeds of these shapes, until the session is closed; None where that is not
+        quicker.
+        """
 
 
 class Runtime(Protocol):

@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from edgewright._fs import read_limited
 from edgewright.errors import DeviceError, InputError, UnavailableError
+from edgewright.runtimes._onnxruntime_bound import BoundPass, BoundPasses
 from edgewright.runtimes.base import (
     Array,
     Availability,
@@ -115,21 +116,35 @@ class OnnxSession:
         self.outputs = tuple(_tensor(node) for node in session.get_outputs())
         self._names = [tensor.name for tensor in self.outputs]
         self._run = _plain_run(session)
+        self._settings = ort.RunOptions()
         self._checked = compile_feeds(self.inputs)
+        self._bound = BoundPasses(session)
+        self._may_bind = placement.device == "CPU"
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One pass; see `Session.run`."""
+        quick = self._bound.run(feeds)
+        if quick is not None:
+            return quick
         checked = self._checked(feeds)
         try:
-            results = self._run(self._names, checked, None)
+            results = self._run(self._names, checked, self._settings)
         except Exception as error:
             raise DeviceError(
                 f"onnxruntime failed: {_reason(error)}", hint="verify the model on this device"
             ) from error
-        return dict(zip(self._names, results, strict=True))
+        outputs = dict(zip(self._names, results, strict=True))
+        if self._may_bind:
+            self._bound.learn(checked, outputs)
+        return outputs
+
+    def bind(self, feeds: Mapping[str, Array]) -> BoundPass | None:
+        """A pass that keeps its tensors; see `Bindable.bind`."""
+        return self._bound.bind(feeds, self.run(feeds)) if self._may_bind else None
 
     def close(self) -> None:
         """Let go of the model's memory."""
+        self._bound.close()
         del self._session, self._run
 
 

@@ -26,7 +26,12 @@ step needs fractions. Errors name the tensor, what was expected and what came.
     edgewright.errors.InputError: input 'x'[0, 1] is 50, expected -9 to 9; check sensor and unit
 """
 
-from edgewright.steps.checks import check_inputs, compile_checks, select_outputs
+from edgewright.steps.checks import (
+    check_inputs,
+    compile_checks,
+    compile_values,
+    select_outputs,
+)
 from edgewright.steps.image import channel_order, crop, resize
 from edgewright.steps.scores import argmax, label, mask, nms, softmax, threshold
 from edgewright.steps.sequence import (
@@ -47,6 +52,7 @@ __all__ = [
     "compile_checks",
     "compile_postprocess",
     "compile_preprocess",
+    "compile_values",
     "crop",
     "label",
     "mask",

@@ -15,7 +15,7 @@ from edgewright.errors import DeviceError, InputError
 from edgewright.steps.arrays import Array
 
 Check = Callable[[Mapping[str, Array]], None]
-_Accepts = Callable[[Array], bool]
+Accepts = Callable[[Array], bool]
 
 _LIST_SIZE = 32
 """Up to so many elements a Python list is quicker to look through than an array."""
@@ -108,7 +108,7 @@ def _wrong_names(names: list[str], arrays: Mapping[str, Array]) -> InputError:
 
 
 def _tensor_check(tensor: Tensor) -> Callable[[Array], None]:
-    accepts = _value_check(tensor)
+    accepts = compile_values(tensor)
     dtype = None if tensor.dtype == "string" else np.dtype(tensor.dtype)
     shape_fits = _shape_check(tensor)
 
@@ -167,7 +167,10 @@ def _limits(tensor: Tensor) -> tuple[Array, Array]:
     return np.array(lows, floats), np.array(highs, floats)
 
 
-def _value_check(tensor: Tensor) -> _Accepts:
+def compile_values(tensor: Tensor) -> Accepts:
+    """Whether the values of an array of this type and shape are in contract beyond doubt; the door
+    says what is wrong with one that is not accepted.
+    """
     if tensor.dtype in {"string", "bool"}:
         return _accept_all
     lows, highs = _limits(tensor)
@@ -182,7 +185,7 @@ def _accept_all(_: Array) -> bool:
     return True
 
 
-def _range_check(tensor: Tensor, low: float, high: float) -> _Accepts:
+def _range_check(tensor: Tensor, low: float, high: float) -> Accepts:
     is_float = tensor.dtype.startswith("float")
     is_unlimited = is_float and tensor.low is None and tensor.high is None and not tensor.channels
     minimum, maximum, isfinite = np.minimum.reduce, np.maximum.reduce, math.isfinite
@@ -204,7 +207,7 @@ def _range_check(tensor: Tensor, low: float, high: float) -> _Accepts:
     return accepts
 
 
-def _channel_check(tensor: Tensor, lows: Array, highs: Array) -> _Accepts:
+def _channel_check(tensor: Tensor, lows: Array, highs: Array) -> Accepts:
     tail = [size for size in tensor.shape[1:] if isinstance(size, int)]
     if len(tail) == len(tensor.shape) - 1 and math.prod(tail) <= _SPREAD_SIZE:
         # Limits spread over a whole row spare numpy the loop over short last axes.

@@ -42,6 +42,27 @@ class FunctionSession:
         self.is_closed = True
 
 
+class BoundFunction:
+    """A bound pass of a `BindableFunctionSession`."""
+
+    def __init__(self, session: FunctionSession, shape: tuple[int, ...]) -> None:
+        self.inputs: dict[str, Array] = {"x": np.zeros(shape, np.float32)}
+        self.outputs: dict[str, Array] = {"y": np.zeros(shape, np.float32)}
+        self._session = session
+
+    def run(self) -> None:
+        """One pass over what lies in the inputs."""
+        self.outputs["y"][...] = self._session.run(self.inputs)["y"]
+
+
+class BindableFunctionSession(FunctionSession):
+    """One whose tensors can stay where they are."""
+
+    def bind(self, feeds: Mapping[str, Array]) -> BoundFunction:
+        """A pass for feeds of this shape."""
+        return BoundFunction(self, feeds["x"].shape)
+
+
 def servable(session: FunctionSession, *, name: str = "doubler", version: str = "1") -> Servable:
     """A model of the doubler's contract around a session."""
     return Servable(

@@ -95,7 +95,7 @@ class Bench:
             call_later=lambda _, act: self.later.append(act),
             pictures=Pictures(self.workers, None),  # type: ignore[arg-type]  # it only submits
             loader=self.loader,  # type: ignore[arg-type]  # background is all that is asked of it
-            peers=lambda: peers,
+            is_alone=lambda: peers == 1,
         )
         opened = servable(model) if isinstance(model, FunctionSession) else model
         return ServedModel(opened, plan, admission=Admission(**admission), resources=resources)

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewright.runtimes.base import Array
-from edgewright.testing.models import FunctionSession
+from edgewright.testing.models import BindableFunctionSession, FunctionSession
 
 BEFORE = '{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":'
 AFTER = "}]}"
@@ -18,9 +19,15 @@ def double(x: Array) -> Array:
     return np.float32(2) * x
 
 
-def opened(bench: Any) -> Any:
+@pytest.fixture(params=[FunctionSession, BindableFunctionSession])
+def kind(request: pytest.FixtureRequest) -> Any:
+    """With and without tensors that stay where they are."""
+    return request.param
+
+
+def opened(bench: Any, kind: Any, *, peers: int = 2) -> Any:
     """A model whose lane is open."""
-    model = bench.serve(FunctionSession(double))
+    model = bench.serve(kind(double), peers=peers)
     send(bench, model, "[1, 2]")
     bench.turn()
     return model
@@ -36,8 +43,10 @@ def data(exchange: Any) -> Any:
     return exchange.document["outputs"][0]["data"]
 
 
-def test_requests_that_look_alike_share_a_pass_and_get_their_own_rows(bench: Any) -> None:
-    session = FunctionSession(double)
+def test_requests_that_look_alike_share_a_pass_and_get_their_own_rows(
+    bench: Any, kind: Any
+) -> None:
+    session = kind(double)
     model = bench.serve(session)
     first = send(bench, model, "[0, 0.5]")
     bench.turn()
@@ -51,8 +60,8 @@ def test_requests_that_look_alike_share_a_pass_and_get_their_own_rows(bench: Any
     assert model.queue.tally.requests.counts.sum() == 4
 
 
-def test_pass_of_the_lane_never_grows_beyond_the_plan(bench: Any) -> None:
-    session = FunctionSession(double)
+def test_pass_of_the_lane_never_grows_beyond_the_plan(bench: Any, kind: Any) -> None:
+    session = kind(double)
     model = bench.serve(session)
     send(bench, model, "[0, 1]")
     bench.turn()
@@ -62,8 +71,10 @@ def test_pass_of_the_lane_never_grows_beyond_the_plan(bench: Any) -> None:
     assert all(data(answer) == [0, 2] for answer in answers)
 
 
-def test_bad_request_is_refused_as_ever_and_its_neighbours_are_answered(bench: Any) -> None:
-    model = opened(bench)
+def test_bad_request_is_refused_as_ever_and_its_neighbours_are_answered(
+    bench: Any, kind: Any
+) -> None:
+    model = opened(bench, kind)
     texts = ["[1, 2]", "[5000, 1]", "[1]", "[1, 2, 3]", "[true, 1]", '["1", 1]', "[null, 1]",
              "[[1], 2]", "7", "", "[1, 2", "[1, 1e999]", "[NaN, 1]", "[3, 4]"]  # fmt: skip
     answers = [send(bench, model, text) for text in texts]
@@ -74,9 +85,9 @@ def test_bad_request_is_refused_as_ever_and_its_neighbours_are_answered(bench: A
     assert answers[1].document["error"].startswith("input 'x'[0, 0] is 5000")
 
 
-def test_neighbours_cannot_take_over_each_others_answers(bench: Any) -> None:
+def test_neighbours_cannot_take_over_each_others_answers(bench: Any, kind: Any) -> None:
     """Lists that only together are two good ones must not pass for them."""
-    model = opened(bench)
+    model = opened(bench, kind)
     for texts in (
         ["[1, 2], [666, 666]", "[3, 4]", '["', '"]'],
         ['[1, "', "[3, 4]", '", 2]', "[1, 2],[5, 6]"],
@@ -90,7 +101,7 @@ def test_neighbours_cannot_take_over_each_others_answers(bench: Any) -> None:
         assert all(a.status == 400 for t, a in zip(texts, answers, strict=True) if t != "[3, 4]")
 
 
-def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any) -> None:
+def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any, kind: Any) -> None:
     for before, after in (
         ('{"id":"a",' + BEFORE[1:], AFTER),
         (BEFORE, '}],"outputs":[{"name":"y"}]}'),
@@ -98,7 +109,7 @@ def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any) -> None:
         (BEFORE.replace('"x"', '"\\u0078"'), AFTER),
         (BEFORE.replace("[1,2]", "[2,2]"), AFTER),
     ):
-        session = FunctionSession(double)
+        session = kind(double)
         model = bench.serve(session)
         numbers = "[1, 2, 3, 4]" if "[2,2]" in before else "[1, 2]"
         for _ in range(2):
@@ -108,23 +119,23 @@ def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any) -> None:
             assert answer.status == 200
 
 
-def test_a_lone_client_is_answered_at_once(bench: Any) -> None:
-    model = bench.serve(FunctionSession(double), peers=1)
+def test_a_lone_client_is_answered_at_once(bench: Any, kind: Any) -> None:
+    model = bench.serve(kind(double), peers=1)
     send(bench, model, "[1, 2]")
     bench.turn()
     assert data(send(bench, model, "[1, 2]")) == [2, 4]
 
 
-def test_model_that_leaves_answers_what_waits_in_its_lane_first(bench: Any) -> None:
-    model = opened(bench)
+def test_model_that_leaves_answers_what_waits_in_its_lane_first(bench: Any, kind: Any) -> None:
+    model = opened(bench, kind)
     answer = send(bench, model, "[1, 2]")
     gone = []
     model.when_idle(lambda: gone.append(data(answer)))
     assert gone == [[2, 4]]
 
 
-def test_fault_of_one_row_hits_only_its_request(bench: Any) -> None:
-    model = bench.serve(FunctionSession(lambda x: np.where(x == 7, np.float32(np.nan), x)))
+def test_fault_of_one_row_hits_only_its_request(bench: Any, kind: Any) -> None:
+    model = bench.serve(kind(lambda x: np.where(x == 7, np.float32(np.nan), x)))
     send(bench, model, "[1, 2]")
     bench.turn()
     answers = [send(bench, model, text) for text in ("[1, 2]", "[7, 2]", "[3, 2]")]
@@ -138,10 +149,13 @@ numbers = st.one_of(
 )
 
 
-@given(texts=st.lists(numbers, min_size=1, max_size=6))
-def test_any_mix_gets_what_each_would_get_alone(make_bench: Any, texts: list[str]) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(numbers, min_size=1, max_size=6), peers=st.sampled_from([1, 2]))
+def test_any_mix_gets_what_each_would_get_with_care(
+    make_bench: Any, kind: Any, texts: list[str], peers: int
+) -> None:
     bench = make_bench()
-    together = opened(bench)
+    together = opened(bench, kind, peers=peers)
     answers = [send(bench, together, text) for text in texts]
     bench.turn()
     bench.turn()
@@ -150,3 +164,22 @@ def test_any_mix_gets_what_each_would_get_alone(make_bench: Any, texts: list[str
         expected = send(bench, alone, text)
         bench.turn()
         assert (answer.status, answer.body) == (expected.status, expected.body)
+
+
+def test_what_the_tap_keeps_is_not_overwritten_by_the_next_request(bench: Any) -> None:
+    model = opened(bench, BindableFunctionSession, peers=1)
+    for text in ("[1, 2]", "[3, 4]", "[5, 6]"):
+        send(bench, model, text)
+    kept = [inputs["x"].tolist() for inputs, _ in model.queue.watch._kept]
+    assert kept == [[[1, 2]], [[1, 2]], [[3, 4]], [[5, 6]]]
+
+
+def test_single_requests_are_counted_and_mirrored_like_any(bench: Any) -> None:
+    model = opened(bench, BindableFunctionSession, peers=1)
+    send(bench, model, "[1, 2]")
+    seen: list[Any] = []
+    model.queue.mirror = lambda arrays, outputs, _: seen.append((arrays["x"], outputs["y"]))
+    send(bench, model, "[3, 4]")
+    assert [(x.tolist(), y.tolist()) for x, y in seen] == [([[3, 4]], [[6, 8]])]
+    assert (model.queue.tally.answered, model.queue.tally.passes) == (3, 3)
+    assert model.queue.tally.requests.counts.sum() == 3

@@ -9,7 +9,7 @@ That is sound only if no list can swallow or split its neighbours. A result is t
 exactly one flat list of exactly as many numbers for each request. Text, nested lists, booleans and
 null, with which a list could reach into the next one, leave the lane: so every bracket was a list's
 own, each request brought at least one pair, and none more. What leaves is read again, alone and
-with care.
+with care. A request that is alone in its pass is a list by itself, and needs no such proof.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ import orjson
 
 from edgewright.device.serve.passes import PassQueue
 from edgewright.device.serve.ports import Array, Arrays
+from edgewright.device.serve.row import Row
 from edgewright.device.serve.tensors import InputForm, Pack
 from edgewright.transports.http1 import Exchange, Frame
 
@@ -67,9 +68,11 @@ class Lane:
         "_check",
         "_form",
         "_frame",
+        "_is_alone",
         "_max_rows",
         "_predict",
         "_queue",
+        "_row",
         "_schedule",
         "_timer",
         "_wall_s",
@@ -89,6 +92,7 @@ class Lane:
         frame: Frame,
         tools: "Tools",
         queue: PassQueue,
+        row: Row | None = None,
     ) -> None:
         self.shape = shape
         self.exchanges: list[Exchange] = []
@@ -99,6 +103,8 @@ class Lane:
         self._queue = queue
         self._form = form
         self._frame = frame
+        self._row = row
+        self._is_alone = tools.is_alone
         self._max_rows = tools.max_rows
         self._check = tools.check
         self._predict = tools.predict
@@ -110,6 +116,9 @@ class Lane:
     def add(self, exchange: Exchange, body: bytes) -> None:
         """Take a request whose body has the lane's shape."""
         shape = self.shape
+        if not self.exchanges and self._is_alone():
+            self._answer(exchange, body[len(shape.before) : shape.stop], self._timer())
+            return
         self.exchanges.append(exchange)
         self.lists.append(body[len(shape.before) : shape.stop])
         self.arrived_s.append(self._timer())
@@ -122,9 +131,37 @@ class Lane:
     def run(self) -> None:
         """One pass of all that wait; they are never more than one holds."""
         exchanges, lists, arrived_s = self.exchanges, self.lists, self.arrived_s
-        if exchanges:
-            self.exchanges, self.lists, self.arrived_s = [], [], []
+        if not exchanges:
+            return
+        self.exchanges, self.lists, self.arrived_s = [], [], []
+        if len(exchanges) == 1:
+            self._answer(exchanges[0], lists[0], arrived_s[0])
+        else:
             self._pass(exchanges, lists, arrived_s)
+
+    def _answer(self, exchange: Exchange, numbers: bytes, arrived_s: float) -> None:
+        """A pass of a single request."""
+        row = self._row
+        if row is None or self._queue.mirror is not None:
+            self._pass([exchange], [numbers], [arrived_s])
+            return
+        begun_s = self._timer()
+        try:
+            if b"u" in numbers or b"s" in numbers:  # true, null, false
+                raise ValueError("not numbers only")
+            row.take(orjson.loads(numbers))
+            read_s = self._timer()
+            row.run()
+            ended_s = self._timer()
+            text = row.text()
+        except Exception:  # noqa: BLE001 - whatever is wrong is found and told there
+            self._leave([exchange], [numbers], [arrived_s])
+            return
+        exchange.reply_framed(self._frame, text)
+        moments_s = (begun_s, read_s, ended_s, self._timer())
+        self.tally.add_pass([arrived_s], moments_s, self._wall_s())
+        if self.watch.room > 0:
+            self.watch.take(*row.copies())
 
     def _pass(self, exchanges: list[Exchange], lists: list[bytes], arrived_s: list[float]) -> None:
         begun_s = self._timer()
@@ -174,7 +211,16 @@ class Lane:
 class Tools:
     """What a lane needs of its model's queue."""
 
-    __slots__ = ("add_late", "check", "max_rows", "predict", "schedule", "timer", "wall_s")
+    __slots__ = (
+        "add_late",
+        "check",
+        "is_alone",
+        "max_rows",
+        "predict",
+        "schedule",
+        "timer",
+        "wall_s",
+    )
 
     def __init__(
         self,
@@ -186,7 +232,9 @@ class Tools:
         wall_s: Callable[[], float],
         add_late: Callable[[Exchange, bytes, float], None],
         schedule: Callable[[Callable[[], None]], object],
+        is_alone: Callable[[], bool],
     ) -> None:
+        self.is_alone = is_alone
         self.max_rows = max_rows
         self.check = check
         self.predict = predict

@@ -43,9 +43,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Runs something in the event loop after so many seconds."""
     loader: Loader
     pictures: Pictures
-    peers: Callable[[], int] = lambda: 2
-    """How many clients are connected: where there is one, nobody can join its pass or wait for it.
-    """
+    is_alone: Callable[[], bool] = lambda: False
+    """Whether a single client is connected: nobody can join its pass or wait for it then."""
 
 
 class Job(msgspec.Struct, gc=False):
@@ -187,7 +186,7 @@ class PassQueue:
         """Whether the next pass runs in the event loop."""
         if self.plan.runs_inline(rows):
             return True
-        is_alone = len(self._waiting) == 1 and not self._passes and self._resources.peers() == 1
+        is_alone = len(self._waiting) == 1 and not self._passes and self._resources.is_alone()
         return is_alone and self.plan.runs_alone(rows)
 
     def _take(self) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 from numpy.typing import NDArray
@@ -31,6 +31,28 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Let go of its memory."""
+
+
+class Bound(Protocol):
+    """A pass of fixed shapes whose tensors stay where they are: fill the inputs, run, read the
+    outputs before the next run.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+
+    def run(self) -> None:
+        """Answer what lies in the inputs; raises as `Model.predict_checked`."""
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A model whose tensors can stay where they are."""
+
+    def bind(self, arrays: Arrays) -> Bound | None:
+        """`predict_checked` for arrays of these shapes and one caller at a time; None where that is
+        not quicker.
+        """
 
 
 class DriftFinding(Protocol):

@@ -33,8 +33,6 @@ from edgewright.transports.http1 import (
 )
 from edgewright.wire.v2 import SplitOrder
 
-_SEVERAL = 2
-
 ListenAlso = Callable[[Models, Timer, Observers | None], Listener]
 """Makes another way in to the same models; where there are observers it tells them too."""
 
@@ -96,7 +94,7 @@ class InferenceServer:
             call_later=asyncio.get_running_loop().call_later,
             loader=self._loader,
             pictures=Pictures(self._workers, decode_image),
-            peers=self._peers,
+            is_alone=self._is_alone,
         )
         self.models = Models(
             open_model,
@@ -183,14 +181,12 @@ class InferenceServer:
                     hint=f"served are {', '.join(sorted(served)) or 'none'}",
                 )
 
-    def _peers(self) -> int:
-        """Connected clients; where there is another way in, nobody counts as alone."""
-        if self._listener is not None:
-            return _SEVERAL
+    def _is_alone(self) -> bool:
+        """Whether a single client is connected; where there is another way in, nobody is alone."""
         servers = self._servers
         if len(servers) == 1:
-            return servers[0].connections
-        return sum(server.connections for server in servers)
+            return servers[0].connections == 1 and self._listener is None
+        return sum(server.connections for server in servers) == 1 and self._listener is None
 
     async def _listen(self) -> None:
         options = self._options

@@ -13,6 +13,7 @@ from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import Array, Arrays, Servable
 from edgewright.device.serve.reading import Feed, Reader
 from edgewright.device.serve.refusal import RefusalError, refusal_of
+from edgewright.device.serve.row import Row, bind_row
 from edgewright.device.serve.writing import Writer
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Exchange, Frame, preamble
@@ -57,6 +58,7 @@ class ServedModel:
         self._timer = resources.timer
         self._resources = resources
         self._lanes: list[Lane] = []
+        self._rows: dict[tuple[int, ...], Row | None] = {}
         self._lane_trials = _LANE_TRIALS if self._may_have_lanes() else 0
 
     @property
@@ -129,18 +131,17 @@ class ServedModel:
             frame=Frame(_OK, before, after),
             tools=self._tools(),
             queue=self.queue,
+            row=self._row(feed.shapes[0]),
         )
         self._lanes = [lane, *self._lanes[: _MAX_LANES - 1]]
 
+    def _row(self, shape: tuple[int, ...]) -> Row | None:
+        if shape not in self._rows:
+            self._rows[shape] = bind_row(self.servable.model, self.reader.forms[0], shape)
+        return self._rows[shape]
+
     def _tools(self) -> Tools:
         resources = self._resources
-
-        def schedule(run: Callable[[], None]) -> None:
-            if resources.peers() == 1:  # nobody could join
-                run()
-            else:
-                resources.call_soon(run)
-
         return Tools(
             max_rows=self.queue.plan.max_rows,
             check=self.queue.check,
@@ -150,7 +151,8 @@ class ServedModel:
             add_late=lambda exchange, body, arrived_s: self._infer_with_care(
                 exchange, body, None, arrived_s
             ),
-            schedule=schedule,
+            schedule=resources.call_soon,
+            is_alone=resources.is_alone,
         )
 
     def write(self, feed: Feed, outputs: Arrays) -> tuple[bytes, int | None]:

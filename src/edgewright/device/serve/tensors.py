@@ -24,6 +24,9 @@ Content = bytes | memoryview | list[Any]
 Pack = Callable[..., bytes]
 """Elements as arguments to raw bytes; raises one of `PACK_ERRORS`."""
 
+Fill = Callable[..., None]
+"""A buffer, a place in it and elements as arguments; raises as `Pack`."""
+
 PACK_ERRORS = (struct.error, OverflowError)
 
 _ELEMENT: dict[str, type] = {"FP": float, "UI": int, "IN": int, "BO": bool, "BY": str}
@@ -95,9 +98,16 @@ class InputForm:
 
     def packer(self, count: int) -> Pack:
         """Packs so many elements at once."""
+        return self._packed(count).pack
+
+    def filler(self, count: int) -> Fill:
+        """Puts so many elements at once where they belong."""
+        return self._packed(count).pack_into
+
+    def _packed(self, count: int) -> struct.Struct:
         if self.is_string or count > _MAX_PACKED:
             raise InputError(f"input {self.name!r} has {count} elements")
-        return struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}").pack
+        return struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}")
 
     def parse(self, text: msgspec.Raw, count: int) -> Content:
         """JSON data, flat or nested.
