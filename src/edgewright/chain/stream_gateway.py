@@ -27,6 +27,7 @@ from edgewright.device.streams.config import StreamFile, StreamPart
 from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
 from edgewright.device.streams.run import PictureStream, Spent, Steps, Stream, Streams
 from edgewright.errors import DeviceError, InputError
+from edgewright.transports.address import parse_address
 from edgewright.transports.http1 import start_server
 
 _LIMIT_BYTES = 1 << 20
@@ -84,9 +85,17 @@ def run_stream_file(path: Path, *, clock: Clock, on_ready: OnReady) -> GatewaySu
         EdgewrightError: a part cannot be set up, or cannot go on.
     """
     order = read_stream_file(path)
+    address = _address(order, path)
     with contextlib.ExitStack() as stack:
         predictors = _opened(order, path.parent, stack) if order.serve is None else {}
-        return asyncio.run(_run(order, path.parent, predictors, clock, on_ready))
+        return asyncio.run(_run(order, address, path.parent, predictors, clock, on_ready))
+
+
+def _address(order: StreamFile, path: Path) -> tuple[str, int] | None:
+    """Where to listen, if anywhere."""
+    if order.serve is not None:
+        return parse_address(order.serve.http, what=f"{path}: [serve] http")
+    return parse_address(order.metrics, what=f"{path}: metrics") if order.metrics else None
 
 
 def _opened(
@@ -101,6 +110,7 @@ def _opened(
 
 async def _run(
     order: StreamFile,
+    address: tuple[str, int] | None,
     folder: Path,
     predictors: dict[str, tuple[str, Predictor]],
     clock: Clock,
@@ -112,13 +122,13 @@ async def _run(
     async with contextlib.AsyncExitStack() as stack:
         addresses: Sequence[str] = ()
         page = StreamPage()
-        if order.serve is not None:
-            server = _server(order.serve.http, clock, page)
+        if address is not None and order.serve is not None:
+            server = _server(address, clock, page)
             stack.push_async_callback(server.close)
             predictors = await _served(server, order, folder)
             addresses = server.addresses
-        elif order.metrics:
-            host, port = _address(order.metrics, "metrics")
+        elif address is not None:
+            host, port = address
             metrics = await start_server(page.answer, host=host, port=port, clock=clock)
             stack.push_async_callback(metrics.close)
             addresses = [metrics.address]
@@ -201,19 +211,12 @@ def _stream_of(plan: Plan | PicturePlan, predictor: Predictor, model: str, key: 
     return Stream(plan, predictor, model=model, key=key)
 
 
-def _server(http: str, clock: Clock, page: StreamPage) -> InferenceServer:
-    host, port = _address(http, "[serve] http")
+def _server(address: tuple[str, int], clock: Clock, page: StreamPage) -> InferenceServer:
+    host, port = address
     options = ServeOptions(host=host, port=port, threads=default_threads())
     return InferenceServer(
         open_servable, options, clock=clock, timer=time.perf_counter, pages=[page.render]
     )
-
-
-def _address(text: str, what: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not port.isdigit():
-        raise InputError(f"{what} {text!r} is not HOST:PORT", hint="127.0.0.1:8080 is one")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 async def _served(

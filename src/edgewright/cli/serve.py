@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from edgewright.cli._address import address
 from edgewright.cli._extras import absence_of
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
@@ -103,11 +102,12 @@ def serve(
     from edgewright.chain.serving import Doors, default_threads, serve_until_stopped
     from edgewright.cli._per_model import by_model, limits, splits
     from edgewright.device.serve import Admission, ServeOptions
+    from edgewright.transports.address import parse_address
     from edgewright.transports.http1 import Limits
 
     host, port = (None, None)
     if http is not None or uds is None:
-        host, port = address("--http", http or _DEFAULT_ADDRESS)
+        host, port = parse_address(http or _DEFAULT_ADDRESS, what="--http")
     found = limits(limit)
     options = ServeOptions(
         host=host,
@@ -249,6 +249,7 @@ def _grpc(
     where: str, options: "ServeOptions", access: "Access | None", pem: _Pem | None
 ) -> "ListenAlso":
     from edgewright.chain.serving_grpc import grpc_listener
+    from edgewright.transports.address import parse_address
     from edgewright.transports.grpc import GrpcTls
 
     tls = None
@@ -256,7 +257,8 @@ def _grpc(
         pem.context()
         ca = pem.client_ca.read_bytes() if pem.client_ca is not None else None
         tls = GrpcTls(cert=pem.cert.read_bytes(), key=pem.key.read_bytes(), client_ca=ca)
-    return grpc_listener(address("--grpc", where), options.limits, access=access, tls=tls)
+    address = parse_address(where, what="--grpc")
+    return grpc_listener(address, options.limits, access=access, tls=tls)
 
 
 def _announce(server: "InferenceServer", *, as_json: bool) -> None:

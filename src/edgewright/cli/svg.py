@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._address import address
 from edgewright.cli._output import calm_threads, json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
 from edgewright.cli._ray import ray_address_option
@@ -130,8 +129,9 @@ def serve(*, bundle: Path, http: str, features_file: Path | None) -> None:
     """
     calm_threads()
     from edgewright.chain.svg_service import serve_quality_model
+    from edgewright.transports.address import parse_address
 
-    host, port = address("--http", http)
+    host, port = parse_address(http, what="--http")
     serve_quality_model(
         bundle,
         host=host,

@@ -39,6 +39,12 @@ class Peer(Protocol):
     def head(self) -> Head | None:
         """The request that is with the application."""
 
+    @property
+    def waits_since_s(self) -> float:
+        """Since when the server waits for more of it; means something where no request is with the
+        application.
+        """
+
     def abort(self) -> None:
         """Cut the peer off."""
 
@@ -143,7 +149,9 @@ class Connection(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.client_certificate = tls.getpeercert(binary_form=True) or b""
-        self.deadline_s = self._house.now_s + self._limits.header_timeout_s
+        # Clients open connections ahead of their requests: one that has said nothing yet is as
+        # welcome as between two requests, and is the first to make room.
+        self.deadline_s = self._house.idle_deadline_s
         if not self._house.admit(self):
             self._answer_error(BadRequestError(503, "too many connections; try again later"))
             self._transport.close()
@@ -287,6 +295,15 @@ class Connection(asyncio.Protocol):
         self._ready_again()
 
     # What the server calls
+
+    @property
+    def waits_since_s(self) -> float:
+        """Since when the server waits for more of it."""
+        limits = self._limits
+        if self._pending is not None:
+            return self.deadline_s - limits.body_timeout_s
+        allowed_s = limits.header_timeout_s if self._buffer else limits.idle_timeout_s
+        return self.deadline_s - allowed_s
 
     def abort(self) -> None:
         """Cut the peer off."""

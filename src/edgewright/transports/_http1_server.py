@@ -134,7 +134,7 @@ class Server:
             idle = [other for other in self._connections if other.head is None]
             if not idle:
                 return False
-            victim = min(idle, key=lambda other: (other.served > 0, other.deadline_s))
+            victim = min(idle, key=lambda other: (other.served > 0, other.waits_since_s))
             victim.abort()
             del self._connections[victim]
         self._connections[connection] = None

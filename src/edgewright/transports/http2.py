@@ -105,6 +105,12 @@ class Http2Connection(asyncio.Protocol):
         """A request that is not answered yet."""
         return next((stream.head for stream in self._streams.values()), None)
 
+    @property
+    def waits_since_s(self) -> float:
+        """Since when the server waits for more of it."""
+        limits = self._limits
+        return self.deadline_s - (limits.idle_timeout_s if self.served else limits.header_timeout_s)
+
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

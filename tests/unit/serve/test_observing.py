@@ -109,6 +109,8 @@ def test_every_grpc_call_is_seen_once_whatever_answers_it() -> None:
             stream = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
             answers = stream(iter([asked(1), asked(5000), b"garbage", asked(2)]), metadata=metadata)
             assert len([answer async for answer in answers]) == 4
+            with pytest.raises(grpc.aio.AioRpcError):
+                await anext(aiter(stream(iter([asked(1)]))))
             live = channel.unary_unary(f"/{SERVICE}/ServerLive")
             assert await live(b"")
         await server.close(drain_s=1)
@@ -124,6 +126,7 @@ def test_every_grpc_call_is_seen_once_whatever_answers_it() -> None:
         ("ModelStreamInfer", "INVALID_ARGUMENT", "doubler"),
         ("ModelStreamInfer", "INVALID_ARGUMENT", ""),
         ("ModelStreamInfer", "OK", "doubler"),
+        ("ModelStreamInfer", "UNAUTHENTICATED", ""),
         ("ServerLive", "OK", ""),
     ]
     assert found[0].peer.startswith("127.0.0.1:")

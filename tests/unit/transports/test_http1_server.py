@@ -139,7 +139,7 @@ def test_deadlines_cut_off_peers_that_dawdle(run: Any, serving: Any) -> None:
         clock = FakeClock()
         limits = Limits(header_timeout_s=10, body_timeout_s=20, idle_timeout_s=30)
         async with serving(echo, limits=limits, clock=clock) as (server, connect):
-            silent, head, body, idle = [await connect() for _ in range(4)]
+            head, body, idle = [await connect() for _ in range(3)]
             head.send(b"GET / HTTP/1.1\r\nHo")
             body.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc")
             idle.send(GET)
@@ -147,7 +147,6 @@ def test_deadlines_cut_off_peers_that_dawdle(run: Any, serving: Any) -> None:
             await heard()
             clock.advance(11)
             server.sweep()
-            assert await silent.rest() == b""
             assert (await head.answer())[0] == 408
             head.writer.close()
             clock.advance(10)
@@ -156,6 +155,51 @@ def test_deadlines_cut_off_peers_that_dawdle(run: Any, serving: Any) -> None:
             clock.advance(10)
             server.sweep()
             assert await idle.rest() == b""
+
+    run(case())
+
+
+def test_a_connection_that_was_opened_ahead_is_kept_as_long_as_one_between_requests(
+    run: Any, serving: Any
+) -> None:
+    async def case() -> None:
+        clock = FakeClock()
+        limits = Limits(header_timeout_s=10, idle_timeout_s=30)
+        async with serving(echo, limits=limits, clock=clock) as (server, connect):
+            early, silent = await connect(), await connect()
+            await heard()
+            clock.advance(29)
+            server.sweep()
+            early.send(GET)
+            assert (await early.answer())[0] == 200
+            clock.advance(2)
+            server.sweep()
+            assert await silent.rest() == b""
+            assert server.connections == 1
+
+    run(case())
+
+
+def test_one_that_never_spoke_makes_room_before_one_in_the_middle_of_a_request(
+    run: Any, serving: Any
+) -> None:
+    async def case() -> None:
+        clock = FakeClock()
+        limits = Limits(header_timeout_s=10, idle_timeout_s=30, connections=2)
+        async with serving(echo, limits=limits, clock=clock) as (server, connect):
+            silent = await connect()
+            await heard()
+            clock.advance(1)
+            server.sweep()
+            half = await connect()
+            half.send(GET[:9])
+            await heard()
+            newcomer = await connect()
+            newcomer.send(GET)
+            assert (await newcomer.answer())[0] == 200
+            assert await silent.rest() == b""
+            half.send(GET[9:])
+            assert (await half.answer())[0] == 200
 
     run(case())
 

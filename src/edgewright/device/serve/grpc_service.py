@@ -101,8 +101,7 @@ class GrpcService:
         """The same for those who bring a key."""
 
         async def guarded(content: bytes, peer: GrpcPeer) -> bytes:
-            self._demand_key(peer)
-            return await call(content, peer)
+            return await (call if self._may(peer) else _refuse_keyless)(content, peer)
 
         return call if self._access is None else guarded
 
@@ -144,9 +143,8 @@ class GrpcService:
 
         return observed
 
-    def _demand_key(self, peer: GrpcPeer) -> None:
-        if self._access is not None and not self._access.allows(peer.metadata):
-            raise StatusError("UNAUTHENTICATED", "the API key is missing or unknown")
+    def _may(self, peer: GrpcPeer) -> bool:
+        return self._access is None or self._access.allows(peer.metadata)
 
     def _find(self, name: str, version: str) -> ServedModel:
         return self._models.find(name, version or None)
@@ -186,7 +184,8 @@ class GrpcService:
         self, requests: AsyncIterator[bytes], peer: GrpcPeer
     ) -> AsyncIterator[bytes]:
         """Each message is answered by one; a refusal is a message too, and the stream goes on."""
-        self._demand_key(peer)
+        if not self._may(peer):
+            await self._observed("ModelStreamInfer", _refuse_keyless)(b"", peer)
         kind = MESSAGES["ModelStreamInferResponse"]
 
         async def answer_one(content: bytes, peer: GrpcPeer) -> bytes:
@@ -237,6 +236,10 @@ class GrpcService:
             return await call.outcome
         finally:
             call.is_closed = True
+
+
+async def _refuse_keyless(_: bytes, __: GrpcPeer) -> bytes:
+    raise StatusError("UNAUTHENTICATED", "the API key is missing or unknown")
 
 
 class _Call:

@@ -300,7 +300,8 @@ class Models:
         start = partial(self._open_candidate, path, order.memory_mb)
         servable = await loop.run_in_executor(self._spawner, start)
         try:
-            servable = self._equipped(msgspec.structs.replace(servable, name=name))
+            named = msgspec.structs.replace(servable, name=name)
+            servable = await loop.run_in_executor(self._spawner, partial(self._equipped, named))
             plan = await loop.run_in_executor(self._spawner, partial(try_model, servable, timer))
         except BaseException:
             servable.model.close()

@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -71,7 +72,8 @@ class Reader:
     def __init__(self, contract: Contract) -> None:
         self.forms = tuple(InputForm(tensor) for tensor in contract.inputs)
         self._outputs = tuple(tensor.name for tensor in contract.outputs)
-        self._decode_plain = _plain_decoder(self.forms[0]) if len(self.forms) == 1 else None
+        is_single = len(self.forms) == 1 and not self.forms[0].is_string
+        self._decode_plain = _plain_decoder(self.forms[0].element) if is_single else None
         self._packers: dict[tuple[int, ...], Pack] = {}
         self._known: dict[bytes, KnownHeader] = {}
         self._may_know = not any(form.is_string for form in self.forms)
@@ -263,11 +265,12 @@ def _content(
     return form.parse(tensor.data, count)
 
 
-def _plain_decoder(form: InputForm) -> Callable[[bytes], Any] | None:
-    """Decodes requests for a single input of numbers that have flat data and no options."""
-    if form.is_string:
-        return None
-    data: Any = types.GenericAlias(list, (form.element,))
+@cache
+def _plain_decoder(element: type) -> Callable[[bytes], Any]:
+    """Decodes requests for a single input of numbers that have flat data and no options. One for
+    all models: types are not made anew with each that is loaded.
+    """
+    data: Any = types.GenericAlias(list, (element,))
     tensor: Any = msgspec.defstruct(
         "PlainInput",
         [

@@ -7,6 +7,7 @@ import math
 import struct
 import types
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -55,7 +56,7 @@ class InputForm:
         self.element = _ELEMENT[self.datatype[:2]]
         self.is_string = tensor.dtype == "string"
         self.dtype = np.dtype(object if self.is_string else tensor.dtype)
-        self._decoders = [msgspec.json.Decoder(kind) for kind in _nested_kinds(self.element)]
+        self._decoders = _nested_decoders(self.element)
 
     def check_declared(self, datatype: str, shape: tuple[int, ...]) -> int:
         """The number of elements of a tensor that is declared like this.
@@ -189,13 +190,15 @@ def _text(item: object) -> str:
     return item.decode("utf-8", errors="replace") if isinstance(item, bytes) else str(item)
 
 
-def _nested_kinds(element: Any) -> list[Any]:
+@cache
+def _nested_decoders(element: type) -> tuple[msgspec.json.Decoder[Any], ...]:
+    """For lists of elements, lists of such lists, and so on; the same ones for all models."""
     kind: Any = element
-    kinds: list[Any] = []
+    decoders: list[msgspec.json.Decoder[Any]] = []
     for _ in range(_MAX_NESTING):
         kind = types.GenericAlias(list, (kind,))
-        kinds.append(kind)
-    return kinds
+        decoders.append(msgspec.json.Decoder(kind))
+    return tuple(decoders)
 
 
 def _nesting(text: bytes) -> int:
