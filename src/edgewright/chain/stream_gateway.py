@@ -88,7 +88,9 @@ def run_stream_file(path: Path, *, clock: Clock, on_ready: OnReady) -> GatewaySu
     address = _address(order, path)
     with contextlib.ExitStack() as stack:
         predictors = _opened(order, path.parent, stack) if order.serve is None else {}
-        return asyncio.run(_run(order, address, path.parent, predictors, clock, on_ready))
+        return asyncio.run(
+            _run(order, address, path.parent, predictors, clock=clock, on_ready=on_ready)
+        )
 
 
 def _address(order: StreamFile, path: Path) -> tuple[str, int] | None:
@@ -113,6 +115,7 @@ async def _run(
     address: tuple[str, int] | None,
     folder: Path,
     predictors: dict[str, tuple[str, Predictor]],
+    *,
     clock: Clock,
     on_ready: OnReady,
 ) -> GatewaySummary:

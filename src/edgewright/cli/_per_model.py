@@ -8,7 +8,7 @@ import msgspec
 
 from edgewright.contract.decoding import suggestion
 from edgewright.errors import InputError
-from edgewright.wire.v2 import SplitOrder
+from edgewright.wire.admin import SplitOrder
 
 T = TypeVar("T")
 

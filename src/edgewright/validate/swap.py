@@ -26,7 +26,7 @@ from edgewright.validate.order import Order, Served
 from edgewright.validate.scenarios import kept_up
 from edgewright.validate.soundness import load_doubts
 from edgewright.validate.surroundings import Surroundings
-from edgewright.wire.v2 import LoadOrder
+from edgewright.wire.admin import LoadOrder
 
 _RATE_RPS = 50.0
 _CONNECTIONS = 64

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from edgewright.chain.stream_gateway import run_stream_file
 from edgewright.chain.stream_metrics import StreamPage
 from edgewright.contract.decoding import decode_toml
 from edgewright.device.streams.bridge import Bridge
@@ -125,3 +127,20 @@ STREAM = '[[stream]]\nmodel = "m.ewb"\nname = "a"\nsource = { kind = "file", pat
 def test_contradictions_about_metrics_are_refused(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         decode_toml(text.encode(), StreamFile, source="x.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f'metrics = "127.0.0.1:99999"\n{STREAM}', "metrics '127.0.0.1:99999' is not HOST:PORT"),
+        (f'metrics = "127.0.0.1"\n{STREAM}', "metrics '127.0.0.1' is not HOST:PORT"),
+        (f'[serve]\nhttp = "h:-1"\n{STREAM}', r"\[serve\] http 'h:-1' is not HOST:PORT"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_before_anything_starts(
+    text: str, complaint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"x.toml: {complaint}"):
+        run_stream_file(path, clock=FakeClock(), on_ready=lambda _: None)

@@ -23,7 +23,7 @@ from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.shadow import agreeing_rows, agrees, is_compatible
 from edgewright.testing.bundles import MODEL, build_tiny
 from edgewright.transports.http1 import Client
-from edgewright.wire.v2 import TryOrder
+from edgewright.wire.admin import TryOrder
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -18,7 +18,7 @@ from edgewright.testing import FakeClock
 from edgewright.testing.models import FunctionSession, servable
 from edgewright.testing.serving import get, open_multiplier, post, request, running
 from edgewright.transports.http1 import Client
-from edgewright.wire.v2 import SplitOrder
+from edgewright.wire.admin import SplitOrder
 
 INFER = "/v2/models/doubler/infer"
 HALVES = {"doubler": SplitOrder(weights={"2": 1.0, "3": 1.0})}

@@ -7,7 +7,7 @@ import pytest
 
 from edgewright.device.serve.splits import Shares, check_order, parameters_of
 from edgewright.errors import InputError
-from edgewright.wire.v2 import SplitOrder
+from edgewright.wire.admin import SplitOrder
 
 KEYS = [f"device-{number}" for number in range(10_000)]
 

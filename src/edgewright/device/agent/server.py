@@ -23,6 +23,7 @@ from edgewright.device.agent.server_answers import candidate_from, problem_of, s
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TransportError
 from edgewright.transports.http1 import Client
 from edgewright.wire import v2
+from edgewright.wire.admin import LoadOrder, TryOrder
 
 START_S = 60.0
 STOP_S = 10.0
@@ -89,7 +90,7 @@ class ServerProcess:
 
     async def try_out(self, model: str, folder: Path, *, leads: bool) -> None:
         """See `Server`; raises ResourceError too, when the server itself ended meanwhile."""
-        order = v2.TryOrder(
+        order = TryOrder(
             path=str(folder),
             mode="lead" if leads else "shadow",
             memory_mb=self._order.candidate_memory_mb,
@@ -298,7 +299,7 @@ class ServerProcess:
         )
 
     async def _load(self, model: str, folder: Path) -> None:
-        body = v2.encode(v2.LoadOrder(path=str(folder)))
+        body = v2.encode(LoadOrder(path=str(folder)))
         path = f"/v2/repository/models/{model}/load"
         answer = await self._client.request("POST", path, body=body)
         if answer.status != 200:

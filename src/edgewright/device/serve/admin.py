@@ -26,7 +26,7 @@ from edgewright.device.serve.models import Models
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.errors import EdgewrightError
 from edgewright.transports.http1 import Request, Response
-from edgewright.wire.v2 import LoadOrder, SplitChange, TryOrder
+from edgewright.wire.admin import LoadOrder, SplitChange, TryOrder
 
 _JSON = {"content-type": "application/json"}
 

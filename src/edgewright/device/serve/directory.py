@@ -11,7 +11,7 @@ from edgewright.device.serve.serving import ServedModel
 from edgewright.device.serve.shadow import Shadow, is_compatible, mirror_to
 from edgewright.device.serve.splits import ReadParameters, Shares, answering, check_order
 from edgewright.errors import InputError
-from edgewright.wire.v2 import SplitFigures, SplitOrder, VersionFigures
+from edgewright.wire.admin import SplitFigures, SplitOrder, VersionFigures
 
 _NO_ORDER = SplitOrder()
 

@@ -24,8 +24,8 @@ from edgewright.device.serve.shadow import Shadow
 from edgewright.device.serve.splits import ReadParameters
 from edgewright.device.serve.trial import no_rest, try_model
 from edgewright.errors import EdgewrightError, InputError
+from edgewright.wire.admin import SplitOrder, TryOrder
 from edgewright.wire.candidate import CandidateFigures
-from edgewright.wire.v2 import SplitOrder, TryOrder
 
 CANDIDATES_AT_ONCE = 8
 """How many children may be starting; one that hangs must not keep another name waiting."""

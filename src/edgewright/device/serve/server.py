@@ -31,7 +31,7 @@ from edgewright.transports.http1 import (
     start_application,
     start_server,
 )
-from edgewright.wire.v2 import SplitOrder
+from edgewright.wire.admin import SplitOrder
 
 ListenAlso = Callable[[Models, Timer, Observers | None], Listener]
 """Makes another way in to the same models; where there are observers it tells them too."""

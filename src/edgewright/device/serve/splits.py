@@ -22,7 +22,8 @@ from itertools import accumulate
 import msgspec
 
 from edgewright.errors import InputError
-from edgewright.wire.v2 import Parameters, Scalar, SplitOrder
+from edgewright.wire.admin import SplitOrder
+from edgewright.wire.v2 import Parameters, Scalar
 
 _HASH_BYTES = 8
 _HASHES = float(1 << 8 * _HASH_BYTES)
