@@ -1,23 +1,20 @@
-"""The server's side of one HTTP/1.1 connection: frames requests, writes answers in order.
+"""The server's side of one HTTP/1.1 connection: takes requests, writes answers in order.
 
 A head that is byte for byte one seen before is not parsed again: clients of an inference server
-repeat theirs. llhttp judges every new one from a fresh state, so the verdict is a function of the
-bytes alone. Framing is ours after that: a length or, for chunked bodies, the parser that read the
-head.
+repeat theirs. What is new, or comes in parts, is read by `_http1_framing`.
 """
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import cast
 
-import httptools
 import orjson
 
-from edgewright.transports._http1_head import BadRequestError, Collector, parse_head
+from edgewright.transports._http1_framing import HEAD_END, Framing
+from edgewright.transports._http1_head import BadRequestError
+from edgewright.transports._http1_house import House, Known
 from edgewright.transports._http1_text import preamble, status_and_headers
-from edgewright.transports.base import Application, Frame, Head, Limits, Response, Take
+from edgewright.transports.base import Frame, Head, Response
 
-_HEAD_END = b"\r\n\r\n"
-_KEPT_HEAD_BYTES = 2048
 _HELD_BYTES = 64 << 10
 _LINGER_S = 2.0
 _RECENT_S = 1.0
@@ -29,75 +26,12 @@ _LENGTH_COUNT = 4096
 _LENGTHS = tuple(b"%d" % size for size in range(_LENGTH_COUNT))
 
 
-class Peer(Protocol):
-    """What the server needs of a connection, whatever protocol it speaks."""
-
-    served: int
-    deadline_s: float
-
-    @property
-    def head(self) -> Head | None:
-        """The request that is with the application."""
-
-    @property
-    def waits_since_s(self) -> float:
-        """Since when the server waits for more of it; means something where no request is with the
-        application.
-        """
-
-    def abort(self) -> None:
-        """Cut the peer off."""
-
-    def close_if_idle(self, now_s: float) -> None:
-        """Close, unless a request is on its way or likely to be."""
-
-    def expire(self, now_s: float) -> None:
-        """Act on a deadline that has passed."""
-
-
-class House(Protocol):
-    """What a connection needs of the server it belongs to."""
-
-    application: Application
-    limits: Limits
-    heads: dict[bytes, "Known"]
-    is_closing: bool
-    now_s: float
-    idle_deadline_s: float
-    date: bytes
-
-    def admit(self, connection: "Peer") -> bool:
-        """Take a new peer, or not."""
-
-    def forget(self, connection: "Peer") -> None:
-        """A peer has left."""
-
-    def keep_head(self, raw: bytes, head: Head) -> None:
-        """Remember what these bytes mean."""
-
-    def count_refusal(self, status: int) -> None:
-        """A request was answered by the transport itself."""
-
-
-class Known:
-    """A head that was parsed before, and who takes its requests."""
-
-    __slots__ = ("head", "raw", "raw_bytes", "take", "total_bytes")
-
-    def __init__(self, raw: bytes, head: Head, take: Take | None) -> None:
-        self.raw = raw
-        self.head = head
-        self.take = take
-        self.raw_bytes = len(raw)
-        self.total_bytes = len(raw) + head.content_length
-
-
 class Connection(asyncio.Protocol):
     """One peer. At most one request is with the application at any time; the rest waits here."""
 
     __slots__ = (
         "_buffer",
-        "_chunked",
+        "_framing",
         "_house",
         "_is_blocked",
         "_is_ending",
@@ -105,8 +39,6 @@ class Connection(asyncio.Protocol):
         "_is_pumping",
         "_known",
         "_limits",
-        "_pending",
-        "_searched",
         "_task",
         "_transport",
         "_writable",
@@ -122,11 +54,9 @@ class Connection(asyncio.Protocol):
         self._house = house
         self._limits = house.limits
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._buffer = bytearray()
-        self._searched = 0
-        self._pending: Head | None = None
+        self._framing = Framing(self._limits, house.keep_head)
+        self._buffer = self._framing.buffer
         self._known: Known | None = None
-        self._chunked: tuple[Collector, Any] | None = None
         self._is_pumping = False
         self._is_blocked = False
         self._is_paused = False
@@ -171,7 +101,7 @@ class Connection(asyncio.Protocol):
             and self.head is None
             and len(data) == known.total_bytes
             and not self._buffer
-            and self._pending is None
+            and self._framing.pending is None
             and not self._is_blocked
             and not self._is_ending
             and data.startswith(known.raw)
@@ -182,7 +112,7 @@ class Connection(asyncio.Protocol):
             return
         if self._is_ending:
             return
-        if not self._buffer and self._pending is None:
+        if not self._buffer and self._framing.pending is None:
             if self.head is None and not self._is_blocked:
                 used = self._take_known(data)
                 if used == len(data) or self._is_ending:
@@ -300,7 +230,7 @@ class Connection(asyncio.Protocol):
     def waits_since_s(self) -> float:
         """Since when the server waits for more of it."""
         limits = self._limits
-        if self._pending is not None:
+        if self._framing.pending is not None:
             return self.deadline_s - limits.body_timeout_s
         allowed_s = limits.header_timeout_s if self._buffer else limits.idle_timeout_s
         return self.deadline_s - allowed_s
@@ -312,7 +242,7 @@ class Connection(asyncio.Protocol):
 
     def close_if_idle(self, now_s: float) -> None:
         """Close, unless a request is on its way or likely to be."""
-        is_between = self.head is None and self._pending is None and not self._buffer
+        is_between = self.head is None and self._framing.pending is None and not self._buffer
         idle_since_s = self.deadline_s - self._limits.idle_timeout_s
         if is_between and (not self.served or now_s - idle_since_s >= _RECENT_S):
             self._is_ending = True
@@ -324,11 +254,11 @@ class Connection(asyncio.Protocol):
             return
         if self._is_ending or self._is_blocked or self.head is not None:
             self._transport.abort()
-        elif self._pending is None and not self._buffer:
+        elif self._framing.pending is None and not self._buffer:
             self._is_ending = True
             self._transport.close()
         else:
-            part = "headers" if self._pending is None else "body"
+            part = "headers" if self._framing.pending is None else "body"
             self._refuse(BadRequestError(408, f"the request's {part} did not arrive in time"))
 
     # Framing
@@ -338,7 +268,7 @@ class Connection(asyncio.Protocol):
         used, size, heads = 0, len(data), self._house.heads
         self._is_pumping = True
         while used < size:
-            body_at = data.find(_HEAD_END, used) + 4
+            body_at = data.find(HEAD_END, used) + 4
             known = heads.get(data[used:body_at]) if body_at > 3 else None
             if known is None or size - body_at < known.head.content_length:
                 break
@@ -358,83 +288,28 @@ class Connection(asyncio.Protocol):
     def _pump(self) -> None:
         self._is_pumping = True
         try:
-            while self._buffer and self._advance():
-                if self.head is not None or self._is_blocked or self._is_ending:
-                    break
+            while self.head is None and not self._is_blocked and not self._is_ending:
+                awaited = self._framing.pending
+                request = self._framing.next()
+                if request is not None:
+                    self._dispatch(*request)
+                    continue
+                if self._framing.pending is not awaited:
+                    self._await_body()
+                break
         except BadRequestError as error:
             self._refuse(error)
         finally:
             self._is_pumping = False
 
-    def _advance(self) -> bool:
-        """One step: a head, or a body. False when bytes are missing."""
-        if self._pending is None:
-            return self._read_head()
-        if self._chunked is not None:
-            return self._read_chunks(self._pending, *self._chunked)
-        length = self._pending.content_length
-        if len(self._buffer) < length:
-            return False
-        body = bytes(memoryview(self._buffer)[:length])
-        del self._buffer[:length]
-        self._dispatch(self._pending, body)
-        return True
-
-    def _read_head(self) -> bool:
-        limit = self._limits.header_bytes
-        end = self._buffer.find(_HEAD_END, self._searched) + 4
-        if end == 3 and len(self._buffer) <= limit:
-            self._searched = max(0, len(self._buffer) - 3)
-            return False
-        if end == 3 or end > limit:
-            raise BadRequestError(431, f"the headers are larger than {limit} bytes")
-        raw = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        self._searched = 0
-        head, collector, parser = parse_head(raw)
-        if head.content_length > self._limits.body_bytes:
-            raise BadRequestError(413, self._too_large())
-        if head.is_chunked:
-            self._chunked = (collector, parser)
-        elif end <= _KEPT_HEAD_BYTES and not head.expects_continue:
-            self._house.keep_head(raw, head)
-        self._start(head)
-        return True
-
-    def _start(self, head: Head) -> None:
-        """A head is read: dispatch it, or wait for its body."""
-        if head.content_length == 0 and not head.is_chunked:
-            self._dispatch(head, b"")
-            return
-        self._pending = head
+    def _await_body(self) -> None:
+        """A head is read whose body must follow."""
+        head = self._framing.pending
         self.deadline_s = self._house.now_s + self._limits.body_timeout_s
-        if head.expects_continue and not self._buffer:
+        if head is not None and head.expects_continue and not self._buffer:
             self.write(_CONTINUE)
 
-    def _read_chunks(self, head: Head, collector: Collector, parser: Any) -> bool:
-        before, fed = len(collector.body), len(self._buffer)
-        try:
-            parser.feed_data(bytes(self._buffer))
-        except httptools.HttpParserUpgrade:
-            pass  # the next request offers one, and is refused below for coming too early
-        except httptools.HttpParserError as error:
-            raise BadRequestError(400, f"not a valid chunked body: {error}") from error
-        self._buffer.clear()
-        self._searched = 0 if len(collector.body) > before else self._searched + fed
-        if len(collector.body) > self._limits.body_bytes:
-            raise BadRequestError(413, self._too_large())
-        if self._searched > self._limits.header_bytes:
-            raise BadRequestError(431, "a chunked body's extensions or trailers are too large")
-        if not collector.is_complete:
-            return False
-        if collector.messages > 1:
-            raise BadRequestError(400, "a request after a chunked body must wait for its answer")
-        self._dispatch(head, bytes(collector.body))
-        return True
-
     def _dispatch(self, head: Head, body: bytes) -> None:
-        self._pending = self._chunked = None
-        self._searched = 0
         self.head = head
         self.deadline_s = _NEVER
         self._house.application(self, head, body)
@@ -446,7 +321,7 @@ class Connection(asyncio.Protocol):
             self._is_paused = False
             self._transport.resume_reading()
         if self._buffer and not self._is_pumping:
-            if self._pending is None:
+            if self._framing.pending is None:
                 self.deadline_s = self._house.now_s + self._limits.header_timeout_s
             self._pump()
 
@@ -459,9 +334,6 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
-    def _too_large(self) -> str:
-        return f"the body is larger than {self._limits.body_bytes} bytes"
-
     def _answer_error(self, error: BadRequestError) -> None:
         self._house.count_refusal(error.status)
         body = orjson.dumps({"error": str(error)})
@@ -471,7 +343,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: BadRequestError) -> None:
         """Answer with an error and listen no more."""
-        self._pending = self._chunked = None
+        self._framing.drop()
         self._answer_error(error)
         self._close()
 

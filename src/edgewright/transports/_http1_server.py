@@ -13,7 +13,8 @@ from pathlib import Path
 from edgewright._heap import trim_heap
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
-from edgewright.transports._http1_connection import Connection, House, Known, Peer
+from edgewright.transports._http1_connection import Connection
+from edgewright.transports._http1_house import House, Known, Peer
 from edgewright.transports.base import Application, Head, Limits, Prepare
 
 _KEPT_HEADS = 1024

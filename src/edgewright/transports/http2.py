@@ -9,23 +9,20 @@ the peer grants, each stream's for its own.
 
 import asyncio
 import contextlib
-from functools import lru_cache
 from typing import cast
 
-import h2.config
-import h2.connection
 import h2.events
 import h2.exceptions
-import h2.settings
 import orjson
 from h2.errors import ErrorCodes
 
-from edgewright.transports._http1_connection import House
 from edgewright.transports._http1_head import BadRequestError, head_of_fields
-from edgewright.transports._http1_text import preamble, status_and_headers
-from edgewright.transports.base import Frame, Head, Response
+from edgewright.transports._http1_house import House
+from edgewright.transports._http1_text import preamble
+from edgewright.transports._http2_protocol import fields_of, new_protocol
+from edgewright.transports._http2_stream import NO_HEAD, Stream
+from edgewright.transports.base import Head
 
-STREAMS_MOST = 100
 RESETS_MOST = 200
 NOISE_MOST = 1000
 """Of frames that ask for nothing and answer nothing, between two ticks of the server's timer."""
@@ -40,45 +37,6 @@ _QUIET = (
 )
 
 
-class Stream:
-    """One request of a peer and its answer: an `Exchange`."""
-
-    __slots__ = (
-        "_connection",
-        "answer",
-        "body",
-        "deadline_s",
-        "head",
-        "is_closed",
-        "number",
-        "sent",
-    )
-
-    def __init__(self, connection: "Http2Connection", number: int, head: Head) -> None:
-        self._connection = connection
-        self.number = number
-        self.head = head
-        self.body = bytearray()
-        self.answer = b""
-        self.sent = 0
-        self.is_closed = False
-        self.deadline_s = _NEVER
-
-    @property
-    def peer(self) -> str:
-        return self._connection.peer
-
-    def reply(self, preamble: bytes, body: bytes) -> None:
-        self._connection.answer(self, preamble, body)
-
-    def reply_framed(self, frame: Frame, content: bytes) -> None:
-        self._connection.answer(self, frame.preamble, frame.body(content))
-
-    def respond(self, response: Response) -> None:
-        headers = status_and_headers(response.status, response.headers)
-        self._connection.answer(self, headers, response.body)
-
-
 class Http2Connection(asyncio.Protocol):
     """One peer that speaks HTTP/2."""
 
@@ -87,7 +45,7 @@ class Http2Connection(asyncio.Protocol):
         self._limits = house.limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._protocol = _protocol(house.limits.header_bytes)
+        self._protocol = new_protocol(house.limits.header_bytes)
         self._streams: dict[int, Stream] = {}
         self._held_bytes = 0
         self._is_blocked = False
@@ -170,7 +128,7 @@ class Http2Connection(asyncio.Protocol):
             return
         is_head = stream.head.method == "HEAD"
         fields = [
-            *_fields_of(preamble),
+            *fields_of(preamble),
             (b"date", self._house.date),
             (b"content-length", b"%d" % len(body)),
         ]
@@ -268,7 +226,7 @@ class Http2Connection(asyncio.Protocol):
         try:
             head = head_of_fields(raw)
         except BadRequestError as error:
-            self._refuse(self._opened(number, _NO_HEAD), error)
+            self._refuse(self._opened(number, NO_HEAD), error)
             return
         stream = self._opened(number, head)
         if head.content_length > self._limits.body_bytes:
@@ -385,47 +343,3 @@ class Http2Connection(asyncio.Protocol):
 
     def _too_large(self) -> str:
         return f"the bodies of this connection are larger than {self._limits.body_bytes} bytes"
-
-
-_NO_HEAD = Head(
-    method="GET",
-    version="2",
-    target="",
-    path="",
-    query={},
-    headers={},
-    content_length=0,
-    is_chunked=False,
-    keeps_alive=True,
-    expects_continue=False,
-)
-
-
-def _protocol(header_bytes: int) -> h2.connection.H2Connection:
-    protocol = h2.connection.H2Connection(
-        h2.config.H2Configuration(client_side=False, header_encoding=None)
-    )
-    codes = h2.settings.SettingCodes
-    protocol.local_settings = h2.settings.Settings(
-        client=False,
-        initial_values={
-            codes.MAX_CONCURRENT_STREAMS: STREAMS_MOST,
-            codes.MAX_HEADER_LIST_SIZE: header_bytes,
-            codes.ENABLE_PUSH: 0,
-        },
-    )
-    protocol.decoder.max_header_list_size = header_bytes
-    return protocol
-
-
-@lru_cache(maxsize=256)
-def _fields_of(preamble: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    r"""A rendered status line and headers as HTTP/2's fields.
-
-    >>> _fields_of(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\n")
-    ((b':status', b'429'), (b'retry-after', b'1'))
-    """
-    first, *lines = preamble.split(b"\r\n")
-    pairs = [line.partition(b": ") for line in lines if line]
-    fields = [(name, value) for name, _, value in pairs if name != b"connection"]
-    return ((b":status", first[9:12]), *fields)

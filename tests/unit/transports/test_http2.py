@@ -32,10 +32,10 @@ try:
     import h2.settings
     import httpx
 
+    from edgewright.transports._http2_protocol import STREAMS_MOST
     from edgewright.transports.http2 import (
         NOISE_MOST,
         RESETS_MOST,
-        STREAMS_MOST,
         Http2Connection,
     )
 except ModuleNotFoundError as error:
