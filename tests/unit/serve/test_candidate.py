@@ -179,7 +179,7 @@ def test_a_candidate_is_mirrored_then_leads_then_is_replaced(tmp_path: Path) -> 
             await server.models.try_out(MODEL, TryOrder(path=path, mode="lead"))
             assert await _version(client) == "2"
             assert server.models.candidate(MODEL).answered == 1
-            candidate = server.models._candidates[MODEL][0]
+            candidate = server.models._trials._candidates[MODEL][0]
             candidate.model.child._process.kill()
             assert [await _version(client) for _ in range(3)] == ["1", "1", "1"]
             figures = server.models.candidate(MODEL)
@@ -212,7 +212,7 @@ def test_the_first_of_a_name_leads_alone_and_its_faults_are_its_own(tmp_path: Pa
                 await models.try_out("first", TryOrder(path=str(path)))
             await models.try_out("first", TryOrder(path=str(path), mode="lead"))
             assert [await _status(client, name) for name in ("first", MODEL)] == [200, 200]
-            models._candidates["first"][0].model.child._process.kill()
+            models._trials._candidates["first"][0].model.child._process.kill()
             assert [await _status(client, name) for name in ("first", MODEL)] == [500, 200]
             assert models.candidate("first").failures["crash"] == 1
             await models.dismiss("first")
@@ -239,7 +239,7 @@ def test_one_of_other_tensors_leads_alone_and_the_old_one_comes_back(tmp_path: P
             assert await _version(client) == "1"
             await server.models.try_out(MODEL, TryOrder(path=str(path), mode="lead"))
             assert await _version(client) == "2"
-            server.models._candidates[MODEL][0].model.child._process.kill()
+            server.models._trials._candidates[MODEL][0].model.child._process.kill()
             assert await _status(client, MODEL) == 500
             await server.models.dismiss(MODEL)
             assert await _version(client) == "1"
@@ -272,7 +272,7 @@ def test_a_candidate_that_hangs_at_its_start_keeps_no_other_name_waiting(tmp_pat
         async with _served(tmp_path) as (server, client):
             stuck, two = tmp_path / "stuck", unpack_tiny(tmp_path, "2")
             opening, let_go = threading.Event(), threading.Event()
-            really_open = server.models._open_candidate
+            really_open = server.models._trials._open_candidate
             assert really_open is not None
 
             def open_one(path: Path, memory_mb: float) -> Any:
@@ -282,7 +282,7 @@ def test_a_candidate_that_hangs_at_its_start_keeps_no_other_name_waiting(tmp_pat
                     raise CandidateError("it hung", kind="hang")
                 return really_open(path, memory_mb)
 
-            server.models._open_candidate = open_one
+            server.models._trials._open_candidate = open_one
             order = TryOrder(path=str(stuck), mode="lead")
             hanging = asyncio.create_task(server.models.try_out("first", order))
             await asyncio.to_thread(opening.wait, 10)

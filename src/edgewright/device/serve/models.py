@@ -1,42 +1,29 @@
 """All models of a server: load beside, try, switch, drain. No request meets a gap."""
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Callable, Container, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
 from edgewright._heap import trim_heap
-from edgewright.device.serve.candidate import Candidate, OpenCandidate
-from edgewright.device.serve.child_model import PATIENCE_RUNS
+from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.directory import Directory, Newest
+from edgewright.device.serve.opening import Equip, Opening
 from edgewright.device.serve.passes import Resources
-from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.ports import OpenModel, Servable
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.device.serve.serving import Admission, ServedModel
 from edgewright.device.serve.shadow import Shadow
 from edgewright.device.serve.splits import ReadParameters
-from edgewright.device.serve.trial import no_rest, try_model
-from edgewright.errors import EdgewrightError, InputError
+from edgewright.device.serve.trials import Trials
+from edgewright.errors import EdgewrightError
 from edgewright.wire.admin import SplitOrder, TryOrder
 from edgewright.wire.candidate import CandidateFigures
 
-CANDIDATES_AT_ONCE = 8
-"""How many children may be starting; one that hangs must not keep another name waiting."""
-
-Equip = Callable[[Servable], Servable]
-"""Gives a model what belongs to the name that it is served by. Raises the errors of `errors.py`."""
-
 _TRIM_EVERY_S = 60.0
 """Giving memory back holds up whoever asks for some meanwhile: not after each of many swaps."""
-
-logger = logging.getLogger(__name__)
 
 
 class Models:
@@ -58,22 +45,28 @@ class Models:
         trim: Callable[[], object] = trim_heap,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._open_model = open_model
-        self._open_candidate = open_candidate
-        self._candidates: dict[str, tuple[Candidate, ServedModel | None]] = {}
-        self._spawner = ThreadPoolExecutor(
-            CANDIDATES_AT_ONCE, thread_name_prefix="serve-candidates"
+        self._opening = Opening(
+            open_model,
+            admission=admission,
+            limits=limits or {},
+            resources=resources,
+            memory_limited=memory_limited,
+            equip=equip,
         )
-        self._admission = admission
-        self._limits = limits or {}
-        self._memory_limited = memory_limited
-        self._equip = equip
         self._trim = trim
         self._trimmed_s = -math.inf
         self._resources = resources
         self._loader = resources.loader
         self._turns: dict[str, asyncio.Lock] = {}
         self.directory = Directory(orders or {}, draw=draw, let_go=self._let_go)
+        self._trials = Trials(
+            open_candidate,
+            opening=self._opening,
+            resources=resources,
+            directory=self.directory,
+            put=self._put,
+            later=self._later,
+        )
         self._sources: dict[str, Path] = {}
         self._faults: dict[str, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -138,14 +131,14 @@ class Models:
         """
         async with self._turn(name or path.stem):
             try:
-                model = await self._opened(path, name)
+                model = await self._opening.open(path, name, rests=bool(self.directory.current))
             except EdgewrightError as error:
                 self._faults[name or path.stem] = str(error)
                 raise
             if keep:
                 self._check_newcomer(model)
             self._faults.pop(model.name, None)
-            self._dismiss(model.name)
+            self._trials.dismiss(model.name)
             self._switch(model, keep=keep)
             self._sources[model.name] = path
         return model
@@ -172,7 +165,7 @@ class Models:
             if version is not None:
                 self._retire(self.directory.remove_version(name, version))
                 return
-            self._dismiss(name)
+            self._trials.dismiss(name)
             for model in self.directory.remove(name) if name in self.directory else ():
                 self._retire(model)
 
@@ -186,7 +179,7 @@ class Models:
             InputError: the order does not fit the versions.
         """
         async with self._turn(name):
-            if name in self._candidates:
+            if name in self._trials:
                 raise RefusalError(
                     409, f"model {name!r} has a candidate; dismiss it first", reason="candidate"
                 )
@@ -198,7 +191,7 @@ class Models:
             await self.unload(name)
         if self._closing:
             await asyncio.wait(self._closing)
-        self._spawner.shutdown()
+        self._trials.close()
         self._loader.close()
 
     async def try_out(self, name: str, order: TryOrder) -> None:
@@ -210,32 +203,12 @@ class Models:
             RefusalError: it cannot be mirrored: no such model, several versions, or other tensors.
         """
         async with self._turn(name):
-            if self.directory.is_shared(name):
-                raise RefusalError(
-                    409, f"model {name!r} has versions that share its requests", reason="split"
-                )
-            versions = self.versions(name)
-            if len(versions) > 1:
-                raise RefusalError(
-                    409,
-                    f"model {name!r} has versions {', '.join(versions)}, a candidate is compared "
-                    "with one alone; unload the others first",
-                    reason="versions",
-                )
-            candidate, leader = self._candidates.get(name, (None, None))
-            if candidate is None or candidate.path != Path(order.path):
-                self._dismiss(name)
-                candidate, leader = await self._opened_candidate(name, order), None
-                self._candidates[name] = candidate, None
-                if candidate.stand_in is not None:
-                    candidate.stand_in.queue.mirror = candidate.mirror
-            if order.mode == "lead" and leader is None:
-                self._lead(name, candidate)
+            await self._trials.try_out(name, order)
 
     async def dismiss(self, name: str) -> None:
         """Let the candidate of this name go; the model answers alone, at once."""
         async with self._turn(name):
-            self._dismiss(name)
+            self._trials.dismiss(name)
 
     def candidate(self, name: str) -> CandidateFigures:
         """What the candidate of this name did so far.
@@ -243,43 +216,7 @@ class Models:
         Raises:
             RefusalError: there is none.
         """
-        candidate, leader = self._candidates.get(name, (None, None))
-        if candidate is None:
-            raise RefusalError(404, f"model {name!r} has no candidate", reason="no_candidate")
-        return candidate.figures(leader.queue.tally.answered if leader else 0)
-
-    def _lead(self, name: str, candidate: Candidate) -> None:
-        timer = self._resources.timer
-        if candidate.stand_in is not None:
-            candidate.stand_in.queue.mirror = None
-        candidate.lead()
-        single_s = candidate.model.child.patience_s / PATIENCE_RUNS
-        plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s)
-        leader = ServedModel(
-            candidate.servable,
-            plan,
-            admission=self._limits.get(name, self._admission),
-            resources=self._resources,
-        )
-        leader.queue.fallback = partial(candidate.fall_back, leader.queue)
-        self._candidates[name] = candidate, leader
-        self._put(name, leader)
-        logger.info("candidate leads: name=%s version=%s at=%g", name, leader.version, timer())
-
-    def _dismiss(self, name: str) -> None:
-        candidate, leader = self._candidates.pop(name, (None, None))
-        if candidate is None:
-            return
-        if candidate.original is not None:
-            candidate.original.queue.mirror = None
-        if leader is None:
-            self._later(name, candidate.close)
-            return
-        if candidate.original is not None:
-            self._put(name, candidate.original)
-        else:
-            self.directory.remove(name)
-        leader.queue.when_idle(partial(self._later, name, candidate.close))
+        return self._trials.figures(name)
 
     def _put(self, name: str, model: ServedModel) -> None:
         """Let this one answer for the name, and close none."""
@@ -289,74 +226,6 @@ class Models:
     def _turn(self, name: str) -> asyncio.Lock:
         """Whoever changes what answers for this name; other names go on."""
         return self._turns.setdefault(name, asyncio.Lock())
-
-    async def _opened_candidate(self, name: str, order: TryOrder) -> Candidate:
-        if self._open_candidate is None:
-            raise RefusalError(501, "this server runs no candidates", reason="no_candidates")
-        loop, path, timer = asyncio.get_running_loop(), Path(order.path), self._resources.timer
-        original = self.directory.current.get(name)
-        if original is None and order.mode != "lead":
-            raise self.directory.unknown(name, None)
-        start = partial(self._open_candidate, path, order.memory_mb)
-        servable = await loop.run_in_executor(self._spawner, start)
-        try:
-            named = msgspec.structs.replace(servable, name=name)
-            servable = await loop.run_in_executor(self._spawner, partial(self._equipped, named))
-            plan = await loop.run_in_executor(self._spawner, partial(try_model, servable, timer))
-        except BaseException:
-            servable.model.close()
-            raise
-        servable.model.settle(plan.single_s)  # type: ignore[attr-defined]  # it is a ChildModel
-        candidate = Candidate(path, servable, original, timer)
-        if order.mode != "lead" and candidate.stand_in is None:
-            candidate.close()
-            raise RefusalError(
-                409,
-                f"{path.name[:12]} takes or gives other tensors than {name!r}",
-                reason="incompatible",
-            )
-        return candidate
-
-    async def _opened(self, path: Path, name: str | None) -> ServedModel:
-        servable = await self._loader(lambda: self._open_model(path))
-        try:
-            if name is not None:
-                self._check_renamed(servable.name, name)
-                servable = msgspec.structs.replace(servable, name=name)
-            servable = await self._loader(partial(self._equipped, servable))
-            model = await self._loader(lambda: self._tried(servable))
-        except EdgewrightError:
-            servable.model.close()
-            raise
-        logger.info("model ready: name=%s version=%s", servable.name, servable.version)
-        return model
-
-    def _equipped(self, servable: Servable) -> Servable:
-        return servable if self._equip is None else self._equip(servable)
-
-    def _check_renamed(self, own: str, name: str) -> None:
-        """A limit of memory is found by a model's own name, before anybody gave it another."""
-        for limited in (own, name) if own != name else ():
-            if limited in self._memory_limited:
-                raise InputError(
-                    f"model {own!r} cannot be loaded as {name!r}: memory_mb limits {limited!r}",
-                    hint=f"load it as {own!r}, or build it with the name {name!r}",
-                )
-
-    def _tried(self, servable: Servable) -> ServedModel:
-        """A model that passed its trial; all of it in the loader's thread, in short steps."""
-        rest = self._loader.rest if self.directory.current else no_rest
-        plan = try_model(servable, self._resources.timer, rest)
-        rest()
-        if servable.is_apart:
-            plan = msgspec.structs.replace(plan, is_inline=False, may_run_alone=False)
-        admission = self._limits.get(servable.name, self._admission)
-        if servable.isolation is not None:
-            # Its process takes one pass at a time, and the event loop never waits for a process.
-            servable.isolation.settle(plan.expected_s(plan.max_rows))
-            plan = msgspec.structs.replace(plan, is_inline=False, may_run_alone=False)
-            admission = msgspec.structs.replace(admission, concurrency=1)
-        return ServedModel(servable, plan, admission=admission, resources=self._resources)
 
     def _switch(self, model: ServedModel, *, keep: bool) -> None:
         replaced = self.directory.add(model, keep=keep)

@@ -14,9 +14,10 @@ from edgewright.device.serve.application import InferenceApplication, Page
 from edgewright.device.serve.candidate import OpenCandidate
 from edgewright.device.serve.edgeinfer import EdgeInfer
 from edgewright.device.serve.friendly import Friendly
-from edgewright.device.serve.models import Equip, Models
+from edgewright.device.serve.models import Models
 from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Observer, Observers, Observing
+from edgewright.device.serve.opening import Equip
 from edgewright.device.serve.passes import Resources
 from edgewright.device.serve.pictures import DecodeImage, Pictures
 from edgewright.device.serve.ports import Listener, OpenModel, Timer
