@@ -101,6 +101,9 @@ def test_a_run_leaves_a_bundle_reports_and_lineage(
     from edgewright.bundle import open_bundle
 
     bundle = open_bundle(project / str(now["bundle"]))
+    drift = stages["package"]["facts"]["drift"]
+    files = {blob.name for blob in bundle.manifest.blobs}
+    assert drift.startswith("judged by") == ("drift.npz" in files), drift
     provenance = bundle.manifest.contract.provenance
     assert provenance.run == stages["train"]["id"]
     assert provenance.variant == stages["optimize"]["id"]

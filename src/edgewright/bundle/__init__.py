@@ -32,12 +32,13 @@ from edgewright.bundle.build import (
     with_bom,
 )
 from edgewright.bundle.diff import diff_bundles
-from edgewright.bundle.manifest import Blob, Draft, Manifest
+from edgewright.bundle.manifest import DRIFT_BLOB, Blob, Draft, Manifest
 from edgewright.bundle.read import Bundle, open_bundle, unpack, verify_signatures
 from edgewright.bundle.recipients import Opener, Recipient
 from edgewright.bundle.sealed import Head, is_sealed, read_head
 
 __all__ = [
+    "DRIFT_BLOB",
     "Blob",
     "Bundle",
     "Draft",

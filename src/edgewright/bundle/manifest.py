@@ -12,6 +12,8 @@ from edgewright.errors import InputError, TrustError
 SCHEMA_VERSION = 1
 MANIFEST_LIMIT_BYTES = 1 << 20
 BLOB_LIMIT = 256
+DRIFT_BLOB = "drift.npz"
+"""A file of this name is what the model's inputs are judged by where it is served."""
 
 Role = Literal["model", "golden", "card", "evidence", "sbom", "hook", "file"]
 

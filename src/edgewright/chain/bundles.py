@@ -8,6 +8,7 @@ import msgspec
 from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
 from edgewright.bundle import (
+    DRIFT_BLOB,
     Bundle,
     Draft,
     Recipient,
@@ -109,7 +110,7 @@ def build_from_file(order: BuildOrder, out: Path) -> Bundle:
             reference = drift_reference.reference_blob(
                 order.drift, model.contract, model=order.name
             )
-            contents.append(("file", drift_reference.BLOB, reference))
+            contents.append(("file", DRIFT_BLOB, reference))
         draft = Draft(
             name=order.name,
             version=order.version,

@@ -4,18 +4,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
-from edgewright.bundle import Bundle
+from edgewright.bundle import DRIFT_BLOB, Bundle
 from edgewright.contract import Contract
-from edgewright.device.drift import DriftMonitor, Reference
+from edgewright.device.drift import DriftMonitor, Reference, build_reference
 from edgewright.device.drift.files import decode_reference, encode_reference, load_reference
 from edgewright.errors import InputError
+from edgewright.runtimes.base import Array
 
 if TYPE_CHECKING:
     from edgewright.device.serve import Servable
 
-BLOB = "drift.npz"
-"""A bundle's file of this name is the reference; `bundle build --drift` puts it there."""
+MOST_WINDOWS = 4096
+"""More of them would cost time and no longer change what is normal."""
+_FEWEST_OF_A_GROUP = 64
+_MOST_GROUPS = MOST_WINDOWS // _FEWEST_OF_A_GROUP
+_SEED = 0
+"""A reference is a pure function of its windows."""
 
 
 def reference_blob(path: Path, contract: Contract, *, model: str) -> bytes:
@@ -36,12 +42,38 @@ def reference_blob(path: Path, contract: Contract, *, model: str) -> bytes:
     return encode_reference(reference)
 
 
+def training_reference(windows: Array, groups: Array, contract: Contract) -> bytes:
+    """A reference for a bundle, from the windows that its model was trained on.
+
+    Raises:
+        InputError: they are too few, or of too few people.
+    """
+    channels = tuple(channel.name for channel in contract.inputs[0].channels)
+    is_whole = np.asarray(np.isfinite(windows).all(axis=(1, 2)))
+    rows = some_of_each(groups, is_whole)
+    reference = build_reference(
+        windows[rows],
+        channels=channels or tuple(map(str, range(windows.shape[2]))),
+        groups=groups[rows],
+        rng=np.random.default_rng(_SEED),
+    )
+    return encode_reference(reference)
+
+
+def some_of_each(groups: Array, is_good: Array) -> Array:
+    """Good rows in their order, of each group only the first ones where all are too many."""
+    names = np.unique(groups[is_good])
+    most = max(_FEWEST_OF_A_GROUP, MOST_WINDOWS // max(1, len(names)))
+    rows = [np.flatnonzero(is_good & (groups == name))[:most] for name in names[:_MOST_GROUPS]]
+    return np.sort(np.concatenate(rows)) if rows else np.zeros(0, np.intp)
+
+
 def watched_by_bundle(servable: "Servable", bundle: Bundle) -> "Servable":
     """The model with the judge that its bundle brings, if it does."""
     for blob in bundle.manifest.blobs:
-        if blob.name == BLOB:
-            reference = decode_reference(bundle.read(blob), source=BLOB)
-            return _watched(servable, reference, source=BLOB)
+        if blob.name == DRIFT_BLOB:
+            reference = decode_reference(bundle.read(blob), source=DRIFT_BLOB)
+            return _watched(servable, reference, source=DRIFT_BLOB)
     return servable
 
 

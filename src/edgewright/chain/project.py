@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright.chain.bundles import signing_key
+from edgewright.chain.drift_reference import training_reference
 from edgewright.chain.engines import engine_for_format
 from edgewright.chain.training import trainer_for
 from edgewright.clock import Clock, SystemClock
@@ -120,6 +121,7 @@ def _stages(order: RunOrder, project: Project, clock: Clock) -> tuple[Stage, ...
             clock=clock,
             means=order.means,
             trainer=trainer_for(order.means),
+            reference=training_reference,
         )
     )
 

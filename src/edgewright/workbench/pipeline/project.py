@@ -46,10 +46,13 @@ class ConvertSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class PackageSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[package]`: who signs."""
+    """`[package]`: who signs, and what the bundle brings beside the model. With `drift` the windows
+    that a network was trained on become what devices judge its inputs by.
+    """
 
     key: str = "keys/release.pem"
     golden_rows: int = 32
+    drift: bool = True
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

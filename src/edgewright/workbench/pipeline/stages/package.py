@@ -6,11 +6,12 @@ import msgspec
 import numpy as np
 
 from edgewright._fs import write_atomic
-from edgewright.bundle import Draft
+from edgewright.bundle import DRIFT_BLOB, Draft
 from edgewright.bundle.build import Content
 from edgewright.bundle.golden import encode_golden
 from edgewright.bundle.manifest import Role
 from edgewright.contract import Contract, Evidence, Mask, Provenance, Tolerances
+from edgewright.errors import InputError
 from edgewright.measure.machine import Machine, describe_machine
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel, answer_golden
@@ -35,6 +36,8 @@ from edgewright.workbench.recipes import Task
 from edgewright.workbench.train import Scores, read_scores
 from edgewright.workbench.train.runs import load_record
 
+WINDOW_DIMENSIONS = 3
+"""Rows, time, channels."""
 SURE_MARGIN = 1.0
 MASK_MISMATCH_SHARE = 0.01
 """Of a mask's pixels: those on a boundary may fall to either side on another processor."""
@@ -71,19 +74,42 @@ def package_stage(plan: Plan) -> Stage:
             ("evidence", "verify.json", workshop.output("verify", "verify.json")),
             ("evidence", "train.json", workshop.output("train", "train.json")),
         ]
+        normal, watched = _reference(plan, workshop, contract)
+        contents += normal
         workshop.tell(0.7, "building and signing")
         write_atomic(workshop.folder / "card.md", card.encode())
         signer = plan.signer(signing_key(plan.folder, project))
-        return sign_and_keep(workshop, project, draft, contents, signer)
+        return {**sign_and_keep(workshop, project, draft, contents, signer), "drift": watched}
 
     return Stage(
         name="package",
         follows=("data", "train", "optimize", "verify"),
-        rooms=("bundle", "contract", "steps", "trust", "workbench/pipeline"),
+        rooms=("bundle", "contract", "device/drift", "steps", "trust", "workbench/pipeline"),
         libraries=(),
         options=package_options(project),
         run=run,
     )
+
+
+def _reference(
+    plan: Plan, workshop: Workshop, contract: Contract
+) -> tuple[list[tuple[Role, str, Content]], str]:
+    """What devices judge the model's inputs by, learnt from the windows that it was trained on, and
+    a word about it. A model without such windows goes without.
+    """
+    tensor = contract.inputs[0]
+    if not plan.project.package.drift or plan.reference is None:
+        return [], "not asked for"
+    if len(tensor.shape) != WINDOW_DIMENSIONS or not tensor.has_batch:
+        return [], "the model takes no windows"
+    workshop.tell(0.4, "learning what is normal")
+    samples = plan.samples(workshop, "train")
+    windows = input_arrays(samples)[tensor.name]
+    try:
+        content = plan.reference(windows, samples.group, contract)
+    except InputError as error:
+        return [], f"no reference: {error.message}"
+    return [("file", DRIFT_BLOB, content)], f"judged by {len(windows)} training windows"
 
 
 def precision_of(best: Candidate) -> str:

@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgewright._fs import read_limited
 from edgewright.clock import Clock, iso
-from edgewright.contract import decode_json
+from edgewright.contract import Contract, decode_json
 from edgewright.runtimes import Runtime
 from edgewright.trust import Signer
 from edgewright.workbench.data import Dataset, DatasetStore, Samples, Split
@@ -21,10 +25,16 @@ SPLIT_OUTPUT = "split.json"
 _LIMIT_BYTES = 1 << 20
 
 
+MakeReference = Callable[[NDArray[Any], NDArray[np.str_], Contract], bytes]
+"""From training windows, whom each is from and the model's contract: the content of the reference
+that devices judge drift by. Raises InputError where the windows are too few or of too few people.
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """One project about to be walked. `engine` finds the runtime of a format, `trainer` does a
-    training job by the `means` asked for.
+    training job by the `means` asked for, `reference` learns what is normal for a model's inputs.
     """
 
     folder: Path
@@ -36,6 +46,7 @@ class Plan:
     clock: Clock
     means: Means = field(default_factory=Means)
     trainer: Trainer = do_job
+    reference: MakeReference | None = None
 
     @property
     def store(self) -> Path:
