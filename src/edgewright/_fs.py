@@ -66,10 +66,27 @@ def fsync_dir(folder: Path) -> None:
 
 
 def make_dirs(folder: Path) -> Path:
-    """Create a folder and its parents."""
+    """Create a folder and its parents, for good: whatever is synced into a folder is lost when the
+    folder's own name is.
+    """
     with file_errors(folder, doing="creating"):
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_dir(folder)
     return folder
+
+
+def _make_dir(folder: Path) -> None:
+    try:
+        folder.mkdir()
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        _make_dir(folder.parent)
+        _make_dir(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    else:
+        fsync_dir(folder.parent)
 
 
 def _temp_beside(path: Path) -> Path:
