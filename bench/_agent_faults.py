@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from edgewright.device.agent import Home, Identity, PinnedKeys, Slots
+from edgewright.device.agent import Home, Identity, Slots
 from edgewright.device.agent.journal import lines_of, newest
 from edgewright.stores import read_log
 from edgewright.testing.bundles import MODEL, build_tiny
@@ -99,7 +99,7 @@ def check_point(rig: Rig, point: Point, fault: str, *, name: str = "case") -> li
     """What is wrong after this fault; empty when nothing is."""
     home = rig.home(name)
     ending = run_with_fault(rig.command(home), point, fault)
-    wrong = [f"after the fault: {what}" for what in _unsound(home, frozenset({rig.old, rig.new}))]
+    wrong = [f"after the fault: {what}" for what in unsound(home, frozenset({rig.old, rig.new}))]
     if fault == KILL and ending.code not in KILLED:
         wrong.append(f"the process was not killed but ended with {ending.code}")
     if "Traceback" in ending.stderr:
@@ -143,7 +143,7 @@ def check_flip(rig: Rig, flip: Flip) -> list[str]:
     nothing = rig.folder / "nothing.ewb"
     nothing.write_bytes(b"no bundle")
     ending = run([*AGENT, "apply", str(nothing), "--home", str(home)])
-    wrong = [f"at the next start: {what}" for what in _unsound(home, rig.earlier)]
+    wrong = [f"at the next start: {what}" for what in unsound(home, rig.earlier)]
     if ending.code == 0 or "Traceback" in ending.stderr:
         wrong.append(f"no bundle ended with {ending.code}: {ending.stderr[-300:]}")
     wrong += _converged(rig, home, kept=rig.earlier | {rig.new})
@@ -178,31 +178,29 @@ def _converged(rig: Rig, home: Path, *, kept: frozenset[str]) -> list[str]:
         endings.append(ending)
         if ending.code == 0:
             break
-    wrong = [f"afterwards: {what}" for what in _unsettled(rig, home, kept)]
+    wrong = [f"afterwards: {what}" for what in unsettled(home, rig.new, kept)]
     if endings[-1].code != 0:
         wrong.append(f"not converged after {RETRIES} tries: {endings[-1].stderr[-300:]}")
     return wrong
 
 
-def _unsound(home: Path, allowed: frozenset[str]) -> list[str]:
-    """What breaks the promise of one verified active bundle, which is one of these."""
+def unsound(home: Path, allowed: frozenset[str]) -> list[str]:
+    """What breaks the promise of one verified active bundle, which is one of these ("" is none)."""
     place = Home(home)
-    slots = Slots(place.slots, PinnedKeys(place.trusted_keys()))
+    slots = Slots(place.slots, place.trust())
     current = slots.current(MODEL)
-    wrong = []
     if current not in allowed:
-        wrong.append(f"active is {current[:12] or 'nothing'}")
-    elif damage := slots.why_unusable(MODEL, current):
-        wrong.append(f"the active slot does not verify: {damage}")
-    return wrong
+        return [f"active is {current[:12] or 'nothing'}"]
+    damage = slots.why_unusable(MODEL, current) if current else ""
+    return [f"the active slot does not verify: {damage}"] if damage else []
 
 
-def _unsettled(rig: Rig, home: Path, kept: frozenset[str]) -> list[str]:
+def unsettled(home: Path, new: str, kept: frozenset[str]) -> list[str]:
     """What is wrong in the end: the new bundle must be active and committed, with no rest."""
     place = Home(home)
-    wrong = _unsound(home, frozenset({rig.new}))
+    wrong = unsound(home, frozenset({new}))
     progress = newest(lines_of(read_log(place.journal_path)))[MODEL]
-    if progress.good != rig.new or progress.state != "idle":
+    if progress.good != new or progress.state != "idle":
         wrong.append(f"the journal says {progress.state}, good {progress.good[:12]}")
     return wrong + [f"left on disk: {name}" for name in _leftovers(place, kept)]
 
@@ -210,7 +208,7 @@ def _unsettled(rig: Rig, home: Path, kept: frozenset[str]) -> list[str]:
 def _leftovers(home: Home, slots: frozenset[str]) -> list[str]:
     root = home.root
     logs = {"journal.log", "outbox.log", "numbers.log"}
-    allowed = {"identity.json", "trust.json", "lock", "slots", "downloads", *logs}
+    allowed = {"identity.json", "trust.json", "trust", "lock", "slots", "downloads", *logs}
     found = [path.name for path in root.iterdir() if path.name not in allowed]
     downloads = [str(p.relative_to(root)) for p in home.downloads.glob("*")]
     in_slots = [p.name for p in (home.slots / MODEL).iterdir() if p.name not in {*slots, "current"}]

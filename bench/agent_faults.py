@@ -1,26 +1,26 @@
-"""SIGKILL, ENOSPC and EIO at every system call of an update, torn journals and flipped bits: the
-device always keeps a model.
+"""SIGKILL, ENOSPC and EIO at every system call of an update, torn journals, flipped bits, and power
+cuts on a disk that forgets what was not synced: the device always keeps a model.
 
     make prove SUITE=agent_faults
 
-About 25 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped), recorded apart
-as agent_faults-kill; EVERY=4 takes each fourth case, recorded as agent_faults-slice.
+About 40 minutes; FAULTS=kill takes one kind (kill, enospc, eio, torn, flipped, power), recorded
+apart as agent_faults-kill; EVERY=4 takes each fourth case, recorded as agent_faults-slice.
 
-Needs strace. Prints what is wrong, and exits with 1 if anything is.
+Needs strace; power cuts need root, /dev/fuse and libfuse. Prints what is wrong, and exits with 1 if
+anything is.
 """
 
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from _agent_faults import (
     KILL,
-    Rig,
     check_all,
     check_flip,
     check_point,
@@ -30,28 +30,26 @@ from _agent_faults import (
     list_tears,
     make_rig,
 )
+from _agent_power import check_cut, list_cuts, make_scenes
 from _results import Recording
-from edgewright.testing.kills import Point
 
 FAULTS = {"kill": KILL, "enospc": "error=ENOSPC", "eio": "error=EIO"}
+KINDS = (*FAULTS, "torn", "flipped", "power")
+
+Harness = tuple[list[Any], Callable[[Any], list[str]]]
+"""The cases of a kind of fault, and what checks one."""
 
 
 def main() -> None:
     """All faults, or those that FAULTS names."""
     chosen = os.environ.get("FAULTS", "")
-    kinds = chosen.split(",") if chosen else [*FAULTS, "torn", "flipped"]
+    kinds = chosen.split(",") if chosen else list(KINDS)
     every = int(os.environ.get("EVERY", "1"))
     wrong: list[str] = []
-    part = "slice" if every > 1 else "-".join(kinds) if chosen else ""
-    suite = f"agent_faults-{part}" if part else "agent_faults"
-    with tempfile.TemporaryDirectory() as folder, Recording(suite) as recording:
-        rig = make_rig(Path(folder))
-        known = list_points(rig)
-        points = known[::every]
-        recording.figures["known_points"] = len(known)
-        recording.raw["points"] = dict(Counter(f"{p.state} {p.call}" for p in points))
-        for kind in kinds:
-            cases, check = _harness(kind, rig, known, every)
+    parts = ["agent_faults", *(kinds if chosen else ()), *(["slice"] if every > 1 else ())]
+    with tempfile.TemporaryDirectory() as folder, Recording("-".join(parts)) as recording:
+        for kind, (known, check) in _harnesses(kinds, Path(folder), recording):
+            cases = known[::every]
             found = check_all(cases, check, done=lambda n, k=kind, c=cases: _say(k, n, c))
             recording.figures[f"{kind}_points"] = len(cases)
             recording.figures[f"{kind}_wrong"] = len(found)
@@ -62,15 +60,35 @@ def main() -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _harness(
-    kind: str, rig: Rig, points: list[Point], every: int
-) -> tuple[list[Any], Callable[[Any], list[str]]]:
-    """The cases of a kind of fault, each `every`-th of them, and what checks one."""
-    if kind == "torn":
-        return list_tears(points)[::every], partial(check_tear, rig)
-    if kind == "flipped":
-        return list_flips(rig)[::every], partial(check_flip, rig)
-    return points[::every], partial(check_point, rig, fault=FAULTS[kind])
+def _harnesses(
+    kinds: list[str], folder: Path, recording: Recording
+) -> Iterator[tuple[str, Harness]]:
+    """A harness for each kind. All but `power` share one rig and the calls of one update."""
+    if kinds != ["power"]:
+        rig = make_rig(folder)
+        points = list_points(rig)
+        recording.figures["known_points"] = len(points)
+        recording.raw["points"] = dict(Counter(f"{p.state} {p.call}" for p in points))
+    for kind in kinds:
+        match kind:
+            case "power":
+                yield kind, _power_harness(folder / "power", recording)
+            case "torn":
+                yield kind, (list_tears(points), partial(check_tear, rig))
+            case "flipped":
+                yield kind, (list_flips(rig), partial(check_flip, rig))
+            case _:
+                yield kind, (points, partial(check_point, rig, fault=FAULTS[kind]))
+
+
+def _power_harness(folder: Path, recording: Recording) -> Harness:
+    scenes = make_scenes(folder)
+    cuts = [cut for scene in scenes for cut in list_cuts(scene, folder)]
+    operations = {cut.scene.name: len(cut.changes) for cut in cuts}
+    recording.figures["power_operations"] = sum(operations.values())
+    recording.figures["power_disks"] = len(cuts)
+    recording.raw["power_cuts"] = dict(Counter(f"{c.scene.name} {c.loss} {c.state}" for c in cuts))
+    return cuts, partial(check_cut, folder=folder / "case")
 
 
 def _say(kind: str, done: int, points: list[object]) -> None:

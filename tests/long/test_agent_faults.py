@@ -54,3 +54,20 @@ def test_a_flipped_bit_of_a_slot_is_caught_before_it_is_loaded(
     rig = faults.make_rig(tmp_path)
     flips = faults.list_flips(rig)
     assert [line for f in long_slice.pick(flips, 3) for line in faults.check_flip(rig, f)] == []
+
+
+@pytest.mark.timeout(600)
+def test_a_power_cut_on_a_disk_that_forgets_leaves_one_verified_model(
+    bench_script: Callable[[str], ModuleType], tmp_path: Path, long_slice: Any
+) -> None:
+    """Needs root: the disk is a mounted one."""
+    if why := bench_script("_power_disk").why_unavailable():
+        pytest.skip(why)
+    power = bench_script("_agent_power")
+    wrong = []
+    for scene in power.make_scenes(tmp_path / "scenes"):
+        cuts = power.list_cuts(scene, tmp_path)
+        last = [cut for cut in cuts if cut.is_after_all and cut.loss == "forgets"]
+        for cut in [*long_slice.pick(cuts, 2), *last]:
+            wrong += power.check_cut(cut, tmp_path / "case")
+    assert wrong == []
