@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -94,6 +95,19 @@ def test_grandchildren_do_not_stay(tmp_path: Path) -> None:
     assert not _runs(pid)
 
 
+def test_a_grandchild_that_got_away_with_the_output_is_not_waited_for(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, subprocess, sys\n"
+        "nap = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "p = subprocess.Popen(nap, start_new_session=True)\n"
+        f"pathlib.Path(sys.argv[1], 'pid').write_text(str(p.pid))\n{VERDICT}"
+    )
+    started_s = time.monotonic()
+    assert run(code, tmp_path).passed
+    assert time.monotonic() - started_s < 50
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
 def _runs(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     try:
@@ -117,7 +131,7 @@ def test_the_real_probe_refuses_a_bad_bundle(tmp_path: Path, change: object, rea
 def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
     build_tiny(tmp_path / "a.ewb")
     unpack(tmp_path / "a.ewb", tmp_path / "slot")
-    command = (sys.executable, "-m", "edgewright.chain.probe_child")
+    command = (sys.executable, "-m", "edgewright.chain.probe_child", "60")
     report = asyncio.run(ProcessProbe(command, ProbeLimits()).run(tmp_path / "slot"))
     assert report.passed, report.reason
     assert report.outcome in ("VALID-PASS", "INVALID")  # the latter where the machine is busy
@@ -132,6 +146,15 @@ def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
     assert "single requests in its own process" in report.how
     assert "cores" in report.where
     assert 10 < report.memory_mb < 400
+
+
+def test_the_real_probe_ends_in_the_time_that_it_is_given(tmp_path: Path) -> None:
+    """So that a model of seconds a call is judged by few calls, not refused for want of time."""
+    build_tiny(tmp_path / "a.ewb", budgets=Budgets(latency_p95_ms=1e6))
+    unpack(tmp_path / "a.ewb", tmp_path / "slot")
+    report = probe(tmp_path / "slot", within_s=0.0)
+    assert report.passed, report.reason
+    assert "of 1 requests" in report.reason
 
 
 @pytest.mark.parametrize(

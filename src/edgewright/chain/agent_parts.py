@@ -51,7 +51,9 @@ def build_agent(
         slots=slots_of(home, settings),
         trust=trust,
         content_keys=ContentKeys(trust, home.sealing_key),
-        probe=ProcessProbe((*PROBE_COMMAND, *hook_flags(settings)), limits),
+        probe=ProcessProbe(
+            (*PROBE_COMMAND, *hook_flags(settings), f"{settings.probe_timeout_s:g}"), limits
+        ),
         server=server,
         clock=SystemClock(),
         offload=offload,

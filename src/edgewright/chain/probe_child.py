@@ -1,9 +1,11 @@
-"""The probe's own process: `python -m edgewright.chain.probe_child [--allow-hooks] FOLDER`.
+"""The probe's own process: `python -m edgewright.chain.probe_child [--allow-hooks] SECONDS FOLDER`.
 
 Opens the unpacked bundle's engine, replays its golden vectors from raw requests, measures latency
 and memory, and prints one JSON verdict. It dies with its parent. Figures, budgets and verdict are
 those of `edgewright validate`: VALID-FAIL refuses the bundle, and a measurement that stays INVALID
-(a busy device) refuses nothing, since probation looks at latency again.
+(a busy device) refuses nothing, since probation looks at latency again. SECONDS is how long the
+agent waits for the verdict: a slow model is measured by fewer calls, and not once more, rather than
+refused for want of time.
 
 The bundle was verified by the agent just before; here only its behaviour is judged.
 """
@@ -39,20 +41,24 @@ TIMED_RUNS_MOST = 400
 TIMED_S = 2.0
 TIMED_LEAST_S = 0.2
 ATTEMPTS = 3
+MEASURED_SHARE = 0.5
+"""Of the time that the agent gives; the rest is for loading the model on a device that is busy."""
 BYTES_PER_MIB = 1 << 20
 TOLD = ("latency min", "latency p50", "latency p95", "server memory peak")
 ALLOW_HOOKS = "--allow-hooks"
 
 
-def probe(folder: Path, *, allow_hooks: bool = False) -> ProbeReport:
+def probe(folder: Path, *, allow_hooks: bool = False, within_s: float = 120.0) -> ProbeReport:
     """The verdict on an unpacked bundle; every failure is a verdict too."""
+    until_s = time.perf_counter() + MEASURED_SHARE * within_s
     try:
         bundle = open_bundle(folder)
         with closing(open_model_of(bundle, allow_hooks=allow_hooks)) as model:
             golden = decode_golden(bundle.read(bundle.blob("golden")))
             check_golden(golden, model.contract)
             error = _replay(model, golden)
-            return _measured(bundle, model, golden, error)
+            calls, verdict = _measured(model, golden, bundle, until_s)
+            return _report(golden, error, calls, verdict)
     except UnavailableError as error:
         return ProbeReport(passed=False, reason=f"cannot run here: {error}")
     except EdgewrightError as error:
@@ -73,18 +79,25 @@ def _replay(model: LoadedModel, golden: Golden) -> float:
 
 
 def _measured(
-    bundle: Bundle, model: LoadedModel, golden: Golden, max_abs_error: float
-) -> ProbeReport:
+    model: LoadedModel, golden: Golden, bundle: Bundle, until_s: float
+) -> tuple[Calls, Verdict]:
     """Latency of single requests and memory, held against the budgets. Noise has them measured
-    again.
+    again, if there is time to.
     """
     budgets = bundle.manifest.contract.budgets
     request = _one_row(model, golden)
     for _ in range(ATTEMPTS):
-        calls = _timed_calls(model, request)
+        began_s = time.perf_counter()
+        calls = _timed_calls(model, request, until_s)
         verdict = judge_calls(calls, budgets)
-        if verdict.outcome != "INVALID" or not noise_doubts(calls.noise, knows_server=True):
+        now_s = time.perf_counter()
+        is_noisy = verdict.outcome == "INVALID" and noise_doubts(calls.noise, knows_server=True)
+        if not is_noisy or now_s + (now_s - began_s) > until_s:
             break
+    return calls, verdict
+
+
+def _report(golden: Golden, max_abs_error: float, calls: Calls, verdict: Verdict) -> ProbeReport:
     figures = calls.figures
     return ProbeReport(
         passed=verdict.outcome != "VALID-FAIL",
@@ -121,13 +134,17 @@ def _reason(verdict: Verdict, p95: Interval, calls: int) -> str:
     return why if verdict.outcome == "VALID-FAIL" else f"{seen}, which was INVALID: {why}"
 
 
-def _timed_calls(model: LoadedModel, request: dict[str, Array]) -> Calls:
+def _timed_calls(model: LoadedModel, request: dict[str, Array], until_s: float) -> Calls:
+    """One call at least, however late it is."""
     for _ in range(WARM_UP_RUNS):
-        model.predict(request)
+        if time.perf_counter() < until_s:
+            model.predict(request)
     samples_s: list[float] = []
     before, start_s = read_noise(), time.perf_counter()
     after_s = start_s
-    while not _is_enough(len(samples_s), after_s - start_s):
+    while not samples_s or (
+        after_s < until_s and not _is_enough(len(samples_s), after_s - start_s)
+    ):
         before_s = time.perf_counter()
         model.predict(request)
         after_s = time.perf_counter()
@@ -155,8 +172,8 @@ def _one_row(model: LoadedModel, golden: Golden) -> dict[str, Array]:
 def main() -> None:
     """Print the verdict on the folder that the command line names."""
     die_with_parent()
-    *flags, folder = sys.argv[1:]
-    report = probe(Path(folder), allow_hooks=ALLOW_HOOKS in flags)
+    *flags, within_s, folder = sys.argv[1:]
+    report = probe(Path(folder), allow_hooks=ALLOW_HOOKS in flags, within_s=float(within_s))
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
 
 

@@ -5,11 +5,13 @@ are read, and go to an interpreter of their own without touching the disk. How i
 as one `ProbeReport`. It dies with its parent, and the parent ends its whole process group.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import get_args
+from typing import IO, get_args
 
 import msgspec
 
@@ -21,7 +23,10 @@ from edgewright.device.agent.process import ending
 from edgewright.errors import EdgewrightError
 
 WORDS = 200
-"""So many letters of what a script said last are kept."""
+WORDS_BYTES = 4 * WORDS
+"""So many letters of what a script said last are kept, and the bytes that hold them."""
+LINGER_S = 0.5
+"""How long the words of a script that has ended are still read."""
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
 
 
@@ -32,9 +37,9 @@ def run_script(step: Step, folder: Path) -> ProbeReport:
         source = bundle.read(step_blobs(bundle.manifest)[step])
     except EdgewrightError as error:
         return ProbeReport(passed=False, reason=str(error))
-    done = subprocess.run(
+    script = subprocess.Popen(
         [sys.executable, "-I", "-"],
-        input=source,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd="/",
@@ -46,13 +51,34 @@ def run_script(step: Step, folder: Path) -> ProbeReport:
             "EDGEWRIGHT_BUNDLE": bundle.id,
             "EDGEWRIGHT_FOLDER": str(folder),
         },
-        check=False,
-        preexec_fn=die_with_parent,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread runs yet
     )
-    words = " ".join(done.stdout.decode(errors="replace").split())[-WORDS:]
-    if done.returncode == 0:
+    return_code, said = _ended(script, source)
+    words = " ".join(said.decode(errors="replace").split())[-WORDS:]
+    if return_code == 0:
         return ProbeReport(passed=True, reason=words)
-    return ProbeReport(passed=False, reason=f"it {ending(done.returncode)}: {words or 'no word'}")
+    return ProbeReport(passed=False, reason=f"it {ending(return_code)}: {words or 'no word'}")
+
+
+def _ended(script: "subprocess.Popen[bytes]", source: bytes) -> tuple[int, bytes]:
+    """How a script ended and what it said last. Nobody is waited for whom it left behind with its
+    output in hand: the script is over when its own process is.
+    """
+    said = bytearray()
+    reader = threading.Thread(target=_read, args=(script.stdout, said), daemon=True)
+    reader.start()
+    with contextlib.suppress(BrokenPipeError), script.stdin or contextlib.nullcontext() as stdin:
+        if stdin:
+            stdin.write(source)
+    return_code = script.wait()
+    reader.join(LINGER_S)
+    return return_code, bytes(said)
+
+
+def _read(output: IO[bytes], said: bytearray) -> None:
+    while chunk := os.read(output.fileno(), WORDS_BYTES):
+        said += chunk
+        del said[:-WORDS_BYTES]
 
 
 def main() -> None:

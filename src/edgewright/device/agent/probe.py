@@ -1,6 +1,7 @@
 """The probe's parent side: starts the self-test of a bundle in a process of its own, with limits.
 
 Whatever a model does in there (crash, hang, leak, nonsense) comes back as a verdict with a reason.
+What it says comes through pipes of ours: one that it left behind may hold the other end for ever.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import resource
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -20,6 +22,8 @@ from edgewright.device.agent.process import ending
 MIB = 1 << 20
 WATCH_S = 0.05
 OUTPUT_LIMIT_BYTES = 64 * 1024
+LINGER_S = 0.5
+"""How long the words of a process that has ended are still read."""
 ADDRESS_SPACE_FACTOR = 8
 FOREIGN_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
@@ -47,30 +51,25 @@ class ProcessProbe:
             return await self._run(folder)
 
     async def _run(self, folder: Path) -> ProbeReport:
-        with _fs.file_errors(folder, doing="probing"):
+        doing = _fs.file_errors(folder, doing="probing")
+        with doing, _Pipe() as said, _Pipe() as complained:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
                 str(folder),
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdout=said.their_end,
+                stderr=complained.their_end,
                 start_new_session=True,
-                limit=OUTPUT_LIMIT_BYTES,
             )
-        output = asyncio.gather(_read(process.stdout), _read(process.stderr))
-        try:
+            said.handed_over()
+            complained.handed_over()
             why_killed = await self._watched(process)
-            stdout, stderr = await output
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            output.cancel()
+            stdout, stderr = await said.last_words(), await complained.last_words()
         return self._report(process.returncode or 0, why_killed, stdout, stderr)
 
     async def _watched(self, process: asyncio.subprocess.Process) -> str:
-        """Wait for the end within the limits; the reason when it had to be killed. Whatever it
-        started ends with it: `wait` would go on for as long as a grandchild holds a pipe.
+        """Wait for the end within the limits; the reason when it had to be killed. Whatever of its
+        group it started ends with it.
         """
         ended = asyncio.ensure_future(process.wait())
         loop = asyncio.get_running_loop()
@@ -129,9 +128,44 @@ def _limit_address_space(pid: int, memory_mb: float) -> None:
         resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
 
 
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    """The last part of what a process says; more than the limit is read and dropped."""
-    kept = b""
-    while stream and (chunk := await stream.read(OUTPUT_LIMIT_BYTES)):
-        kept = (kept + chunk)[-OUTPUT_LIMIT_BYTES:]
-    return kept
+class _Pipe:
+    """Keeps the last part of what a process says; more than the limit is read and dropped."""
+
+    def __init__(self) -> None:
+        self._our_end, self.their_end = os.pipe()
+        self._kept = b""
+        self._is_over = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        os.set_blocking(self._our_end, False)
+        asyncio.get_running_loop().add_reader(self._our_end, self._read)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._our_end)
+        os.close(self._our_end)
+        self.handed_over()
+
+    def handed_over(self) -> None:
+        """Let go of the process's own end."""
+        if self.their_end >= 0:
+            os.close(self.their_end)
+            self.their_end = -1
+
+    async def last_words(self) -> bytes:
+        """What was said, once the process has ended. Nobody is waited for who got the pipe from it:
+        all that it said itself lies in there by now.
+        """
+        self._read()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await self._is_over.wait()
+        return self._kept
+
+    def _read(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if chunk := os.read(self._our_end, OUTPUT_LIMIT_BYTES):
+                self._kept = (self._kept + chunk)[-OUTPUT_LIMIT_BYTES:]
+                return
+            self._is_over.set()
+            asyncio.get_running_loop().remove_reader(self._our_end)
