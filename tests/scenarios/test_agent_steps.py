@@ -1,5 +1,6 @@
 """Scripts of the agent's steps: run when, refused when, and what their failure means."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from edgewright.bundle import open_bundle
 from edgewright.bundle.hooks import Step
 from edgewright.chain.agent_parts import STEP_COMMAND
-from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe, Settings
+from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe, Settings, State
 from edgewright.device.agent.step_hooks import StepHooks
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TrustError
 from edgewright.testing.bundles import MODEL
@@ -29,6 +30,9 @@ class Runner:
     def __init__(self) -> None:
         self.ran: list[tuple[str, str]] = []
         self.failing: set[str] = set()
+        self.lasting: set[str] = set()
+        """These do not end by themselves; `lasts` says that one has begun."""
+        self.lasts = asyncio.Event()
         self.error: EdgewrightError | None = None
         """Raised instead of running one of `failing`."""
 
@@ -41,6 +45,9 @@ class Runner:
 
         async def run(self, folder: Path) -> ProbeReport:
             self.runner.ran.append((self.step, folder.name))
+            if self.step in self.runner.lasting:
+                self.runner.lasts.set()
+                await asyncio.Event().wait()
             if self.runner.error is not None and self.step in self.runner.failing:
                 raise self.runner.error
             return ProbeReport(passed=self.step not in self.runner.failing, reason="not now")
@@ -96,6 +103,33 @@ def test_what_fails_after_the_commit_is_written_down_and_changes_nothing(
     assert "after_rollback.py: not now" in device.progress().reason
 
 
+@pytest.mark.parametrize("why", ["cancelled", "deadline"])
+def test_a_script_that_is_cut_off_after_the_commit_undoes_nothing(
+    device: Any, play: Callable[..., Any], runner: Runner, why: str
+) -> None:
+    """A deadline below the script's own, or somebody who cancels, ends the script alone."""
+    device.deadlines_s = {State.COMMIT: 0.01} if why == "deadline" else {}
+    device.start()
+    runner.lasting = {"after_commit"}
+
+    async def scene() -> tuple[str, str]:
+        one = await device.install("1")
+        path = device.bundle("2", hooks=SCRIPTS)
+        release = await device.agent.release_of(path)
+        update = device.update()
+        taking = asyncio.ensure_future(device.agent.take(release, update))
+        await runner.lasts.wait()
+        if why == "cancelled":
+            update.cancel("ordered")
+        await taking
+        return one, release.bundle_id
+
+    _, two = play(scene())
+    assert device.current == device.served == two
+    assert device.progress().reason == "committed; after_commit.py: cut off before it ended"
+    assert device.progress().bad == ()
+
+
 def test_a_device_that_allows_none_refuses_the_bundle(
     device: Any, play: Callable[..., Any]
 ) -> None:
@@ -127,6 +161,21 @@ def test_a_real_script_that_does_not_end_is_ended(device: Any, play: Callable[..
     folder = slot_with(device, {"after_commit.py": b"while True: pass"})
     report = play(probe("after_commit", timeout_s=1.0).run(folder))
     assert (report.passed, report.reason) == (False, "no verdict within 1 s")
+
+
+LEAVING = b"""
+import subprocess, sys
+print("asked the neighbour", flush=True)
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+"""
+
+
+def test_a_real_script_is_over_while_what_it_started_still_holds_its_output(
+    device: Any, play: Callable[..., Any]
+) -> None:
+    folder = slot_with(device, {"after_commit.py": LEAVING})
+    report = play(probe("after_commit", timeout_s=40.0).run(folder))
+    assert (report.passed, report.reason) == (True, "asked the neighbour")
 
 
 def slot_with(device: Any, scripts: dict[str, bytes]) -> Path:

@@ -1,5 +1,6 @@
 """Which bundle answers: activation, commit, and the way back."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -71,9 +72,13 @@ class Succession:
         return await hooks.run(step, folder) if hooks else ""
 
     async def _told(self, step: Step, folder: Path) -> str:
-        """The same for a step that is over: not even a script that cannot start changes it."""
+        """The same for a step that is over. Nothing about the script changes that any more: a
+        deadline or somebody who cancels ends the script alone.
+        """
         try:
             return await self._scripted(step, folder)
+        except asyncio.CancelledError:
+            return f"{step}.py: cut off before it ended"
         except EdgewrightError as error:
             return f"{step}.py: {error}"
 

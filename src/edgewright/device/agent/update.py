@@ -8,8 +8,8 @@ cannot be written ends the update as a cut would: the error leaves, and the next
 
 import asyncio
 import logging
-from typing import Any
 
+from edgewright._tasks import ended
 from edgewright.device.agent.actions import Actions
 from edgewright.device.agent.machine import TABLE, Event, State
 from edgewright.device.agent.ports import MetadataError
@@ -31,6 +31,11 @@ from edgewright.errors import EdgewrightError, ResourceError, TransportError
 
 LOOK_S = 30.0
 """How often somebody who waits for a window looks at the clock, which may jump."""
+
+CLEAN_UP_S = 120.0
+"""How long an action that was cut off may take to show the old model again, before it is cancelled
+once more.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -149,7 +154,7 @@ class Update:
         try:
             await asyncio.wait({sleeping, cancelled}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(sleeping, cancelled)
+            await ended(sleeping, cancelled)
         if not sleeping.cancelled():
             sleeping.result()
         return self._cancel.is_set()
@@ -167,10 +172,12 @@ class Update:
             await asyncio.wait(
                 {action, cancelled}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED
             )
-            if action.done():
-                return action.result()
+            is_cut_off = not action.done()
         finally:
-            await _ended(action, cancelled)
+            await ended(action, cancelled, again_s=CLEAN_UP_S)
+        outcome = None if action.cancelled() else action.result()
+        if outcome is not None and not (is_cut_off and outcome.event is not Event.DONE):
+            return outcome  # what was done cannot be undone by a deadline that passed meanwhile
         if self._cancel.is_set():
             return self._cancellation()
         reason = f"{progress.state} took longer than {deadline_s:g} s"
@@ -188,10 +195,3 @@ class Update:
             self.error = error
             is_known = Event.REFUSED in TABLE[progress.state].on
             return Outcome(event=Event.REFUSED if is_known else Event.FAILED, reason=str(error))
-
-
-async def _ended(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel and wait; a cancellation of the waiting task itself is not swallowed."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
