@@ -55,11 +55,18 @@ def test_a_warning_names_whose_role_it_is(trust: TwoRepositories) -> None:
     assert line.startswith("image repository's root: expires in 30 days")
 
 
-def test_damaged_metadata_hides_no_other_word_of_the_status(
-    trust: TwoRepositories, tmp_path: Path
+@pytest.mark.parametrize(("damaged", "other"), [("image", "director"), ("director", "image")])
+def test_a_damaged_repository_says_so_and_hides_no_other(
+    tmp_path: Path, damaged: str, other: str
 ) -> None:
-    (tmp_path / "image" / "root.json").write_bytes(b"{")
-    assert read_expiries(trust, wall_s=NOW_S) == ()
+    trust = TwoRepositories(tmp_path)
+    root = REPOSITORY.file("1.root.json")
+    trust.plant(root, root)
+    (tmp_path / damaged / "root.json").write_bytes(b"{")
+    found = {e.repository: e for e in read_expiries(trust, wall_s=NOW_S)}
+    assert found[damaged].expires == ""
+    assert "cannot be read" in found[damaged].warning
+    assert "expires in 30 days" in found[other].warning
 
 
 def test_pinned_keys_never_expire() -> None:

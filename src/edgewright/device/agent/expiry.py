@@ -22,7 +22,9 @@ DAY_S = 86_400.0
 
 
 class Expiry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """When a role of a repository expires; `warning` says so where somebody should act."""
+    """When a role of a repository expires, "" where it cannot be read; `warning` says so where
+    somebody should act.
+    """
 
     repository: Repository
     role: str
@@ -31,19 +33,11 @@ class Expiry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_expiries(trust: Trust, *, wall_s: float) -> tuple[Expiry, ...]:
-    """All roles that this device knows; none where keys are pinned, or what is kept is damaged."""
+    """All roles that this device knows; none where keys are pinned."""
     if not isinstance(trust, TwoRepositories):
         return ()
-    try:
-        found = trust.expiries()
-    except EdgewrightError:  # the next update fetches it again, and says why if it cannot
-        return ()
     now = datetime.fromtimestamp(wall_s, UTC)
-    return tuple(
-        _expiry(repository, role, at, now)
-        for repository, roles in found.items()
-        for role, at in roles.items()
-    )
+    return tuple(e for name in trust.planted for e in _of_repository(trust, name, now))
 
 
 def warnings_of(expiries: tuple[Expiry, ...]) -> Iterator[str]:
@@ -58,6 +52,17 @@ def warnings_of(expiries: tuple[Expiry, ...]) -> Iterator[str]:
         if expiry.warning:
             who = "director" if expiry.repository == "director" else "image repository"
             yield f"{who}'s {expiry.role}: {expiry.warning}"
+
+
+def _of_repository(trust: TwoRepositories, name: Repository, now: datetime) -> Iterator[Expiry]:
+    try:
+        found = trust.expiries(name)
+    except EdgewrightError as error:
+        warning = f"cannot be read, so that no update is taken: {error.message}"
+        yield Expiry(repository=name, role="root", expires="", warning=warning)
+        return
+    for role, at in found.items():
+        yield _expiry(name, role, at, now)
 
 
 def _expiry(repository: Repository, role: str, at: datetime, now: datetime) -> Expiry:

@@ -57,15 +57,19 @@ class TwoRepositories:
         """Whether this device trusts an image repository at all."""
         return self._store("image").is_planted
 
-    def expiries(self) -> dict[Repository, dict[str, datetime]]:
-        """When the roles of each repository expire, as this device last saw them.
+    @property
+    def planted(self) -> tuple[Repository, ...]:
+        """The repositories whose roots were planted."""
+        names: tuple[Repository, ...] = ("image", "director")
+        return tuple(name for name in names if self._store(name).is_planted)
+
+    def expiries(self, name: Repository) -> dict[str, datetime]:
+        """When the roles of a repository expire, as this device last saw them.
 
         Raises:
-            TrustError: a root cannot be read.
+            TrustError: not even its root can be read.
         """
-        names: tuple[Repository, ...] = ("image", "director")
-        stores = {name: self._store(name) for name in names}
-        return {name: store.expiries() for name, store in stores.items() if store.is_planted}
+        return self._store(name).expiries()
 
     async def approve(self, release: Release, source: Source | None, *, wall_s: float) -> None:
         """See `Trust`. One model's question at a time: two that keep the files of two publications
