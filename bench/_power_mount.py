@@ -56,7 +56,7 @@ class RecordingDisk(mfusepy.Operations):  # type: ignore[misc]  # untyped for us
         """The kernel knows the end of the file and gives the offset of what is appended."""
         return os.open(self._real(path), flags & ~(os.O_APPEND | os.O_NOFOLLOW))
 
-    def create(self, path: str, mode: int, fi: Any = None) -> int:
+    def create(self, path: str, mode: int) -> int:
         handle = os.open(self._real(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         self._note("create", path)
         return handle
@@ -77,10 +77,10 @@ class RecordingDisk(mfusepy.Operations):  # type: ignore[misc]  # untyped for us
         os.close(fh)
         return 0
 
-    def fsync(self, path: str, datasync: int, fh: int) -> int:
+    def fsync(self, path: str, _datasync: int, fh: int) -> int:
         return self._note("sync", path)
 
-    def fsyncdir(self, path: str, datasync: int, fh: int) -> int:
+    def fsyncdir(self, path: str, _datasync: int, fh: int) -> int:
         return self._note("sync_folder", path)
 
     def mkdir(self, path: str, mode: int) -> int:
