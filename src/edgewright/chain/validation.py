@@ -241,6 +241,7 @@ def _order(asked: ValidationOrder, model: str, bundle: Bundle | None) -> Order:
         model=model,
         scenario=asked.scenario,
         subject=subject,
+        bundle_id="" if bundle is None else bundle.id,
         seconds=asked.standard_seconds,
         rate_rps=asked.rate_rps,
         connections=asked.connections,

@@ -1,6 +1,7 @@
 """`edgewright rollout`: a release to devices, wave by wave."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -85,6 +86,11 @@ def _order_options(function: F) -> F:
             default=0,
             show_default=True,
             help="So many of a wave (all of a smaller one) must tell VALID-PASS.",
+        ),
+        click.option(
+            "--report",
+            type=click.Path(path_type=Path),
+            help="What `edgewright validate --out` wrote of the release; it must say VALID-PASS.",
         ),
         click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),
         click.option("--rate", type=float, help="Devices that start in a minute, at most."),
@@ -269,12 +275,25 @@ def _order(options: dict[str, object]) -> "RolloutOrder":
                 "latency_p95_ms": options["p95_ms"],
                 "worst_latency_ratio": options["worst_latency"],
             },
+            "report": _report(options["report"]),
         },
     }
     try:
         return msgspec.convert(raw, RolloutOrder)
     except msgspec.ValidationError as error:
         raise InputError(f"rollout: {error}", hint="see --help") from error
+
+
+def _report(path: object) -> dict[str, object] | None:
+    if not isinstance(path, Path):
+        return None
+    import msgspec
+
+    from edgewright._fs import read_limited
+    from edgewright.fleet.release_report import REPORT_LIMIT_BYTES, summary_of
+
+    content = read_limited(path, limit_bytes=REPORT_LIMIT_BYTES)
+    return msgspec.structs.asdict(summary_of(content, source=str(path)))
 
 
 def _planned(plan: "RolloutPlan") -> Shown:
@@ -304,6 +323,9 @@ def _print_plan(plan: "RolloutPlan") -> None:
 
 def _print_rollout(found: "RolloutFacts") -> None:
     say(f"rollout {found.number} of {found.model}@{found.version}: {found.status} {found.reason}")
+    if (report := found.options.report) is not None:
+        names = ", ".join(report.scenarios)
+        say(f"validated before: {report.outcome} ({names}) on {report.where}, {report.started}")
     print_table(
         "",
         ("wave", "open", *_STANDINGS, "validations"),

@@ -3,16 +3,19 @@
 import msgspec
 
 from edgewright.fleet.quality import Quality
+from edgewright.fleet.release_report import ReleaseReport
 
 
 class RolloutOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`window` is in each device's local time (`edgewright.wire.windows`). `share_percent` takes
-    that share of the devices only, as a challenger beside the others.
+    that share of the devices only, as a challenger beside the others. `report` must have found the
+    release valid, else nothing starts.
     """
 
     window: str = ""
     share_percent: float | None = None
     quality: Quality = Quality()
+    report: ReleaseReport | None = None
 
     def __post_init__(self) -> None:
         share = self.share_percent

@@ -10,6 +10,7 @@ from edgewright.fleet import rollout_store as store
 from edgewright.fleet.devices import labels_of
 from edgewright.fleet.labels import Query, matching, parse_query
 from edgewright.fleet.registry import Release, find_release
+from edgewright.fleet.release_report import check_report
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_terms import ACTIVE, Limits
 from edgewright.fleet.state import schema
@@ -49,9 +50,12 @@ def plan_of(connection: Connection, order: RolloutOrder, *, project: str) -> Rol
 
     Raises:
         AbsentError: no such release.
-        InputError: not a query, not waves, not a window.
+        InputError: not a query, not waves, not a window; a report about another bundle, or one
+            that does not say VALID-PASS.
     """
     release = find_release(connection, order.release, project=project)
+    if order.options.report is not None:
+        check_report(order.options.report, bundle_id=release.bundle_id, release=release.text)
     waves = parse_waves(order.waves)
     devices = _select(connection, parse_query(order.query), project)
     if order.options.window:

@@ -94,7 +94,8 @@ class Rollouts(OfProject):
                 by,
                 "rollout started",
                 number,
-                f"{plan.release.text} to {len(devices)} devices, waves {order.waves}",
+                f"{plan.release.text} to {len(devices)} devices, waves {order.waves}"
+                f"{_vouched(order)}",
             )
             return facts(connection, number)
 
@@ -275,6 +276,11 @@ class Rollouts(OfProject):
     def _require(self, connection: Connection, number: int) -> None:
         if store.project_of(connection, number) != self._project:
             raise store.unknown(number)
+
+
+def _vouched(order: RolloutOrder) -> str:
+    report = order.options.report
+    return f", validated by report {report.sha256}" if report is not None else ""
 
 
 def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:

@@ -39,6 +39,7 @@ def report_of(order: Order, found: Findings) -> Report:
         scenario=order.scenario,
         model=order.model,
         subject=order.subject,
+        bundle_id=order.bundle_id,
         verdict=verdict_of(order, found),
         started=found.started,
         seconds=found.seconds,

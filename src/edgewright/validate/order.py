@@ -47,15 +47,17 @@ class Served(msgspec.Struct, frozen=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One scenario against one served model.
 
-    `subject` says what is measured (a bundle's id or a URL). `contract` comes with a bundle; a bare
-    URL has none. `attempts` is how often a run is repeated that the machine's noise has spoilt.
-    `swap_to` is a second version to swap with, `speed` how much faster a recording is replayed.
-    With `stops_early` a steady run ends when its latency limit is decided (`validate.early`).
+    `subject` says what is measured (a bundle's id or a URL), `bundle_id` whole where it is known.
+    `contract` comes with a bundle; a bare URL has none. `attempts` is how often a run is repeated
+    that the machine's noise has spoilt. `swap_to` is a second version to swap with, `speed` how
+    much faster a recording is replayed. With `stops_early` a run may end before its time
+    (`validate.early`).
     """
 
     model: str
     scenario: ScenarioName
     subject: str
+    bundle_id: str = ""
     seconds: float = DEFAULT_SECONDS
     rate_rps: float | None = None
     connections: int | None = None

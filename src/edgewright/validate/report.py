@@ -42,6 +42,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str
     model: str
     subject: str
+    bundle_id: str = ""
     verdict: Verdict
     started: str
     seconds: float
