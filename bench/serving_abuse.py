@@ -22,6 +22,9 @@ from _results import Recording
 from _serving_servers import Server, edgewright, infer_request, running
 
 _GIGABYTE = 1 << 30
+_GONE_S = 60.0
+_RETURNED_S = 3.0
+"""The server looks after its peers once a second, and gives memory back then."""
 _WATCH = [sys.executable, str(Path(__file__).with_name("_serving_watch.py"))]
 
 
@@ -133,9 +136,18 @@ async def abuse(recording: Recording, server: Server, options: argparse.Namespac
     opened, answered = await place.crowd(options.connections)
     figures["connections_opened"], figures["connections_answered"] = opened, answered
     figures["pss_crowded_mb"] = round(server.pss_mb(), 1)
-    await asyncio.sleep(3)
+    await _left(server, files)
+    await asyncio.sleep(_RETURNED_S)
     figures["pss_after_mb"] = round(server.pss_mb(), 1)
     figures["file_descriptors_left_over"] = server.open_files() - files
+
+
+async def _left(server: Server, files: int) -> None:
+    """Until the server has seen that the crowd is gone, on a busy machine as well."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GONE_S):
+            while server.open_files() > files:
+                await asyncio.sleep(0.2)
 
 
 class GoodClient:
