@@ -86,7 +86,9 @@ class Picky:
 
 
 @pytest.mark.parametrize("bad", [[0], [137], [299], [3, 4], [10, 200]])
-def test_of_a_refused_batch_only_the_message_at_fault_is_given_up(bad: list[int]) -> None:
+def test_of_a_refused_batch_only_the_message_at_fault_is_given_up(
+    bad: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
     sent = [b"%d" % number for number in range(300)]
     delivery = Picky(*(sent[each] for each in bad))
     queue = MemoryQueue(limit=1000)
@@ -102,6 +104,8 @@ def test_of_a_refused_batch_only_the_message_at_fault_is_given_up(bad: list[int]
     assert delivery.taken == [payload for at, payload in enumerate(sent) if at not in bad]
     assert (forwarder.delivered, forwarder.refused) == (300 - len(bad), len(bad))
     assert len(delivery.batches) <= 20 * len(bad) + 3
+    # Of refusals in a row the first is told.
+    assert caplog.text.count("refuses a message") == (1 if bad == [3, 4] else len(bad))
 
 
 class FailingQueue(MemoryQueue):

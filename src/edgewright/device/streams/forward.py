@@ -77,6 +77,7 @@ class Forwarder:
         self._most = BATCH
         self._suspect = 0
         self._unconfirmed = 0
+        self._refuses = False
         self.is_away = False
         self.delivered = 0
         self.refused = 0
@@ -190,9 +191,14 @@ class Forwarder:
             if len(batch) > 1:
                 self._most, self._suspect = len(batch) // 2, batch[-1].sequence
                 return
-            logger.warning("%s refuses a message of %r: %s", self._name, messages[0].topic, error)
+            if not self._refuses:
+                logger.warning(
+                    "%s refuses a message of %r: %s", self._name, messages[0].topic, error
+                )
+            self._refuses = True
             self.refused += 1
         else:
+            self._refuses = False
             self.delivered += len(batch)
         self._unconfirmed = batch[-1].sequence
         if self._unconfirmed >= self._suspect:
