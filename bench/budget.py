@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from _results import ROOT, Recording
+from _results import ROOT, Recording, commit
 from edgewright import _fs
 from edgewright._npz import encode_npz
 from edgewright.chain.engines import engine_for_format
@@ -58,6 +58,7 @@ ASKED: tuple[tuple[Objective, float], ...] = (
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One search, and what its choice is worth on the third set."""
 
+    commit: str
     network: str
     objective: Objective
     budget: float
@@ -85,7 +86,7 @@ def main() -> None:
         recording.raw["people"] = {"learnt": LEARNT, "searched": SEARCHED, "third": "the others"}
         recording.figures["runs"] = len(runs)
         recording.figures["within_budget"] = sum(run.drop_points <= run.budget for run in runs)
-        recording.figures["kept_floats"] = sum(" int8 static" not in run.chosen for run in runs)
+        recording.figures["kept_floats"] = sum(_is_float(run.chosen) for run in runs)
         recording.figures["largest_drop_points"] = round(max(r.drop_points for r in runs), 2)
         recording.figures["largest_share_of_budget"] = round(
             max(run.drop_points / run.budget for run in runs), 2
@@ -123,6 +124,7 @@ def _run(dataset: Dataset, network: str, objective: Objective, budget: float, fo
         before, after = (_percent(file, third) for file in (model, desk / "out" / "best.onnx"))
     best = report.best
     run = Run(
+        commit=commit(),
         network=network,
         objective=objective,
         budget=budget,
@@ -136,6 +138,11 @@ def _run(dataset: Dataset, network: str, objective: Objective, budget: float, fo
     _fs.write_atomic(path, encode_json(run))
     print(run, file=sys.stderr, flush=True)
     return run
+
+
+def _is_float(chosen: str) -> bool:
+    """Whether a variant computes in floats, however its weights are stored."""
+    return " int8 static" not in chosen and " int8 dynamic" not in chosen
 
 
 def _model(recipe: HarRecipe, dataset: Dataset, folder: Path) -> Path:

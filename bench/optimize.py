@@ -7,12 +7,14 @@ Eight models, each searched twice over the same space (every ONNX Runtime varian
 as it is, and exhaustively, where every structure meets every calibrator and every variant the
 whole select set and a finalist's rounds. CPU seconds are those that each search took, variants
 that were made and rejected included. The two winners are then run against each other once more in
-the same interleaved rounds, by the time that a call has a core.
+the same interleaved rounds, by the time that a call has a core; where they are the same file that
+is said to be equal.
 
 Labels are real for the activity encoder (people of HAPT) and ResNet-8 (CIFAR-10). The other models
 are judged by their own float answers on patterns or noise: what is asked here is which variant is
 found, not how good the model is. TensorFlow Lite files become ONNX in TensorFlow's environment.
-Searches that are done lie in `build/optimize`; call again to go on.
+Searches that are done lie in `build/optimize`, each model's with the commit that it was compared
+at; call again to go on, also amid a search: its CPU seconds are added up.
 """
 
 import argparse
@@ -24,7 +26,7 @@ import msgspec
 import numpy as np
 
 from _optimized_models import CASES, Case
-from _results import ROOT, Recording
+from _results import ROOT, Recording, commit
 from edgewright import _fs
 from edgewright._npz import encode_npz
 from edgewright.chain.engines import engine_for_format
@@ -57,6 +59,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     model: str
+    commit: str
     labels: str
     max_drop: float
     frugal: Searched
@@ -103,6 +106,7 @@ def _compare(name: str, folder: Path) -> None:
     over_best = _over_best(case, folder)
     compared = Compared(
         model=name,
+        commit=commit(),
         labels=case.labels,
         max_drop=case.max_drop,
         frugal=_told(frugal),
@@ -131,6 +135,12 @@ def _search(case: Case, out: Path, *, exhaustive: bool) -> OptimizeReport:
 
 
 def _over_best(case: Case, folder: Path) -> tuple[float, float | None, float | None]:
+    """One where both chose the same file: two sessions of it differ by noise alone."""
+    first, second = (
+        (folder / name / "best.onnx").read_bytes() for name in ("frugal", "exhaustive")
+    )
+    if first == second:
+        return 1.0, 1.0, 1.0
     runtime = engine_for_format("onnx")
     inputs = {name: array[:1] for name, array in case.calibration.items()}
     sessions = {

@@ -89,7 +89,8 @@ def optimize(
     workspace = Workspace(out, _key(model, calibration, evaluation, options))
     was_there = out.exists()
     workspace.open()
-    started_s = _cpu_s()
+    spent_s = _counter(workspace)
+    on_progress = _counting(on_progress, workspace, spent_s)
     try:
         chained, refused, on_progress = _compressed(
             compress, space, workspace, (formats, runtimes), on_progress
@@ -110,7 +111,7 @@ def optimize(
             report,
             candidates=(*report.candidates, *refused, *absent),
             notes=(*notes_on(target, judged.calibration, judged.data), *search.scales.notes),
-            search_cpu_s=round(_cpu_s() - started_s, 3),
+            search_cpu_s=round(spent_s(), 3),
         )
         write_report(report, winner.path, out)
     except EdgewrightError:
@@ -154,6 +155,24 @@ def _weigher(
     if weigh is None:
         return None
     return partial(weigh, inputs=judged.data.one_row(), threads=threads)
+
+
+def _counter(workspace: Workspace) -> Callable[[], float]:
+    """CPU seconds of this search so far, calls of it that were stopped included."""
+    before_s, started_s = workspace.spent_s(), _cpu_s()
+    return lambda: before_s + _cpu_s() - started_s
+
+
+def _counting(
+    on_progress: OnProgress, workspace: Workspace, spent_s: Callable[[], float]
+) -> OnProgress:
+    """Keeps what was spent whenever progress is told: what a stopped call took is no gift."""
+
+    def tell(progress: Progress) -> None:
+        workspace.keep_spent(spent_s())
+        on_progress(progress)
+
+    return tell
 
 
 def _cpu_s() -> float:

@@ -14,6 +14,7 @@ from edgewright.runtimes.base import Array
 from edgewright.workbench.optimize.variants import VariantRecipe
 
 _PREFIX = ".search-"
+_SPENT = "cpu_s.json"
 _LIMIT_BYTES = 2**31 - 1
 
 
@@ -61,6 +62,17 @@ class Workspace:
     def keep_scores(self, recipe: VariantRecipe, split: str, scores: Array) -> None:
         """Remember them."""
         _fs.write_atomic(self.path(recipe, f".{split}.npz"), _npz.encode_npz({"scores": scores}))
+
+    def spent_s(self) -> float:
+        """CPU seconds that earlier calls of this search took."""
+        path = self.folder / _SPENT
+        if not path.exists():
+            return 0.0
+        return msgspec.json.decode(_fs.read_limited(path, limit_bytes=64), type=float)
+
+    def keep_spent(self, seconds: float) -> None:
+        """Remember them, for a call that goes on where this one was stopped."""
+        _fs.write_atomic(self.folder / _SPENT, msgspec.json.encode(seconds))
 
 
 def key_of(*parts: bytes) -> str:
