@@ -70,6 +70,7 @@ class Remote:
             [*self.within, SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
             stderr=subprocess.DEVNULL,
         )
+        self.server_pid = process.pid
         try:
             deadline_s = time.monotonic() + 20
             while time.monotonic() < deadline_s and not self.listens():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,8 +11,12 @@ from edgewright.chain.weighing import weigh
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.workbench.optimize import OptimizeOptions, OptimizeReport, Progress, optimize
+from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.variants import FORMATS
 from edgewright.workbench.pipeline.project import FILE as PROJECT_FILE
+
+if TYPE_CHECKING:
+    from edgewright.chain.ssh_machine import SshMachine
 
 _PROVIDERS = ("onnxruntime-cuda", "onnxruntime-tensorrt")
 
@@ -30,16 +35,33 @@ class OptimizeOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def optimize_here(
-    order: OptimizeOrder, *, on_progress: Callable[[Progress], None] = lambda _: None
+    order: OptimizeOrder,
+    *,
+    measure_on: "SshMachine | None" = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> OptimizeReport:
-    """Search with everything that is installed.
+    """Search with everything that is installed. Variants are timed and weighed here, or on
+    `measure_on`.
 
     Raises:
         InputError: the model or the data is wrong, or the target is unknown.
         UnavailableError: no engine here makes variants for the target.
+        TransportError: the machine that is to measure does not answer.
     """
+    if measure_on is None:
+        return _optimize(order, None, on_progress)
+    from edgewright.chain.measuring_ssh import SshPlace  # noqa: PLC0415  # needs the extra `ssh`
+
+    options = order.options
+    with SshPlace(measure_on, threads=options.threads, seed=options.seed) as place:
+        return _optimize(order, place, on_progress)
+
+
+def _optimize(
+    order: OptimizeOrder, place: Place | None, on_progress: Callable[[Progress], None]
+) -> OptimizeReport:
     if order.model.is_dir():
-        return _optimize_run(order, on_progress)
+        return _optimize_run(order, place, on_progress)
     if order.options.chains:
         raise InputError(
             f"{order.model}: a chain needs the training recipe",
@@ -58,11 +80,14 @@ def optimize_here(
         order.out,
         runtimes=engines_here(order.options.formats),
         weigh=weigh,
+        place=place,
         on_progress=on_progress,
     )
 
 
-def _optimize_run(order: OptimizeOrder, on_progress: Callable[[Progress], None]) -> OptimizeReport:
+def _optimize_run(
+    order: OptimizeOrder, place: Place | None, on_progress: Callable[[Progress], None]
+) -> OptimizeReport:
     from edgewright.workbench.optimize.run import (  # noqa: PLC0415  # only runs need torch
         RunData,
         optimize_run,
@@ -79,6 +104,7 @@ def _optimize_run(order: OptimizeOrder, on_progress: Callable[[Progress], None])
         order.out,
         runtimes=engines_here(order.options.formats),
         weigh=weigh,
+        place=place,
         on_progress=on_progress,
     )
 

@@ -4,15 +4,15 @@ that machine's. Importing this file needs the extra `ssh`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 
+from edgewright.chain.ssh_folder import RemoteFolder, remote_folder
+from edgewright.chain.ssh_machine import SshMachine
 from edgewright.errors import DeviceError, InputError, TransportError
-from edgewright.fleet.push import parse_target
-from edgewright.fleet.push.remote import ASK_TIMEOUT_S, CHUNK_BYTES, Remote, RemoteStatus
-from edgewright.transports.ssh import SshHost, SshTarget, connected
+from edgewright.fleet.push.remote import Remote, RemoteStatus
+from edgewright.transports.ssh import SshHost, connected
 from edgewright.validate.report import Report, SuiteReport
 from edgewright.validate.suite import Machine as MachinePart
 from edgewright.validate.suite import Reports as ReportsPart
@@ -20,18 +20,6 @@ from edgewright.validate.suite import Server as ServerPart
 from edgewright.validate.suite import Suite
 
 _SPARE_S = 120.0
-_MAKE_FOLDER = ("sh", "-c", "umask 077; mktemp -d")
-
-
-class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to validate and how to get in; what is empty is found, or left to `~/.ssh`."""
-
-    address: str
-    identities: tuple[Path, ...] = ()
-    known_hosts: Path | None = None
-    config: Path | None = None
-    home: str = ""
-    program: str = ""
 
 
 class There(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +33,7 @@ class There(msgspec.Struct, frozen=True, kw_only=True):
     expected_s: float
 
 
-def validate_there(asked: There, machine: Machine) -> Report | SuiteReport:
+def validate_there(asked: There, machine: SshMachine) -> Report | SuiteReport:
     """Run a validation on a machine and fetch its report.
 
     Raises:
@@ -57,19 +45,10 @@ def validate_there(asked: There, machine: Machine) -> Report | SuiteReport:
     return asyncio.run(_validate(asked, machine))
 
 
-async def _validate(asked: There, machine: Machine) -> Report | SuiteReport:
+async def _validate(asked: There, machine: SshMachine) -> Report | SuiteReport:
     _check(asked.suite)
     _files_of(_for_there(asked.suite))
-    parsed = parse_target(machine.address)
-    target = SshTarget(
-        host=parsed.host,
-        user=parsed.user,
-        port=parsed.port,
-        known_hosts=machine.known_hosts,
-        identities=machine.identities,
-        config=machine.config,
-    )
-    async with connected(target) as host:
+    async with connected(machine.target) as host:
         remote = await Remote.found(host, program=machine.program, home=machine.home)
         if not remote.facts.edgewright or not remote.facts.home:
             raise DeviceError(
@@ -78,16 +57,13 @@ async def _validate(asked: There, machine: Machine) -> Report | SuiteReport:
                 "file [machine] edgewright",
             )
         model = _active_model(host, await remote.status(), asked.suite.model)
-        folder = await _made_folder(host)
-        try:
+        async with remote_folder(host) as folder:
             arguments = await _arguments(asked, remote, model, folder=folder)
-            content = await remote.validate(arguments, timeout_s=_patience_s(asked))
-        except TransportError as error:
-            raise TransportError(
-                str(error), hint="if nothing serves there: start its agent, edgewright agent run"
-            ) from error
-        finally:
-            await host.run(("rm", "-rf", folder), timeout_s=ASK_TIMEOUT_S)
+            try:
+                content = await remote.validate(arguments, timeout_s=_patience_s(asked))
+            except TransportError as error:
+                hint = "if nothing serves there: start its agent, edgewright agent run"
+                raise TransportError(str(error), hint=hint) from error
     return _named(_decoded(content, host.name, is_set=asked.is_set), host.name)
 
 
@@ -123,7 +99,9 @@ def _active_model(host: SshHost, status: RemoteStatus, wanted: str) -> str:
     return wanted or active[0]
 
 
-async def _arguments(there: There, remote: Remote, model: str, *, folder: str) -> list[str]:
+async def _arguments(
+    there: There, remote: Remote, model: str, *, folder: RemoteFolder
+) -> list[str]:
     """The command line for the machine: a suite of its server and its active bundle, with our files
     sent there.
     """
@@ -132,7 +110,7 @@ async def _arguments(there: There, remote: Remote, model: str, *, folder: str) -
     suite = _for_there(there.suite)
     wanted = _files_of(suite)
     for number, path in enumerate(wanted):
-        wanted[path] = await _sent(remote, Path(path), f"{folder}/{number}-{Path(path).name}")
+        wanted[path] = await folder.send(Path(path), f"{number}-{Path(path).name}")
     suite = suite.with_paths(wanted.__getitem__)
     slot = f"{remote.facts.home}/slots/{model}/current"
     suite = msgspec.structs.replace(
@@ -141,17 +119,8 @@ async def _arguments(there: There, remote: Remote, model: str, *, folder: str) -
         model=model,
         truth=msgspec.structs.replace(suite.truth, bundle=suite.truth.bundle or slot),
     )
-    path = f"{folder}/suite.json"
-    await _kept(remote, msgspec.json.encode(suite), path)
+    path = await folder.send_bytes(msgspec.json.encode(suite), "suite.json")
     return ["--suite", path, *there.flags]
-
-
-async def _made_folder(host: SshHost) -> str:
-    done = await host.run(_MAKE_FOLDER, timeout_s=ASK_TIMEOUT_S)
-    folder = done.stdout.decode().strip()
-    if done.status != 0 or not folder.startswith("/"):
-        raise DeviceError(f"{host.name}: no temporary folder: {done.stderr.decode().strip()}")
-    return folder
 
 
 def _for_there(suite: Suite) -> Suite:
@@ -173,32 +142,6 @@ def _files_of(suite: Suite) -> dict[str, str]:
         if not Path(name).is_file():
             raise InputError(f"no such file: {name}", hint="check its name")
     return found
-
-
-async def _sent(remote: Remote, path: Path, there: str) -> str:
-    """A file of ours on the machine."""
-    await _stored(remote, _chunks(path), there, path.name)
-    return there
-
-
-async def _kept(remote: Remote, content: bytes, there: str) -> None:
-    async def whole() -> AsyncIterator[bytes]:
-        yield content
-
-    await _stored(remote, whole(), there, "the suite")
-
-
-async def _stored(remote: Remote, content: AsyncIterator[bytes], there: str, what: str) -> None:
-    command = ("sh", "-c", 'cat > "$1"', "edgewright-file", there)
-    done = await remote.machine.run(command, stdin=content, timeout_s=_SPARE_S * 5)
-    if done.status != 0:
-        raise DeviceError(f"{remote.machine.name}: {what} could not be stored there")
-
-
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
 
 
 def _patience_s(there: There) -> float:

@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from edgewright._fs import read_limited, write_atomic
 from edgewright._npz import decode_npz, encode_npz
 from edgewright.chain.engines import ENGINE_BY_FORMAT, engine_named
-from edgewright.errors import DeviceError
+from edgewright.errors import DeviceError, InputError
 from edgewright.measure import read_tree
-from edgewright.runtimes.base import Array
+from edgewright.runtimes.base import Array, Session
 
 LIMIT_S = 240.0
 _PASSES = 20
@@ -47,18 +49,33 @@ def weigh(engine: str, path: Path, *, inputs: Mapping[str, Array], threads: int)
     return int(done.stdout.strip().splitlines()[-1])
 
 
+def fitting_feeds(session: Session, given: Mapping[str, Array]) -> dict[str, Array]:
+    """One call's arrays, called and typed as a file's engine wants them; others may be there too.
+    Where no name is known but their number is right they are taken in the order of the npz.
+
+    Raises:
+        InputError: there is no array for an input, or too few rows for one call.
+    """
+    names = [tensor.name for tensor in session.inputs]
+    if not set(names) <= set(given) and len(given) != len(names):
+        raise InputError(f"the model takes {names}, the npz holds {sorted(given)}")
+    arrays = given if set(names) <= set(given) else dict(zip(names, given.values(), strict=True))
+    feeds = {}
+    for tensor in session.inputs:
+        rows = (tensor.shape[0] if tensor.shape else None) or 1
+        array = arrays[tensor.name][:rows]
+        if len(array) < rows:
+            raise InputError(f"input {tensor.name!r} takes {rows} rows at once, got {len(array)}")
+        feeds[tensor.name] = np.ascontiguousarray(array, dtype=tensor.dtype)
+    return feeds
+
+
 def _main(engine: str, path: str, threads: str, feeds: str) -> None:
     given = decode_npz(read_limited(Path(feeds), limit_bytes=_LIMIT_BYTES), source=feeds)
     session = engine_named(engine).open(Path(path), threads=int(threads))
-    names = {tensor.name for tensor in session.inputs}
-    if names != set(given):
-        # Formats that keep no names keep the order, and one input needs none.
-        arrays = list(given.values())
-        given = dict(zip([tensor.name for tensor in session.inputs], arrays, strict=True))
-    for tensor in session.inputs:
-        given[tensor.name] = given[tensor.name].astype(tensor.dtype)
+    fed = fitting_feeds(session, given)
     for _ in range(_PASSES):
-        session.run(given)
+        session.run(fed)
     peak = read_tree(os.getpid()).peak_rss_bytes
     session.close()
     print(peak)  # noqa: T201  # to the process that asked

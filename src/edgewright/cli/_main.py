@@ -44,6 +44,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Pick samples worth a label, label them, and judge a model that learnt them.",
     ),
     "init": ("project", "init", "Write a new project that a person can read."),
+    "measure": (
+        "measure",
+        "measure",
+        "Compare model FILEs with the first of them, on this machine.",
+    ),
     "monitor": ("monitor", "monitor", "Watch streams for drift and name its cause."),
     "motifs": (
         "motifs",

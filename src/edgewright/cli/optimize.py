@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from edgewright.cli._fleet import home_option
+from edgewright.cli._machine import machine_options, ssh_machine
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
 
@@ -44,6 +46,13 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--data", type=_FILE, help="Project of a run; the one it lies in, or here, if absent."
 )
+@click.option(
+    "--measure-on",
+    metavar="MACHINE",
+    help="Time and weigh variants there, not here: ssh://user@host, or device:NAME of --home.",
+)
+@machine_options
+@home_option
 @click.option("--exhaustive", is_flag=True, help="Measure everything in full; slow.")
 @click.option("--out", type=_FILE, required=True, help="Folder for the best file and the report.")
 @json_option
@@ -61,6 +70,12 @@ def optimize(  # one command line, one parameter for each flag
     formats: str | None,
     chains: tuple[str, ...],
     data: Path | None,
+    measure_on: str | None,
+    identities: tuple[Path, ...],
+    known_hosts: Path | None,
+    ssh_config: Path | None,
+    edgewright: str,
+    home: Path,
     exhaustive: bool,
     out: Path,
     as_json: bool,
@@ -74,6 +89,9 @@ def optimize(  # one command line, one parameter for each flag
     Each npz holds one array per model input, rows are samples; --eval also holds `y` and, if known,
     `group` (the person or site of each sample). The 95 % bound on the drop comes from samples that
     selected nothing. A search that was stopped goes on when it is called again.
+
+    With --measure-on the variants are copied to that machine and its own edgewright measures them
+    beside fp32; accuracy is judged here. What it cannot run is rejected with its reason.
     """
     from edgewright.chain.optimizing import OptimizeOrder, optimize_here
     from edgewright.workbench.optimize import OptimizeOptions
@@ -89,6 +107,16 @@ def optimize(  # one command line, one parameter for each flag
         chains=_chains(model, chains),
         formats=tuple(name for name in (formats or "").split(",") if name),
     )
+    machine = None
+    if measure_on is not None:
+        machine = ssh_machine(
+            measure_on,
+            home,
+            identities=identities,
+            known_hosts=known_hosts,
+            ssh_config=ssh_config,
+            edgewright=edgewright,
+        )
     with progress_bar() as bar:
         bar.begin("optimize")
         report = optimize_here(
@@ -100,6 +128,7 @@ def optimize(  # one command line, one parameter for each flag
                 options=options,
                 out=out,
             ),
+            measure_on=machine,
             on_progress=lambda at: bar.move(at.done / at.total, at.text),
         )
     if as_json:

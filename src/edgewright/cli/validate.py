@@ -8,6 +8,7 @@ import click
 
 from edgewright.cli._extras import absence_of
 from edgewright.cli._fleet import home_option
+from edgewright.cli._machine import ELSEWHERE, ssh_machine
 from edgewright.cli._output import json_option, print_json
 from edgewright.cli._validate_output import (
     print_difference,
@@ -20,8 +21,8 @@ from edgewright.errors import INTERRUPTED_EXIT_CODE, GateError, InputError
 from edgewright.evidence import INVALID_EXIT_CODE
 
 if TYPE_CHECKING:
+    from edgewright.chain.ssh_machine import SshMachine
     from edgewright.chain.validation import ValidationOrder
-    from edgewright.chain.validation_ssh import Machine
     from edgewright.validate.given import Engine
     from edgewright.validate.report import Report, SuiteReport
     from edgewright.validate.suite import Suite
@@ -31,7 +32,6 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=Path)
 _ABOVE_0 = click.FloatRange(min=0, min_open=True)
-_ELSEWHERE = ("ssh://", "device:")
 _PRESET_S = {"quick": 20.0, "full": 280.0}
 
 
@@ -97,7 +97,7 @@ def validate(
     if diff is not None:
         return _diff(*diff, as_json=as_json)
     told = _told(suite, given)
-    is_elsewhere = told.target.startswith(_ELSEWHERE)
+    is_elsewhere = told.target.startswith(ELSEWHERE)
     if not told.target:
         raise click.UsageError("Missing argument 'TARGET': a URL, a bundle or a model file.")
     if told.scenarios and (scenario or preset or given["seconds"] or given["rps"]):
@@ -193,7 +193,7 @@ def _run_here(told: "Suite", *, scenario: str | None, preset: str | None) -> "Re
 
 
 def _run_there(
-    told: "Suite", machine: "Machine", *, scenario: str | None, preset: str | None
+    told: "Suite", machine: "SshMachine", *, scenario: str | None, preset: str | None
 ) -> "Report | SuiteReport":
     from edgewright.chain.validation_ssh import There, validate_there
     from edgewright.chain.validation_suite import orders_of
@@ -241,25 +241,16 @@ def _engine(logs: Path) -> "Engine":
     return LoadgenEngine(logs=logs)
 
 
-def _machine(told: "Suite", home: Path) -> "Machine":
-    try:
-        from edgewright.chain.validation_ssh import Machine
-    except ModuleNotFoundError as error:
-        raise absence_of(error) from error
-    address, part = told.target, told.machine
-    if address.startswith("device:"):
-        try:
-            from edgewright.chain.device_address import device_address
-        except ModuleNotFoundError as error:
-            raise absence_of(error) from error
-        address = device_address(address.removeprefix("device:"), home)
-    return Machine(
-        address=address,
+def _machine(told: "Suite", home: Path) -> "SshMachine":
+    part = told.machine
+    return ssh_machine(
+        told.target,
+        home,
         identities=tuple(map(Path, part.identities)),
         known_hosts=Path(part.known_hosts) if part.known_hosts else None,
-        config=Path(part.ssh_config) if part.ssh_config else None,
-        home=part.agent_home,
-        program=part.edgewright,
+        ssh_config=Path(part.ssh_config) if part.ssh_config else None,
+        edgewright=part.edgewright,
+        agent_home=part.agent_home,
     )
 
 

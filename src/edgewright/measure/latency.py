@@ -13,6 +13,9 @@ from edgewright.errors import InputError
 from edgewright.evidence.interval import Interval
 from edgewright.evidence.intervals import median_interval, quantile_interval
 
+Clock = Callable[[], float]
+"""Seconds so far."""
+
 
 class LatencySamples(msgspec.Struct, frozen=True, kw_only=True):
     """What `interleaved` measured: seconds per call, in rounds; row r of every name is round r."""
@@ -48,11 +51,12 @@ def interleaved(
     seconds: float | None = None,
     warm_up_rounds: int = 10,
     rng: np.random.Generator,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock | Mapping[str, Clock] = time.perf_counter,
 ) -> LatencySamples:
     """Call every callable once a round, in a new random order each, after warm-up rounds that do
-    not count. Stops after `rounds`, or after `seconds` once two rounds are done. `clock` says what
-    is measured: the time that passes, or (`time.thread_time`) the time that this thread has a core.
+    not count. Stops after `rounds`, or after `seconds` once two rounds are done. `clock`, one for
+    all or one for each, says what is measured: the time that passes, or (`time.thread_time`) the
+    time that this thread has a core.
 
     >>> samples = interleaved(
     ...     {"a": lambda: None, "b": lambda: sum(range(2000))}, rounds=50,
@@ -68,6 +72,7 @@ def interleaved(
             f"{len(callables)} callables in {rounds} rounds", hint="one callable, two rounds, more"
         )
     names = list(callables)
+    clocks = clock if isinstance(clock, Mapping) else dict.fromkeys(names, clock)
     measured: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(warm_up_rounds):
         for name in names:
@@ -78,8 +83,8 @@ def interleaved(
             break
         for position in rng.permutation(len(names)):
             name = names[position]
-            call = callables[name]
-            before_s = clock()
+            call, now_s = callables[name], clocks[name]
+            before_s = now_s()
             call()
-            measured[name].append(clock() - before_s)
+            measured[name].append(now_s() - before_s)
     return LatencySamples(seconds={name: np.array(values) for name, values in measured.items()})

@@ -2,6 +2,7 @@
 arrays.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -100,6 +101,27 @@ class Bindable(Protocol):
         """A pass for feeds of these shapes, until the session is closed; None where that is not
         quicker.
         """
+
+
+@runtime_checkable
+class Helped(Protocol):
+    """A session whose passes are computed by somebody else than the thread that calls."""
+
+    def helper_cpu_s(self) -> float:
+        """Seconds that its helper has had a core so far."""
+
+
+def core_clock(
+    session: Session, own: Callable[[], float] = time.thread_time
+) -> Callable[[], float]:
+    """A clock of the time that a session's passes have a core: that of the calling thread (engines
+    that are asked for one thread compute in it), or of the whole process (`own`), and that of a
+    process that helps. On a busy machine it leaves out the wait for a core.
+    """
+    if isinstance(session, Helped):
+        helper_cpu_s = session.helper_cpu_s
+        return lambda: own() + helper_cpu_s()
+    return own
 
 
 class Runtime(Protocol):

@@ -178,6 +178,18 @@ class Remote:
             raise _refusal(self.machine, "validate", done)
         return done.stdout
 
+    async def measure(self, arguments: Sequence[str], *, timeout_s: float) -> bytes:
+        """What `measure` says there.
+
+        Raises:
+            EdgewrightError: the machine's own branch, with its own words.
+        """
+        command = (*self._program, "measure", *arguments)
+        done = await self.machine.run(command, timeout_s=timeout_s)
+        if done.status != 0:
+            raise _refusal(self.machine, "measure", done)
+        return done.stdout
+
     async def enrol(self, name: str, key_paths: Sequence[str]) -> None:
         """Pin keys on a machine that no fleet reaches."""
         keys = [part for path in key_paths for part in ("--key", path)]

@@ -37,6 +37,19 @@ def not_faster(ratio: Interval, objective: Objective) -> str:
     return ""
 
 
+def not_frugal(energy: Interval | None) -> str:
+    """Why a finalist cannot be chosen for its energy; empty when it can.
+
+    >>> not_frugal(Interval(0.97, 0.9, 1.05))
+    'not shown to use less energy than fp32: 0.97 times as much (0.90 to 1.05)'
+    """
+    if energy is None:
+        return "its energy was not measured"
+    if energy.high is None or energy.high >= 1.0:
+        return f"not shown to use less energy than fp32: {_bounded(energy, 'times as much')}"
+    return ""
+
+
 def rejected_for_drop(drop: Drop, max_drop: float, *, rows: int, where: str) -> str:
     """Why a variant's point estimate on the select set is out of budget; empty when it is not."""
     if drop.value <= max_drop:
@@ -86,7 +99,7 @@ def _cost(trial: Trial, objective: Objective) -> float:
     if objective == "size":
         return float(trial.size_bytes)
     if objective == "energy" and trial.energy_ratio is not None:
-        return trial.energy_ratio
+        return trial.energy_ratio.value
     return trial.ratio.value if trial.ratio else 1.0
 
 
@@ -95,6 +108,10 @@ def _drop(trial: Trial) -> float:
 
 
 def _times(ratio: Interval) -> str:
+    return _bounded(ratio, "times its p50")
+
+
+def _bounded(ratio: Interval, what: str) -> str:
     low = "?" if ratio.low is None else f"{ratio.low:.2f}"
     high = "?" if ratio.high is None else f"{ratio.high:.2f}"
-    return f"{ratio.value:.2f} times its p50 ({low} to {high})"
+    return f"{ratio.value:.2f} {what} ({low} to {high})"

@@ -9,6 +9,7 @@ from edgewright.workbench.optimize.choose import (
     by_objective,
     loses_to,
     not_faster,
+    not_frugal,
     rejected_for_bound,
     rejected_for_drop,
 )
@@ -51,6 +52,8 @@ def _reject_for_what_is_known(trials: Sequence[Trial], options: OptimizeOptions)
             )
         if not reason and trial.ratio:
             reason = not_faster(trial.ratio, options.objective)
+        if not reason and options.objective == "energy":
+            reason = not_frugal(trial.energy_ratio)
         if reason:
             trial.settle("rejected", reason)
 
@@ -88,8 +91,10 @@ def _doubt(trial: Trial, scales: Scales, options: OptimizeOptions) -> str:
 def _praise(winner: Trial, options: OptimizeOptions) -> str:
     assert winner.drop and winner.ratio  # noqa: S101,PT018  # a confirmed trial has both
     what = {"latency": "the fastest", "size": "the smallest", "energy": "the most frugal"}
+    energy = winner.energy_ratio
     return (
         f"{what[options.objective]} variant whose 95 % bound on the drop "
         f"({winner.drop.upper:.2f} points) keeps the budget of {options.max_drop:g}; "
         f"{winner.ratio.value:.2f} times the p50 of fp32"
+        + (f", {energy.value:.2f} times its energy" if energy else "")
     )

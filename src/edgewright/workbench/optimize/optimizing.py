@@ -27,9 +27,11 @@ from edgewright.workbench.optimize.engines import (
     providers,
     searched_formats,
 )
-from edgewright.workbench.optimize.evaluation import Evaluation, read_data
+from edgewright.workbench.optimize.evaluation import read_data
+from edgewright.workbench.optimize.here import Here
 from edgewright.workbench.optimize.maker import Maker
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
+from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.report import Candidate, OptimizeReport
 from edgewright.workbench.optimize.reporting import notes_on, report_of, write_report
 from edgewright.workbench.optimize.search import SEARCH_STEPS, Search
@@ -53,15 +55,16 @@ def optimize(
     *,
     runtimes: Mapping[str, Runtime | UnavailableError],
     weigh: Weigh | None = None,
+    place: Place | None = None,
     compress: Compress | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> OptimizeReport:
     """Write `out/best.*`, `out/report.json` and `out/report.html`.
 
     `runtimes` are engines by format, or why there is none; `weigh` measures the memory that a file
-    needs in a process of its own; `compress` makes smaller models where the training
-    recipe is at hand. A search that was killed goes on where it stopped when it is
-    called again with the same inputs.
+    needs in a process of its own; `place` measures variants instead of this machine; `compress`
+    makes smaller models where the training recipe is at hand. A search that was killed goes on
+    where it stopped when it is called again with the same inputs.
 
     Raises:
         InputError: the model or the data is wrong, or the target is unknown.
@@ -83,9 +86,15 @@ def optimize(
     engines = Engines(
         makers=makers,
         open_file=opener(runtimes, options.threads, judged.tensors),
-        more=providers(runtimes, target) if ONNX in makers else (),
-        weigh=_weigher(weigh, judged, options.threads),
+        more=providers(runtimes, target) if ONNX in makers and place is None else (),
     )
+    if place is None:
+        place = Here(
+            seed=options.seed,
+            threads=options.threads,
+            counts_core_time=engines.all_on_cpu and options.threads == 1,
+            weigh=weigh,
+        )
     workspace = Workspace(out, _key(model, calibration, evaluation, options))
     was_there = out.exists()
     workspace.open()
@@ -100,6 +109,7 @@ def optimize(
             judged.data,
             options,
             workspace=workspace,
+            place=place,
             on_progress=on_progress,
         )
         try:
@@ -110,7 +120,9 @@ def optimize(
         report = msgspec.structs.replace(
             report,
             candidates=(*report.candidates, *refused, *absent),
-            notes=(*notes_on(target, judged.calibration, judged.data), *search.scales.notes),
+            notes=(*notes_on(target, judged.calibration, judged.data, place), *place.notes),
+            measured_on=place.name,
+            measured_machine=place.machine if place.name else None,
             search_cpu_s=round(spent_s(), 3),
         )
         write_report(report, winner.path, out)
@@ -147,14 +159,6 @@ def _compressed(
         refused,
         lambda at: on_progress(Progress(_TEACHING_STEPS + at.done, total, at.text)),
     )
-
-
-def _weigher(
-    weigh: Weigh | None, judged: Evaluation, threads: int
-) -> Callable[[str, Path], int] | None:
-    if weigh is None:
-        return None
-    return partial(weigh, inputs=judged.data.one_row(), threads=threads)
 
 
 def _counter(workspace: Workspace) -> Callable[[], float]:

@@ -37,6 +37,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     latency_ratio_high: float | None = None
     latency_rounds: int = 0
     energy_ratio: float | None = None
+    energy_ratio_low: float | None = None
+    energy_ratio_high: float | None = None
     memory_bytes: int | None = None
     packed_bytes: int | None = None
     huffman_bytes: int | None = None
@@ -55,7 +57,11 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All candidates with their verdicts, and the chosen one again as `best`."""
+    """All candidates with their verdicts, and the chosen one again as `best`.
+
+    `machine` judged the accuracy. Latency, energy and memory were measured there too, unless
+    `measured_on` is the address of another, `measured_machine`.
+    """
 
     model: str
     model_sha256: str
@@ -72,6 +78,8 @@ class OptimizeReport(msgspec.Struct, frozen=True, kw_only=True):
     split: Split
     bound: str
     machine: Machine
+    measured_on: str = ""
+    measured_machine: Machine | None = None
     search_cpu_s: float
     notes: tuple[str, ...] = ()
     weights_file: str = ""

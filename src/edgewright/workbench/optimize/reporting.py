@@ -1,7 +1,6 @@
 """What a finished search leaves in the output folder: the engine file, the report, its page."""
 
 import hashlib
-import platform
 from pathlib import Path
 
 from edgewright import _fs
@@ -15,6 +14,7 @@ from edgewright.workbench.optimize.evaluation import SearchData
 from edgewright.workbench.optimize.labelled import Labelled, bootstrap_groups, shared_rows
 from edgewright.workbench.optimize.options import OptimizeOptions
 from edgewright.workbench.optimize.page import report_page
+from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.report import OptimizeReport, Split
 from edgewright.workbench.optimize.search import Search
 from edgewright.workbench.optimize.trial import Trial
@@ -24,7 +24,7 @@ PAGE_NAME = "report.html"
 
 
 def notes_on(
-    target: CatalogueTarget | None, calib: dict[str, Array], data: SearchData
+    target: CatalogueTarget | None, calib: dict[str, Array], data: SearchData, place: Place
 ) -> list[str]:
     """What a reader of the figures should know."""
     notes = []
@@ -32,10 +32,16 @@ def notes_on(
         notes.append(
             f"{shared} evaluation samples are calibration samples too: the drop may be flattered"
         )
-    if target is not None and target.architecture != platform.machine():
+    where, architecture = place.name or "this machine", place.machine.architecture
+    if target is not None and target.architecture != architecture:
         notes.append(
-            f"latencies were measured on this {platform.machine()} machine, not on "
-            f"{target.name} ({target.architecture}): measure there before you rely on them"
+            f"latencies were measured on {where} ({architecture}), not on {target.name} "
+            f"({target.architecture}): measure there (--measure-on) before you rely on them"
+        )
+    if place.name:
+        notes.append(
+            f"latency, memory and energy: measured on {where}: {place.machine.text}; accuracy, and "
+            "what edge inputs do, were judged on this machine"
         )
     if data.confirm.groups is not None and bootstrap_groups(data.confirm) is None:
         notes.append(

@@ -18,6 +18,7 @@ from edgewright.workbench.optimize.engines import Weigh
 from edgewright.workbench.optimize.inputs import write_calibration, write_evaluation
 from edgewright.workbench.optimize.optimizing import optimize
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
+from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.report import OptimizeReport
 
 
@@ -39,6 +40,7 @@ def optimize_run(
     *,
     runtimes: Mapping[str, Runtime | UnavailableError],
     weigh: Weigh | None = None,
+    place: Place | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> OptimizeReport:
     """As `optimize`, with the chains of the options. Training rows teach and calibrate, rows of
@@ -61,6 +63,7 @@ def optimize_run(
             out,
             runtimes=runtimes,
             weigh=weigh,
+            place=place,
             compress=compressor(lessons, chains) if chains else None,
             on_progress=on_progress,
         )

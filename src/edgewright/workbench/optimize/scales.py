@@ -3,9 +3,7 @@ what a transfer carries. Every number is written into the trial; what is done wi
 here.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -17,7 +15,7 @@ from edgewright.workbench.optimize.entropy import huffman_bytes
 from edgewright.workbench.optimize.evaluation import SearchData
 from edgewright.workbench.optimize.labelled import Labelled, bootstrap_groups
 from edgewright.workbench.optimize.options import OptimizeOptions
-from edgewright.workbench.optimize.timing import meter_trials, time_trials
+from edgewright.workbench.optimize.place import Measured, Place, Subject
 from edgewright.workbench.optimize.trial import Trial, first_rows
 from edgewright.workbench.optimize.variants import engine_of
 from edgewright.workbench.optimize.workspace import Workspace
@@ -32,15 +30,8 @@ class Rung(msgspec.Struct, frozen=True):
     keep: int
 
 
-_ON_A_CORE = "latency: time on a core (CPU time of the calling thread); waiting for one is on top"
-
-
 class Scales:
-    """Measures trials against one baseline. `notes` say how, where it is not obvious.
-
-    Where `is_in_thread`, all engines compute in the calling thread, and the time that it has a core
-    is measured: on a busy machine the wait for a core would drown what differs between variants.
-    """
+    """Measures trials against one baseline: accuracy here, the rest at a place."""
 
     def __init__(
         self,
@@ -49,17 +40,13 @@ class Scales:
         options: OptimizeOptions,
         *,
         workspace: Workspace,
-        weigh: Callable[[str, Path], int] | None,
-        is_in_thread: bool,
+        place: Place,
     ) -> None:
         self.data = data
         self.baseline = baseline
-        self.notes: list[str] = [_ON_A_CORE] if is_in_thread else []
-        self._clock = time.thread_time if is_in_thread else time.perf_counter
         self._options = options
         self._workspace = workspace
-        self._weigh = weigh
-        self._rng = np.random.default_rng(options.seed)
+        self._place = place
         self._reference = {
             "select": self._own_scores(data.select),
             "confirm": self._own_scores(data.confirm),
@@ -84,19 +71,18 @@ class Scales:
 
     def time(self, trials: Sequence[Trial], rung: Rung) -> None:
         """Each trial's p50 over fp32's, in the same rounds; energy where that is the objective."""
-        inputs = self.data.select.inputs
-        time_trials(
-            trials,
-            self.baseline,
-            inputs,
+        everyone = [self.baseline, *(trial for trial in trials if trial is not self.baseline)]
+        found = self._place.time(
+            [_subject(trial) for trial in everyone],
+            self.data.select.inputs,
             rounds=rung.rounds,
             seconds=rung.seconds,
-            rng=self._rng,
-            clock=self._clock,
+            with_energy=self._options.objective == "energy",
         )
-        if self._options.objective == "energy" and trials:
-            how = meter_trials(trials, self.baseline, inputs, self._rng)
-            self.notes += [] if how in self.notes else [how]
+        for trial, measured in zip(everyone, found, strict=True):
+            if self._was_measured(trial, measured):
+                trial.ratio, trial.latency_ms = measured.ratio, measured.latency_ms
+                trial.rounds, trial.energy_ratio = measured.rounds, measured.energy_ratio
 
     def weigh(self, trials: Sequence[Trial]) -> None:
         """Memory in a process of its own, and what a transfer would carry."""
@@ -104,8 +90,27 @@ class Scales:
             content = trial.path.read_bytes()
             trial.packed_bytes = len(ZstdCompressor(level=19).compress(content))
             trial.huffman_bytes = huffman_bytes(content)
-            if self._weigh is not None:
-                trial.memory_bytes = self._weigh(engine_of(trial.recipe), trial.path)
+        found = self._place.weigh([_subject(trial) for trial in trials], self.data.one_row())
+        for trial, measured in zip(trials, found, strict=True):
+            if self._was_measured(trial, measured):
+                trial.memory_bytes = measured.memory_bytes
+
+    def _was_measured(self, trial: Trial, measured: Measured) -> bool:
+        """A variant that the place could not measure is out; it is never measured elsewhere.
+
+        Raises:
+            DeviceError: nothing can be compared to a baseline that was never measured.
+        """
+        if not measured.reason:
+            return True
+        if trial is not self.baseline:
+            trial.settle("rejected", f"not measured there: {measured.reason}")
+        elif trial.ratio is None:
+            raise DeviceError(
+                f"fp32 cannot be measured there: {measured.reason}",
+                hint="mend that first; there is nothing to compare variants with",
+            )
+        return False
 
     def _own_scores(self, data: Labelled) -> Scores:
         try:
@@ -132,3 +137,7 @@ class Scales:
             rng=np.random.default_rng(self._options.seed),
         )
         trial.split, trial.rows = split, data.rows
+
+
+def _subject(trial: Trial) -> Subject:
+    return Subject(engine=engine_of(trial.recipe), path=trial.path, session=trial.session)

@@ -18,6 +18,7 @@ from edgewright.workbench.optimize.choose import by_objective, loses_to, rejecte
 from edgewright.workbench.optimize.confirm import confirm
 from edgewright.workbench.optimize.evaluation import SearchData
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
+from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.report import Candidate
 from edgewright.workbench.optimize.rescue import Rescue, worth_rescuing
 from edgewright.workbench.optimize.scales import Rung, Scales
@@ -44,6 +45,7 @@ class Search:
         options: OptimizeOptions,
         *,
         workspace: Workspace,
+        place: Place,
         on_progress: Callable[[Progress], None],
     ) -> None:
         self._options = options
@@ -60,8 +62,7 @@ class Search:
             data,
             options,
             workspace=workspace,
-            weigh=engines.weigh,
-            is_in_thread=engines.compute_in_caller and options.threads == 1,
+            place=place,
         )
 
     def run(self) -> Trial:

@@ -1,5 +1,6 @@
 """One variant under test: its file, its session, and what was measured of it so far."""
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from edgewright.errors import DeviceError, InputError
 from edgewright.evidence.interval import Interval
-from edgewright.runtimes.base import Array, EngineTensor, Session
+from edgewright.runtimes.base import Array, EngineTensor, Session, core_clock
 from edgewright.workbench.optimize.bound import Drop
 from edgewright.workbench.optimize.labelled import Labelled
 from edgewright.workbench.optimize.report import Candidate, Verdict
@@ -64,7 +65,7 @@ class Trial:
         self.ratio: Interval | None = None
         self.latency_ms: float | None = None
         self.rounds = 0
-        self.energy_ratio: float | None = None
+        self.energy_ratio: Interval | None = None
         self.drop: Drop | None = None
         self.split = ""
         self.rows = 0
@@ -95,7 +96,7 @@ class Trial:
 
     def candidate(self) -> Candidate:
         """The row of the report."""
-        ratio, drop = self.ratio, self.drop
+        ratio, drop, energy = self.ratio, self.drop, self.energy_ratio
         return Candidate(
             format=self.recipe.format,
             recipe=self.recipe.name,
@@ -108,7 +109,9 @@ class Trial:
             latency_ratio_high=ratio.high if ratio else None,
             latency_ms=self.latency_ms,
             latency_rounds=self.rounds,
-            energy_ratio=self.energy_ratio,
+            energy_ratio=energy.value if energy else None,
+            energy_ratio_low=energy.low if energy else None,
+            energy_ratio_high=energy.high if energy else None,
             memory_bytes=self.memory_bytes,
             packed_bytes=self.packed_bytes,
             huffman_bytes=self.huffman_bytes,
@@ -147,6 +150,11 @@ class AsModel:
             EngineTensor(name=ours.name, dtype=theirs.dtype, shape=theirs.shape)
             for theirs, ours in zip(session.outputs, outputs, strict=True)
         )
+
+    @property
+    def inner(self) -> Session:
+        """The session itself."""
+        return self._session
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """One pass; see `Session.run`."""
@@ -226,6 +234,26 @@ def batch_fault(session: Session, inputs: dict[str, Array]) -> str:
 
 def caller(session: Session, inputs: dict[str, Array]) -> Callable[[], object]:
     """A single-sample call, the way a device makes it."""
-    fixed = next((t.shape[0] for t in session.inputs if t.shape and t.shape[0]), 1)
-    feeds = {name: np.ascontiguousarray(array[:fixed]) for name, array in inputs.items()}
+    rows = rows_of_a_call(session)
+    feeds = {name: np.ascontiguousarray(array[:rows]) for name, array in inputs.items()}
     return lambda: session.run(feeds)
+
+
+def engine_feeds(session: Session, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of one call under the names that the file's own engine has for them."""
+    rows = rows_of_a_call(session)
+    own = session.inner if isinstance(session, AsModel) else session
+    return {
+        theirs.name: np.ascontiguousarray(inputs[ours.name][:rows])
+        for theirs, ours in zip(own.inputs, session.inputs, strict=True)
+    }
+
+
+def rows_of_a_call(session: Session) -> int:
+    """One, or as many as the file was made for."""
+    return next((t.shape[0] for t in session.inputs if t.shape and t.shape[0]), 1)
+
+
+def clock_of(session: Session, own: Callable[[], float] = time.thread_time) -> Callable[[], float]:
+    """Its `core_clock`, whatever its tensors are called here."""
+    return core_clock(session.inner if isinstance(session, AsModel) else session, own)

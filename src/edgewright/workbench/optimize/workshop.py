@@ -14,7 +14,6 @@ from edgewright.workbench.optimize.space import chained_recipes
 from edgewright.workbench.optimize.trial import Trial
 from edgewright.workbench.optimize.variants import (
     BASELINES,
-    ONNX,
     Chained,
     StaticInt8,
     VariantRecipe,
@@ -32,12 +31,11 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True):
     open_file: Callable[[str, Path], Session]
     more: tuple[VariantRecipe, ...] = ()
     chained: dict[str, dict[str, Maker]] = {}
-    weigh: Callable[[str, Path], int] | None = None
 
     @property
-    def compute_in_caller(self) -> bool:
-        """Whether every engine works in the thread that calls it, asked for one thread."""
-        return set(self.makers) == {ONNX} and not self.more
+    def all_on_cpu(self) -> bool:
+        """Whether every engine computes on the CPU, where the time on a core tells all."""
+        return not self.more
 
 
 class Workshop:

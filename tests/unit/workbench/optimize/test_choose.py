@@ -23,7 +23,7 @@ def trial(name: str, ratio: float, drop: float, size: int = 100, energy: float =
         ratio=Interval(ratio, ratio, ratio),
         drop=Drop(90.0, drop, drop),
         size_bytes=size,
-        energy_ratio=energy,
+        energy_ratio=Interval(energy, energy, energy),
     )
     return cast("Trial", value)
 
