@@ -65,15 +65,19 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tokens]:
 
 
 class SoftTpm:
-    """A TPM 2.0 in software (swtpm), with a seed of its own."""
+    """A TPM 2.0 in software (swtpm), with a seed of its own; with a `maker`, the folder of an
+    authority (made when it is new), it carries that one's certificate.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, maker: Path | None = None) -> None:
         program = shutil.which("swtpm")
         if program is None:
             pytest.skip("absent: swtpm (Debian package swtpm)")
         if shutil.which("tpm2_create") is None:
             pytest.skip("absent: tpm2_create (Debian package tpm2-tools)")
         folder.mkdir()
+        if maker is not None:
+            _certify(folder, maker)
         port = _two_free_ports()
         self.tcti = f"swtpm:host=127.0.0.1,port={port}"
         self._process = subprocess.Popen(
@@ -102,6 +106,27 @@ class SoftTpm:
     def _tool(self, *words: str) -> None:
         env = {**os.environ, "TPM2TOOLS_TCTI": self.tcti}
         subprocess.run(words, check=True, capture_output=True, env=env)
+
+
+def _certify(state: Path, maker: Path) -> None:
+    """Let a maker write its certificate into a new TPM; its own lies in `issuercert.pem`."""
+    program, tool = shutil.which("swtpm_setup"), shutil.which("swtpm_localca")
+    if program is None or tool is None:
+        pytest.skip("absent: swtpm_setup (Debian package swtpm-tools)")
+    maker.mkdir(exist_ok=True)
+    (maker / "options.conf").touch()
+    (maker / "ca.conf").write_text(
+        f"statedir = {maker}\nsigningkey = {maker}/signkey.pem\n"
+        f"issuercert = {maker}/issuercert.pem\ncertserial = {maker}/certserial\n"
+    )
+    (maker / "setup.conf").write_text(
+        f"create_certs_tool = {tool}\ncreate_certs_tool_config = {maker}/ca.conf\n"
+        f"create_certs_tool_options = {maker}/options.conf\nactive_pcr_banks = sha256\n"
+    )
+    words = ["--tpm2", "--tpm-state", str(state), "--create-ek-cert", "--overwrite"]
+    config = ["--config", str(maker / "setup.conf"), "--runas", str(os.geteuid())]
+    done = subprocess.run([program, *words, *config], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def _two_free_ports() -> int:

@@ -40,6 +40,10 @@ class Place:
         assert done.returncode == code, done.stderr
         return done.stdout if code == 0 else done.stderr
 
+    def use(self, chip: SoftTpm) -> None:
+        """Another machine."""
+        self._env["TPM2TOOLS_TCTI"] = chip.tcti
+
     def start(self) -> None:
         self._server = start_fleet(Path(self.fleet))
         self.url = self._server.devices
@@ -95,6 +99,34 @@ def test_a_device_that_started_something_else_is_not_let_in(
     assert "d4 is enrolled" in place.enrol("d4")
     log = place.run("fleet", "audit", "show", "--home", place.fleet, "--json")
     assert f"attested by TPM key {golden['key_id'][:16]}" in log
+
+
+def test_only_chips_of_a_listed_maker_are_let_in(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text("00" * 32)
+    place.run("fleet", "trust", str(tmp_path / "key.pub"), "--home", place.fleet)
+    place.start()
+    (tmp_path / "golden.json").write_text(json.dumps(place.show("golden")))
+    allow = ("fleet", "attest", "allow", "--home", place.fleet)
+    genuine = SoftTpm(tmp_path / "chip", maker=tmp_path / "maker")
+    try:
+        listed = tmp_path / "maker" / "issuercert.pem"
+        said = place.run(*allow, str(tmp_path / "golden.json"), "--maker", str(listed))
+        assert "swtpm-localca" in said
+        assert "no certificate of its maker" in place.enrol("bare", "--tpm", code=3)
+        place.use(genuine)
+        assert "d1 is enrolled" in place.enrol("d1", "--tpm")
+        _list_another_maker(place, tmp_path)
+        assert "not on the list of makers" in place.enrol("d2", "--tpm", code=2)
+    finally:
+        genuine.stop()
+
+
+def _list_another_maker(place: Place, folder: Path) -> None:
+    other = SoftTpm(folder / "other-chip", maker=folder / "other")
+    other.stop()
+    place.run("fleet", "attest", "off", "--home", place.fleet)
+    allow = ("fleet", "attest", "allow", "--home", place.fleet, str(folder / "golden.json"))
+    place.run(*allow, "--maker", str(folder / "other" / "issuercert.pem"))
 
 
 def test_a_secret_goes_through_the_commands_and_a_changed_boot_keeps_it(

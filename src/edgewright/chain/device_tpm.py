@@ -11,7 +11,8 @@ import msgspec
 from edgewright import _fs
 from edgewright.errors import InputError
 from edgewright.keys.tpm2 import SECRET_LIMIT_BYTES, Sealed, Tpm
-from edgewright.wire.device_api import Challenge, EnrollRequest, Evidence, asked_of
+from edgewright.trust.quote import Credential
+from edgewright.wire.device_api import Challenge, Chip, EnrollRequest, Evidence, asked_of
 
 IDENTITY = "tpm/identity.json"
 FILE_LIMIT_BYTES = 64 << 10
@@ -35,16 +36,42 @@ class DeviceTpm:
         """The registers now, and the identity key's id; the key is made when there is none."""
         return TpmFacts(pcrs=self._tpm.pcrs(pcrs), key_id=self._tpm.public(self._identity()).key_id)
 
-    def evidence(self, challenge: Challenge, request: EnrollRequest) -> Evidence:
-        """The answer to a fleet's challenge, for the name and the keys of a request."""
+    def chip(self, challenge: Challenge) -> Chip:
+        """Who will answer a challenge, where the fleet asks for a genuine TPM.
+
+        Raises:
+            UnavailableError: the TPM carries no certificate of its maker.
+        """
+        return Chip(
+            nonce=challenge.nonce,
+            certificate_hex=self._tpm.endorsement().hex(),
+            area_hex=self._identity().area.hex(),
+        )
+
+    def evidence(
+        self, challenge: Challenge, request: EnrollRequest, *, credential: Credential | None = None
+    ) -> Evidence:
+        """The answer to a fleet's challenge, for the name and the keys of a request; with what only
+        this TPM can open, where the fleet sent something.
+
+        Raises:
+            TrustError: what the fleet sent is for another TPM.
+        """
+        identity = self._identity()
+        opened = self._tpm.opened(identity, credential) if credential else b""
         asked = asked_of(
             challenge.nonce,
             device=request.device,
             csr=request.csr,
             recipient=request.recipient,
         )
-        quote = self._tpm.quote(self._identity(), asked=asked, pcrs=challenge.pcrs)
-        return Evidence(nonce=challenge.nonce, quote=quote)
+        quote = self._tpm.quote(identity, asked=asked, pcrs=challenge.pcrs)
+        return Evidence(
+            nonce=challenge.nonce,
+            quote=quote,
+            area_hex=identity.area.hex() if credential else "",
+            opened_hex=opened.hex(),
+        )
 
     def _identity(self) -> Sealed:
         if self._path.exists():

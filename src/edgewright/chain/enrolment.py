@@ -171,7 +171,10 @@ async def _enrolled(
     try:
         if prover is not None:
             challenge = await client.challenge()
-            evidence = prover.evidence(challenge, request)
+            credential = None
+            if challenge.is_genuine_asked:
+                credential = await client.credential(prover.chip(challenge))
+            evidence = prover.evidence(challenge, request, credential=credential)
             request = msgspec.structs.replace(request, evidence=evidence)
         return await client.enroll(request)
     finally:

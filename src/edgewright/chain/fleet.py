@@ -62,6 +62,7 @@ from edgewright.fleet.watch import Watch
 from edgewright.keys import FileOpener
 from edgewright.keys.file import FileSigner, read_public_key
 from edgewright.trust import TrustedKeys
+from edgewright.trust.endorsement import makers_in
 from edgewright.trust.quote import QuotePolicy
 
 SWU = "swu"
@@ -170,16 +171,24 @@ def trust_factory(
 
 
 def attest(
-    home: Path, golden: Path | None, *, pcrs: Sequence[int], keys: Sequence[str], by: str
+    home: Path,
+    golden: Path | None,
+    *,
+    pcrs: Sequence[int],
+    keys: Sequence[str],
+    makers: Sequence[Path] = (),
+    by: str,
 ) -> QuotePolicy:
     """Ask devices that enrol for a TPM's quote, and allow what a golden device holds.
 
     Raises:
         InputError: the file is none, or nothing would be allowed.
     """
-    policy = FleetAttestation(home).allow(golden, pcrs=pcrs, keys=keys)
+    policy = FleetAttestation(home).allow(golden, pcrs=pcrs, keys=keys, makers=makers)
     registers = " ".join(map(str, policy.numbers))
-    _note(home, by, "attestation allowed", registers, " ".join(key[:16] for key in policy.keys))
+    named = [key[:16] for key in policy.keys]
+    named += [name for pem in policy.makers for name in makers_in(pem.encode())]
+    _note(home, by, "attestation allowed", registers, " ".join(named))
     return policy
 
 

@@ -13,6 +13,7 @@ from edgewright.clock import Clock
 from edgewright.errors import InputError
 from edgewright.fleet.attestation import Attestation
 from edgewright.keys import read_or_make_secret
+from edgewright.trust.endorsement import makers_in
 from edgewright.trust.quote import QuotePolicy
 
 POLICY = "attestation.json"
@@ -54,13 +55,20 @@ class FleetAttestation:
         return _decoded(path, QuotePolicy)
 
     def allow(
-        self, golden: Path | None, *, pcrs: Sequence[int] = (), keys: Sequence[str] = ()
+        self,
+        golden: Path | None,
+        *,
+        pcrs: Sequence[int] = (),
+        keys: Sequence[str] = (),
+        makers: Sequence[Path] = (),
     ) -> QuotePolicy:
         """Allow what a golden device holds in these registers (all it tells, if none is named),
-        beside what is allowed already; and these keys only, once one is named.
+        beside what is allowed already; and these keys and the TPMs of these makers only, once one
+        is named.
 
         Raises:
             InputError: the file is none, says nothing of a register, or nothing would be allowed.
+            TrustError: a maker's file holds no certificate that may certify others.
         """
         known = self.policy()
         allowed = dict(known.pcrs) if known else {}
@@ -73,8 +81,9 @@ class FleetAttestation:
                 )
             allowed[number] = tuple(sorted({*allowed.get(number, ()), values[number]}))
         listed = tuple(sorted({*(known.keys if known else ()), *keys}))
+        pems = sorted({*(known.makers if known else ()), *map(_maker, makers)})
         try:
-            policy = QuotePolicy(pcrs=allowed, keys=listed)
+            policy = QuotePolicy(pcrs=allowed, keys=listed, makers=tuple(pems))
         except ValueError as error:
             raise InputError(f"attestation: {error}", hint="give a golden device's file") from error
         _fs.write_atomic(self._home / POLICY, msgspec.json.format(msgspec.json.encode(policy)))
@@ -83,6 +92,12 @@ class FleetAttestation:
     def off(self) -> None:
         """Ask for no quote any more."""
         _fs.remove_tree(self._home / POLICY)
+
+
+def _maker(path: Path) -> str:
+    content = _fs.read_limited(path, limit_bytes=LIMIT_BYTES)
+    makers_in(content)
+    return content.decode()
 
 
 def _decoded(path: Path, kind: type[T]) -> T:

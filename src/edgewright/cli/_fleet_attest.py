@@ -23,10 +23,18 @@ def attest() -> None:
               help="Only these of its registers; all that it tells if absent.")  # fmt: skip
 @click.option("--key", "keys", multiple=True,
               help="Id of a TPM key whose quotes count; then no other counts.")  # fmt: skip
+@click.option("--maker", "makers", type=click.Path(path_type=Path, dir_okay=False), multiple=True,
+              help="Certificates of a maker of TPMs (PEM); then no other chips count.")  # fmt: skip
 @home_option
 @json_option
 def allow(
-    golden: Path | None, *, pcrs: tuple[int, ...], keys: tuple[str, ...], home: Path, as_json: bool
+    golden: Path | None,
+    *,
+    pcrs: tuple[int, ...],
+    keys: tuple[str, ...],
+    makers: tuple[Path, ...],
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Allow what a device tells that is as it should be, beside what is allowed already.
 
@@ -35,9 +43,10 @@ def allow(
     """
     from edgewright.chain.fleet import attest as chain_attest
 
-    if golden is None and not keys:
-        raise click.UsageError("give GOLDEN, --key, or both")
-    _show(chain_attest(home, golden, pcrs=pcrs, keys=keys, by=operator()), as_json=as_json)
+    if golden is None and not keys and not makers:
+        raise click.UsageError("give GOLDEN, --key or --maker")
+    policy = chain_attest(home, golden, pcrs=pcrs, keys=keys, makers=makers, by=operator())
+    _show(policy, as_json=as_json)
 
 
 @attest.command()
@@ -64,9 +73,14 @@ def _show(policy: "QuotePolicy | None", *, as_json: bool) -> None:
     if as_json:
         print_json("attestation", {"policy": policy})
         return
+    from edgewright.trust.endorsement import makers_in
+
     if policy is None:
         click.echo("devices enrol without a quote")
         return
     rows = [(f"pcr {n}", value) for n in policy.numbers for value in policy.pcrs[n]]
-    rows += [("key", key) for key in policy.keys] or [("key", "any that a token vouches for")]
+    names = [name for pem in policy.makers for name in makers_in(pem.encode())]
+    any_key = "any in a TPM of these makers" if names else "any that a token vouches for"
+    rows += [("key", key) for key in policy.keys] or [("key", any_key)]
+    rows += [("maker", name) for name in names]
     print_table("", ("what", "allowed"), rows)

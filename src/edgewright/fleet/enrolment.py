@@ -21,7 +21,8 @@ from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.recipients import keep_recipient
 from edgewright.fleet.secret import DEVICE_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
-from edgewright.wire.device_api import Challenge, Evidence
+from edgewright.trust.quote import Credential
+from edgewright.wire.device_api import Challenge, Chip, Evidence
 from edgewright.wire.windows import knows_timezone
 
 PENDING_LIMIT = 10_000
@@ -96,6 +97,15 @@ class Enrolments(OfProject):
         """What a device's TPM is to answer; None when this fleet asks for no quote."""
         attestation = self._attestation()
         return attestation.challenge() if attestation else None
+
+    def credential(self, chip: Chip) -> Credential | None:
+        """What only this chip can open; None when this fleet asks for no maker's word.
+
+        Raises:
+            TrustError: its maker is not on the list.
+        """
+        attestation = self._attestation()
+        return attestation.credential(chip) if attestation else None
 
     def enrol(self, wish: Wish) -> Granted | None:
         """Let a device in; None while it waits for approval, then the same wish is to be repeated.

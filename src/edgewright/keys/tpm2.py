@@ -29,7 +29,7 @@ from edgewright.errors import (
 )
 from edgewright.trust import PublicKey
 from edgewright.trust.curves import public_key_of
-from edgewright.trust.quote import PCR_COUNT, Quote
+from edgewright.trust.quote import PCR_COUNT, Credential, Quote
 
 SECRET_LIMIT_BYTES = 128
 TIMEOUT_S = 60.0
@@ -39,6 +39,10 @@ Kind = Literal["signing", "attestation", "sealed"]
 _ALGORITHM = "ecc256:ecdsa-sha256:null"
 _COMMON = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth"
 _ATTRIBUTES = {"signing": f"{_COMMON}|sign", "attestation": f"{_COMMON}|restricted|sign"}
+
+_CERTIFICATE_PLACE = "0x01c00002"
+"""Where every maker keeps the certificate of the RSA 2048 key (TCG EK Credential Profile)."""
+_CREDENTIAL_HEAD = bytes.fromhex("badcc0de00000001")  # of tpm2-tools' files
 
 # What the programs say on standard error, and who must act on it. Their text is not repeated: it
 # is long, and differs between versions.
@@ -94,6 +98,11 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise InputError(
                 f"not a TPM's key or secret: {error}", hint="make one: edgewright agent tpm"
             ) from error
+
+    @property
+    def area(self) -> bytes:
+        """The public area without its size (TPMT_PUBLIC): what the TPM's name for it is of."""
+        return self.public_area[2:]
 
     @property
     def content(self) -> bytes:
@@ -186,6 +195,40 @@ class Tpm:
                 pcrs=bench.pcrs(pcrs),
             )
 
+    def endorsement(self) -> bytes:
+        """The maker's certificate of this chip (DER), for its RSA endorsement key.
+
+        Raises:
+            UnavailableError: the chip carries none.
+        """
+        with self._bench() as bench:
+            try:
+                return _der_of(bench.run("tpm2_nvread", "-C", "o", _CERTIFICATE_PLACE))
+            except ResourceError as error:
+                raise UnavailableError(
+                    "this TPM carries no certificate of its maker",
+                    hint="enrol with a fleet that lists TPM keys: edgewright agent tpm show",
+                ) from error
+
+    def opened(self, key: Sealed, credential: Credential) -> bytes:
+        """The secret that was wrapped for this chip and this key.
+
+        Raises:
+            TrustError: it was wrapped for another one.
+        """
+        file = b"".join(
+            (_CREDENTIAL_HEAD, *map(bytes.fromhex, (credential.blob_hex, credential.seed_hex)))
+        )
+        with self._bench() as bench:
+            loaded = bench.loaded(key)
+            try:
+                return bench.opened(loaded, bench.file("credential", file))
+            except (ResourceError, InputError) as error:
+                raise TrustError(
+                    "the fleet's secret was wrapped for another TPM than this one",
+                    hint="its certificate is of another chip; show it: tpm2_getekcertificate",
+                ) from error
+
     @contextlib.contextmanager
     def _bench(self) -> Iterator["_Bench"]:
         with tempfile.TemporaryDirectory(prefix="edgewright-tpm-") as folder:
@@ -252,6 +295,21 @@ class _Bench:
         self.run("tpm2_load", "-Q", "-C", self._primary(), *areas, "-c", self.path("loaded"))
         return self.path("loaded")
 
+    def opened(self, loaded: str, credential: str) -> bytes:
+        """Opened by the key that the maker certified, which the TPM makes again from its seed."""
+        endorsement, session = self.path("endorsement"), self.path("session")
+        self.run("tpm2_createek", "-Q", "-G", "rsa", "-c", endorsement)
+        self.run("tpm2_startauthsession", "--policy-session", "-S", session)
+        try:
+            self.run("tpm2_policysecret", "-Q", "-S", session, "-c", "e")
+            self.run(
+                *("tpm2_activatecredential", "-Q", "-c", loaded, "-C", endorsement),
+                *("-P", f"session:{session}", "-i", credential, "-o", self.path("secret")),
+            )
+        finally:
+            self._run("tpm2_flushcontext", session)
+        return self.read("secret")
+
     def public(self, loaded: str) -> PublicKey:
         self.run("tpm2_readpublic", "-Q", "-c", loaded, "-f", "pem", "-o", self.path("pem"))
         return public_key_of(serialization.load_pem_public_key(self.read("pem")))
@@ -303,6 +361,13 @@ def _failure(program: str, said: str) -> EdgewrightError:
             return branch(wrong, hint=hint)
     last = (said.strip().splitlines() or ["no word"])[-1]
     return ResourceError(f"{program} failed: {last[:200]}", hint="try tpm2_getcap properties-fixed")
+
+
+def _der_of(content: bytes) -> bytes:
+    """The certificate in a place of the TPM that may be larger than it."""
+    if len(content) > 4 and content[:2] == b"\x30\x82":
+        return content[: 4 + int.from_bytes(content[2:4], "big")]
+    return content
 
 
 def _selection(numbers: Sequence[int]) -> str:

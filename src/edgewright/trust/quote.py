@@ -38,13 +38,23 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pcrs: dict[int, str]
 
 
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret that only one TPM can open while it holds one key (`edgewright.trust.endorsement`):
+    the two structures that TPM2_ActivateCredential takes, as hex digits.
+    """
+
+    blob_hex: str
+    seed_hex: str
+
+
 class QuotePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which values each register may have, and whose quotes count: those of all keys, or of these
-    key ids.
+    key ids, and of keys in a TPM that one of these makers certified (PEM).
     """
 
     pcrs: dict[int, tuple[str, ...]]
     keys: tuple[str, ...] = ()
+    makers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.pcrs:

@@ -2,6 +2,7 @@
 
     GET  /device/v1/authority                -> the PEM of the authority behind the fleet's name
     GET  /device/v1/challenge                -> Challenge for a device's TPM; 404 when none is asked
+    POST /device/v1/challenge                Chip -> Credential, where the challenge asks for it
     POST /device/v1/enroll                   EnrollRequest -> EnrollReply; 202 while it waits for
                                              a person, then the same request is repeated
     POST /device/v1/certificate              CertificateRequest -> CertificateReply
@@ -50,13 +51,28 @@ class Challenge(_Message, frozen=True, kw_only=True):
 
     nonce: str
     pcrs: tuple[int, ...]
+    is_genuine_asked: bool = False
+
+
+class Chip(_Message, frozen=True, kw_only=True):
+    """Who the TPM is that will answer a challenge: its maker's certificate (DER) and the public
+    area of the key that will quote, as hex digits.
+    """
+
+    nonce: str
+    certificate_hex: str
+    area_hex: str
 
 
 class Evidence(_Message, frozen=True, kw_only=True):
-    """The TPM's answer to a challenge."""
+    """The TPM's answer to a challenge; where a genuine TPM is asked for, also the secret that only
+    it could open, and the public area of the key that it was opened by.
+    """
 
     nonce: str
     quote: Quote
+    area_hex: str = ""
+    opened_hex: str = ""
 
 
 def asked_of(nonce: str, *, device: str, csr: str, recipient: str) -> bytes:

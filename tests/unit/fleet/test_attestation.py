@@ -8,7 +8,7 @@ from edgewright.errors import TrustError
 from edgewright.fleet.attestation import LIFETIME_S, Attestation
 from edgewright.testing import FakeClock, MemorySigner
 from edgewright.trust.quote import Quote, QuotePolicy
-from edgewright.wire.device_api import Challenge, Evidence, asked_of
+from edgewright.wire.device_api import Challenge, Chip, Evidence, asked_of
 
 ALICE = MemorySigner.from_seed(1)
 VALUE = "77" * 32
@@ -95,3 +95,23 @@ def test_a_challenge_that_was_made_younger_is_refused(attestation: Attestation) 
     evidence = answer(msgspec.structs.replace(challenge, nonce=later))
     with pytest.raises(TrustError, match="the challenge is not of this fleet"):
         attestation.require(evidence, device="d1", csr="csr", recipient="r")
+
+
+def test_a_fleet_that_lists_makers_lets_no_quote_in_that_opened_nothing(clock: FakeClock) -> None:
+    policy = QuotePolicy(pcrs={7: (VALUE,)}, makers=("a maker's certificate",))
+    attestation = Attestation(policy, b"secret", clock=clock)
+    challenge = attestation.challenge()
+    assert challenge.is_genuine_asked
+    bare = answer(challenge)
+    for evidence in (bare, msgspec.structs.replace(bare, area_hex="00", opened_hex="00" * 32)):
+        with pytest.raises(TrustError, match="no TPM that a maker"):
+            attestation.require(evidence, device="d1", csr="csr", recipient="r")
+
+
+@pytest.mark.parametrize(("digits", "why"), [("zz", "hex digits"), ("00" * 600, "600 bytes")])
+def test_a_chip_that_shows_nonsense_is_refused(clock: FakeClock, digits: str, why: str) -> None:
+    policy = QuotePolicy(pcrs={7: (VALUE,)}, makers=("a maker's certificate",))
+    attestation = Attestation(policy, b"secret", clock=clock)
+    nonce = attestation.challenge().nonce
+    with pytest.raises(TrustError, match=why):
+        attestation.credential(Chip(nonce=nonce, certificate_hex="", area_hex=digits))

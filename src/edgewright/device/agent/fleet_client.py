@@ -19,6 +19,7 @@ from edgewright.device.agent.throttle import Throttle
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
 from edgewright.telemetry import Record, encode_batch
 from edgewright.transports.http1 import Client, Response
+from edgewright.trust.quote import Credential
 from edgewright.wire.device_api import (
     BUNDLES,
     CERTIFICATE,
@@ -30,6 +31,7 @@ from edgewright.wire.device_api import (
     CertificateReply,
     CertificateRequest,
     Challenge,
+    Chip,
     Desired,
     EnrollReply,
     EnrollRequest,
@@ -100,6 +102,17 @@ class FleetClient:
         answer = await self._client.request("GET", CHALLENGE)
         doing = "asking for a challenge"
         return _decoded(_accepted(answer, doing), Challenge, doing)
+
+    async def credential(self, chip: Chip) -> Credential:
+        """What only this device's TPM can open, where the challenge asks for a genuine one.
+
+        Raises:
+            InputError: the fleet does not know the maker of this TPM.
+            TransportError: the fleet did not answer.
+        """
+        answer = await self._client.request("POST", CHALLENGE, body=msgspec.json.encode(chip))
+        doing = "asking for a credential"
+        return _decoded(_accepted(answer, doing), Credential, doing)
 
     async def renew(self, device: str) -> bool:
         """Ask for the next certificate when it is time; whether there is a new one.

@@ -40,6 +40,7 @@ RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _enrol_decoder = msgspec.json.Decoder(wire.EnrollRequest)
+_chip_decoder = msgspec.json.Decoder(wire.Chip)
 _ROUTES = {
     wire.AUTHORITY,
     wire.CERTIFICATE,
@@ -130,6 +131,8 @@ class DeviceApi:
                 return self._authority()
             case "GET", wire.CHALLENGE:
                 return self._challenge()
+            case "POST", wire.CHALLENGE:
+                return self._credential(request)
             case "GET" | "HEAD", path if path.startswith((wire.BUNDLES, wire.REPOSITORIES)):
                 return await self._served(request, path)
             case _, path if path in _ROUTES:
@@ -169,6 +172,13 @@ class DeviceApi:
             return _problem(404, "this fleet asks for no TPM's quote", "enrol without --tpm")
         headers = {"cache-control": "no-store"} | _JSON
         return Response(status=200, body=_encoder.encode(challenge), headers=headers)
+
+    def _credential(self, request: Request) -> Response:
+        credential = self._desk.enrolments.credential(_chip_decoder.decode(request.body))
+        if credential is None:
+            return _problem(404, "this fleet asks for no TPM's quote", "enrol without --tpm")
+        headers = {"cache-control": "no-store"} | _JSON
+        return Response(status=200, body=_encoder.encode(credential), headers=headers)
 
     def _authority(self) -> Response:
         """Public, and worth nothing by itself: a device compares it with what its token says."""
