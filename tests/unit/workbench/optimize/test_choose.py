@@ -9,6 +9,7 @@ from edgewright.workbench.optimize.choose import (
     by_objective,
     loses_to,
     not_faster,
+    not_frugal,
     rejected_for_bound,
     rejected_for_drop,
     rejected_for_speed,
@@ -84,3 +85,21 @@ def test_a_loser_is_told_by_how_much() -> None:
         loses_to(TRIALS[2], TRIALS[0], "latency") == "p50 over fp32 is 0.9, the chosen one has 0.4"
     )
     assert "not better" in loses_to(TRIALS[1], TRIALS[0], "latency")
+
+
+@pytest.mark.parametrize(
+    ("energy", "words"),
+    [
+        (Interval(0.5, 0.4, 0.6), ""),
+        (Interval(0.9, 0.7, 1.1), "not shown to use less energy than fp32"),
+        (Interval(1.2, 1.1, 1.3), "not shown to use less energy than fp32"),
+        (Interval(0.9), "not shown to use less energy than fp32"),
+        (None, "was not measured"),
+    ],
+)
+def test_only_what_uses_less_beyond_doubt_is_chosen_for_its_energy(
+    energy: Interval | None, words: str
+) -> None:
+    reason = not_frugal(energy)
+    assert bool(reason) == bool(words)
+    assert words in reason
