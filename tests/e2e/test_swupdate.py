@@ -1,104 +1,46 @@
-"""Debian's SWUpdate installs a release of ours, by our agent."""
+"""Debian's SWUpdate installs a release of ours, by our agent: a file by hand, and as a device that
+polls a fleet, with a line that is cut.
+"""
 
-import datetime as dt
+import contextlib
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.cut_line import cut_line
+from tests.fleet_process import fleet_serving
+from tests.swupdate_device import FILLER_BYTES, Place, swupdate_program
 
-from edgewright.chain import agent, enrolment
-from edgewright.chain.fleet import open_fleet, trust
-from edgewright.fleet.swu import SwuPlaces, SwuSigner
-from edgewright.testing.bundles import build_tiny
-from edgewright.testing.fleet import SIGNER
+from edgewright.chain.fleet import open_fleet
+from edgewright.fleet.registry import wrapped_of
+from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollout_terms import Limits
+from edgewright.fleet.swu import SwuOrder, description
 
 pytestmark = pytest.mark.timeout(240)
 
-EDGEWRIGHT = [sys.executable, "-m", "edgewright"]
 
-FILLER_BYTES = 1 << 20
-"""More than a socket holds. The part of SWUpdate that sends an update asks afterwards how the part
-that installs it stands, and takes "idle" for the end: with an update that is sent before the other
-part has begun, it says that it was successful, and ends with 1 in the middle of the installation.
-"""
-
-
-def signer_pair(folder: Path) -> SwuSigner:
-    """A certificate for e-mail protection that signs itself, as SWUpdate wants it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "releases")])
-    now = dt.datetime.now(dt.UTC)
-    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(purpose, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    signer = SwuSigner(certificate=folder / "swu.pem", key=folder / "swu.key")
-    signer.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    signer.key.write_bytes(pem)
-    return signer
+def publish(place: Place, version: str) -> Path:
+    with open_fleet(place.home) as office:
+        release = office.registry.publish(place.build(version), by="test")
+        signature = place.signer.sign(description(wrapped_of(release), place.places))
+        order = SwuOrder(places=place.places, signature=signature)
+        office.registry.wrap(release.text, order, by="test")
+        made = office.registry.swu_of(release.file_sha256)
+    assert made is not None
+    return made
 
 
-@pytest.fixture
-def swupdate() -> str:
-    found = shutil.which("swupdate")
-    if found is None:
-        pytest.skip("absent: swupdate (Debian package swupdate)")
-    return found
-
-
-class Place:
-    """A fleet and a device's folder on one machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home, self.device = folder, folder / "fleet", folder / "device"
-        (folder / "key.pub").write_text(SIGNER.public.public_hex)
-        trust(self.home, [folder / "key.pub"], threshold=1, by="test")
-        enrolment.enroll_offline(self.device, device="swu1", keys=[folder / "key.pub"])
-        self.places = SwuPlaces(
-            incoming=str(self.device / "incoming"),
-            home=str(self.device),
-            program=" ".join(EDGEWRIGHT),
-        )
-        self.signer = signer_pair(folder)
-
-    def publish(self, version: str) -> Path:
-        path = self.folder / f"{version}.ewb"
-        build_tiny(path, version=version, signer=SIGNER, filler_bytes=FILLER_BYTES)
-        with open_fleet(self.home) as office:
-            return office.registry.wrap(
-                office.registry.publish(path, by="test"), self.places, self.signer
-            )
-
-    @property
-    def active(self) -> list[str]:
-        return [model.version for model in agent.status(self.device).models]
-
-
-def test_swupdate_installs_the_wrapped_bundle_by_our_agent(swupdate: str, tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    swu = place.publish("1")
+def test_swupdate_installs_the_wrapped_bundle_by_our_agent(tmp_path: Path) -> None:
+    swupdate, place = swupdate_program(), Place(tmp_path)
+    swu = publish(place, "1")
     options = ("-v", "-M", "-m", "-H", "edge:1", "-k", str(place.signer.certificate))
     with tempfile.TemporaryDirectory(prefix="swu-") as sockets:
         done = subprocess.run(
@@ -114,3 +56,114 @@ def test_swupdate_installs_the_wrapped_bundle_by_our_agent(swupdate: str, tmp_pa
     assert "SWUpdate was successful" in said
     assert place.active == ["1"]
     assert list((place.device / "incoming").iterdir()) == []
+
+
+class Daemon:
+    """SWUpdate as a device keeps it running: it polls by itself."""
+
+    def __init__(self, program: str, place: Place, url: str, secret: str) -> None:
+        self._place, self._log = place, place.folder / "swupdate.log"
+        config = place.folder / "swupdate.cfg"
+        config.write_text(
+            "globals : { verbose = true; };\n"
+            'identify : ( { name = "board"; value = "edge 1"; } );\n'
+        )
+        self._command = [program, "-v", "-M", "-m", "-H", "edge:1", "-f", str(config)]
+        self._command += ["-k", str(place.signer.certificate)]
+        self._way = f"-t default -u {url} -i swu1 -k {secret} -p 1 -r 8 -w 1"
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @contextlib.contextmanager
+    def running(self, confirms: str = "") -> Iterator[None]:
+        with (
+            tempfile.TemporaryDirectory(prefix="swu-") as sockets,
+            self._log.open("ab") as log,
+        ):
+            process = subprocess.Popen(
+                [*self._command, "-u", f"{self._way} {confirms}".strip()],
+                env={**os.environ, "TMPDIR": sockets},
+                stdout=log,
+                stderr=log,
+                cwd=self._place.folder,
+                start_new_session=True,
+            )
+            try:
+                self._process = process
+                yield
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                process.wait(20)
+
+    def until(self, what: str, is_so: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + 90
+        while not is_so():
+            is_late = self._process.poll() is not None or time.monotonic() > end_s
+            assert not is_late, f"never {what}:\n{self.said[-3000:]}"
+            time.sleep(0.2)
+
+
+def published_from_afar(place: Place, people: str, version: str) -> None:
+    """By the command line over HTTP, signed here."""
+    with open_fleet(place.home) as office:
+        if not office.users.list():
+            office.users.add("ada", "releaser", by="test")
+        token = office.users.create_token("ada", lifetime_s=600, by="test").token
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "edgewright", "release", "publish", str(place.build(version))),
+            *("--also", "swu", "--swu-home", place.places.home),
+            *("--swu-program", place.places.program),
+            *("--swu-signer", str(place.signer.certificate), str(place.signer.key)),
+            *("--fleet", people, "--json"),
+        ],
+        env={**os.environ, "EDGEWRIGHT_FLEET_TOKEN": token},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"signed" in done.stderr
+
+
+def ordered(place: Place, release: str) -> Callable[[], str]:
+    """Order a release to the device; how the device stands from then on."""
+    with open_fleet(place.home) as office:
+        limits = Limits(soak_s=0, error_min_count=1, min_reached_percent=100)
+        order = RolloutOrder(release=release, waves="100%", limits=limits)
+        number = office.rollouts.start(order, by="test").number
+
+    def standing() -> str:
+        with open_fleet(place.home) as office:
+            (member,) = office.rollouts.status(number).members
+            return str(member.standing)
+
+    return standing
+
+
+@pytest.mark.long
+def test_swupdate_as_a_device_polls_resumes_installs_and_reports(tmp_path: Path) -> None:
+    program, place = swupdate_program(), Place(tmp_path)
+    with open_fleet(place.home) as office:
+        secret = office.devices.add("swu1", {"site": "berlin"}, by="test")
+    with (
+        fleet_serving(place.home) as fleet,
+        cut_line(fleet.devices, after_bytes=FILLER_BYTES // 2) as line,
+    ):
+        published_from_afar(place, fleet.people, "1")
+        standing, device = ordered(place, "tiny@1"), Daemon(program, place, line.url, secret)
+        with device.running():
+            device.until("installed", lambda: place.active == ["1"])
+            assert standing() == "updating"  # it says so only after it was started again
+        with device.running(confirms="-c 2"):
+            device.until("reported", lambda: standing() == "succeeded")
+    assert line.cuts == 1
+    assert re.search(r"range: bytes=[1-9]\d{4,}-", line.asked.lower()), "it began anew"
+    with open_fleet(place.home) as office:
+        labels = office.devices.show("swu1").labels
+        assert (labels["site"], labels["config.board"]) == ("berlin", "edge-1")
+        assert office.rollouts.status(1).status == "done"
+        assert office.devices.show("swu1").models[0].running_version == "1"

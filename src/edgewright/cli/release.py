@@ -15,7 +15,6 @@ from edgewright.cli._fleet import (
     fleet_command,
     listed,
     moment,
-    opened,
     operator,
     place_options,
     said,
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from edgewright.contract import Provenance
     from edgewright.fleet.client import Fleet
     from edgewright.fleet.publishing import Publication
+    from edgewright.fleet.registry import Release
+    from edgewright.fleet.swu import SwuUpdate
 
 
 @click.group()
@@ -80,23 +81,20 @@ def publish(
 
     Where the fleet keeps an image repository, the bundle becomes a target of it first: it is
     offered once the keepers have signed, with --key here or with `trust sign` where they are; then
-    publish it again. To a fleet elsewhere (--fleet) the file is sent; its keepers sign there, and
-    wrapping for SWUpdate is done there.
+    publish it again. To a fleet elsewhere (--fleet) the file is sent; its keepers sign there. The
+    key of --swu-signer stays on this machine in any case.
     """
     if place.url:
-        if keys or also:
-            raise click.UsageError("--key and --also work in the fleet's folder, not with --fleet")
+        if keys:
+            raise click.UsageError("--key works in the fleet's folder, not with --fleet")
         with fleet_at(place) as elsewhere:
             made = elsewhere.publish(file)
     else:
         made = _published_here(file, names(keys), access(password_file), place)
     if also and made.release:
-        from edgewright.fleet.swu import SwuPlaces, SwuSigner
-
-        places = SwuPlaces(incoming=f"{swu_home}/incoming", home=swu_home, program=swu_program)
-        pair = SwuSigner(certificate=swu_signer[0], key=swu_signer[1]) if swu_signer else None
-        with opened(Place(place.home, place.project)) as office:
-            say(f"for SWUpdate: {office.registry.wrap(made.release, places, pair)}")
+        update = _wrapped(made.release, place, swu_home, swu_program, swu_signer)
+        signed = "signed" if update.is_signed else "not signed"
+        say(f"for SWUpdate: {update.file}, {update.size_bytes} bytes, {signed}")
     if as_json:
         print_json("release", made.release or made)
     else:
@@ -114,6 +112,28 @@ def _published_here(
         return releases.publish(
             place.home, file, by=operator(), signers=signers, project=place.project
         )
+
+
+def _wrapped(
+    release: "Release",
+    place: Anywhere,
+    home: str,
+    program: str,
+    pair: tuple[Path, Path] | None,
+) -> "SwuUpdate":
+    from edgewright.fleet.registry import wrapped_of
+    from edgewright.fleet.swu import SwuOrder, SwuPlaces, SwuSigner, description
+
+    try:
+        places = SwuPlaces(incoming=f"{home}/incoming", home=home, program=program)
+    except ValueError as error:
+        raise click.UsageError(f"--swu-home and --swu-program: {error}") from error
+    signature = b""
+    if pair is not None:
+        signer = SwuSigner(certificate=pair[0], key=pair[1])
+        signature = signer.sign(description(wrapped_of(release), places))
+    with fleet_at(place) as fleet:
+        return fleet.wrap_release(release.bundle_id, SwuOrder(places=places, signature=signature))
 
 
 def _tell(made: "Publication", home: str) -> None:

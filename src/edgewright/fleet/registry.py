@@ -17,7 +17,7 @@ from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.director import Director
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
-from edgewright.fleet.swu import SwuPlaces, SwuSigner, Wrapped, swu_chunks
+from edgewright.fleet.swu import SwuOrder, SwuUpdate, Wrapped, swu_chunks
 from edgewright.stores.base import LocalBlobStore
 from edgewright.trust import TrustedKeys
 
@@ -44,6 +44,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """As people write it."""
         return f"{self.model}@{self.version}"
+
+
+def wrapped_of(release: Release) -> Wrapped:
+    """What an update of SWUpdate says of a release."""
+    return Wrapped(
+        text=release.text,
+        version=release.version,
+        bundle_id=release.bundle_id,
+        file_sha256=release.file_sha256,
+        file_size_bytes=release.file_size_bytes,
+    )
 
 
 class Registry(OfProject):
@@ -150,25 +161,37 @@ class Registry(OfProject):
         self._director.require_released(bundle, sha256=sha256, size_bytes=size_bytes)
         return tuple(signature.key_id for signature in bundle.signatures)
 
-    def wrap(self, release: Release, places: SwuPlaces, signer: SwuSigner | None = None) -> Path:
-        """Make a release an update of SWUpdate as well; returns where that lies.
+    def wrap(self, reference: str, order: SwuOrder, *, by: str) -> SwuUpdate:
+        """Make a release an update of SWUpdate as well, in place of what it was before.
 
         Raises:
-            InputError: a place that is no path, or this fleet keeps no such updates.
+            AbsentError: there is no such release.
+            InputError: this fleet keeps no such updates.
         """
+        release = self.release(reference)
         path = self._swu_path(release.file_sha256)
         if path is None:
             raise InputError("this fleet has no folder for updates of SWUpdate")
-        wrapped = Wrapped(
-            text=release.text,
-            version=release.version,
-            bundle_id=release.bundle_id,
-            file_sha256=release.file_sha256,
-            file_size_bytes=release.file_size_bytes,
-        )
         bundle = self._blobs.path(release.file_sha256)
-        write_atomic(path, swu_chunks(wrapped, bundle, places, signer))
-        return path
+        write_atomic(path, swu_chunks(wrapped_of(release), bundle, order))
+        sha256, size_bytes = _hash_file(path)
+        deed = Deed(
+            at_s=self._clock.wall_s(),
+            who=by,
+            what="release wrapped for SWUpdate",
+            subject=release.text,
+            detail=f"{sha256} by {order.places.program}",
+            project=self._project,
+        )
+        with self._state.write() as connection:
+            write_down(connection, deed)
+        return SwuUpdate(
+            release=release.text,
+            file=path.name,
+            sha256=sha256,
+            size_bytes=size_bytes,
+            is_signed=bool(order.signature),
+        )
 
     def swu_of(self, file_sha256: str) -> Path | None:
         """The update of SWUpdate that a release was wrapped in, if it was."""

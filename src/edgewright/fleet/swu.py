@@ -2,9 +2,14 @@
 
 The bundle inside is the very file of the release, so its hash and signatures are those that the
 fleet verified; the agent on the device checks them again.
+
+The description, which names the hashes of everything, is made of a release and its places alone.
+So whoever publishes from elsewhere makes the same one, signs it there, and sends the signature: the
+key that SWUpdate trusts never comes to the fleet.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +25,50 @@ from edgewright.errors import InputError
 AGENT_HOME = "/var/lib/edgewright"
 PROGRAM = "/opt/edgewright/bin/edgewright"
 
+SIGNATURE_LIMIT_BYTES = 64 << 10
+
 _CHUNK_BYTES = 1 << 20
+_PLACE = re.compile(r"(?:/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+")
 _PEM_LIMIT_BYTES = 64 << 10
 _MODE = 0o100755
 
 
-class SwuPlaces(msgspec.Struct, frozen=True, kw_only=True):
-    """Where things are on the device."""
+class SwuPlaces(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where things are on the device. They stand in a script that SWUpdate runs as root, so they
+    are plain paths and nothing else.
+    """
 
     incoming: str = f"{AGENT_HOME}/incoming"
     home: str = AGENT_HOME
     program: str = PROGRAM
+
+    def __post_init__(self) -> None:
+        for place in (self.incoming, self.home, self.program):
+            if not _PLACE.fullmatch(place):
+                raise ValueError(f"{place[:80]!r} is not a plain path like {AGENT_HOME}")
+
+
+class SwuOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a release is to be wrapped. `signature` is of the description that the release and these
+    places make, as DER.
+    """
+
+    places: SwuPlaces = SwuPlaces()
+    signature: bytes = b""
+
+    def __post_init__(self) -> None:
+        if len(self.signature) > SIGNATURE_LIMIT_BYTES:
+            raise ValueError(f"a signature of {len(self.signature)} bytes")
+
+
+class SwuUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An update of SWUpdate that a fleet keeps."""
+
+    release: str
+    file: str
+    sha256: str
+    size_bytes: int
+    is_signed: bool
 
 
 class SwuSigner(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,18 +116,17 @@ class Wrapped(msgspec.Struct, frozen=True, kw_only=True):
     file_size_bytes: int
 
 
-def swu_chunks(
-    release: Wrapped, bundle: Path, places: SwuPlaces, signer: SwuSigner | None = None
-) -> Iterator[bytes]:
-    """The archive, piece by piece; its description is signed when there is a signer."""
-    for place in (places.incoming, places.home, places.program):
-        if '"' in place or "\n" in place or not place:
-            raise InputError(f"{place!r} cannot be a place on a device", hint="give a plain path")
-    script = _script(release, places)
-    description = _description(release, script, places)
-    yield from _member("sw-description", len(description), iter([description]))
-    if signer is not None:
-        signature = signer.sign(description)
+def description(release: Wrapped, places: SwuPlaces) -> bytes:
+    """What SWUpdate reads first, and what is signed."""
+    return _description(release, _script(release, places), places)
+
+
+def swu_chunks(release: Wrapped, bundle: Path, order: SwuOrder) -> Iterator[bytes]:
+    """The archive, piece by piece."""
+    script = _script(release, order.places)
+    described = description(release, order.places)
+    yield from _member("sw-description", len(described), iter([described]))
+    if signature := order.signature:
         yield from _member("sw-description.sig", len(signature), iter([signature]))
     yield from _member(script_name(), len(script), iter([script]))
     yield from _member(bundle_name(release), release.file_size_bytes, _read(bundle))

@@ -1,7 +1,7 @@
 """The part of hawkBit's Direct Device Integration API that SWUpdate speaks, as values.
 
     GET  /TENANT/controller/v1/NAME                              -> Root
-    PUT  /TENANT/controller/v1/NAME/configData                   what the device says of itself
+    PUT  /TENANT/controller/v1/NAME/configData                   ConfigData
     GET  /TENANT/controller/v1/NAME/deploymentBase/ACTION        -> Deployment
     POST /TENANT/controller/v1/NAME/deploymentBase/ACTION/feedback   Feedback
     GET  /TENANT/controller/v1/NAME/softwaremodules/BUNDLE/artifacts/FILE
@@ -9,7 +9,7 @@
 The header `Authorization: TargetToken SECRET` carries the device's secret.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -92,3 +92,12 @@ class Feedback(msgspec.Struct, frozen=True):
     """What a device says of an order."""
 
     status: FeedbackStatus
+
+
+class ConfigData(msgspec.Struct, frozen=True):
+    """What a device says of itself, and whether that joins or replaces what it said before, or
+    takes it away.
+    """
+
+    data: dict[str, Any] = {}
+    mode: Literal["merge", "replace", "remove"] = "merge"

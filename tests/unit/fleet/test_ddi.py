@@ -14,7 +14,8 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
-from edgewright.fleet.swu import SwuPlaces
+from edgewright.fleet.swu import SwuOrder
+from edgewright.testing import FakeClock
 from edgewright.testing.fleet import release_file
 from edgewright.transports.http1 import Request, Response
 
@@ -73,7 +74,7 @@ class Device:
 def device(office: Office, tmp_path: Path) -> Iterator[Device]:
     release_file(tmp_path / "1.ewb", version="1")
     release = office.registry.publish(tmp_path / "1.ewb", by="ada")
-    office.registry.wrap(release, SwuPlaces())
+    office.registry.wrap(release.text, SwuOrder(), by="test")
     with ThreadPoolExecutor(max_workers=1) as writer:
         made = Device(office, writer)
         assert list(made.json(BASE)["_links"]) == ["configData"]
@@ -118,3 +119,45 @@ def test_what_is_not_this_devices_is_not_given(device: Device, path: str) -> Non
 
 def test_a_wrong_token_opens_nothing(device: Device) -> None:
     assert device.ask(BASE, secret="ewd_guess").status == 401
+
+
+def labels(device: Device) -> dict[str, str]:
+    return dict(device.office.devices.show("swu1").labels)
+
+
+def config(device: Device, body: bytes, status: int = 200) -> None:
+    assert device.ask(f"{BASE}/configData", "PUT", body=body).status == status
+
+
+def test_what_a_device_says_of_itself_becomes_labels_of_its_own(device: Device) -> None:
+    device.office.devices.label("swu1", {"site": "berlin"}, by="ada")
+    config(device, b'{"id":"","data":{"board":"edge 1!","site":"moon","n":3,"\\u00e4":"x"}}')
+    mine = {"config.board": "edge-1", "config.site": "moon", "config.n": "3"}
+    assert labels(device) == {"site": "berlin", **mine}
+    config(device, b'{"data":{"n":4}}')
+    assert labels(device)["config.n"] == "4"
+    config(device, b'{"mode":"remove","data":{"n":0}}')
+    config(device, b'{"mode":"replace","data":{"board":"edge-2"}}')
+    assert labels(device) == {"site": "berlin", "config.board": "edge-2"}
+
+
+def test_a_device_cannot_take_the_place_of_labels_that_people_gave(device: Device) -> None:
+    given = {f"l{number}": "x" for number in range(60)}
+    device.office.devices.label("swu1", given, by="ada")
+    many = ",".join(f'"k{number}":"v"' for number in range(500))
+    config(device, f'{{"data":{{{many}}}}}'.encode())
+    assert labels(device).items() >= given.items()
+    assert len(labels(device)) == 64
+    config(device, b'{"data":7}', status=400)
+
+
+def test_a_device_that_described_itself_is_not_asked_again_before_a_day(device: Device) -> None:
+    assert device.json(BASE)["config"]["polling"]["sleep"] == "00:00:05"
+    config(device, b"{}")
+    root = device.json(BASE)
+    assert list(root["_links"]) == ["deploymentBase"]
+    assert root["config"]["polling"]["sleep"] == "00:00:30"
+    clock = device.office.clock
+    assert isinstance(clock, FakeClock)
+    clock.advance(86_400)
+    assert list(device.json(BASE)["_links"]) == ["configData", "deploymentBase"]

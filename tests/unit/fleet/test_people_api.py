@@ -35,6 +35,7 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/members/eve/remove", {}, "user"),
     ("GET", "/api/v1/members", None, "user"),
     ("POST", "/api/v1/releases", None, "publish"),
+    ("POST", "/api/v1/releases/tiny@1/swu", {}, "publish"),
     ("POST", "/api/v1/aliases/production/propose", {"release": "tiny@1"}, "publish"),
     ("POST", "/api/v1/aliases/production/approve", {"release": "tiny@1"}, "approve"),
     ("POST", "/api/v1/enrolments/d1/decision", {"is_approved": True}, "device"),
@@ -103,6 +104,7 @@ def test_no_route_is_forgotten(client: TestClient[Any]) -> None:
         .replace("/d1/", "/{name}/")
         .replace("/production/", "/{alias}/")
         .replace("/tiny/", "/{model}/")
+        .replace("/tiny@1/", "/{reference}/")
         .replace("/eve", "/{name}")
         for method, path, _, _ in COMMANDS
         if method == "POST"

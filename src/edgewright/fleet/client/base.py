@@ -16,6 +16,7 @@ from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
+from edgewright.fleet.swu import SwuOrder, SwuUpdate
 
 
 class Fleet(Protocol):
@@ -66,6 +67,9 @@ class Fleet(Protocol):
 
     def publish(self, file: Path) -> Publication:
         """Have a bundle file verified and offered, or staged for keepers to sign."""
+
+    def wrap_release(self, reference: str, order: SwuOrder) -> SwuUpdate:
+        """Make a release an update of SWUpdate as well."""
 
     def releases(self) -> tuple[Release, ...]:
         """Every release, newest first."""

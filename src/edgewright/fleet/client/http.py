@@ -33,6 +33,7 @@ from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
+from edgewright.fleet.swu import SwuOrder, SwuUpdate
 from edgewright.transports.http1 import Client, Limits, Response
 
 T = TypeVar("T")
@@ -179,6 +180,9 @@ class FleetClient:
             )
             answer = self._runner.run(sent)
         return _decoded(_accepted(answer, "POST", path), "POST", path, Publication)
+
+    def wrap_release(self, reference: str, order: SwuOrder) -> SwuUpdate:
+        return self._post(f"/releases/{_path(reference)}/swu", SwuUpdate, order)
 
     def releases(self) -> tuple[Release, ...]:
         return self._get("/releases", tuple[Release, ...])

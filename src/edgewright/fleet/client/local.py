@@ -17,6 +17,7 @@ from edgewright.fleet.registry import Release
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
+from edgewright.fleet.swu import SwuOrder, SwuUpdate
 
 PAGE = 1000
 
@@ -75,6 +76,9 @@ class LocalFleet:
 
     def publish(self, file: Path) -> Publication:
         return self._office.publishing.publish(file, by=self._by)
+
+    def wrap_release(self, reference: str, order: SwuOrder) -> SwuUpdate:
+        return self._office.registry.wrap(reference, order, by=self._by)
 
     def releases(self) -> tuple[Release, ...]:
         return self._office.registry.releases()

@@ -6,6 +6,7 @@ other: fetching its order acknowledges it, its closing word is the result.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import msgspec
 from sqlalchemy import func, select
 
 from edgewright.clock import Clock
+from edgewright.fleet.admission import replace_labels
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate
 from edgewright.fleet.device_api.door import Door
+from edgewright.fleet.devices import labels_of
+from edgewright.fleet.labels import LABEL_LIMIT, check_labels
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.state import State, schema
@@ -24,17 +28,27 @@ from edgewright.transports.http1 import Request, Response, file_response
 from edgewright.wire import ddi
 from edgewright.wire.device_api import Desired, DesiredModel, Problem
 
-POLL_SLEEP = "00:00:30"
+POLL_SLEEP, SOON = "00:00:30", "00:00:05"
+DESCRIBED_S = 86_400.0
+"""How long what a device said of itself is good. SWUpdate takes no order from a server that asks it
+for that, so it is asked for once in a while and not at each poll.
+"""
+OWN_WORDS = "config."
+"""How the labels begin that a device of SWUpdate gives itself."""
+OWN_WORDS_MOST = 32
 
 _PATH = re.compile(
     rf"/{ddi.TENANT}/controller/v1/(?P<device>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})(?P<rest>/.*)?"
 )
 _DEPLOYMENT = re.compile(r"/deploymentBase/(?P<action>\d{1,9})(?P<feedback>/feedback)?")
 _ARTIFACT = re.compile(r"/softwaremodules/(?P<bundle>[0-9a-f]{64})/artifacts/[A-Za-z0-9._-]{1,100}")
+_NO_WORD = re.compile(r"[^A-Za-z0-9._-]+")
+_WORD_MOST = 48
 _JSON = {"content-type": "application/json"}
 _encoder = msgspec.json.Encoder()
 _desired = msgspec.json.Decoder(Desired)
 _feedback = msgspec.json.Decoder(ddi.Feedback)
+_config = msgspec.json.Decoder(ddi.ConfigData)
 
 
 def is_ddi(path: str) -> bool:
@@ -59,6 +73,7 @@ class DdiApi:
         self._clock = clock
         self._door = door
         self._swu_of = registry.swu_of
+        self._described_at_s: dict[str, float] = {}
 
     def answer(self, request: Request) -> Response:
         """One request to its answer."""
@@ -79,7 +94,7 @@ class DdiApi:
         if rest == "" and request.method == "GET":
             return self._root(poll, base)
         if rest == "/configData" and request.method in ("PUT", "POST"):
-            return Response(status=200)
+            return self._describes_itself(request, poll)
         deployment, artifact = _DEPLOYMENT.fullmatch(rest), _ARTIFACT.fullmatch(rest)
         if deployment and deployment["feedback"] and request.method in ("POST", "PUT"):
             return self._told(request, poll, deployment["action"])
@@ -89,12 +104,28 @@ class DdiApi:
             return self._artifact(request, poll, artifact["bundle"])
         return _absent()
 
+    def _describes_itself(self, request: Request, poll: Poll) -> Response:
+        """As labels under names of their own, so that a device says nothing in an admin's name."""
+        said = _config.decode(request.body)
+        self._described_at_s[poll.device] = self._clock.monotonic_s()
+        with self._state.write() as connection:
+            before = labels_of(connection, [poll.device]).get(poll.device, {})
+            after = _described(before, said)
+            if after != before:
+                replace_labels(connection, poll.device, check_labels(after))
+        return Response(status=200)
+
     def _root(self, poll: Poll, base: str) -> Response:
-        links = {"configData": ddi.Link(f"{base}/configData")}
+        links: dict[str, ddi.Link] = {}
+        said_s = self._described_at_s.get(poll.device)
+        wants = said_s is None or self._clock.monotonic_s() - said_s >= DESCRIBED_S
+        if wants:
+            links["configData"] = ddi.Link(f"{base}/configData")
         order = self._order(poll)
         if order is not None:
             links["deploymentBase"] = ddi.Link(f"{base}/deploymentBase/{_action(order)}")
-        root = ddi.Root(config=ddi.Config(ddi.Polling(POLL_SLEEP)), links=links)
+        sleep = SOON if wants else POLL_SLEEP
+        root = ddi.Root(config=ddi.Config(ddi.Polling(sleep)), links=links)
         return _ok(root)
 
     def _deployment(self, poll: Poll, action: str, base: str) -> Response:
@@ -190,6 +221,28 @@ class DdiApi:
         if self._door.takes_secrets and scheme.lower() == "targettoken" and secret:
             return look_up(self._state, secret)
         return None
+
+
+def _described(before: Mapping[str, str], said: ddi.ConfigData) -> dict[str, str]:
+    """A device's labels after what it said of itself; what is no label is made one, or left out."""
+    mine = {key: value for key, value in before.items() if key.startswith(OWN_WORDS)}
+    theirs = {key: value for key, value in before.items() if key not in mine}
+    told = {
+        f"{OWN_WORDS}{name}": value
+        for name, value in ((_word(key), _word(str(value))) for key, value in said.data.items())
+        if name and value
+    }
+    if said.mode == "remove":
+        mine = {key: value for key, value in mine.items() if key not in told}
+    else:
+        mine = told if said.mode == "replace" else mine | told
+    room = min(OWN_WORDS_MOST, LABEL_LIMIT - len(theirs))
+    return theirs | dict(sorted(mine.items())[: max(room, 0)])
+
+
+def _word(text: str) -> str:
+    """A text as a label may hold it."""
+    return _NO_WORD.sub("-", text).strip("-._")[:_WORD_MOST].rstrip("-._")
 
 
 def _action(order: DesiredModel) -> str:

@@ -31,6 +31,7 @@ from edgewright.fleet.remote_commands import CommandOrder
 from edgewright.fleet.rollout_options import RolloutOptions
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
+from edgewright.fleet.swu import SwuOrder, SwuPlaces
 from edgewright.wire.device_api import Problem
 
 _BUNDLE = "accb74bae512bd2a86880a24f8bc35ee46004911db1aec8970942efcddd6dae8"
@@ -51,6 +52,7 @@ EXAMPLES: tuple[msgspec.Struct, ...] = (
     DeviceOrder(name="press-7", labels={"site": "berlin"}),
     LabelOrder(labels={"ring": "canary", "spare": None}),
     TimezoneOrder(timezone="Europe/Berlin"),
+    SwuOrder(places=SwuPlaces(home="/data/edgewright", incoming="/data/edgewright/incoming")),
     CommandOrder(kind="support-bundle", lifetime_s=3600.0),
     AliasOrder(release="gearbox@2"),
     Decision(is_approved=True),

@@ -1,4 +1,4 @@
-"""The route by which a bundle comes to the fleet from somewhere else."""
+"""The routes by which a bundle comes to the fleet from somewhere else, and is wrapped there."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response, post
+from litestar.params import FromPath, JSONBody
 
 from edgewright._fs import file_errors
 from edgewright.errors import InputError, TransportError
 from edgewright.fleet.people import User
 from edgewright.fleet.people_api.access import TheOffice
 from edgewright.fleet.publishing import ARRIVING_LIMIT_BYTES, Publication
+from edgewright.fleet.swu import SwuOrder, SwuUpdate
 
 SILENCE_S = 60.0
 """How long a sender may send nothing."""
@@ -76,4 +78,17 @@ async def _pieces(request: Request[User, Any, Any]) -> AsyncIterator[bytes]:
         ) from error
 
 
-PUBLISHING = (publish,)
+@post("/releases/{reference:str}/swu", opt={"permission": "publish"}, sync_to_thread=True)
+def wrap(
+    office: TheOffice,
+    request: Request[User, Any, Any],
+    reference: FromPath[str],
+    data: JSONBody[SwuOrder],
+) -> SwuUpdate:
+    """Wrap a release for SWUpdate, whose devices then take part in rollouts. The signature, where
+    SWUpdate asks for one, was made elsewhere.
+    """
+    return office.registry.wrap(reference, data, by=request.user.name)
+
+
+PUBLISHING = (publish, wrap)
