@@ -1,5 +1,6 @@
 """`edgewright push`: a bundle to machines over SSH, without a fleet's server."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _KEY_LIMIT_BYTES = 16 << 10
+_EXTRA = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
 @click.command()
@@ -27,6 +29,8 @@ _KEY_LIMIT_BYTES = 16 << 10
     help="Folder of wheels: install or update edgewright there first, without a network.",
 )
 @click.option("--venv", default="", help="Where the package belongs there; usual places by itself.")
+@click.option("--extra", "extras", multiple=True,
+              help="Extra that it is to have; it keeps those that it has.")  # fmt: skip
 @click.option("--key", "keys", type=_FILE, multiple=True,
               help="Public key that a machine without an agent's home is to trust.")  # fmt: skip
 @click.option("--identity", "identities", type=_FILE, multiple=True, help="Private key file.")
@@ -47,6 +51,7 @@ def push(
     edgewright: str,
     wheelhouse: Path | None,
     venv: str,
+    extras: tuple[str, ...],
     keys: tuple[Path, ...],
     identities: tuple[Path, ...],
     known_hosts: Path | None,
@@ -66,7 +71,8 @@ def push(
 
     With --wheelhouse a machine without edgewright, or with another version, is given the package
     first: Python, architecture, disk and wheels are checked before they are sent, and what was
-    there counts until the new one answered. Without X.ewb that is all.
+    there counts until the new one answered. Its extras stay, and --extra adds one. Without X.ewb
+    that is all.
 
     A server in a container is reached with --edgewright, for example
     "docker compose -f /srv/compose.yaml exec -T edge edgewright".
@@ -88,6 +94,8 @@ def push(
         raise click.UsageError("name a machine (ssh://user@host) or an --inventory")
     if len(bundles) > 1 or not (bundles or wheelhouse) or (is_rollback and not bundles):
         raise click.UsageError("name one bundle (X.ewb), or a --wheelhouse alone")
+    if extras and not wheelhouse:
+        raise click.UsageError("--extra says what comes with --wheelhouse: give that too")
     if edgewright and wheelhouse:
         raise click.UsageError("--edgewright names what is there, --wheelhouse brings it: either")
     order = pushing.PushOrder(
@@ -99,6 +107,7 @@ def push(
             edgewright=edgewright,
             wheels=read_wheelhouse(wheelhouse) if wheelhouse else (),
             venv=venv,
+            extras=tuple(map(_extra, extras)),
             keys=tuple(read_limited(key, limit_bytes=_KEY_LIMIT_BYTES) for key in keys),
         ),
         is_rollback=is_rollback,
@@ -113,6 +122,13 @@ def push(
         _print(report)
     if report.exit_code:
         raise SystemExit(report.exit_code)
+
+
+def _extra(name: str) -> str:
+    """A name that is safe in a requirement and in a shell's script."""
+    if not _EXTRA.fullmatch(name):
+        raise click.UsageError(f"--extra {name!r}: expected a name like mqtt")
+    return name.lower()
 
 
 def _print(report: "PushReport") -> None:

@@ -18,11 +18,12 @@ PI = Interpreter(version=(3, 11), arch="aarch64", glibc=(2, 36))
 OLD_PI = Interpreter(version=(3, 11), arch="aarch64", glibc=(2, 17))
 
 
-def wheel(folder: Path, name: str, *needs: str) -> None:
+def wheel(folder: Path, name: str, *needs: str, extras: tuple[str, ...] = ()) -> None:
     first = name.split("-", 1)[0]
     info = "-".join(name.split("-")[:2])
     with zipfile.ZipFile(folder / f"{name}.whl", "w") as archive:
         lines = "".join(f"Requires-Dist: {need}\n" for need in needs)
+        lines += "".join(f"Provides-Extra: {extra}\n" for extra in extras)
         archive.writestr(f"{info}.dist-info/METADATA", f"Name: {first}\n{lines}\n")
         archive.writestr(f"{first}/code.py", "x" * 1000)
 
@@ -93,6 +94,21 @@ def test_a_machine_that_cannot_take_a_package_is_told_why() -> None:
     assert verdicts["disk for the package"] == ("FAILED", "not said")
 
 
+def test_extras_bring_their_own_requirements_also_those_of_other_packages(folder: Path) -> None:
+    extra = "mqtt"
+    needs = ("numpy", f"broker[{extra}]; extra == '{extra}'", "x; extra == 'other'")
+    wheel(folder, "edgewright-1.4-py3-none-any", *needs, extras=("mqtt", "other"))
+    wheel(folder, "broker-1.0-py3-none-any", "line; extra == 'mqtt'", extras=("mqtt",))
+    wheel(folder, "line-2.0-py3-none-any")
+    wheels = read_wheelhouse(folder)
+    assert {one.name for one in chosen(wheels, PI)[0]} == {"edgewright", "numpy"}
+    taken, lacking = chosen(wheels, PI, ["mqtt"])
+    assert lacking == []
+    assert {one.name for one in taken} == {"edgewright", "numpy", "broker", "line"}
+    assert chosen(wheels, PI, ["other"])[1] == ["x; extra == 'other'".replace("'", '"')]
+    assert chosen(wheels, PI, ["nil"])[1] == ["extra nil of edgewright 1.4, which has none such"]
+
+
 @pytest.mark.parametrize("spoiled", ["edgewright.whl", "edgewright-1.0-py3-none-any.whl"])
 def test_a_folder_that_is_no_wheelhouse_is_refused(tmp_path: Path, spoiled: str) -> None:
     with pytest.raises(InputError, match="no wheel of edgewright"):
@@ -106,7 +122,11 @@ def test_a_folder_that_is_no_wheelhouse_is_refused(tmp_path: Path, spoiled: str)
 
 def test_what_a_machine_says_of_itself_is_read_or_refused() -> None:
     said = b"venv=/opt/e\narch=aarch64\nglibc=2.36\nwritable=yes\ndisk_kb=2000\nversion=3.11\n"
+    more = b"extras=mqtt,serial\nother=/home/pi/x\ntaken=yes\n"
+    found = parse_ground(said + more)
+    assert (found.extras, found.other, found.is_taken) == ({"mqtt", "serial"}, "/home/pi/x", True)
     ground = parse_ground(said)
+    assert (ground.extras, ground.other, ground.is_taken) == (frozenset(), "", False)
     assert (ground.interpreter, ground.is_writable, ground.has_venv) == (PI, True, False)
     assert ground.disk_free_mb == pytest.approx(2.048)
     for nonsense in (b"", b"venv=/x\nglibc=two"):

@@ -35,8 +35,9 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How. With `wheels` a machine is given the package first, in `venv` or the usual place; with
-    `keys` (contents of .pub files) a machine that has no agent's home gets one that trusts them.
+    """How. With `wheels` a machine is given the package first, with `extras` beside those that it
+    has, in `venv` or the usual place; with `keys` (contents of .pub files) a machine that has no
+    agent's home gets one that trusts them.
     """
 
     timeout_s: float = 1800.0
@@ -44,6 +45,7 @@ class PushOptions(msgspec.Struct, frozen=True, kw_only=True):
     edgewright: str = ""
     wheels: tuple[Wheel, ...] = ()
     venv: str = ""
+    extras: tuple[str, ...] = ()
     keys: tuple[bytes, ...] = ()
 
 
@@ -162,7 +164,11 @@ class Pusher:
             return options.edgewright, False
         remote = await Remote.found(self._machine, program=options.edgewright, home=options.home)
         installer = Installer(
-            self._machine, options.wheels, venv=options.venv, timeout_s=options.timeout_s
+            self._machine,
+            options.wheels,
+            venv=options.venv,
+            extras=options.extras,
+            timeout_s=options.timeout_s,
         )
         made = await installer.install(remote.facts.edgewright)
         self._checks += made.checks

@@ -62,7 +62,6 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
             "os_name": "posix",
             "implementation_name": "cpython",
             "platform_python_implementation": "CPython",
-            "extra": "",
         }
 
 
@@ -74,6 +73,7 @@ class Wheel(msgspec.Struct, frozen=True, kw_only=True):
     version: Version
     tags: frozenset[Tag]
     needs: tuple[str, ...]
+    extras: frozenset[str]
     sha256: str
     size_bytes: int
     unpacked_bytes: int
@@ -96,36 +96,49 @@ def read_wheelhouse(folder: Path) -> tuple[Wheel, ...]:
     return wheels
 
 
-def chosen(wheels: Sequence[Wheel], machine: Interpreter) -> tuple[tuple[Wheel, ...], list[str]]:
-    """The newest wheels that fit a machine and are needed there, beginning with the package; and
-    which requirements no wheel fulfils.
+def chosen(
+    wheels: Sequence[Wheel], machine: Interpreter, extras: Sequence[str] = ()
+) -> tuple[tuple[Wheel, ...], list[str]]:
+    """The newest wheels that fit a machine and are needed there, beginning with the package and
+    these extras of it; and which requirements no wheel fulfils.
     """
     tags, markers = machine.tags, machine.markers
     fitting = sorted((w for w in wheels if w.tags & tags), key=lambda w: w.version, reverse=True)
     taken: dict[str, Wheel] = {}
+    looked_at: set[tuple[str, str]] = set()
     lacking: list[str] = []
-    waiting = [Requirement(PACKAGE)]
+    names = ",".join(extras)
+    waiting = [Requirement(f"{PACKAGE}[{names}]" if names else PACKAGE)]
     while waiting:
         wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
-        if name in taken:
-            if not wanted.specifier.contains(taken[name].version, prereleases=True):
-                lacking.append(f"{wanted} beside {name} {taken[name].version}")
-            continue
-        found = next(
-            (
-                w
-                for w in fitting
-                if w.name == name and wanted.specifier.contains(w.version, prereleases=True)
-            ),
-            None,
-        )
+        found = taken.get(name) or _newest(fitting, wanted)
         if found is None:
             lacking.append(str(wanted))
             continue
+        if not wanted.specifier.contains(found.version, prereleases=True):
+            lacking.append(f"{wanted} beside {name} {found.version}")
+            continue
         taken[name] = found
-        waiting += _needed(found, markers)
+        for extra in {"", *map(canonicalize_name, wanted.extras)}:
+            if extra and extra not in found.extras:
+                lacking.append(f"extra {extra} of {name} {found.version}, which has none such")
+            elif (name, extra) not in looked_at:
+                looked_at.add((name, extra))
+                waiting += _needed(found, {**markers, "extra": extra})
     return tuple(taken.values()), lacking
+
+
+def _newest(fitting: Sequence[Wheel], wanted: Requirement) -> Wheel | None:
+    name = canonicalize_name(wanted.name)
+    return next(
+        (
+            wheel
+            for wheel in fitting
+            if wheel.name == name and wanted.specifier.contains(wheel.version, prereleases=True)
+        ),
+        None,
+    )
 
 
 def package_prechecks(
@@ -188,6 +201,7 @@ def _read_wheel(path: Path) -> Wheel:
         tags=frozenset(tags),
         sha256=_hash(path),
         needs=tuple(headers.get_all("Requires-Dist") or ()),
+        extras=frozenset(map(canonicalize_name, headers.get_all("Provides-Extra") or ())),
         size_bytes=path.stat().st_size,
         unpacked_bytes=sum(member.file_size for member in members),
     )
