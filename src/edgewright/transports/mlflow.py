@@ -23,7 +23,13 @@ T = TypeVar("T")
 
 SERVED = "mlflow-artifacts:"
 FILE_LIMIT_BYTES = 4 << 30
+ANSWER_LIMIT_BYTES = 16 << 20
 PAGE = 200
+VERSIONS_MOST = 20_000
+FILES_MOST = 10_000
+FOLDERS_MOST = 1000
+DEPTH_MOST = 20
+"""How far into folders of folders: a server may say that a folder holds itself."""
 
 _API = "/api/2.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts/artifacts"
@@ -98,7 +104,11 @@ class Registry:
         return _field(answer, "artifact_uri", str, default="")
 
     async def versions(self, name: str) -> tuple[ModelVersion, ...]:
-        """Every version of a model, newest first; none when there is no such model."""
+        """Every version of a model, newest first; none when there is no such model.
+
+        Raises:
+            TransportError: there is no end of them.
+        """
         found: list[ModelVersion] = []
         page = ""
         while True:
@@ -115,6 +125,8 @@ class Registry:
             page = _field(answer, "next_page_token", str, default="")
             if not page:
                 return tuple(found)
+            if not some or len(found) > VERSIONS_MOST:
+                raise _endless(f"versions of {name}", len(found))
 
     async def add_model(self, name: str) -> None:
         """Register a model, unless it is."""
@@ -175,16 +187,23 @@ class Registry:
         _accepted(answer, f"PUT {path}")
 
     async def files(self, uri: str) -> tuple[tuple[str, int], ...]:
-        """The files at a place and below it, by their path in it, with their sizes."""
+        """The files at a place and below it, by their path in it, with their sizes.
+
+        Raises:
+            TransportError: there is no end of them.
+        """
         found: list[tuple[str, int]] = []
-        root, waiting = _served(uri).rstrip("/"), [""]
+        root, waiting, folders = _served(uri).rstrip("/"), [""], 0
         while waiting:
-            folder = waiting.pop()
+            folder, folders = waiting.pop(), folders + 1
+            is_deep = folder.count("/") >= DEPTH_MOST
+            if is_deep or folders > FOLDERS_MOST or len(found) > FILES_MOST:
+                raise _endless(f"files below {root[:80]}", len(found))
             query = urlencode({"path": f"{root}/{folder}".rstrip("/")})
             answer = await self._client.request("GET", f"{_FILES}?{query}", headers=self._headers)
             body = _accepted(answer, "GET artifacts")
             for one in _field(body, "files", list[_File], default=[]):
-                path = f"{folder}/{one.path.rpartition('/')[2]}".lstrip("/")
+                path = f"{folder}/{_name(one.path)}".lstrip("/")
                 if one.is_dir:
                     waiting.append(path)
                 else:
@@ -261,13 +280,27 @@ async def connected(
         )
     if parts.scheme == "https" and tls is None:
         tls = ssl.create_default_context()
-    limits = Limits(body_bytes=64 << 20)
+    limits = Limits(body_bytes=ANSWER_LIMIT_BYTES)
     async with Client(url, tls=tls, timeout_s=60.0, limits=limits) as client:
         yield Registry(client, token)
 
 
 class _ThereError(InputError):
     """It exists already."""
+
+
+def _endless(what: str, count: int) -> TransportError:
+    return TransportError(
+        f"MLflow names no end of {what}: {count} so far", hint="is that the address of MLflow?"
+    )
+
+
+def _name(path: str) -> str:
+    """The last part of a path, which is asked for and never written under."""
+    name = path.rpartition("/")[2]
+    if name in ("", ".", ".."):
+        raise TransportError(f"MLflow names a file {path[:80]!r}", hint="look at its store")
+    return name
 
 
 def _served(uri: str) -> str:

@@ -79,6 +79,40 @@ def test_files_that_the_server_does_not_serve_are_not_fetched(tmp_path: Path) ->
     assert not (tmp_path / "m").exists()
 
 
+PLACE = "mlflow-artifacts:/1/models"
+FOLDER, FILE = b'{"path": "b", "is_dir": true}', b'{"path": "c"}'
+NO_END = {
+    "versions": (lambda r: r.versions("m"), "VERSIONS_MOST",
+                 b'{"model_versions": [{"name": "m", "version": "1"}], "next_page_token": "p"}'),
+    "empty pages": (lambda r: r.versions("m"), "VERSIONS_MOST", b'{"next_page_token": "p"}'),
+    "depth": (lambda r: r.files(PLACE), "DEPTH_MOST", b'{"files": [%s]}' % FOLDER),
+    "files": (lambda r: r.files(PLACE), "FILES_MOST", b'{"files": [%s, %s]}' % (FOLDER, FILE)),
+    "folders": (lambda r: r.files(PLACE), "FOLDERS_MOST",
+                b'{"files": [%s, %s]}' % (FOLDER, FOLDER)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NO_END)
+def test_a_server_that_finds_no_end_is_left(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, name, body = NO_END[case]
+    monkeypatch.setattr(f"edgewright.transports.mlflow.{name}", 3)
+    with pytest.raises(TransportError, match="no end of"):
+        asked(work, *[json(200, body)] * 10)
+
+
+def test_an_answer_that_is_too_long_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.transports.mlflow.ANSWER_LIMIT_BYTES", 1000)
+    with pytest.raises(TransportError, match="larger than 1000 bytes"):
+        asked(lambda registry: registry.version("m", number="1"), json(200, b" " * 2000))
+
+
+@pytest.mark.parametrize("path", ["x/..", "."])
+def test_a_file_without_a_name_is_refused(path: str) -> None:
+    body = f'{{"files": [{{"path": "{path}"}}]}}'.encode()
+    with pytest.raises(TransportError, match="names a file"):
+        asked(lambda registry: registry.files(PLACE), json(200, body))
+
+
 def test_a_token_does_not_leave_this_machine_in_clear_text() -> None:
     async def case() -> None:
         async with connected("http://mlflow.example", token="x"):
