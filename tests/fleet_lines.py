@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from edgewright.chain.enrolment import enroll
 from edgewright.chain.fleet import open_fleet, trust
 from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate, FleetClient
-from edgewright.device.agent.broker_link import Hints, WokenFleet
+from edgewright.device.agent.hint_line import HintLine, Hints, Way, WokenFleet
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.rollouts import RolloutOrder
 from edgewright.fleet.state import schema
@@ -83,6 +84,12 @@ class CountingClient(FleetClient):
     async def send(self, records: tuple[Record, ...]) -> None:
         self.sent += 1
         await super().send(records)
+
+
+def line_over(way: Way, place: "LinePlace", name: str) -> HintLine:
+    """A device's line."""
+    certificate = DeviceCertificate(place.folder / name)
+    return HintLine(name, way, certificate=certificate, clock=SystemClock(), rng=random.Random(1))
 
 
 @contextlib.asynccontextmanager

@@ -1,18 +1,16 @@
 """A fleet whose devices are woken and tell over its own CoAP server."""
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator
 
 import msgspec
 import pytest
-from tests.fleet_lines import LinePlace, health, is_up, living_on
+from tests.fleet_lines import LinePlace, health, is_up, line_over, living_on
 
 from edgewright.chain.processes import free_port
-from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate
-from edgewright.device.agent.broker_link import signed_batch
+from edgewright.device.agent.hint_line import HintLine, signed_batch
 from edgewright.errors import InputError
 from edgewright.wire import broker as wire
 
@@ -32,11 +30,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinePlace]:
         yield made
 
 
-def link_of(place: LinePlace, name: str, *, observe_s: float = 60.0) -> "coap_link.CoapLink":
-    return coap_link.CoapLink(
-        name, place.broker, certificate=DeviceCertificate(place.folder / name),
-        clock=SystemClock(), rng=random.Random(1), observe_s=observe_s,
-    )  # fmt: skip
+def link_of(place: LinePlace, name: str, *, observe_s: float = 60.0) -> HintLine:
+    way = coap_link.CoapWay(name, place.broker, observe_s=observe_s)
+    return line_over(way, place, name)
 
 
 def test_a_device_is_woken_and_holds_no_poll_open(place: LinePlace) -> None:
@@ -109,15 +105,42 @@ def test_what_another_makes_up_is_refused(place: LinePlace) -> None:
     assert place.kept("victim") == []
 
 
+def test_strangers_who_begin_requests_and_end_none_keep_no_device_out(place: LinePlace) -> None:
+    place.enrol("patient")
+    uri = f"{place.broker}/{wire.telemetry_topic('nobody')}"
+
+    async def begun(context: "aiocoap.Context", number: int) -> str:
+        message = aiocoap.Message(code=aiocoap.POST, uri=uri, payload=b"x" * 64)
+        message.opt.block1 = (number, True, 2)
+        answer = context.request(message, handle_blockwise=False).response
+        return str((await asyncio.wait_for(answer, timeout=20)).code)[:4]
+
+    async def case() -> None:
+        contexts = [await aiocoap.Context.create_client_context() for _ in range(80)]
+        try:
+            for context in contexts:
+                assert await begun(context, 0) == "2.31"
+            assert await begun(contexts[-1], 1) == "2.31"
+            assert await begun(contexts[0], 1) == "4.08"  # it gave way
+            link = link_of(place, "patient")
+            async with living_on(place, "patient", link) as (client, fleet):
+                await is_up(link)
+                await fleet.send(health("patient", *range(1, 60)))
+                assert client.sent == 0
+        finally:
+            for context in contexts:
+                await context.shutdown()
+
+    asyncio.run(case())
+    assert place.kept("patient") == list(range(1, 60))
+
+
 def test_without_its_fleets_coap_a_device_polls_and_tells_as_ever(place: LinePlace) -> None:
     place.enrol("alone")
 
     async def case() -> None:
-        link = coap_link.CoapLink(
-            "alone", f"coap://127.0.0.1:{free_port()}",
-            certificate=DeviceCertificate(place.folder / "alone"), clock=SystemClock(),
-            rng=random.Random(1),
-        )  # fmt: skip
+        way = coap_link.CoapWay("alone", f"coap://127.0.0.1:{free_port()}")
+        link = line_over(way, place, "alone")
         async with living_on(place, "alone", link) as (client, fleet):
             assert await fleet.desired(etag="", wait_s=5) is not None
             await fleet.send(health("alone", 1))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import random
 import subprocess
 import sys
 import time
@@ -13,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.brokers import Mosquitto, running_mosquitto
-from tests.fleet_lines import CountingClient, LinePlace, health, is_up, living_on
+from tests.fleet_lines import CountingClient, LinePlace, health, is_up, line_over, living_on
 
 from edgewright.chain.agent import status
 from edgewright.chain.fleet import open_fleet
-from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate
-from edgewright.device.agent.broker_link import BrokerLink, WokenFleet
+from edgewright.device.agent.broker_link import BrokerWay
+from edgewright.device.agent.hint_line import HintLine, WokenFleet
 from edgewright.fleet.audit import read_audit
 from edgewright.telemetry import Record, encode_batch
 from edgewright.testing.bundles import MODEL
@@ -45,12 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinePlace]:
 @contextlib.asynccontextmanager
 async def device(
     place: LinePlace, name: str, *, broker: str = ""
-) -> AsyncIterator[tuple[CountingClient, WokenFleet, BrokerLink]]:
+) -> AsyncIterator[tuple[CountingClient, WokenFleet, HintLine]]:
     address = mqtt.parse_broker(broker or place.broker.url)
-    link = BrokerLink(
-        name, lambda: mqtt.opened(address), certificate=DeviceCertificate(place.folder / name),
-        clock=SystemClock(), rng=random.Random(1),
-    )  # fmt: skip
+    link = line_over(BrokerWay(name, lambda: mqtt.opened(address)), place, name)
     async with living_on(place, name, link) as (client, fleet):
         yield client, fleet, link
 

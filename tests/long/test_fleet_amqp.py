@@ -1,17 +1,16 @@
 """A fleet and its devices with a real RabbitMQ between them that nobody trusts."""
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator
 
 import pytest
 from tests.brokers import running_rabbitmq
-from tests.fleet_lines import LinePlace, health, is_up, living_on
+from tests.fleet_lines import LinePlace, health, is_up, line_over, living_on
 
-from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate
-from edgewright.device.agent.broker_link import BrokerLink, signed_batch
+from edgewright.device.agent.broker_link import BrokerWay
+from edgewright.device.agent.hint_line import HintLine, signed_batch
 from edgewright.wire import broker as wire
 
 pytest.importorskip("aio_pika", reason="absent: aio_pika (extra amqp)")
@@ -34,13 +33,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinePlace]:
         yield made
 
 
-def link_of(place: LinePlace, name: str) -> BrokerLink:
+def link_of(place: LinePlace, name: str) -> HintLine:
     host = amqp.parse_host(place.broker.url)
-    return BrokerLink(
-        name, lambda: amqp.opened(host, wire.EXCHANGE),
-        certificate=DeviceCertificate(place.folder / name), clock=SystemClock(),
-        rng=random.Random(1),
-    )  # fmt: skip
+    return line_over(BrokerWay(name, lambda: amqp.opened(host, wire.EXCHANGE)), place, name)
 
 
 def test_hints_and_telemetry_go_over_the_broker_and_come_back_after_a_cut(

@@ -8,18 +8,15 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgewright.chain.fleet_brokers import absent_extra, read_password
 from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate, Home, Settings
-from edgewright.device.agent.broker_link import BrokerLink, WokenFleet
+from edgewright.device.agent.broker_link import BrokerWay
+from edgewright.device.agent.hint_line import HintLine, Way, WokenFleet
 from edgewright.device.agent.ports import Fleet
 from edgewright.transports.line import Dial, Line
 from edgewright.wire.broker import EXCHANGE
-
-if TYPE_CHECKING:
-    from edgewright.device.agent.coap_link import CoapLink
 
 
 @contextlib.asynccontextmanager
@@ -31,21 +28,17 @@ async def woken(fleet: Fleet, home: Home, settings: Settings) -> AsyncIterator[F
         UnavailableError: the extra that carries it is not installed.
     """
     clock = SystemClock()
-    link = _coap(home, settings, clock) if settings.coap else _brokered(home, settings, clock)
-    async with link.held():
-        yield WokenFleet(fleet, link, clock)
+    device, certificate = home.identity().device, DeviceCertificate(home.root)
+    way = _coap(device, settings) if settings.coap else _brokered(device, settings, certificate)
+    jitter = random.Random()  # noqa: S311 - no secret comes of it
+    line = HintLine(device, way, certificate=certificate, clock=clock, rng=jitter)
+    async with line.held():
+        yield WokenFleet(fleet, line, clock)
 
 
-def _brokered(home: Home, settings: Settings, clock: SystemClock) -> BrokerLink:
-    certificate = DeviceCertificate(home.root)
+def _brokered(device: str, settings: Settings, certificate: DeviceCertificate) -> Way:
     dial = _mqtt(settings, certificate) if settings.mqtt else _amqp(settings, certificate)
-    return BrokerLink(
-        home.identity().device,
-        dial,
-        certificate=certificate,
-        clock=clock,
-        rng=random.Random(),  # noqa: S311 - jitter
-    )
+    return BrokerWay(device, dial)
 
 
 def _mqtt(settings: Settings, certificate: DeviceCertificate) -> Dial:
@@ -78,18 +71,12 @@ def _amqp(settings: Settings, certificate: DeviceCertificate) -> Dial:
     return dial
 
 
-def _coap(home: Home, settings: Settings, clock: SystemClock) -> "CoapLink":
+def _coap(device: str, settings: Settings) -> Way:
     try:
-        from edgewright.device.agent.coap_link import CoapLink  # noqa: PLC0415 - an extra
+        from edgewright.device.agent.coap_link import CoapWay  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise absent_extra("coap", error) from error
-    return CoapLink(
-        home.identity().device,
-        settings.coap,
-        certificate=DeviceCertificate(home.root),
-        clock=clock,
-        rng=random.Random(),  # noqa: S311 - jitter
-    )
+    return CoapWay(device, settings.coap)
 
 
 def _password(file: str) -> str | None:

@@ -5,7 +5,8 @@ where a TCP connection costs a device too much.
     GET  /edgewright/v1/devices/NAME/wake        to be observed: each notification says "ask now"
 
 Whoever observes another's hints learns when that device is woken and nothing else; what is to run
-is asked over HTTP. Batches are signed, so that UDP may come from anybody.
+is asked over HTTP. Batches are signed, so that UDP may come from anybody; what strangers may hold
+of this process's memory is in `coap_bounds`.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ import aiocoap.error
 import aiocoap.resource
 import msgspec
 
+from edgewright.clock import Clock
 from edgewright.errors import ResourceError
+from edgewright.fleet.coap_bounds import Observers, Uploads, WholeAnswers
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.gateway import SignedIntake, Wakes
 from edgewright.fleet.listening import Address
@@ -25,8 +28,6 @@ from edgewright.wire import broker as wire
 
 LOOK_EVERY_S = 0.1
 AT_ONCE = 200
-OBSERVERS = 20_000
-OBSERVERS_OF_ONE = 4
 
 _ROOT = tuple(wire.ROOT.split("/"))
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class CoapGateway:
         self._desk = desk
         self._address = address
         self._wakes = Wakes(desk)
-        self._devices = _Devices(SignedIntake(desk, "CoAP"))
+        self._devices = _Devices(SignedIntake(desk, "CoAP"), desk.clock)
 
     async def run(self) -> None:
         """Serve.
@@ -59,6 +60,7 @@ class CoapGateway:
             ) from error
         try:
             while True:
+                self._devices.forget()
                 await self._wake()
                 await self._desk.clock.sleep(LOOK_EVERY_S)
         finally:
@@ -78,16 +80,30 @@ class CoapGateway:
 class _Devices(aiocoap.resource.ObservableResource, aiocoap.resource.PathCapable):  # type: ignore[misc]  # untyped
     """Every device below one root."""
 
-    def __init__(self, intake: SignedIntake) -> None:
+    def __init__(self, intake: SignedIntake, clock: Clock) -> None:
         super().__init__()
+        self._block1 = Uploads(clock, limit_bytes=PAYLOAD_BYTES)
+        self._block2 = WholeAnswers()
         self._intake = intake
-        self._watching: dict[str, list[aiocoap.protocol.ServerObservation]] = {}
-        self._watched = 0
+        self._clock = clock
+        self._watching: Observers[aiocoap.protocol.ServerObservation] = Observers()
 
     def hint(self, device: str) -> None:
         """Tell a device, if it observes, that asking is worth its while."""
-        for observation in self._watching.get(device, ()):
+        for observation in self._watching.of(device):
             observation.trigger(aiocoap.Message(code=aiocoap.CONTENT))
+
+    def forget(self) -> None:
+        """End what nobody has asked for lately."""
+        for observation in self._watching.expired(self._clock.monotonic_s()):
+            _end(observation)
+
+    async def needs_blockwise_assembly(self, request: aiocoap.Message) -> bool:
+        """Only what may be long is put together: anything else would be held for nothing."""
+        if request.code is not aiocoap.POST:
+            return False
+        _device_of(request, "telemetry")
+        return True
 
     async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
         _device_of(request, "wake")
@@ -105,24 +121,16 @@ class _Devices(aiocoap.resource.ObservableResource, aiocoap.resource.PathCapable
     async def add_observation(
         self, request: aiocoap.Message, observation: aiocoap.protocol.ServerObservation
     ) -> None:
-        """Note who observes; of one device's the oldest gives way."""
+        """Note who observes; the oldest gives way when there are many."""
         device = _device_of(request, "wake")
-        mine = self._watching.get(device, [])
-        if len(mine) >= OBSERVERS_OF_ONE:
-            mine[0].trigger(aiocoap.Message(code=aiocoap.SERVICE_UNAVAILABLE))
-        elif self._watched >= OBSERVERS:
-            return
-        mine = self._watching.setdefault(device, mine)
-        mine.append(observation)
-        self._watched += 1
+        now_s = self._clock.monotonic_s()
+        for other in self._watching.add(device, observation, now_s=now_s):
+            _end(other)
+        observation.accept(lambda: self._watching.remove(observation))
 
-        def gone() -> None:
-            mine.remove(observation)
-            self._watched -= 1
-            if not mine and self._watching.get(device) is mine:
-                del self._watching[device]
 
-        observation.accept(gone)
+def _end(observation: aiocoap.protocol.ServerObservation) -> None:
+    observation.trigger(aiocoap.Message(code=aiocoap.SERVICE_UNAVAILABLE))
 
 
 def _device_of(request: aiocoap.Message, what: str) -> str:
