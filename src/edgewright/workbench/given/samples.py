@@ -15,7 +15,7 @@ with a state or a scalar among their inputs, where each sample is one whole requ
 Traceback (most recent call last):
 ...
 edgewright.errors.InputError: x: no array for input 'x', it has ['input']; name the arrays like \
-the model's inputs: x float32 ['batch', 2]
+the model's inputs: x float32 ['batch', 2]; one array alone may come as .npy, without a name
 """
 
 from collections.abc import Mapping
@@ -33,6 +33,7 @@ from edgewright.errors import InputError
 from edgewright.runtimes.base import Array
 
 LIMIT_BYTES = 4 << 30
+ONE_ARRAY = "; one array alone may come as .npy, without a name"
 LABELS, GROUPS = "y", "group"
 
 Layout = Literal["rows", "requests"]
@@ -108,7 +109,8 @@ def fit_samples(arrays: Mapping[str, Array], contract: Contract, *, source: str)
         if tensor.name not in named:
             raise InputError(
                 f"{source}: no array for input {tensor.name!r}, it has {sorted(named)}",
-                hint=f"name the arrays like the model's inputs: {', '.join(map(_told, inputs))}",
+                hint=f"name the arrays like the model's inputs: {', '.join(map(_told, inputs))}"
+                + ONE_ARRAY * (len(inputs) == 1),
             )
     if unknown := sorted(set(named) - {*names, LABELS, GROUPS}):
         raise InputError(

@@ -20,6 +20,7 @@ from edgewright.workbench.convert._quiet import quiet
 from edgewright.workbench.convert.onnx_file import LIMIT_BYTES, cleaned, onnx_bytes
 from edgewright.workbench.given.model_file import ModelFile
 from edgewright.workbench.given.same_answers import check_same_answers
+from edgewright.workbench.given.samples import ONE_ARRAY
 
 OPSET = 18
 PARITY_ROWS = 8
@@ -171,7 +172,8 @@ def _example(
     if missing := [name for name in names if name not in known]:
         raise InputError(
             f"{path}: no array for input(s) {missing}, the samples hold {sorted(known)}",
-            hint=f"name the arrays like the module's arguments: {', '.join(names)}",
+            hint=f"name the arrays like the module's arguments: {', '.join(names)}"
+            + ONE_ARRAY * (len(names) == 1),
         )
     return tuple(_rows(_tensor(known[name]), PARITY_ROWS) for name in names)
 
