@@ -23,6 +23,7 @@ from edgewright.fleet.registry import wrapped_of
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.swu import SwuOrder, description
+from edgewright.testing.bundles import wrong_output
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -167,3 +168,19 @@ def test_swupdate_as_a_device_polls_resumes_installs_and_reports(tmp_path: Path)
         assert (labels["site"], labels["config.board"]) == ("berlin", "edge-1")
         assert office.rollouts.status(1).status == "done"
         assert office.devices.show("swu1").models[0].running_version == "1"
+
+
+@pytest.mark.long
+def test_swupdate_reports_a_release_that_our_agent_refuses(tmp_path: Path) -> None:
+    program, place = swupdate_program(), Place(tmp_path)
+    with open_fleet(place.home) as office:
+        secret = office.devices.add("swu1", {}, by="test")
+    with fleet_serving(place.home) as fleet:
+        place.change = wrong_output
+        published_from_afar(place, fleet.people, "1")
+        standing, device = ordered(place, "tiny@1"), Daemon(program, place, fleet.devices, secret)
+        with device.running():
+            device.until("refused", lambda: standing() == "failed")
+    assert place.active in ([], [""])
+    with open_fleet(place.home) as office:
+        assert office.rollouts.status(1).status == "aborted"
