@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,19 @@ def ray_running(cores: int, *, cluster: str = "") -> Iterator[None]:
     with _own_folder() as folder:
         _start(cores, folder)
         yield
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ray ends a process that is told to stop with success, and keeps the signal for itself."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def _join(cluster: str) -> None:

@@ -15,6 +15,8 @@ _SWITCHES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Workers that took longer to import torch would be ended and started again without end.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    # Ctrl-C ends a search, and is not its success.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 

@@ -2,10 +2,6 @@
 group.
 """
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +9,7 @@ import ray
 import ray.train
 import ray.train.torch
 
-from edgewright.chain.ray_node import ray_running
+from edgewright.chain.ray_node import interruptible, ray_running
 from edgewright.chain.training import open_mirror
 from edgewright.errors import EdgewrightError, ResourceError
 from edgewright.workbench.train import Progress, RunRecord, load_record
@@ -49,7 +45,7 @@ def _train(job: Job, folder: Path, processes: int) -> None:
         ),
         run_config=ray.train.RunConfig(storage_path=str(folder.resolve() / "ray")),
     )
-    with _interruptible():
+    with interruptible():
         try:
             trainer.fit()
         except ray.train.TrainingFailedError as error:
@@ -57,19 +53,6 @@ def _train(job: Job, folder: Path, processes: int) -> None:
                 if isinstance(failure, EdgewrightError):
                     raise failure from error
             raise ResourceError(f"a Ray worker failed: {error}", hint="--resume goes on") from error
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ray ends a process that is told to stop with success, and keeps the signal for itself."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        raise KeyboardInterrupt from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)
 
 
 def _work(config: dict[str, Any]) -> None:

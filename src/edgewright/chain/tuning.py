@@ -12,6 +12,7 @@ import msgspec
 
 from edgewright._fs import remove_tree, write_atomic
 from edgewright.chain.project import RunOrder, run_project
+from edgewright.chain.ray_parts import ray_part
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError, ResourceError
 from edgewright.workbench.data import DatasetStore, Split
@@ -22,6 +23,7 @@ from edgewright.workbench.train import Progress, RunRecord, train, train_options
 from edgewright.workbench.train.pages import PAGES
 from edgewright.workbench.train.scores import check_metric
 from edgewright.workbench.train.tuning import (
+    Attempt,
     Dimension,
     Search,
     TuneReport,
@@ -56,6 +58,15 @@ class TuneOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     study: str = "default"
     seed: int = 0
     overrides: tuple[str, ...] = ()
+    engine: str = "processes"
+    cluster: str = ""
+
+    @property
+    def desk(self) -> Path:
+        """Where trials lie while they run."""
+        desk = Path(self.folder).absolute() / _STORE / "tune" / "desks"
+        desk.mkdir(parents=True, exist_ok=True)
+        return desk
 
 
 Tell = Callable[[str, float], None]
@@ -67,6 +78,7 @@ def tune(order: TuneOrder, *, tell: Tell) -> TuneReport:
     Raises:
         InputError: the project has nobody to watch while training, or the space is wrong.
     """
+    on_ray = _ray_search(order)
     folder = Path(order.folder)
     tell("reading the data", 0.0)
     run_project(
@@ -76,7 +88,10 @@ def tune(order: TuneOrder, *, tell: Tell) -> TuneReport:
     recovered = search.recover()
     if recovered:
         tell(f"{recovered} trials of a killed process are tried again", 0.0)
-    if order.jobs > 1 and search.done() < order.trials:
+    if on_ray is not None and search.done() < order.trials:
+        remove_tree(order.desk)
+        on_ray(msgspec.structs.replace(order, folder=str(folder.absolute())), search, tell=tell)
+    elif order.jobs > 1 and search.done() < order.trials:
         _in_children(order, search, tell)
     else:
         work(order, tell=tell, search=search)
@@ -90,6 +105,11 @@ def tune(order: TuneOrder, *, tell: Tell) -> TuneReport:
 def work(order: TuneOrder, *, tell: Tell, search: Search | None = None) -> None:
     """One process's share of a study."""
     search = search or _search(order)
+    search.run(attempt_of(order), until=order.trials, tell=tell)
+
+
+def attempt_of(order: TuneOrder) -> Attempt:
+    """How one trial of a project is tried, here."""
     project = _project(order)
     data = _Data(Path(order.folder))
 
@@ -99,7 +119,7 @@ def work(order: TuneOrder, *, tell: Tell, search: Search | None = None) -> None:
         train_raw = _merged(project.train, options, "train.")
         chosen = train_options(recipe, train_raw, source="tune: train")
         loaded, split = data.open(recipe, Path(order.folder))
-        with tempfile.TemporaryDirectory(dir=_desk(order)) as desk:
+        with tempfile.TemporaryDirectory(dir=order.desk) as desk:
             return train(
                 recipe,
                 recipe.cut(loaded, split.train),
@@ -109,7 +129,22 @@ def work(order: TuneOrder, *, tell: Tell, search: Search | None = None) -> None:
                 on_progress=watch,
             )
 
-    search.run(attempt, until=order.trials, tell=tell)
+    return attempt
+
+
+def _ray_search(order: TuneOrder) -> "Callable[..., None] | None":
+    """Ray Tune's way, when it is asked for.
+
+    Raises:
+        InputError: an engine that nobody knows.
+        UnavailableError: Ray is not installed.
+    """
+    if order.engine == "processes":
+        return None
+    if order.engine != "ray":
+        raise InputError(f"engine {order.engine!r}", hint="choose processes or ray")
+    search: Callable[..., None] = ray_part("tuning_ray").search_on_ray
+    return search
 
 
 def settings(report: TuneReport) -> list[str]:
@@ -180,14 +215,8 @@ def _merged(base: Mapping[str, Any], options: Mapping[str, Value], prefix: str) 
     return merged
 
 
-def _desk(order: TuneOrder) -> Path:
-    desk = Path(order.folder) / _STORE / "tune" / "desks"
-    desk.mkdir(parents=True, exist_ok=True)
-    return desk
-
-
 def _in_children(order: TuneOrder, search: Search, tell: Tell) -> None:
-    remove_tree(_desk(order))
+    remove_tree(order.desk)
     said = [tempfile.TemporaryFile("w+") for _ in range(order.jobs)]  # noqa: SIM115 - closed below
     children = []
     try:

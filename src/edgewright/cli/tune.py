@@ -7,6 +7,7 @@ import click
 
 from edgewright.cli._output import calm_threads, json_option, print_json, print_table
 from edgewright.cli._progress import progress_bar
+from edgewright.cli._ray import ray_address_option
 
 if TYPE_CHECKING:
     from edgewright.workbench.train.tuning import TuneReport
@@ -24,6 +25,13 @@ _SHOWN = 12
 )
 @click.option("--trials", type=click.IntRange(min=1), default=20, help="Until so many.  [20]")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Processes.  [1]")
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    help="Who tries; ray: Ray Tune, on all machines of a cluster (extra ray).  [processes]",
+)
+@ray_address_option
 @click.option("--study", default="default", help="Its name; the same one goes on.  [default]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Of the search.  [0]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
@@ -33,6 +41,8 @@ def tune(
     *,
     trials: int,
     jobs: int,
+    engine: str,
+    ray_address: str,
     study: str,
     seed: int,
     overrides: tuple[str, ...],
@@ -48,7 +58,14 @@ def tune(
     from edgewright.chain.tuning import tune as search
 
     order = TuneOrder(
-        folder=str(folder), trials=trials, jobs=jobs, study=study, seed=seed, overrides=overrides
+        folder=str(folder),
+        trials=trials,
+        jobs=jobs,
+        study=study,
+        seed=seed,
+        overrides=overrides,
+        engine=engine,
+        cluster=ray_address,
     )
     with progress_bar() as bar:
         bar.begin("tune")

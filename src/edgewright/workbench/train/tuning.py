@@ -115,7 +115,8 @@ class Search:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         journal.parent.mkdir(parents=True, exist_ok=True)
-        self._space, self._metric, self.name = tuple(space), metric, name
+        self._space, self.metric, self.name = tuple(space), metric, name
+        self._open: dict[int, optuna.Trial] = {}
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(journal))),
             study_name=name,
@@ -168,7 +169,7 @@ class Search:
                 trial.set_user_attr(_STOPPED, str(error))
                 raise optuna.TrialPruned(str(error)) from error
             trial.set_user_attr("parameters", record.parameters)
-            return better(self._metric, _value(record.val.headline, record.val.loss, self._metric))
+            return score_of(record.val.headline, record.val.loss, self.metric)
 
         def stop_when_done(study: optuna.Study, _: FrozenTrial) -> None:
             if self.done() >= until:
@@ -176,6 +177,35 @@ class Search:
 
         if self.done() < until:
             self._study.optimize(objective, n_trials=until, callbacks=[stop_when_done])
+
+    def begin(self) -> tuple[int, dict[str, Value]]:
+        """A trial for somebody else to try: its number, and what to try."""
+        trial = self._study.ask()
+        self._open[trial.number] = trial
+        return trial.number, {each.key: _suggested(trial, each) for each in self._space}
+
+    def hear(self, number: int, *, epoch: int, value: float) -> bool:
+        """How a begun trial does after an epoch; whether it is to be given up."""
+        return _is_given_up(self._open[number], epoch=epoch, value=value)
+
+    def end(self, number: int, *, value: float, parameters: int) -> None:
+        """A begun trial came to its end."""
+        trial = self._open.pop(number)
+        trial.set_user_attr("parameters", parameters)
+        self._study.tell(trial, value)
+
+    def stop(self, number: int, *, why: str = "") -> None:
+        """A begun trial was given up, or stopped for a reason."""
+        trial = self._open.pop(number)
+        if why:
+            trial.set_user_attr(_STOPPED, why)
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def fail(self, number: int) -> None:
+        """A begun trial was lost: its options are tried again."""
+        trial = self._open.pop(number)
+        self._study.tell(trial, state=TrialState.FAIL)
+        self._study.enqueue_trial(trial.params)
 
     def report(self) -> TuneReport:
         """What the study found so far.
@@ -189,14 +219,14 @@ class Search:
             if trial.state.is_finished()
         )
         whole = [each for each in trials if each.state == "complete" and each.value is not None]
-        ranked = sorted(whole, key=lambda t: -better(self._metric, t.value or 0.0))
+        ranked = sorted(whole, key=lambda t: -better(self.metric, t.value or 0.0))
         best_of: dict[str, TrialResult] = {}
         for each in ranked:
             best_of.setdefault(str(each.options.get("recipe.architecture", "")), each)
         best_of.pop("", None)
         return TuneReport(
             study=self.name,
-            metric=self._metric,
+            metric=self.metric,
             trials=trials,
             best=ranked[0] if ranked else None,
             best_of=best_of,
@@ -205,10 +235,8 @@ class Search:
     def _prune(self, trial: optuna.Trial, progress: Progress) -> None:
         done = progress.epoch_done
         assert done is not None  # noqa: S101 - asked by the caller
-        value = better(self._metric, _value(done.val, done.val_loss, self._metric))
-        trial.report(value, done.epoch)
-        if trial.should_prune():
-            trial.set_user_attr(_STOPPED, f"worse than the median after epoch {done.epoch}")
+        value = score_of(done.val, done.val_loss, self.metric)
+        if _is_given_up(trial, epoch=done.epoch, value=value):
             raise optuna.TrialPruned
 
     def _result(self, trial: FrozenTrial) -> TrialResult:
@@ -218,7 +246,7 @@ class Search:
             number=trial.number,
             state=trial.state.name.lower(),
             options=dict(trial.params),
-            value=None if value is None else better(self._metric, value),
+            value=None if value is None else better(self.metric, value),
             epochs=max(trial.intermediate_values, default=0),
             seconds=(ended - began).total_seconds() if began and ended else 0.0,
             parameters=int(trial.user_attrs.get("parameters", 0)),
@@ -226,8 +254,17 @@ class Search:
         )
 
 
-def _value(scores: Mapping[str, float], loss: float, metric: str) -> float:
-    return loss if metric == "loss" else scores[metric]
+def score_of(scores: Mapping[str, float], loss: float, metric: str) -> float:
+    """What a search compares: more is better, whatever the metric."""
+    return better(metric, loss if metric == "loss" else scores[metric])
+
+
+def _is_given_up(trial: optuna.Trial, *, epoch: int, value: float) -> bool:
+    trial.report(value, epoch)
+    is_worse = trial.should_prune()
+    if is_worse:
+        trial.set_user_attr(_STOPPED, f"worse than the median after epoch {epoch}")
+    return is_worse
 
 
 def _suggested(trial: optuna.Trial, dimension: Dimension) -> Value:

@@ -98,3 +98,35 @@ def test_another_space_under_the_same_name_is_refused(tmp_path: Path) -> None:
 def test_a_space_that_makes_no_sense_is_refused(raw: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_space(raw, source="[tune.space]")
+
+
+def test_trials_that_somebody_else_tries_are_in_the_same_study(tmp_path: Path) -> None:
+    study = search(tmp_path)
+    good, options = study.begin()
+    assert set(options) == {"train.lr", "train.optimizer"}
+    assert not study.hear(good, epoch=1, value=-0.5)
+    study.end(good, value=-0.25, parameters=33)
+    bad, _ = study.begin()
+    study.stop(bad, why="the loss is nan")
+    lost, tried = study.begin()
+    study.fail(lost)
+    assert study.begin()[1] == tried
+    report = search(tmp_path).report()
+    assert [trial.state for trial in report.trials] == ["complete", "pruned", "fail"]
+    assert report.best is not None
+    assert (report.best.value, report.best.parameters, report.best.epochs) == (0.25, 33, 1)
+    assert report.trials[1].stopped == "the loss is nan"
+    assert search(tmp_path).done() == 2
+
+
+def test_a_trial_that_is_worse_than_the_others_is_given_up(tmp_path: Path) -> None:
+    study = search(tmp_path)
+    for _ in range(5):
+        number, _ = study.begin()
+        assert not any(study.hear(number, epoch=epoch, value=1.0) for epoch in (1, 2, 3, 4))
+        study.end(number, value=1.0, parameters=1)
+    number, _ = study.begin()
+    heard = [study.hear(number, epoch=epoch, value=0.0) for epoch in (1, 2, 3, 4)]
+    assert heard[-1]
+    study.stop(number)
+    assert "worse than the median" in study.report().trials[-1].stopped
