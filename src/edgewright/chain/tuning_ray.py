@@ -137,7 +137,7 @@ class _Judging(ray.tune.Stopper):  # type: ignore[misc]  # likewise
         return _Judging, ()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return bool(self._study) and self._study.is_over(trial_id, result)
+        return self._study is not None and self._study.is_over(trial_id, result)
 
     def stop_all(self) -> bool:
         return False

@@ -261,7 +261,7 @@ def score_of(scores: Mapping[str, float], loss: float, metric: str) -> float:
 
 def _is_given_up(trial: optuna.Trial, *, epoch: int, value: float) -> bool:
     trial.report(value, epoch)
-    is_worse = trial.should_prune()
+    is_worse = bool(trial.should_prune())
     if is_worse:
         trial.set_user_attr(_STOPPED, f"worse than the median after epoch {epoch}")
     return is_worse
