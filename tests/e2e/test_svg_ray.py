@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -23,6 +24,20 @@ LOGO = (
     '<circle cx="12" cy="12" r="{r}" fill="#{c}"/><rect x="2" y="3" width="6" height="4"/></svg>'
 )
 LOGOS = 6
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+small = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+cluster = Cluster()
+try:
+    cluster.add_node(**small, temp_dir=sys.argv[1])
+    cluster.add_node(**small)
+    print(cluster.address, len(cluster.list_all_nodes()), flush=True)
+    sys.stdin.read()
+finally:
+    cluster.shutdown()
+"""
 INTERRUPTED = 130
 
 
@@ -142,3 +157,38 @@ def test_ctrl_c_ends_ray_and_keeps_what_was_measured(started: Run, tmp_path: Pat
     assert 0 < len(kept) < LOGOS
     again = measured(started, out, "--processes", "1", settings=60)
     assert {name: again[name] for name in kept} == kept
+
+
+@pytest.fixture
+def cluster(ray_environment: dict[str, str]) -> Iterator[str]:
+    """The address of a cluster whose two nodes stand for two machines."""
+    pytest.importorskip("ray", reason="ray is not among the extras of CI")
+    with TemporaryDirectory(prefix="ew-ray-") as folder:
+        child = subprocess.Popen(
+            [sys.executable, "-c", CLUSTER, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=ray_environment,
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        with child:
+            try:
+                address, nodes = child.stdout.readline().split()
+                assert nodes == "2"
+                yield address
+            finally:
+                child.stdin.close()
+                child.wait(60)
+
+
+@pytest.mark.long
+@pytest.mark.alone
+@pytest.mark.timeout(900)
+def test_two_nodes_of_a_cluster_give_the_same_rows(
+    cluster: str, started: Run, tmp_path: Path
+) -> None:
+    here = measured(started, tmp_path / "here", "--processes", "1")
+    options = ("--engine", "ray", "--ray-address", cluster)
+    assert measured(started, tmp_path / "there", *options) == here
