@@ -64,7 +64,7 @@ def test_a_bare_machine_is_given_the_package_an_agent_and_a_bundle_and_later_ano
         assert (code, report["hosts"][0]["action"]) == (0, "installed"), said
         assert (report["model"], report["version"]) == ("edgewright", "9.1")
         assert version_of(program) == "9.1"
-        kept = list(program.parent.parent.parent.glob("venv.versions/*"))
+        kept = list(program.parent.parent.parent.glob("venv.versions/*/bin"))
         assert len(kept) == 2  # this one and the one before
 
         fill(wheels, version="9.2", appended="\nraise SystemExit('spoiled')\n")
