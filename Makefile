@@ -15,11 +15,11 @@ COVERED := contract bundle trust errors _fs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check test-long prove pins clean \
+.PHONY: help setup demo test check test-long test-arm64 prove pins clean \
 	format lint types layers dependencies dead-code spelling coverage
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv and install the project with its everyday extras (EXTRAS=... for more)
 	@$(PYTHON) tools/setup_venv.py --extras "$(EXTRAS)"
@@ -28,7 +28,7 @@ demo: setup ## run the whole chain on this machine, in a few minutes
 	@$(BIN)/edgewright demo
 
 test: setup ## all default tests
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long and not alone"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not long and not alone and not arm64"
 	@$(BIN)/python -m pytest -n 0 -m "alone and not long"
 
 check: format lint types layers dependencies dead-code spelling coverage ## all checks below
@@ -61,6 +61,10 @@ test-long: setup ## a slice of every long harness, chosen by the commit
 	@export EDGEWRIGHT_SLICE="$${EDGEWRIGHT_SLICE:-$$(git rev-parse HEAD 2>/dev/null || echo none)}"; \
 	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m "long and not alone" && \
 	$(BIN)/python -m pytest -n 0 -m "long and alone"
+
+test-arm64: setup ## the device package on an emulated arm64, tests of its rooms included
+	@$(BIN)/python tools/arm64_rootfs.py
+	@$(BIN)/python -m pytest -n 2 -m arm64 tests/arm64
 
 prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.json
 	@test -n "$(SUITE)" || { echo "name one: make prove SUITE=..., there are:" \

@@ -116,8 +116,12 @@ class _Rows(CalibrationDataReader):
         return None if row is None else {"x": row[np.newaxis]}
 
 
-def build_tcn_bench_int8(model: Path, path: Path, rows: Weights) -> Path:
-    """The same in int8: unsigned activations, signed weights with a scale per channel."""
+def build_tcn_bench_int8(
+    model: Path, path: Path, rows: Weights, *, reduce_range: bool = False
+) -> Path:
+    """The same in int8: unsigned activations, signed weights with a scale per channel; within 7
+    bits if asked, which computes alike on every processor.
+    """
     quantize_static(
         str(model),
         str(path),
@@ -126,6 +130,7 @@ def build_tcn_bench_int8(model: Path, path: Path, rows: Weights) -> Path:
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
+        reduce_range=reduce_range,
     )
     return path
 
