@@ -59,7 +59,7 @@ coverage: setup ## branches of the rooms that everything stands on
 
 test-long: setup ## a slice of every long harness, chosen by the commit
 	@export EDGEWRIGHT_SLICE="$${EDGEWRIGHT_SLICE:-$$(git rev-parse HEAD 2>/dev/null || echo none)}"; \
-	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m "long and not alone" && \
+	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m "long and not alone and not arm64" && \
 	$(BIN)/python -m pytest -n 0 -m "long and alone"
 
 test-arm64: setup ## the device package on an emulated arm64, tests of its rooms included

@@ -14,7 +14,7 @@ from tests.arm64.conftest import Run
 
 from edgewright.chain.bundles import BuildOrder, build_from_file
 
-pytestmark = [pytest.mark.arm64, pytest.mark.long, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.arm64, pytest.mark.timeout(3000)]
 
 FLOAT_TOLERANCE = 1e-5
 """Of the largest answer of a model in float. Its sums are the same, in another order."""

@@ -17,7 +17,7 @@ from edgewright.testing import MemorySigner
 from edgewright.testing.bundles import build_tiny, wrong_output
 from edgewright.transports.inference import InferenceClient
 
-pytestmark = [pytest.mark.arm64, pytest.mark.long, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.arm64, pytest.mark.timeout(3000)]
 
 GOLDEN = Path("tests") / "golden"
 GOOD = GOLDEN / "v1" / "good.ewb"
