@@ -27,6 +27,30 @@ def test_write_atomic_replaces_content_and_mode(tmp_path: Path) -> None:
     assert names(path.parent) == ["file"]
 
 
+def test_folders_are_made_with_their_parents_and_may_be_there(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "c"
+    assert _fs.make_dirs(folder) == _fs.make_dirs(folder) == folder
+    assert folder.is_dir()
+
+
+def test_no_folder_is_made_where_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises((InputError, ResourceError), match="file"):
+            _fs.make_dirs(path)
+    assert names(tmp_path) == ["file"]
+
+
+def test_no_folder_is_made_in_one_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises((InputError, ResourceError), match="below"):
+        _fs.make_dirs(Path("below"))
+
+
 def test_write_atomic_keeps_the_old_content_when_cut_in_the_middle(tmp_path: Path) -> None:
     path = tmp_path / "file"
     _fs.write_atomic(path, b"old")
