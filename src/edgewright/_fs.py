@@ -75,18 +75,11 @@ def make_dirs(folder: Path) -> Path:
 
 
 def _make_dir(folder: Path) -> None:
-    try:
-        folder.mkdir()
-    except FileNotFoundError:
-        if folder.parent == folder:
-            raise
-        _make_dir(folder.parent)
-        _make_dir(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    else:
-        fsync_dir(folder.parent)
+    if folder.is_dir():
+        return
+    _make_dir(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_dir(folder.parent)
 
 
 def _temp_beside(path: Path) -> Path:
