@@ -133,7 +133,7 @@ def test_releases_lead_back_to_where_they_came_from(fleet_as: As) -> None:
     assert alias.proposed_bundle_id == release.bundle_id
     assert alias in fleet.aliases()
     with pytest.raises(TrustError, match="proposed"):
-        fleet.approve_alias("tiny-ours", "next")
+        fleet.approve_alias("tiny-ours@1", "next")
     with pytest.raises(AbsentError):
         fleet.device_lineage("nobody", model="tiny-ours", at_s=1.5)
 

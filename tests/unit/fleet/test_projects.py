@@ -57,6 +57,7 @@ BODIES: dict[str, Any] = {
     "/rollouts/{number}/retry": {},
     "/rollouts/{number}/abort": {},
     "/releases": None,
+    "/releases/{reference}/swu": {},
     "/devices": {"name": f"{MARK}-1"},
     "/enrolment-tokens": {},
     "/devices/{name}/commands": {"kind": "probe"},
