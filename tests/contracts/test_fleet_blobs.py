@@ -55,6 +55,18 @@ def test_a_backup_holds_what_the_bucket_holds(home: Path, tmp_path: Path, bucket
     assert content_of(tmp_path / "again", "1") == (tmp_path / "1.ewb").read_bytes()
 
 
+def test_a_folder_is_found_from_wherever_the_next_command_is_given(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "store").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert choose_blobs(home, "store") == 1
+    monkeypatch.chdir("/")
+    shutil.rmtree(home / RELEASES)
+    assert content_of(home, "1") == (tmp_path / "1.ewb").read_bytes()
+    assert choose_blobs(home, str(tmp_path / "store")) == 0
+
+
 @pytest.mark.parametrize("url", ["", "nowhere", "https://host/x"])
 def test_what_is_no_store_is_refused_and_changes_nothing(home: Path, url: str) -> None:
     with pytest.raises(InputError):

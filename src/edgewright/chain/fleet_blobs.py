@@ -42,7 +42,7 @@ def open_store(url: str) -> BlobStore:
         UnavailableError: the extra is not installed.
     """
     if url and "://" not in url and Path(url).is_dir():
-        return FolderBlobs(Path(url).resolve())
+        return FolderBlobs(Path(url))
     if not url.startswith("s3://"):
         raise InputError(
             f"{url[:80]!r} is no store of release files",
@@ -66,13 +66,16 @@ def choose_blobs(home: Path, url: str) -> int:
         InputError: not a store, or the home has another one already.
         TransportError: it does not answer.
     """
+    store = open_store(url)
+    if isinstance(store, FolderBlobs):
+        url = str(Path(url).resolve())
     before = _chosen(home)
     if before and before != url:
         raise InputError(
             f"the release files of {home} are in another store already",
             hint="to move them: edgewright fleet backup FILE; fleet restore FILE --home NEW",
         )
-    brought = ShelvedBlobs(open_store(url), FolderBlobs(home / RELEASES)).bring_all()
+    brought = ShelvedBlobs(store, FolderBlobs(home / RELEASES)).bring_all()
     if not before:
         _fs.make_dirs(home)
         _fs.write_atomic(home / BLOBS_CHOICE, encode_json(_Choice(url=url)), mode=0o600)
