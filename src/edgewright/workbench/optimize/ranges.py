@@ -148,7 +148,8 @@ def _best_range(
     for share in np.linspace(1.0, 0.3, 36):
         first = int(np.searchsorted(edges, max(seen.low, -reach * share), "right")) - 1
         last = int(np.searchsorted(edges, min(seen.high, reach * share), "left"))
-        first, last = max(first, 0), max(last, first + 1)
+        first = min(max(first, 0), BINS - 1)  # values of one sign lie beyond what is left
+        last = min(max(last, first + 1), BINS)
         lost = loss(seen, first, last)
         if lost < best_loss:
             best, best_loss = (first, last), lost

@@ -61,6 +61,14 @@ def test_a_constant_tensor_keeps_its_value() -> None:
         assert ranges_by(calibrator, seen)["t"] == (2.0, 2.0)
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("calibrator", ["minmax", "percentile", "entropy", "mse"])
+def test_values_of_one_sign_far_from_zero_have_a_range(sign: float, calibrator: str) -> None:
+    values = sign * np.random.default_rng(0).uniform(5.0, 5.5, 10_000)
+    low, high = ranges_by(calibrator, {"t": observation(values)})["t"]
+    assert values.min() <= low < high <= values.max()
+
+
 def test_no_file_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     observe(scaled(), {"x": np.ones((8, 50), np.float32)}, OnnxRuntime().open)
