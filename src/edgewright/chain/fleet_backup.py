@@ -228,10 +228,15 @@ def _still(home: Path, folder: Path) -> dict[str, Path]:
 def _copied(path: Path, copy: Path) -> Path:
     with path.open("rb") as file:
         content = file.read(_SMALL_BYTES + 1)
-    if len(content) > _SMALL_BYTES:
-        copy.hardlink_to(path)
+    if len(content) <= _SMALL_BYTES:
+        _fs.write_atomic(copy, content, mode=0o600)
         return copy
-    copy.write_bytes(content)
+    try:
+        copy.hardlink_to(path)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without second names: read where it lies
+        return path
     return copy
 
 
