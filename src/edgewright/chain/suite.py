@@ -23,7 +23,7 @@ Scenes = Sequence[tuple[ScenarioName, float]]
 
 QUICK: Scenes = (("single-stream", 3.0), ("server", 8.0), ("offline", 3.0))
 """Under 20 s: enough for the limits of the contract on a quiet machine. Answers to an open loop
-come in good and bad stretches: 4 s left the p95 undecided in four of sixteen suites.
+come in good and bad stretches, so half as long often leaves the p95 undecided.
 """
 
 FULL: Scenes = (
