@@ -1,6 +1,8 @@
 """A fleet whose devices are woken and tell over its own CoAP server."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -8,6 +10,7 @@ import msgspec
 import pytest
 from tests.fleet_lines import LinePlace, health, is_up, line_over, living_on
 
+from edgewright.chain.fleet import trust
 from edgewright.chain.processes import free_port
 from edgewright.device.agent import DeviceCertificate
 from edgewright.device.agent.hint_line import HintLine, signed_batch
@@ -133,6 +136,37 @@ def test_strangers_who_begin_requests_and_end_none_keep_no_device_out(place: Lin
 
     asyncio.run(case())
     assert place.kept("patient") == list(range(1, 60))
+
+
+def test_an_observer_that_is_gone_makes_the_fleet_deaf_to_no_other(place: LinePlace) -> None:
+    for name in ("gone", "here"):
+        place.enrol(name)
+
+    async def case() -> None:
+        leaving = await aiocoap.Context.create_client_context()
+        uri = f"{place.broker}/{wire.wake_topic('gone')}"
+        request = leaving.request(aiocoap.Message(code=aiocoap.GET, uri=uri, observe=0))
+        assert (await request.response).opt.observe is not None
+        await leaving.shutdown()  # nobody has its port now: the kernel says so to who sends there
+        await asyncio.to_thread(place.order, "tiny@2", "gone")
+        await asyncio.sleep(0.5)
+        link = link_of(place, "here")
+        async with living_on(place, "here", link):
+            await is_up(link)
+
+    asyncio.run(case())
+
+
+def test_an_address_that_is_taken_is_not_shared(place: LinePlace) -> None:
+    home = place.folder / "second"
+    trust(home, [place.folder / "key.pub"], threshold=1, by="test")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewright", "fleet", "serve", "--home", str(home), "--listen",
+         "127.0.0.1:0", "--devices", "127.0.0.1:0", "--coap", place.broker.removeprefix("coap://")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "Address already in use" in done.stderr
 
 
 def test_without_its_fleets_coap_a_device_polls_and_tells_as_ever(place: LinePlace) -> None:

@@ -23,6 +23,7 @@ from edgewright.fleet.coap_bounds import Observers, Uploads, WholeAnswers
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.gateway import SignedIntake, Wakes
 from edgewright.fleet.listening import Address
+from edgewright.transports.coap import check_free, hear_on
 from edgewright.transports.line import PAYLOAD_BYTES
 from edgewright.wire import broker as wire
 
@@ -53,11 +54,13 @@ class CoapGateway:
         site.add_resource(_ROOT, self._devices)
         where = (self._address.host, self._address.port)
         try:
+            check_free(*where)
             context = await aiocoap.Context.create_server_context(site, bind=where)
         except (OSError, aiocoap.error.Error) as error:
             raise ResourceError(
                 f"listening for CoAP on {where[0]}:{where[1]}: {error}", hint="choose another port"
             ) from error
+        hear_on(context)
         try:
             while True:
                 self._devices.forget()

@@ -12,6 +12,7 @@ import msgspec
 
 from edgewright.device.agent.hint_line import ANSWER_S, Heard
 from edgewright.errors import InputError, TransportError
+from edgewright.transports.coap import hear_on
 from edgewright.wire import broker as wire
 
 OBSERVE_S = 60.0
@@ -32,6 +33,7 @@ class CoapWay:
     async def opened(self) -> AsyncIterator[None]:
         """See `Way`."""
         self._context = await aiocoap.Context.create_client_context()
+        hear_on(self._context)
         try:
             yield
         finally:
