@@ -108,6 +108,26 @@ def test_what_another_makes_up_is_refused(place: LinePlace) -> None:
     assert place.kept("victim") == []
 
 
+def test_a_message_that_was_caught_is_refused_once_there_is_a_newer_one(place: LinePlace) -> None:
+    place.enrol("caught")
+    own = DeviceCertificate(place.folder / "caught")
+    old, new = (signed_batch(own, "caught", f"m{n}", health("caught", n)) for n in (1, 2))
+    uri = f"{place.broker}/{wire.telemetry_topic('caught')}"
+
+    async def case() -> list[int]:
+        statuses = []
+        for payload in (old, new, old, new):
+            context = await aiocoap.Context.create_client_context()
+            message = aiocoap.Message(code=aiocoap.POST, uri=uri, payload=payload)
+            answer = await asyncio.wait_for(context.request(message).response, timeout=20)
+            statuses.append(msgspec.json.decode(answer.payload, type=wire.BatchAnswer).status)
+            await context.shutdown()
+        return statuses
+
+    assert asyncio.run(case()) == [200, 200, 409, 200]
+    assert place.kept("caught") == [1, 2]
+
+
 def test_strangers_who_begin_requests_and_end_none_keep_no_device_out(place: LinePlace) -> None:
     place.enrol("patient")
     uri = f"{place.broker}/{wire.telemetry_topic('nobody')}"

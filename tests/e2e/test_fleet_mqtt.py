@@ -180,14 +180,21 @@ def test_what_the_broker_or_another_device_makes_up_is_refused_and_written_down(
             async with asyncio.timeout(20):
                 answer = json.loads((await anext(client.messages)).payload)
             assert (answer["status"], answer["stored"]) == (200, 1)
+            newer = signed("victim", "victim", health("victim", 2))
+            for caught, status in ((newer, 200), (good, 409), (newer, 200)):
+                payload = msgspec.json.encode(caught)
+                await client.publish(wire.telemetry_topic("victim"), payload, qos=1)
+                async with asyncio.timeout(20):
+                    assert json.loads((await anext(client.messages)).payload)["status"] == status
 
     asyncio.run(case())
-    assert place.kept("victim") == [1]
+    assert place.kept("victim") == [1, 2]
     assert place.kept("evil") == place.kept("gone") == []
     with open_fleet(place.home) as office:
         written = {entry.subject for entry in read_audit(office.state, newest=1000)}
     assert {"400 MQTT /telemetry/victim", "403 MQTT /telemetry/victim",
-            "403 MQTT /telemetry/evil", "403 MQTT /telemetry/gone"} <= written  # fmt: skip
+            "409 MQTT /telemetry/victim", "403 MQTT /telemetry/evil",
+            "403 MQTT /telemetry/gone"} <= written  # fmt: skip
 
 
 def test_a_real_agent_takes_a_release_that_the_broker_woke_it_for(place: LinePlace) -> None:

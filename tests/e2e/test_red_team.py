@@ -73,6 +73,13 @@ class Target:
             release_file(folder / "secret.ewb", version="1", model="secret")
             self.vault_bundle = vault.registry.publish(folder / "secret.ewb", by="test").bundle_id
 
+        self._number = 1000
+
+    def next_number(self) -> int:
+        """Of the next record of device b."""
+        self._number += 1
+        return self._number
+
     def start(self) -> FleetProcess:
         made = start_fleet(self.home, "--tls")
         self.people, self.devices = (
@@ -194,6 +201,26 @@ def _commit(device: str, sequence: int, bundle: str) -> bytes:
     return encode_batch([record])
 
 
+def _replayed(target: Target, who: str = "b") -> Status:
+    """A report that the fleet took from device b, after a newer one, over a line of its own."""
+    old, new = (_health("b", target.next_number()) for _ in range(2))
+    assert [target.device("POST", TELEMETRY, one, who="b") for one in (old, new)] == [200, 200]
+    return target.device("POST", TELEMETRY, old, who=who)
+
+
+def _rewritten(target: Target) -> Status:
+    """Something else under the number of a report that the fleet has."""
+    number = target.next_number()
+    assert target.device("POST", TELEMETRY, _health("b", number), who="b") == 200
+    return target.device("POST", TELEMETRY, _commit("b", number, target.bundle), who="b")
+
+
+def _word_of_swupdate(target: Target) -> Status:
+    """What SWUpdate tells of an order, by a device that was never given it."""
+    word = b'{"id":1,"status":{"execution":"closed","result":{"finished":"success"},"details":[]}}'
+    return target.device("POST", f"{DDI}/b/deploymentBase/1/feedback", word, who="b")
+
+
 def _enrolment(**fields: str) -> bytes:
     return msgspec.json.encode(wire.EnrollRequest(**fields))
 
@@ -274,6 +301,7 @@ FORGERIES: list[tuple[str, str, Status]] = [
 NESTED = b'{"labels":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
 START = {"release": "tiny@1"}
 TELEMETRY = wire.TELEMETRY
+DDI = "/default/controller/v1"
 TRANSPORT = "devices/transport"
 """Where the transport refuses by itself: such refusals are counted together."""
 
@@ -335,6 +363,13 @@ ATTACKS: list[tuple[str, str, Callable[[Target], Status], Status]] = [
      lambda t: t.device("GET", f"{wire.BUNDLES}/{t.bundle}", who="b"), 404),
     ("forged device in a report", f"POST {TELEMETRY}",
      lambda t: t.device("POST", TELEMETRY, _commit("a", 1, t.bundle), who="b"), 403),
+    ("replayed report", f"POST {TELEMETRY}", _replayed, 409),
+    ("replayed report by another device", f"POST {TELEMETRY}", lambda t: _replayed(t, "a"), 403),
+    ("replayed report by a revoked device", f"POST {TELEMETRY}",
+     lambda t: _replayed(t, "revoked"), 401),
+    ("replayed report without a certificate", f"POST {TELEMETRY}", lambda t: _replayed(t, ""), 401),
+    ("report under a used number", f"POST {TELEMETRY}", _rewritten, 409),
+    ("word on another device's order", f"POST {DDI}/b/*", _word_of_swupdate, 409),
     ("report number out of range", f"POST {TELEMETRY}",
      devices("POST", TELEMETRY, body=_health("b", -1), who="b"), 400),
     ("zip bomb as a report", f"POST {TELEMETRY}",
@@ -499,7 +534,7 @@ def _entry(request: str, _: object, status: Status) -> tuple[str, str]:
 
 
 def test_a_report_that_is_sent_again_changes_nothing(target: Target) -> None:
-    body = _commit("b", 77, target.bundle)
+    body = _commit("b", target.next_number(), target.bundle)
     first, again = (target.device_answer("POST", TELEMETRY, body, who="b") for _ in range(2))
     assert (first[0], again[0]) == (200, 200)
     assert json.loads(again[1]) == {"stored": 0, "known": 1}

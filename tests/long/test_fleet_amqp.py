@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from tests.brokers import running_rabbitmq
 from tests.fleet_lines import LinePlace, health, is_up, line_over, living_on
@@ -76,6 +77,32 @@ def test_hints_and_telemetry_go_over_the_broker_and_come_back_after_a_cut(
     kept = place.kept(NAME)
     assert kept == list(range(1, len(kept) + 1))
     assert len(kept) >= 5
+
+
+def test_a_message_that_was_caught_is_refused_once_there_is_a_newer_one(place: LinePlace) -> None:
+    place.enrol("caught")
+    own = DeviceCertificate(place.folder / "caught")
+    old, new = (signed_batch(own, "caught", f"m{n}", health("caught", n)) for n in (1, 2))
+    statuses: list[int] = []
+
+    async def case() -> None:
+        host = amqp.parse_host(place.broker.url)
+        sent = [old, new, old, new]
+        async with amqp.opened(host, wire.EXCHANGE) as line, asyncio.timeout(60):
+            await line.listen((wire.answer_topic("caught"),))
+            await line.publish([(wire.telemetry_topic("caught"), one) for one in sent])
+            async for messages, acknowledge in line.received():
+                statuses.extend(
+                    msgspec.json.decode(payload, type=wire.BatchAnswer).status
+                    for _, payload in messages
+                )
+                await acknowledge()
+                if len(statuses) == len(sent):
+                    break
+
+    asyncio.run(case())
+    assert statuses == [200, 200, 409, 200]
+    assert place.kept("caught") == [1, 2]
 
 
 def test_a_batch_that_another_signed_is_refused(place: LinePlace) -> None:

@@ -5,11 +5,12 @@ in, and devices that a rollout waits for are named, to be woken.
 import asyncio
 import logging
 from collections.abc import Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 from sqlalchemy import select
 
-from edgewright.errors import EdgewrightError, ResourceError, TrustError
+from edgewright.errors import ConflictError, EdgewrightError, ResourceError, TrustError
 from edgewright.fleet.authority import fingerprint_of, has_signed
 from edgewright.fleet.desired import look_up_certificate
 from edgewright.fleet.device_api.handler import Desk
@@ -35,9 +36,19 @@ class SignedIntake:
         self._desk = desk
         self._way = way
         self._intake = Intake(desk.state, desk.writer, desk.clock)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, device: str, payload: bytes) -> wire.BatchAnswer | None:
-        """Keep one batch; None for who cannot be answered. A refusal is in the audit log."""
+        """Keep one batch; None for who cannot be answered. A refusal is in the audit log.
+
+        Batches of one device are kept in the order they came in, or the older of two would be
+        taken for an old report.
+        """
+        turn = self._turns.setdefault(device, asyncio.Lock())
+        async with turn:
+            return await self._answer(device, payload)
+
+    async def _answer(self, device: str, payload: bytes) -> wire.BatchAnswer | None:
         try:
             signed = _decoder.decode(payload)
         except (msgspec.DecodeError, RecursionError):
@@ -47,6 +58,8 @@ class SignedIntake:
             answer = await self._kept(device, signed)
         except TrustError as error:
             answer = wire.BatchAnswer(id=signed.id, status=403, error=error.message)
+        except ConflictError as error:
+            answer = wire.BatchAnswer(id=signed.id, status=409, error=error.message)
         except ResourceError:
             answer = wire.BatchAnswer(id=signed.id, status=503, error="the fleet cannot write now")
         except EdgewrightError as error:
@@ -66,11 +79,12 @@ class SignedIntake:
             or not has_signed(signed.certificate, signed.signature, content)
         ):
             raise TrustError("unknown or revoked device, or not its signature")
-        self._desk.presence.saw(device, at_s=now_s)
         records = decode_batch(signed.batch).records
         kept = await self._intake.keep(
             Batch(device=device, enrolment=poll.enrolment, records=records)
         )
+        if kept.stored:  # a message that somebody sends again is no sign of life
+            self._desk.presence.saw(device, at_s=now_s)
         return wire.BatchAnswer(id=signed.id, status=200, stored=kept.stored, known=kept.known)
 
     async def _refused(self, device: str, status: int) -> None:

@@ -5,10 +5,11 @@ Old records go a few thousand at a time, so that nobody waits for the writer; th
 again, the file does not shrink.
 """
 
+from collections.abc import Sequence
 from typing import get_args
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, exists, insert, select
 
 from edgewright.clock import Clock
 from edgewright.errors import InputError
@@ -87,17 +88,54 @@ class Retention:
 
 
 def _old(connection: Connection, before_s: float) -> list[int]:
-    records = schema.records
+    """Some records that may go. The newest one of each device stays: by its number the fleet tells
+    an old report from a new one.
+    """
     found: list[int] = []
     for kind in KINDS:
-        query = (
-            select(records.c.id, records.c.received_at_s)
-            .where(records.c.kind == kind)
-            .order_by(records.c.id)
-            .limit(AT_ONCE - len(found))
-        )
-        found += [row.id for row in connection.execute(query) if row.received_at_s < before_s]
+        last = 0
+        while len(found) < AT_ONCE:
+            page = _page(connection, kind, after=last)
+            old = [number for number, at_s in page if at_s < before_s]
+            if old:
+                found += _followed(connection, kind, old)[: AT_ONCE - len(found)]
+                last = old[-1]
+            if len(old) < AT_ONCE:
+                break
     return found
+
+
+def _page(connection: Connection, kind: str, *, after: int) -> list[tuple[int, float]]:
+    """The next records of a kind, with when they came."""
+    records = schema.records
+    query = (
+        select(records.c.id, records.c.received_at_s)
+        .where(records.c.kind == kind, records.c.id > after)
+        .order_by(records.c.id)
+        .limit(AT_ONCE)
+    )
+    return [(row.id, row.received_at_s) for row in connection.execute(query)]
+
+
+def _followed(connection: Connection, kind: str, numbers: Sequence[int]) -> list[int]:
+    """Those whose device told something later."""
+    records, later = schema.records, schema.records.alias()
+    query = (
+        select(records.c.id)
+        .where(records.c.kind == kind, records.c.id.between(numbers[0], numbers[-1]))
+        .where(
+            exists(
+                select(later.c.id).where(
+                    later.c.device == records.c.device,
+                    later.c.enrolment == records.c.enrolment,
+                    later.c.sequence > records.c.sequence,
+                )
+            )
+        )
+        .order_by(records.c.id)
+    )
+    wanted = set(numbers)
+    return [number for number in connection.scalars(query) if number in wanted]
 
 
 def _days(connection: Connection) -> float:

@@ -1,12 +1,19 @@
-"""Records of devices: kept once each, in order, and read into what is known of each device."""
+"""Records of devices: kept once each, in order, and read into what is known of each device.
+
+A device numbers its records and sends them in order; what was not answered it sends again. So a
+batch of an honest device always reaches up to the newest record that the fleet has of it, or
+beyond, and repeats what is there word for word. A batch that ends before that is an old report, and
+one that gives a number to something else is forged or comes from a copy of the device: both are
+refused, whoever brought them and on whatever way (`OutdatedError`).
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import ConflictError, InputError, TrustError
 from edgewright.fleet.state import State, schema
 from edgewright.fleet.validations import note
 from edgewright.telemetry import Record, UpdateRecord, ValidationRecord
@@ -26,6 +33,24 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
     stored: int
     known: int
+
+
+class OutdatedError(ConflictError):
+    """A batch is older than what is here, or says something else under a number that is taken.
+
+    `newest` is the number of the newest record that is here; the batch's records up to `same` are
+    here just as they came.
+    """
+
+    def __init__(self, batch: "Batch", *, newest: int, same: int, is_old: bool) -> None:
+        what = "an old report" if is_old else "another report under a number that was used"
+        super().__init__(
+            f"{what} of device {batch.device}: its newest record here is {newest}",
+            hint="number records on from there",
+        )
+        self.device = batch.device
+        self.newest = newest
+        self.same = same
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +77,14 @@ def keep(
     Raises:
         TrustError: a record speaks for another device.
         InputError: a record's number is none.
+        OutdatedError: it is not newer than what is here.
     """
     batch = Batch(device=device, enrolment=enrolment, records=tuple(records))
     check(batch)
-    return keep_all(state, [batch], now_s=now_s)[0]
+    (kept,) = keep_all(state, [batch], now_s=now_s)
+    if isinstance(kept, OutdatedError):
+        raise kept
+    return kept
 
 
 def check(batch: Batch) -> None:
@@ -79,39 +108,56 @@ def check(batch: Batch) -> None:
             )
 
 
-def keep_all(state: State, batches: Sequence[Batch], *, now_s: float) -> list[Kept]:
+def keep_all(state: State, batches: Sequence[Batch], *, now_s: float) -> list[Kept | OutdatedError]:
     """Store checked batches in one transaction: what waits for the disk together is written
-    together.
+    together. Of one that is refused nothing is stored.
     """
     with state.write() as connection:
         return [_keep(connection, batch, now_s) for batch in batches]
 
 
-def _keep(connection: Connection, batch: Batch, now_s: float) -> Kept:
+def _keep(connection: Connection, batch: Batch, now_s: float) -> Kept | OutdatedError:
     table = schema.records
     fresh = {record.sequence: record for record in reversed(batch.records)}
+    last = max(fresh, default=0)
     span = {
         "device": batch.device,
         "enrolment": batch.enrolment,
         "low": min(fresh, default=0),
-        "high": max(fresh, default=0),
+        "high": last,
     }
-    known = set(connection.scalars(_KNOWN, span))
+    known = {row.sequence: bytes(row.content) for row in connection.execute(_KNOWN, span)}
+    contents = {number: _encoder.encode(record) for number, record in sorted(fresh.items())}
+    newest = connection.scalar(_NEWEST, span) or 0
+    is_old = bool(fresh) and last < newest
+    if is_old or any(known[number] != contents[number] for number in known if number in contents):
+        same = _same_up_to(contents, known)
+        return OutdatedError(batch, newest=newest, same=same, is_old=is_old)
     rows = [
         {
             "device": batch.device,
             "enrolment": batch.enrolment,
             "sequence": sequence,
-            "kind": type(record).__struct_config__.tag,
+            "kind": type(fresh[sequence]).__struct_config__.tag,
             "received_at_s": now_s,
-            "content": _encoder.encode(record),
+            "content": content,
         }
-        for sequence, record in sorted(fresh.items())
+        for sequence, content in contents.items()
         if sequence not in known
     ]
     if rows:
         connection.execute(insert(table), rows)
     return Kept(stored=len(rows), known=len(batch.records) - len(rows))
+
+
+def _same_up_to(contents: Mapping[int, bytes], known: Mapping[int, bytes]) -> int:
+    """The last of the records, oldest first, that are here as they came."""
+    last = 0
+    for number, content in contents.items():
+        if known.get(number) != content:
+            break
+        last = number
+    return last
 
 
 def has_unheard(connection: Connection) -> bool:
@@ -243,8 +289,11 @@ class _Releases:
         return self._known[key]
 
 
-_KNOWN = select(schema.records.c.sequence).where(
+_OWN = (
     schema.records.c.device == bindparam("device"),
     schema.records.c.enrolment == bindparam("enrolment"),
-    schema.records.c.sequence.between(bindparam("low"), bindparam("high")),
 )
+_KNOWN = select(schema.records.c.sequence, schema.records.c.content).where(
+    *_OWN, schema.records.c.sequence.between(bindparam("low"), bindparam("high"))
+)
+_NEWEST = select(func.max(schema.records.c.sequence)).where(*_OWN)

@@ -6,8 +6,8 @@
 
 The broker needs no trust. A wake says nothing but that asking is worth its while, and what is asked
 goes over HTTP. A batch is signed with the key of the device's certificate, under its device's name
-and its own number, so that nobody on the way can make one, change one or say it is another's;
-repeating one changes nothing, since records are kept once.
+and its own number, so that nobody on the way can make one, change one or say it is another's. The
+newest one repeated changes nothing, since records are kept once; an older one is refused.
 
 >>> device_of(telemetry_topic("d1"))
 'd1'
@@ -37,7 +37,7 @@ class SignedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of a batch, in the words of HTTP: 200 when every record is kept."""
+    """What came of a batch, in HTTP's words: 200 when every record is kept, 409 for an old one."""
 
     id: str
     status: int

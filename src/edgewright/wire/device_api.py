@@ -10,7 +10,8 @@
     GET  /device/v1/bundles/{bundle_id}      -> the .ewb, with Range and HEAD; ?base=BUNDLE_ID gives
                                              a patch from that bundle, or 404
     GET  /device/v1/repositories/image|director/{file} -> TUF metadata
-    POST /device/v1/telemetry                a telemetry batch -> Accepted
+    POST /device/v1/telemetry                a telemetry batch -> Accepted; 409 with an
+                                             OutdatedProblem when it is older than what is there
 
 Over TLS a device is who its client certificate says; it gets one by sending a signing request when
 it enrols. On loopback without TLS it carries `Authorization: Bearer SECRET` instead, the secret
@@ -157,3 +158,12 @@ class Problem(_Message, frozen=True, kw_only=True):
 
     error: str
     hint: str = ""
+
+
+class OutdatedProblem(Problem, frozen=True, kw_only=True):
+    """Why telemetry was refused (409): the fleet's newest record of the device has number `newest`.
+    What was sent up to number `same` it has, just as it came.
+    """
+
+    newest: int
+    same: int = 0

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import func, select
 
+from edgewright.fleet.audit import read_audit
 from edgewright.fleet.device_api import DeviceApi
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.devices import TokenOrder
@@ -14,6 +16,7 @@ from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
+from edgewright.fleet.state import schema
 from edgewright.fleet.swu import SwuOrder
 from edgewright.testing import FakeClock
 from edgewright.testing.fleet import release_file
@@ -56,12 +59,13 @@ class Device:
         here, acknowledged = self.presence.take_news()
         self.office.rollouts.tick(here=here, acknowledged=acknowledged)
 
-    def tell(self, execution: str, finished: str) -> None:
+    def tell(self, execution: str, finished: str, *, action: int = 1, status: int = 200) -> None:
         text = (
             f'{{"id":1,"status":{{"execution":"{execution}","result":{{"finished":"{finished}"}},'
         )
         body = (text + '"details":["why"]}}').encode()
-        assert self.ask(f"{BASE}/deploymentBase/1/feedback", "POST", body=body).status == 200
+        path = f"{BASE}/deploymentBase/{action}/feedback"
+        assert self.ask(path, "POST", body=body).status == status
         self.tick()
 
     @property
@@ -106,6 +110,43 @@ def test_an_order_is_fetched_and_its_result_is_told(
     device.tell("closed", finished)
     assert device.standing == standing
     assert "deploymentBase" not in device.json(BASE)["_links"]
+
+
+def records(device: Device) -> int:
+    with device.office.state.read() as connection:
+        return connection.scalar(select(func.count()).select_from(schema.records)) or 0
+
+
+def test_an_old_word_is_refused_and_the_same_again_changes_nothing(
+    device: Device, tmp_path: Path
+) -> None:
+    for word in (("proceeding", "none"), ("closed", "success"), ("closed", "success")):
+        device.tell(*word)
+    assert (device.standing, records(device)) == ("succeeded", 2)
+    device.tell("proceeding", "none", status=409)
+    device.tell("closed", "failure", status=409)
+    release_file(tmp_path / "2.ewb", version="2")
+    release = device.office.registry.publish(tmp_path / "2.ewb", by="ada")
+    device.office.registry.wrap(release.text, SwuOrder(), by="test")
+    order = RolloutOrder(release="tiny@2", waves="100%", limits=Limits(soak_s=0))
+    device.office.rollouts.start(order, by="ada")
+    device.tick()
+    device.ask(BASE)
+    device.tick()
+    device.tell("proceeding", "none", action=2)
+    device.tell("closed", "success", action=1, status=409)
+    device.tell("closed", "success", action=2)
+    assert device.office.devices.show("swu1").models[0].running_version == "2"
+    written = {entry.subject for entry in read_audit(device.office.state, newest=50)}
+    assert "409 POST /default/controller/v1/swu1" in written
+
+
+def test_an_order_that_failed_may_be_begun_again(device: Device) -> None:
+    for word in (("proceeding", "none"), ("closed", "failure")) * 2:
+        device.tell(*word)
+    for word in (("proceeding", "none"), ("closed", "success")):
+        device.tell(*word)
+    assert records(device) == 6
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgewright.fleet.audit import read_audit
 from edgewright.fleet.device_api import DeviceApi
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.devices import TokenOrder
@@ -189,6 +190,14 @@ def test_telemetry_is_idempotent_and_ones_own(ordered: tuple[Api, str, str]) -> 
         wire.Accepted(stored=1, known=0, unknown_kind=1),
         wire.Accepted(stored=0, known=1, unknown_kind=1),
     ]
+    newer = msgspec.structs.replace(record, sequence=2, state="idle")
+    assert api.ask("POST", wire.TELEMETRY, secret, body=encode_batch([newer])).status == 200
+    old = api.ask("POST", wire.TELEMETRY, secret, body=body)
+    problem = msgspec.json.decode(old.body, type=wire.OutdatedProblem)
+    assert (old.status, problem.newest, problem.same) == (409, 2, 1)
+    refused = read_audit(api.office.state, newest=1)[0]
+    assert refused.who.endswith(" as d1")
+    assert refused.subject == f"409 POST {wire.TELEMETRY}"
     forged = encode_batch([msgspec.structs.replace(record, device="d2", sequence=2)])
     assert api.ask("POST", wire.TELEMETRY, secret, body=forged).status == 403
     assert api.ask("POST", wire.TELEMETRY, secret, body=b"{").status == 400

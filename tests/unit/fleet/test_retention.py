@@ -45,6 +45,17 @@ def test_numbers_go_after_their_days_and_steps_stay(told: Office) -> None:
     assert told.retention.forget() == 0
 
 
+def test_the_newest_record_of_each_device_stays(
+    told: Office, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AT_ONCE", 2)
+    told.retention.set(1, by="ada")
+    clock.advance(1000 * DAY_S)
+    while told.retention.forget():
+        pass
+    assert kept(told) == [1, 12]
+
+
 def test_zero_keeps_everything_for_ever(told: Office) -> None:
     told.retention.set(0, by="ada")
     assert told.retention.forget() == 0

@@ -3,7 +3,15 @@ import pytest
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
-from edgewright.fleet.telemetry import Kept, has_unheard, hear, keep
+from edgewright.fleet.telemetry import (
+    Batch,
+    Kept,
+    OutdatedError,
+    has_unheard,
+    hear,
+    keep,
+    keep_all,
+)
 from edgewright.telemetry import HealthRecord, Record, UpdateRecord
 
 
@@ -42,10 +50,42 @@ def test_a_record_is_kept_once(enrolled: Office) -> None:
     assert heard(enrolled) == []
 
 
-def test_a_number_means_its_first_record(enrolled: Office) -> None:
-    send(enrolled, step(1, "check"))
-    assert send(enrolled, step(1, "commit")) == Kept(stored=0, known=1)
-    assert heard(enrolled) == [(1, "check")]
+def refusal(office: Office, *records: Record) -> tuple[int, int]:
+    with pytest.raises(OutdatedError, match="of device d1: its newest record here is") as caught:
+        send(office, *records)
+    return caught.value.newest, caught.value.same
+
+
+def test_another_record_under_a_number_that_was_used_is_refused(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"), step(2, "download"))
+    assert refusal(enrolled, step(2, "commit")) == (2, 0)
+    assert refusal(enrolled, step(1, "check"), step(2, "commit"), step(3, "idle")) == (2, 1)
+    assert heard(enrolled) == [(1, "check"), (2, "download")]
+
+
+def test_the_newest_report_again_is_a_retry_and_an_older_one_is_refused(enrolled: Office) -> None:
+    first, second = (step(1, "check"), step(2, "download")), (step(3, "verify"),)
+    for report in (first, first, second, second):
+        send(enrolled, *report)
+    assert refusal(enrolled, *first) == (3, 2)
+    assert send(enrolled, *first, *second) == Kept(stored=0, known=3)
+    assert heard(enrolled) == [(1, "check"), (2, "download"), (3, "verify")]
+
+
+def test_a_number_that_was_left_out_does_not_come_later(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"), step(3, "verify"))
+    assert refusal(enrolled, step(2, "commit")) == (3, 0)
+
+
+def test_who_is_refused_keeps_nobody_else_from_being_heard(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"), step(2, "download"))
+    batches = [
+        Batch(device="d1", enrolment=1, records=records)
+        for records in ((step(3, "verify"),), (step(1, "check"),), (step(4, "stage"),))
+    ]
+    kept = keep_all(enrolled.state, batches, now_s=1.0)
+    assert [type(one) for one in kept] == [Kept, OutdatedError, Kept]
+    assert [number for number, _ in heard(enrolled)] == [1, 2, 3, 4]
 
 
 def test_a_batch_with_a_number_twice_is_kept_once(enrolled: Office) -> None:
@@ -87,6 +127,6 @@ def test_a_commit_is_what_a_device_runs(enrolled: Office) -> None:
 def test_an_older_record_that_comes_late_changes_nothing(enrolled: Office) -> None:
     send(enrolled, step(5, "commit", version="2"))
     heard(enrolled)
-    send(enrolled, step(2, "commit", version="1"))
+    send(enrolled, step(2, "commit", version="1"), step(6, "idle", version="2"))
     heard(enrolled)
     assert enrolled.devices.show("d1").models[0].running_version == "2"

@@ -13,7 +13,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.clock import Clock
 from edgewright.device.agent.certificate import DeviceCertificate
-from edgewright.device.agent.ports import Fetcher, Repository
+from edgewright.device.agent.ports import Fetcher, OutOfStepError, Repository
 from edgewright.device.agent.progress import Release
 from edgewright.device.agent.throttle import Throttle
 from edgewright.errors import EdgewrightError, InputError, TransportError, TrustError
@@ -35,6 +35,7 @@ from edgewright.wire.device_api import (
     Desired,
     EnrollReply,
     EnrollRequest,
+    OutdatedProblem,
     Problem,
 )
 
@@ -196,10 +197,13 @@ class FleetClient:
         return _Files(self._client, f"{REPOSITORIES}/{name}/", self._headers)
 
     async def send(self, records: tuple[Record, ...]) -> None:
-        """Deliver telemetry; sending a record twice is harmless."""
+        """See `Fleet`."""
         answer = await self._client.request(
             "POST", TELEMETRY, headers=self._headers, body=encode_batch(records)
         )
+        if answer.status == 409:
+            problem = _decoded(answer, OutdatedProblem, "sending telemetry")
+            raise OutOfStepError(problem.error, newest=problem.newest, same=problem.same)
         _accepted(answer, "sending telemetry")
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:

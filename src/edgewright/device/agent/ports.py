@@ -8,7 +8,7 @@ import msgspec
 
 from edgewright.bundle import Bundle
 from edgewright.device.agent.progress import Release
-from edgewright.errors import TrustError
+from edgewright.errors import InputError, TrustError
 from edgewright.evidence import Outcome
 from edgewright.telemetry import Figure, Record
 from edgewright.wire.device_api import Desired, EnrollReply, EnrollRequest
@@ -38,6 +38,17 @@ class Fetcher(Protocol):
         Raises:
             TransportError: no answer, or cut short.
         """
+
+
+class OutOfStepError(InputError):
+    """The fleet has records of this device that this outbox knows nothing of: it is a copy of
+    another one, or an older state of it. What was sent up to `same` is there as it was sent.
+    """
+
+    def __init__(self, message: str, *, newest: int, same: int) -> None:
+        super().__init__(message)
+        self.newest = newest
+        self.same = same
 
 
 class MetadataError(TrustError):
@@ -229,7 +240,12 @@ class Fleet(Source, Protocol):
         """
 
     async def send(self, records: tuple[Record, ...]) -> None:
-        """Deliver telemetry; sending a record twice is harmless."""
+        """Deliver telemetry; sending it again is harmless while nothing newer was sent.
+
+        Raises:
+            OutOfStepError: the fleet has records of this device under these numbers, or higher.
+            TransportError: the fleet did not answer.
+        """
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> bytes:
         """One request beside updates and telemetry; the body of its answer.

@@ -11,7 +11,7 @@ import msgspec
 from edgewright.clock import Clock
 from edgewright.device.agent.health import Health
 from edgewright.device.agent.outbox import Outbox
-from edgewright.device.agent.ports import Fleet, ServingSample
+from edgewright.device.agent.ports import Fleet, OutOfStepError, ServingSample
 from edgewright.errors import EdgewrightError
 from edgewright.telemetry import HealthRecord, Record, ServingRecord
 
@@ -49,8 +49,18 @@ class Reporter:
         Raises:
             EdgewrightError: the fleet did not take it; it goes on waiting.
         """
+        is_in_step = True
         while records := self._outbox.waiting():
-            await self._fleet.send(records)
+            try:
+                await self._fleet.send(records)
+            except OutOfStepError as error:
+                if not is_in_step:
+                    raise
+                is_in_step = False
+                _log.warning("numbering telemetry anew: %s", error)
+                self._outbox.delivered(min(error.same, records[-1].sequence))
+                self._outbox.number_anew(above=error.newest)
+                continue
             self._outbox.delivered(records[-1].sequence)
 
     async def run(self) -> None:

@@ -1,7 +1,9 @@
 """Devices of others: SWUpdate asks by hawkBit's API and gets our releases wrapped as its updates.
 
 A device that `release publish --also swu` wrapped a release for takes part in rollouts like any
-other: fetching its order acknowledges it, its closing word is the result.
+other: fetching its order acknowledges it, its closing word is the result. Words about an order
+that it was not given last, and had not begun, are an old report and refused, and so is any word
+after the one that it is done; the same word again is taken and changes nothing.
 """
 
 import hashlib
@@ -14,6 +16,7 @@ import msgspec
 from sqlalchemy import func, select
 
 from edgewright.clock import Clock
+from edgewright.errors import ConflictError
 from edgewright.fleet.admission import replace_labels
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate
 from edgewright.fleet.device_api.door import Door
@@ -49,6 +52,7 @@ _encoder = msgspec.json.Encoder()
 _desired = msgspec.json.Decoder(Desired)
 _feedback = msgspec.json.Decoder(ddi.Feedback)
 _config = msgspec.json.Decoder(ddi.ConfigData)
+_update = msgspec.json.Decoder(UpdateRecord)
 
 
 def is_ddi(path: str) -> bool:
@@ -163,8 +167,39 @@ class DdiApi:
         bundle_id = self._bundle_of(action, poll.project)
         state, reason = _meaning(told)
         if bundle_id and state:
+            last = self._told_last(poll)
+            if last == (bundle_id, state):
+                return Response(status=200)
+            if last == (bundle_id, "commit") or not self._is_due(poll, action, bundle_id, last[0]):
+                raise ConflictError("an old report: this is not the order that the device works on")
             self._note(poll, bundle_id, state, reason)
         return Response(status=200)
+
+    def _told_last(self, poll: Poll) -> tuple[str, str]:
+        """The bundle that the device last spoke of, and what it said."""
+        table = schema.records
+        query = select(table.c.content).where(
+            table.c.device == poll.device,
+            table.c.enrolment == poll.enrolment,
+            table.c.kind == "update",
+        )
+        with self._state.read() as connection:
+            content = connection.scalar(query.order_by(table.c.sequence.desc()).limit(1))
+        if content is None:
+            return "", ""
+        record = _update.decode(content)
+        return record.bundle, record.state
+
+    def _is_due(self, poll: Poll, action: str, bundle_id: str, last: str) -> bool:
+        """Whether the order is the device's now, or the one that it had begun."""
+        if bundle_id == last:
+            return True
+        table = schema.assignments
+        query = select(table.c.rollout).where(
+            table.c.device == poll.device, table.c.bundle_id == bundle_id
+        )
+        with self._state.read() as connection:
+            return connection.scalar(query) == int(action)
 
     def _note(self, poll: Poll, bundle_id: str, state: str, reason: str) -> None:
         """As a record of the device's own, numbered after those that are there."""

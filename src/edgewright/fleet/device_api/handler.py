@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgewright.clock import Clock
-from edgewright.errors import AbsentError, EdgewrightError, InputError, ResourceError, TrustError
+from edgewright.errors import (
+    AbsentError,
+    ConflictError,
+    EdgewrightError,
+    InputError,
+    ResourceError,
+    TrustError,
+)
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
 from edgewright.fleet.device_api.commands import CommandsApi, is_command
 from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
@@ -24,7 +31,7 @@ from edgewright.fleet.refusals import Refusal, Refusals
 from edgewright.fleet.registry import Registry, Release
 from edgewright.fleet.remote_commands import DeskCommands
 from edgewright.fleet.state import State
-from edgewright.fleet.telemetry import Batch
+from edgewright.fleet.telemetry import Batch, OutdatedError
 from edgewright.telemetry import decode_batch
 from edgewright.transports.http1 import Request, Response, file_response
 from edgewright.trust import TrustedKeys
@@ -80,15 +87,21 @@ class DeviceApi:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request; a refusal is a `Problem` with its status, and in the audit log."""
-        response = await self._answer(request)
+        device = ""
+        try:
+            response = await self._answer(request)
+        except OutdatedError as error:
+            device, response = error.device, _outdated(error)
         if 400 <= response.status < 500:
-            await self._audit(request, response.status)
+            await self._audit(request, response.status, device)
         return response
 
-    async def _audit(self, request: Request, status: int) -> None:
+    async def _audit(self, request: Request, status: int, device: str) -> None:
+        """`device` is whose name the request rightly bore, where that is worth telling."""
+        host = request.peer.rpartition(":")[0]
         refusal = Refusal(
             door="devices",
-            who=request.peer.rpartition(":")[0],
+            who=f"{host} as {device}" if device else host,
             request=f"{request.method} {request.path}",
             status=status,
         )
@@ -107,6 +120,8 @@ class DeviceApi:
             return await self._route(request)
         except (msgspec.DecodeError, RecursionError) as error:
             return _problem(400, f"not the expected JSON: {error}")
+        except OutdatedError:
+            raise
         except EdgewrightError as error:
             return _refused(request, error)
 
@@ -349,9 +364,18 @@ def _refused(request: Request, error: EdgewrightError) -> Response:
     status = 400
     if isinstance(error, TrustError):
         status = 403
+    elif isinstance(error, ConflictError):
+        status = 409
     elif isinstance(error, AbsentError):
         status = 404
     return _problem(status, error.message, error.hint)
+
+
+def _outdated(error: OutdatedError) -> Response:
+    problem = wire.OutdatedProblem(
+        error=error.message, hint=error.hint, newest=error.newest, same=error.same
+    )
+    return Response(status=409, body=_encoder.encode(problem), headers=dict(_JSON))
 
 
 def _problem(status: int, error: str, hint: str = "") -> Response:

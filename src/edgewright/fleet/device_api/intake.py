@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from edgewright.clock import Clock
 from edgewright.errors import EdgewrightError, ResourceError
 from edgewright.fleet.state import State
-from edgewright.fleet.telemetry import Batch, Kept, check, keep_all
+from edgewright.fleet.telemetry import Batch, Kept, OutdatedError, check, keep_all
 
 AT_ONCE = 500
 
@@ -33,6 +33,7 @@ class Intake:
         Raises:
             TrustError: a record speaks for another device.
             InputError: a record's number is none.
+            OutdatedError: it is not newer than what is here.
             ResourceError: the disk is full.
         """
         check(batch)
@@ -49,24 +50,27 @@ class Intake:
             await self._store(part)
 
     async def _store(self, part: list[_Waiting]) -> None:
-        batches, now_s = [batch for batch, _ in part], self._clock.wall_s()
+        batches, waiting = [batch for batch, _ in part], [stored for _, stored in part]
+        now_s = self._clock.wall_s()
         loop = asyncio.get_running_loop()
         try:
             kept = await loop.run_in_executor(
                 self._writer, lambda: keep_all(self._state, batches, now_s=now_s)
             )
         except EdgewrightError as error:
-            _refuse(part, error)
+            _refuse(waiting, error)
             return
         except BaseException:
-            _refuse(part, ResourceError("the fleet ended before it stored this"))
+            _refuse(waiting, ResourceError("the fleet ended before it stored this"))
             raise
-        for (_, stored), result in zip(part, kept, strict=True):
-            if not stored.cancelled():
+        for stored, result in zip(waiting, kept, strict=True):
+            if isinstance(result, OutdatedError):
+                _refuse([stored], result)
+            elif not stored.cancelled():
                 stored.set_result(result)
 
 
-def _refuse(part: list[_Waiting], error: EdgewrightError) -> None:
-    for _, stored in part:
+def _refuse(waiting: list[asyncio.Future[Kept]], error: EdgewrightError) -> None:
+    for stored in waiting:
         if not stored.cancelled():
             stored.set_exception(error)
