@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -70,3 +71,34 @@ def test_another_bundle_is_shown_though_the_server_hangs(tmp_path: Path) -> None
         assert (await server.sample(MODEL)).is_ready
 
     with_server(tmp_path, scene)
+
+
+def test_a_server_that_is_just_being_started_is_waited_for_and_ended_in_the_end(
+    tmp_path: Path,
+) -> None:
+    """As an agent leaves it that is killed at that moment."""
+    command = [sys.executable, "-m", "edgewright", "serve", "--uds", str(tmp_path / "s.sock")]
+    with subprocess.Popen([*command, "--admin", str(tmp_path / "a.sock")]) as left:
+
+        async def scene(server: ServerProcess) -> None:
+            assert server.pid == left.pid
+            assert (await server.sample(MODEL)).is_ready
+
+        with_server(tmp_path, scene)
+        assert left.poll() == 0
+
+
+def test_a_server_that_was_there_before_ours_is_ended_with_ours(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgewright", "serve", "--uds", str(tmp_path / "s.sock")]
+    others: list[subprocess.Popen[bytes]] = []
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([*command, "--admin", str(tmp_path / "a.sock")])
+
+    async def scene(server: ServerProcess) -> None:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        others.append(start())
+
+    with_server(tmp_path, scene)
+    assert others[0].wait(30) in (0, -signal.SIGTERM)

@@ -93,6 +93,22 @@ def find_listener(path: Path) -> Adopted | None:
     return None
 
 
+def find_server(path: Path) -> Adopted | None:
+    """The process that listens on an admin socket, or was started by this user to do so and is not
+    as far yet; None when there is none.
+    """
+    if found := find_listener(path):
+        return found
+    argument = b"\0--admin\0%s\0" % os.fsencode(path)
+    for folder in Path("/proc").glob("[1-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == os.geteuid() and argument in (
+                folder.joinpath("cmdline").read_bytes()
+            ):
+                return Adopted(int(folder.name))
+    return None
+
+
 def ending(return_code: int) -> str:
     """How a process ended, in words.
 

@@ -1,9 +1,10 @@
 """The serving process: started, told what to serve over its admin socket, restarted when it dies.
 
 An agent that starts and finds a server on the socket keeps it: clients do not notice that the agent
-crashed. A server that dies is started again with the same models; one that dies three times in five
-minutes is reported as broken, and the agent returns to earlier bundles. One that hangs is not ready
-and is killed before the next bundle is shown: a candidate that blocks it cannot block the way back.
+crashed. It waits for one that the agent before had just started. A server that dies is started
+again with the same models; one that dies three times in five minutes is reported as broken, and the
+agent returns to earlier bundles. One that hangs is not ready and is killed before the next bundle
+is shown: a candidate that blocks it cannot block the way back.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.clock import Clock
 from edgewright.device.agent.ports import CandidateSample, ServingSample
-from edgewright.device.agent.process import Child, Process, find_listener
+from edgewright.device.agent.process import Child, Process, find_server
 from edgewright.device.agent.server_answers import candidate_from, problem_of, sample_from
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TransportError
 from edgewright.transports.http1 import Client
@@ -150,17 +151,15 @@ class ServerProcess:
         await self._client.close()
 
     async def stop(self) -> None:
-        """End the server: a polite signal first, so that it answers what it has taken."""
+        """End the server: a polite signal first, so that it answers what it has taken. When ours
+        died because another one was there before it, end that one.
+        """
         await self.leave()
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.send(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.send(signal.SIGKILL)
-            await process.wait()
+        if process is not None:
+            await _ended(process)
+        if other := find_server(self._order.admin):
+            await _ended(other)
 
     async def restart(self) -> None:
         """End the server and have a new one serve the same; it does not answer in between.
@@ -216,7 +215,7 @@ class ServerProcess:
             self._process.send(signal.SIGKILL)
             await self._process.wait()
         self._candidates.clear()
-        self._process = find_listener(self._order.admin) or await self._spawn()
+        self._process = find_server(self._order.admin) or await self._spawn()
         await self._answering(self._process)
         if self._watch and self._watch is not asyncio.current_task():
             self._watch.cancel()
@@ -331,6 +330,15 @@ class ServerProcess:
                 _log.error("no server runs, the next try is in %g s: %s", pause_s, error)
             else:
                 return
+
+
+async def _ended(process: Process) -> None:
+    process.send(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOP_S)
+    except TimeoutError:
+        process.send(signal.SIGKILL)
+        await process.wait()
 
 
 def _tail(path: Path, *, size_bytes: int = 300) -> str:
