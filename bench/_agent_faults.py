@@ -197,18 +197,26 @@ def unsound(home: Path, allowed: frozenset[str]) -> list[str]:
 
 def unsettled(home: Path, new: str, kept: frozenset[str]) -> list[str]:
     """What is wrong in the end: the new bundle must be active and committed, with no rest."""
-    place = Home(home)
+    rest = [f"left on disk: {name}" for name in leftovers(home, kept)]
+    return uncommitted(home, new) + rest
+
+
+def uncommitted(home: Path, new: str) -> list[str]:
+    """Why the new bundle is not active, verified, committed and at rest."""
     wrong = unsound(home, frozenset({new}))
-    progress = newest(lines_of(read_log(place.journal_path)))[MODEL]
+    progress = newest(lines_of(read_log(Home(home).journal_path)))[MODEL]
     if progress.good != new or progress.state != "idle":
         wrong.append(f"the journal says {progress.state}, good {progress.good[:12]}")
-    return wrong + [f"left on disk: {name}" for name in _leftovers(place, kept)]
+    return wrong
 
 
-def _leftovers(home: Home, slots: frozenset[str]) -> list[str]:
-    root = home.root
+def leftovers(
+    root: Path, slots: frozenset[str], *, also: frozenset[str] = frozenset()
+) -> list[str]:
+    """What a home holds beside these slots and what each home may have, which is `also` more."""
+    home = Home(root)
     logs = {"journal.log", "outbox.log", "numbers.log"}
-    allowed = {"identity.json", "trust.json", "trust", "lock", "slots", "downloads", *logs}
+    allowed = {"identity.json", "trust.json", "trust", "lock", "slots", "downloads", *logs, *also}
     found = [path.name for path in root.iterdir() if path.name not in allowed]
     downloads = [str(p.relative_to(root)) for p in home.downloads.glob("*")]
     in_slots = [p.name for p in (home.slots / MODEL).iterdir() if p.name not in {*slots, "current"}]

@@ -71,3 +71,23 @@ def test_a_power_cut_on_a_disk_that_forgets_leaves_one_verified_model(
         for cut in [*long_slice.pick(cuts, 2), *last]:
             wrong += power.check_cut(cut, tmp_path / "case")
     assert wrong == []
+
+
+@pytest.mark.timeout(600)
+def test_an_agent_killed_beside_its_server_leaves_answers_and_comes_to_its_end(
+    bench_script: Callable[[str], ModuleType], tmp_path: Path, long_slice: Any
+) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("absent: strace (Debian package strace)")
+    served = bench_script("_agent_served")
+    cases = {
+        scene.name: served.one_per_state(served.list_cases(scene))
+        for scene in served.scenes_alone(tmp_path / "served")
+    }
+    states = {case.point.state for case in cases["file"]}
+    assert states >= {"idle", "download", "stage", "probe", "activate", "probation", "commit"}
+    counts = {"start": 1, "file": 3, "rollback": 1}
+    chosen = [case for name, some in cases.items() for case in long_slice.pick(some, counts[name])]
+    findings = [served.check_case(case) for case in chosen]
+    assert [line for finding in findings for line in finding.wrong] == []
+    assert all(finding.answered for finding in findings)

@@ -4,6 +4,10 @@ First `record` lists every call that changes a file under a folder, in order; th
 repeats the command with a fault at one of them. `attached` does both to a process that is there
 already and waits stopped, such as a fork of one that was slow to start. Only the main thread of
 the command's own process is counted; its children run untouched.
+
+A process with threads and children of its own is another matter: `recording_all` writes down what
+all of them do, `places_in` takes from it the calls that a lasting path is enough to find again, and
+`struck_at` makes the fault at the n-th call of that kind on that path, whoever makes it.
 """
 
 import contextlib
@@ -39,6 +43,20 @@ CALLS = (
     "linkat",
 )
 
+ON_A_PATH = (
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+)
+"""The calls that strace finds by a path: it looks at the first one they name."""
+
+_PID = re.compile(r"^\d+ +")
 _LINE = re.compile(r"^(?P<call>[a-z0-9_]+)\((?P<rest>.*)$")
 _STATE = re.compile(r'\\"state\\":\\"(?P<state>[a-z]+)\\"')
 
@@ -81,6 +99,45 @@ def failing(point: Point, fault: str) -> list[str]:
     """What tells strace to make a fault ("signal=SIGKILL", "error=ENOSPC") at a call."""
     inject = f"inject={point.call}:{fault}:when={point.number}"
     return ["-e", f"trace={point.call}", "-e", inject, "-o", os.devnull]
+
+
+def recording_all(trace: Path) -> list[str]:
+    """The command before a command of which every call is written down, also of its threads and
+    children. The command is this process's own child, not strace's.
+    """
+    return [require_strace(), "-D", "-f", *recording(trace)]
+
+
+def struck_at(place: Path, point: Point, fault: str) -> list[str]:
+    """The command before a command in which a fault comes at the `number`-th call of this kind on
+    this path.
+    """
+    found = ["-P", str(place), "-e", f"trace={point.call}"]
+    inject = f"inject={point.call}:{fault}:when={point.number}"
+    return [require_strace(), "-D", "-f", *found, "-e", inject, "-o", os.devnull]
+
+
+def places_in(trace: Path, *, below: Path) -> list[Point]:
+    """The calls of a trace on lasting paths below a folder, counted by path; of those that are
+    alike in one state, the first. Their paths are whole. A line of a journal that names no state
+    means `idle`.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    found: dict[tuple[str, str, str], Point] = {}
+    state = "idle"
+    for line in trace.read_text(errors="replace").splitlines():
+        match = _LINE.match(_PID.sub("", line))
+        if match is None or str(below) not in match["rest"]:
+            continue
+        call, path = match["call"], _whole_path(match["rest"], below)
+        counts[call, path] += 1
+        if call in ON_A_PATH and ".tmp-" not in path:
+            point = Point(call=call, number=counts[call, path], path=path, state=state)
+            found.setdefault((state, call, path), point)
+        if (call, path) == ("write", "journal.log"):
+            entered = _STATE.search(match["rest"])
+            state = entered["state"] if entered else "idle"
+    return list(found.values())
 
 
 @contextlib.contextmanager
@@ -162,9 +219,13 @@ def _points(trace: str, below: Path) -> list[Point]:
     return points
 
 
+def _whole_path(rest: str, below: Path) -> str:
+    start = rest.index(str(below)) + len(str(below)) + 1
+    return re.split(r'[">,]', rest[start:], maxsplit=1)[0]
+
+
 def _path(rest: str, below: Path) -> str:
     """The changed path relative to the folder, with random parts and hashes made short."""
-    start = rest.index(str(below)) + len(str(below)) + 1
-    found = re.split(r'[">,]', rest[start:], maxsplit=1)[0]
+    found = _whole_path(rest, below)
     short = re.sub(r"[0-9a-f]{64}", lambda hashed: hashed[0][:8], found)
     return re.sub(r"\.tmp-[A-Za-z0-9_]+", ".tmp-", short)
