@@ -302,6 +302,7 @@ class _Answer:
         if not self._has_body:
             self._is_complete = True
             self._received.clear()
+            self._let_go_of_parser()
 
     async def chunks(self, limit_bytes: int) -> AsyncIterator[bytes]:
         """The body as it arrives."""
@@ -325,7 +326,15 @@ class _Answer:
             raise EOFError("the connection was closed early")
         else:
             self._parser.feed_data(data)
+        if self._is_complete:
+            self._let_go_of_parser()
         return len(data)
+
+    def _let_go_of_parser(self) -> None:
+        """It knows this answer's methods: two that hold each other would stay until the collector
+        comes by.
+        """
+        self._parser = None
 
     @property
     def _ends_with_connection(self) -> bool:

@@ -89,6 +89,9 @@ class Http2Connection(asyncio.Protocol):
             stream.is_closed = True
         self._streams.clear()
         self._house.forget(self)
+        # The library's object keeps a table of its own methods, so without the collector it and
+        # its tables of headers would stay for each peer that ever came.
+        vars(self._protocol).clear()
 
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
@@ -321,8 +324,10 @@ class Http2Connection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._will_flush = False
+        if self.is_closed:
+            return
         data = self._protocol.data_to_send()
-        if data and not self.is_closed and not self._transport.is_closing():
+        if data and not self._transport.is_closing():
             self._transport.write(data)
 
     def _say_goodbye(self, code: ErrorCodes) -> None:

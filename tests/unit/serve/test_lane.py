@@ -130,7 +130,7 @@ def test_model_that_leaves_answers_what_waits_in_its_lane_first(bench: Any, kind
     model = opened(bench, kind)
     answer = send(bench, model, "[1, 2]")
     gone = []
-    model.when_idle(lambda: gone.append(data(answer)))
+    model.retire(lambda: gone.append(data(answer)))
     assert gone == [[2, 4]]
 
 

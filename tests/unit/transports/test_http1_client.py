@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import gc
 import socket
 from pathlib import Path
 from typing import Any
@@ -349,5 +350,24 @@ def test_unreachable_port_is_a_transport_error(run: Any) -> None:
     async def case() -> None:
         with pytest.raises(TransportError, match="check that the server runs"):
             await Client(f"http://127.0.0.1:{port}").request("GET", "/")
+
+    run(case())
+
+
+def test_answers_that_were_read_hold_nothing_until_the_collector_comes(run: Any) -> None:
+    async def case() -> None:
+        server = await start_server(echo, clock=FakeClock())
+        async with Client(server.address) as client:
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(3):
+                    await client.request("POST", "/", body=b"x")
+                    await client.request("HEAD", "/")
+                kinds = {type(thing).__name__ for thing in gc.get_objects()}
+            finally:
+                gc.enable()
+        await server.close(drain_s=0)
+        assert not kinds & {"_Answer", "HttpResponseParser"}
 
     run(case())

@@ -237,7 +237,7 @@ class Models:
         try:
             self.directory.check_newcomer(model)
         except RefusalError:
-            self._close_later(model.servable)
+            self._retire(model)
             raise
 
     def _let_go(self, shadow: Shadow) -> None:
@@ -247,7 +247,7 @@ class Models:
 
     def _retire(self, model: ServedModel) -> None:
         """Close a model when its last request is answered."""
-        model.when_idle(lambda: self._close_later(model.servable))
+        model.retire(partial(self._close_later, model.servable))
 
     def _close_later(self, servable: Servable) -> None:
         self._later(servable.name, partial(self._close, servable))

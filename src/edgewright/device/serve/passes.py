@@ -161,6 +161,12 @@ class PassQueue:
         self._on_idle = act
         self._notify_idle()
 
+    def end(self) -> None:
+        """Nobody will ask any more: let go of who knows this queue in turn. Two that hold each
+        other stay until the collector comes by, and it seldom does in a process that only serves.
+        """
+        self._answer, self.mirror, self.fallback = _refuse_all, None, None
+
     def _run_waiting(self) -> None:
         """Run what waits: here, or as far as workers are free."""
         self._is_scheduled = False
@@ -325,6 +331,13 @@ class PassQueue:
         if self._on_idle is not None and not self.in_flight:
             act, self._on_idle = self._on_idle, None
             act()
+
+
+def _refuse_all(jobs: list[Job], _: Arrays) -> None:
+    """Of a model that has ended."""
+    for job in jobs:
+        refusal = RefusalError(503, "the model was replaced", reason="replaced", retry_after_s=1)
+        job.refuse(job.exchange, refusal)
 
 
 def _same_rows(shapes: tuple[tuple[int, ...], ...], others: tuple[tuple[int, ...], ...]) -> bool:

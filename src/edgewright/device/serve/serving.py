@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import msgspec
 import orjson
@@ -71,11 +71,18 @@ class ServedModel:
         """Requests that wait or run."""
         return self.queue.in_flight + sum(len(lane.exchanges) for lane in self._lanes)
 
-    def when_idle(self, act: Callable[[], None]) -> None:
-        """Act once, when everything that was taken is answered."""
+    def retire(self, act: Callable[[], None]) -> None:
+        """Act once, when everything that was taken is answered; nothing more may be asked."""
         for lane in self._lanes:
             lane.run()
-        self.queue.when_idle(act)
+        self.queue.when_idle(partial(self._end, act))
+
+    def _end(self, act: Callable[[], None]) -> None:
+        """Leave nothing that holds this model and is held by it; see `PassQueue.end`."""
+        self._lanes, self._lane_trials = [], 0
+        self._rows.clear()
+        self.queue.end()
+        act()
 
     def infer(self, exchange: Exchange, body: bytes, header_bytes: int | None) -> None:
         """Take a V2 request."""

@@ -83,6 +83,8 @@ class Comparing:
             self.agreed_passes += agreed == rows
             self.rows += rows
             self.agreed_rows += agreed
+        # Who is noted to holds this in turn: without the collector both would stay.
+        del self._predict, self._note
 
 
 class Shadow:

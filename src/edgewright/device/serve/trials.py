@@ -85,7 +85,7 @@ class Trials:
             self._put(name, candidate.original)
         else:
             self._directory.remove(name)
-        leader.queue.when_idle(partial(self._later, name, candidate.close))
+        leader.retire(partial(self._later, name, candidate.close))
 
     def figures(self, name: str) -> CandidateFigures:
         """What the candidate of this name did so far.
