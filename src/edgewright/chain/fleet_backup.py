@@ -19,13 +19,15 @@ import msgspec
 from sqlalchemy import select
 
 from edgewright import _fs
-from edgewright.chain.fleet import ARRIVALS, PATCHES, open_fleet
+from edgewright.chain import trust_repository
+from edgewright.chain.fleet import ARRIVALS, IMAGE, PATCHES, online_key, open_fleet
 from edgewright.chain.fleet_blobs import BLOBS_CHOICE, open_blobs
 from edgewright.chain.fleet_database import DATABASE, DATABASE_CHOICE, choose, open_postgres
+from edgewright.clock import SystemClock
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, verify_audit, write_down
-from edgewright.fleet.director import go_ahead
+from edgewright.fleet.director import LOST_AT_MOST, go_ahead
 from edgewright.fleet.state import SqliteState, State, schema
 from edgewright.fleet.state.copying import copy_rows
 
@@ -119,6 +121,7 @@ def restore(source: Path, home: Path, *, by: str, database: str = "") -> Backup:
         try:
             verify_audit(state)
             go_ahead(folder)
+            _lift_image(folder)
             with state.write() as connection:
                 deed = Deed(
                     at_s=index.made_at_s, who=by, what="backup restored", subject=source.name
@@ -132,6 +135,14 @@ def restore(source: Path, home: Path, *, by: str, database: str = "") -> Backup:
             (folder / DATABASE).unlink()
             choose(folder, database)
     return index
+
+
+def _lift_image(home: Path) -> None:
+    """Have the image repository's snapshot and timestamp, which the lost fleet went on renewing,
+    be above what devices saw. What its keepers sign is theirs to lift (`trust renew --above`).
+    """
+    image, wall_s = home / IMAGE, SystemClock().wall_s()
+    trust_repository.go_ahead(image, online_key(home), by=LOST_AT_MOST, wall_s=wall_s)
 
 
 def _fetch_releases(home: Path, state: State) -> None:

@@ -160,11 +160,7 @@ def keep_fresh(folder: Path, signer: Signer, *, wall_s: float) -> None:
     ]
     if not due:
         return
-    renewed = repository.renewed(due, now=_at(wall_s))
-    with contextlib.suppress(InputError):  # not this key's to sign: the keepers are warned
-        renewed = renewed.signed_by(signer)
-    if not renewed.lacks():
-        _publish(folder, renewed.published_at(_at(wall_s)))
+    _publish_alone(folder, repository.renewed(due, now=_at(wall_s)), signer, wall_s=wall_s)
 
 
 def sign(folder: Path, signer: Signer, *, wall_s: float) -> RepositoryStatus:
@@ -214,9 +210,28 @@ def revoke(folder: Path, key_id: str, *, wall_s: float) -> RepositoryStatus:
     return _changed(folder, wall_s, lambda r: r.without_key(key_id, now=_at(wall_s)))
 
 
-def renew(folder: Path, roles: Sequence[str], *, wall_s: float) -> RepositoryStatus:
-    """Stage another lifetime for roles."""
-    return _changed(folder, wall_s, lambda r: r.renewed(roles, now=_at(wall_s)))
+def renew(folder: Path, roles: Sequence[str], *, wall_s: float, above: int = 0) -> RepositoryStatus:
+    """Stage another lifetime for roles; in versions above one that devices have seen, where this
+    repository is older than that.
+    """
+    return _changed(folder, wall_s, lambda r: r.renewed(roles, now=_at(wall_s), above=above))
+
+
+def go_ahead(folder: Path, signer: Signer, *, by: int, wall_s: float) -> None:
+    """Lift snapshot and timestamp that far, as far as this one key may sign them alone: a fleet
+    renews them by itself, so that devices have seen newer ones than any backup holds. Beside what
+    waits for keepers they wait with it.
+    """
+    if not _exists(folder):
+        return
+    repository = _load(folder)
+    versions = repository.versions()
+    above = max(versions.get(role, 0) for role in ("snapshot", "timestamp")) + by
+    lifted = repository.renewed(("snapshot",), now=_at(wall_s), above=above)
+    if repository.staged:
+        _kept(folder, lifted, wall_s)
+    else:
+        _publish_alone(folder, lifted, signer, wall_s=wall_s)
 
 
 def export(folder: Path, out: Path, *, wall_s: float) -> RepositoryStatus:
@@ -238,6 +253,14 @@ def export(folder: Path, out: Path, *, wall_s: float) -> RepositoryStatus:
         _copy(_target_paths(folder, trusted), folder, temp)
         _fs.write_atomic(temp / "root.json", repository.published["root"])
     return _status(repository, wall_s)
+
+
+def _publish_alone(folder: Path, staged: Repository, signer: Signer, *, wall_s: float) -> None:
+    """Publish what one key can sign alone; nothing where it cannot."""
+    with contextlib.suppress(InputError):  # not this key's to sign: the keepers are warned
+        staged = staged.signed_by(signer)
+    if not staged.lacks():
+        _publish(folder, staged.published_at(_at(wall_s)))
 
 
 def sha256_of(file: Path) -> str:

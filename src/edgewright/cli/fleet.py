@@ -9,6 +9,7 @@ from edgewright.cli._fleet import Place, home_option, operator, place_options, s
 from edgewright.cli._fleet_attest import attest
 from edgewright.cli._fleet_notify import notify
 from edgewright.cli._output import json_option, print_json, print_table, say
+from edgewright.clock import iso
 
 if TYPE_CHECKING:
     from edgewright.fleet.serving import Ready
@@ -246,14 +247,26 @@ def backup(output: Path, *, home: Path, as_json: bool) -> None:
 @home_option
 @json_option
 def restore(source: Path, *, database: str, home: Path, as_json: bool) -> None:
-    """Make a fleet of a backup SOURCE in a new folder --home; every hash is checked first."""
+    """Make a fleet of a backup SOURCE in a new folder --home; every hash is checked first.
+
+    What was released after the backup is lost, and devices that saw it refuse the older list of
+    releases until its keepers lift it: edgewright trust renew --above.
+    """
     from edgewright.chain import fleet_backup
+    from edgewright.chain.fleet import IMAGE
+    from edgewright.chain.trust_repository import exists
 
     made = fleet_backup.restore(source, home, by=operator(), database=database)
     if as_json:
         print_json("fleet-restored", made)
     else:
         click.echo(f"{home}: {len(made.files)} files, audit log up to {made.audit_hash[:16]}")
+    if exists(home / IMAGE):
+        say(
+            f"if anything was released after {iso(made.made_at_s)}, devices refuse this fleet until"
+            f" keepers sign: edgewright trust renew {home / IMAGE} targets --above VERSION"
+            " (the newest that a device names; docs/runbooks/restored-fleet.md)"
+        )
 
 
 @fleet.command()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 _REPO = click.argument("repo", type=_PATH)
+_VERSION_MOST = 1_000_000_000
+"""There must be room above it for ever."""
 
 
 @click.group()
@@ -267,12 +269,22 @@ def revoke(*, repo: Path, key_id: str, as_json: bool) -> None:
 @trust.command()
 @_REPO
 @click.argument("roles", nargs=-1, required=True)
+@click.option(
+    "--above",
+    type=click.IntRange(0, _VERSION_MOST),
+    default=0,
+    help="The newest version that a device has seen, when REPO came from a backup.",
+)
 @json_option
-def renew(*, repo: Path, roles: tuple[str, ...], as_json: bool) -> None:
-    """Stage another lifetime for ROLES, and for those that name them."""
+def renew(*, repo: Path, roles: tuple[str, ...], above: int, as_json: bool) -> None:
+    """Stage another lifetime for ROLES, and for those that name them.
+
+    Devices refuse a repository whose versions fall. One that was restored from a backup is brought
+    ahead of what they have seen with --above; a generous number does no harm.
+    """
     from edgewright.chain import trust_repository as chain
 
-    _show(chain.renew(repo, roles, wall_s=time.time()), as_json=as_json)
+    _show(chain.renew(repo, roles, wall_s=time.time(), above=above), as_json=as_json)
 
 
 @trust.command()

@@ -249,14 +249,27 @@ class Repository(Roles, frozen=True, kw_only=True):
             changed = changed.with_keys(role, remove=(key_id,), now=now)
         return changed
 
-    def renewed(self, roles: Iterable[str], *, now: datetime) -> "Repository":
-        """New versions of roles, and of their bins, that say the same for another lifetime."""
+    def renewed(self, roles: Iterable[str], *, now: datetime, above: int = 0) -> "Repository":
+        """New versions of roles, and of their bins, that say the same for another lifetime.
+
+        `above` is the highest version of any role that a device may have seen, where this
+        repository is older than that: theirs, and those of the roles that name them, are higher.
+
+        Raises:
+            InputError: no such role, or root with `above`: its versions follow each other.
+        """
+        roles = tuple(roles)
+        if above and "root" in roles:
+            raise InputError(
+                "root cannot be lifted: devices take its versions one after the other",
+                hint="bring the newest root.json back, from an export or a device's trust/image",
+            )
         changes: dict[str, Change | None] = {}
         for role in roles:
             if role not in ROLES:
                 self.require_role(role, (*ROLES, *self.projects()))
             changes |= dict.fromkeys((role, *self.bins(role)))
-        return self._with_staged(changes, now)
+        return self._with_staged(changes, now, above=above)
 
     def signed_by(self, signer: Signer) -> "Repository":
         """Everything that is staged and for which this key counts, signed with it.
@@ -292,11 +305,14 @@ class Repository(Roles, frozen=True, kw_only=True):
         after.check(now, since=self.published.get("root"))
         return after
 
-    def _with_staged(self, changes: Mapping[str, Change | None], now: datetime) -> "Repository":
+    def _with_staged(
+        self, changes: Mapping[str, Change | None], now: datetime, *, above: int = 0
+    ) -> "Repository":
         """Stage the next version of roles, changed, and of all that name them."""
         changed = self
         for role in _with_followers(changes):
             signed = changed.next_version(role)
+            signed.version = max(signed.version, above + 1) if role != "root" else signed.version
             if change := changes.get(role):
                 change(signed)
             if isinstance(signed, Snapshot):

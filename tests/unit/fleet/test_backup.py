@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.chain.fleet import open_fleet, trust
+from edgewright.chain import trust_repository
+from edgewright.chain.fleet import IMAGE, found_online_key, open_fleet, trust
 from edgewright.chain.fleet_backup import backup, restore
 from edgewright.chain.fleet_tls import FleetTls
+from edgewright.clock import SystemClock
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.director import LOST_AT_MOST
 from edgewright.testing.fleet import SIGNER, release_file
+from edgewright.trust.repository import ROLES
 
 
 @pytest.fixture
@@ -99,3 +102,28 @@ def test_what_is_no_backup_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(b"no tar")
     with pytest.raises(InputError, match="no backup"):
         restore(tmp_path / "bad.tar", tmp_path / "again", by="bert")
+
+
+@pytest.mark.parametrize("is_staged", [False, True])
+def test_what_a_restored_fleet_signs_alone_is_above_what_devices_saw(
+    home: Path, tmp_path: Path, *, is_staged: bool
+) -> None:
+    (tmp_path / "keeper.pub").write_text(SIGNER.public.public_hex)
+    own = {"snapshot", "timestamp"}
+    paths = {
+        role: found_online_key(home) if role in own else tmp_path / "keeper.pub" for role in ROLES
+    }
+    image, wall_s = home / IMAGE, SystemClock().wall_s()
+    keys = {role: trust_repository.KeyFiles(paths=(path,)) for role, path in paths.items()}
+    trust_repository.found(image, keys, wall_s=wall_s)
+    trust_repository.sign(image, SIGNER, wall_s=wall_s)
+    if is_staged:
+        trust_repository.renew(image, ["targets"], wall_s=wall_s)
+    backup(home, tmp_path / "all.tar", by="ada")
+    restore(tmp_path / "all.tar", tmp_path / "again", by="bert")
+    if is_staged:
+        trust_repository.sign(tmp_path / "again" / IMAGE, SIGNER, wall_s=wall_s)
+    states = trust_repository.status(tmp_path / "again" / IMAGE, wall_s=wall_s).roles
+    versions = {state.role: state.version or 0 for state in states}
+    assert min(versions["snapshot"], versions["timestamp"]) > LOST_AT_MOST
+    assert versions["targets"] == 1 + is_staged

@@ -159,3 +159,17 @@ def test_what_a_device_would_refuse_is_not_published() -> None:
 def test_expiry_is_warned_of_in_the_last_quarter(days: int, expiring: set[str]) -> None:
     states = published().states(NOW + timedelta(days=days))
     assert {state.role for state in states if state.is_expiring} == expiring
+
+
+def test_an_older_repository_is_lifted_above_what_devices_saw() -> None:
+    seen = published().with_target("lost.ewb", sha256="0" * 64, length_bytes=5, now=NOW)
+    seen = signed(seen, ALICE, BOB, ONLINE).published_at(NOW)
+    lifted = published().renewed(("targets",), now=NOW, above=40)
+    lifted = signed(lifted, ALICE, BOB, ONLINE).published_at(NOW)
+    versions = lifted.versions()
+    assert versions == {"root": 1, "targets": 41, "snapshot": 41, "timestamp": 41}
+    assert all(versions[role] > seen.versions()[role] for role in versions if role != "root")
+    with pytest.raises(InputError, match="one after the other"):
+        lifted.renewed(("root", "targets"), now=NOW, above=50)
+    again = signed(lifted.renewed(("targets",), now=NOW, above=3), ALICE, BOB, ONLINE)
+    assert again.published_at(NOW).versions()["targets"] == 42
