@@ -8,6 +8,11 @@ import h2.settings
 
 STREAMS_MOST = 100
 
+_PREFACE_BYTES = 24
+_FRAME_HEAD_BYTES = 9
+_HEADERS, _CONTINUATION = 1, 9
+_END_HEADERS = 4
+
 
 def new_protocol(header_bytes: int) -> h2.connection.H2Connection:
     """The server's side of a new connection."""
@@ -25,6 +30,55 @@ def new_protocol(header_bytes: int) -> h2.connection.H2Connection:
     )
     protocol.decoder.max_header_list_size = header_bytes
     return protocol
+
+
+class Parts:
+    r"""Where frames end in what a peer sends. Headers that go on in other frames are one part with
+    them (RFC 9113, 4.3). The library keeps what is not whole to itself.
+
+    >>> parts = Parts()
+    >>> parts.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), parts.is_open
+    (True, False)
+    >>> parts.feed(bytes([0, 0, 3, 1, 0, 0, 0, 0, 1]) + b"abc"), parts.is_open
+    (False, True)
+    >>> parts.feed(bytes([0, 0, 2, 9, 4, 0, 0, 0, 1]) + b"d"), parts.feed(b"e"), parts.is_open
+    (False, True, False)
+    """
+
+    __slots__ = ("_head", "_in_headers", "_left")
+
+    def __init__(self) -> None:
+        self._left = _PREFACE_BYTES
+        self._head = b""
+        self._in_headers = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something has begun that is not whole."""
+        return self._left > 0 or self._head != b"" or self._in_headers
+
+    def feed(self, data: bytes) -> bool:
+        """Whether something became whole with this."""
+        at, size, has_ended = 0, len(data), False
+        while at < size:
+            if self._left:
+                step = min(self._left, size - at)
+                self._left -= step
+            else:
+                step = _FRAME_HEAD_BYTES - len(self._head)
+                self._take_head(data[at : at + step])
+            at += step
+            has_ended = has_ended or not self.is_open
+        return has_ended
+
+    def _take_head(self, piece: bytes) -> None:
+        self._head += piece
+        if len(self._head) < _FRAME_HEAD_BYTES:
+            return
+        self._left = int.from_bytes(self._head[:3], "big")
+        if self._head[3] in (_HEADERS, _CONTINUATION):
+            self._in_headers = not self._head[4] & _END_HEADERS
+        self._head = b""
 
 
 @lru_cache(maxsize=256)

@@ -26,8 +26,10 @@ class Stream:
         "body",
         "deadline_s",
         "head",
+        "is_asked",
         "is_closed",
         "number",
+        "renewed_at",
         "sent",
     )
 
@@ -38,6 +40,10 @@ class Stream:
         self.body = bytearray()
         self.answer = b""
         self.sent = 0
+        self.renewed_at = 0
+        """How much had been sent when the peer was given more time."""
+        self.is_asked = False
+        """Whether the request is with the application."""
         self.is_closed = False
         self.deadline_s = _NEVER
 

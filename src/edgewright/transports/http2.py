@@ -2,9 +2,9 @@
 
 The `h2` library keeps the protocol's state; this file turns streams into the exchanges that every
 application knows, and holds a peer to the limits of an HTTP/1.1 connection: what it may leave here
-in headers and bodies is the same, however many streams it spreads it over. Who floods with resets,
-settings, pings or empty frames is sent away (ENHANCE_YOUR_CALM). Answers wait for the windows that
-the peer grants, each stream's for its own.
+in headers and bodies is the same, however many streams it spreads it over, and so is the time that
+it may take for each. Who floods with resets, settings, pings or empty frames is sent away
+(ENHANCE_YOUR_CALM). Answers wait for the windows that the peer grants, each stream's for its own.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from h2.errors import ErrorCodes
 from edgewright.transports._http1_head import BadRequestError, head_of_fields
 from edgewright.transports._http1_house import House
 from edgewright.transports._http1_text import preamble
-from edgewright.transports._http2_protocol import fields_of, new_protocol
+from edgewright.transports._http2_protocol import Parts, fields_of, new_protocol
 from edgewright.transports._http2_stream import NO_HEAD, Stream
 from edgewright.transports.base import Head
 
@@ -28,6 +28,8 @@ NOISE_MOST = 1000
 """Of frames that ask for nothing and answer nothing, between two ticks of the server's timer."""
 _NEVER = float("inf")
 _LINGER_S = 2.0
+_PROGRESS_BYTES = 64 << 10
+"""A peer that has taken so much more of an answer gets the time for the rest again."""
 _QUIET = (
     h2.events.RemoteSettingsChanged,
     h2.events.PingReceived,
@@ -46,6 +48,7 @@ class Http2Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._protocol = new_protocol(house.limits.header_bytes)
+        self._parts = Parts()
         self._streams: dict[int, Stream] = {}
         self._held_bytes = 0
         self._is_blocked = False
@@ -56,17 +59,23 @@ class Http2Connection(asyncio.Protocol):
         self.served = 0
         self.is_closed = False
         self.deadline_s = _NEVER
+        self._part_deadline_s = _NEVER
         self.peer = ""
 
     @property
     def head(self) -> Head | None:
-        """A request that is not answered yet."""
-        return next((stream.head for stream in self._streams.values()), None)
+        """A request that is with the application. One whose body has not come protects nobody from
+        making room, nor does an answer that the peer does not take.
+        """
+        return next((one.head for one in self._streams.values() if one.is_asked), None)
 
     @property
     def waits_since_s(self) -> float:
         """Since when the server waits for more of it."""
         limits = self._limits
+        if self._streams or self._is_blocked:
+            streams_s = [stream.deadline_s for stream in self._streams.values()]
+            return min([self.deadline_s, *streams_s]) - limits.body_timeout_s
         return self.deadline_s - (limits.idle_timeout_s if self.served else limits.header_timeout_s)
 
     # What asyncio calls
@@ -104,6 +113,7 @@ class Http2Connection(asyncio.Protocol):
             self._end()
             return
         self._take_all(events)
+        self._watch_parts(data)
         self._send_all()
         self._flush()
 
@@ -135,6 +145,7 @@ class Http2Connection(asyncio.Protocol):
             (b"date", self._house.date),
             (b"content-length", b"%d" % len(body)),
         ]
+        stream.is_asked = False
         stream.answer = b"" if is_head else body
         try:
             self._protocol.send_headers(stream.number, fields, end_stream=not stream.answer)
@@ -172,6 +183,10 @@ class Http2Connection(asyncio.Protocol):
             elif not self._streams:
                 self._say_goodbye(ErrorCodes.NO_ERROR)
             return
+        if now_s >= self._part_deadline_s and not self._is_ending:
+            self._house.count_refusal(408)
+            self._say_goodbye(ErrorCodes.NO_ERROR)
+            return
         for stream in [one for one in self._streams.values() if now_s >= one.deadline_s]:
             self._expire_stream(stream)
 
@@ -181,6 +196,17 @@ class Http2Connection(asyncio.Protocol):
         else:
             self._refuse(stream, BadRequestError(408, "the request's body did not arrive in time"))
         self._flush()
+
+    def _watch_parts(self, data: bytes) -> None:
+        """Give what has come in part its time: a frame, or headers that go on in other frames.
+        Nothing is heard of it while it is not whole, so a peer could make it last for ever.
+        """
+        if self._parts.feed(data):
+            self._part_deadline_s = _NEVER
+        if self._part_deadline_s == _NEVER and self._parts.is_open:
+            limits = self._limits
+            allowed_s = limits.body_timeout_s if self._streams else limits.header_timeout_s
+            self._part_deadline_s = self._house.now_s + allowed_s
 
     # Events
 
@@ -261,6 +287,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _dispatch(self, stream: Stream) -> None:
         stream.deadline_s = _NEVER
+        stream.is_asked = True
         body = bytes(stream.body)
         self._let_go_of_body(stream)
         self._house.application(stream, stream.head, body)
@@ -282,7 +309,9 @@ class Http2Connection(asyncio.Protocol):
             end = min(size, stream.sent + room)
             protocol.send_data(number, stream.answer[stream.sent : end], end_stream=end == size)
             stream.sent = end
-            stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
+            if end - stream.renewed_at >= _PROGRESS_BYTES:
+                stream.renewed_at = end
+                stream.deadline_s = self._house.now_s + self._limits.body_timeout_s
         if stream.sent == size:
             self._finish(stream)
 

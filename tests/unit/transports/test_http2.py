@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import shutil
 import ssl
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgewright.testing import FakeClock
@@ -57,13 +59,19 @@ def echo(exchange: Exchange, head: Head, body: bytes) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[tuple[Server, ssl.SSLContext, FakeClock]]:
+async def running(
+    folder: Path, **limits: int
+) -> AsyncIterator[tuple[Server, ssl.SSLContext, FakeClock]]:
     path, _ = certificate(folder)
     listening = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     listening.load_cert_chain(path)
     clock = FakeClock()
     server = await start_application(
-        echo, clock=clock, limits=LIMITS, tls=listening, http2=Http2Connection
+        echo,
+        clock=clock,
+        limits=msgspec.structs.replace(LIMITS, **limits),
+        tls=listening,
+        http2=Http2Connection,
     )
     try:
         yield server, ssl.create_default_context(cafile=str(path)), clock
@@ -377,3 +385,149 @@ def test_garbage_is_a_refusal(tmp_path: Path) -> None:
             OPENED.append(writer)
 
     asyncio.run(case())
+
+
+async def sent_away_after(rude: Rude, server: Server, clock: FakeClock) -> float:
+    """How many seconds pass until the server hangs up, while the peer sends nothing more."""
+    began_s = clock.monotonic_s()
+    leaving = asyncio.create_task(rude.goodbye())
+    while not leaving.done():
+        assert clock.monotonic_s() < began_s + 1000, "it is kept for ever"
+        await asyncio.sleep(1e-3)
+        clock.advance(1)
+        server.sweep()
+    await leaving
+    return clock.monotonic_s() - began_s
+
+
+async def says_nothing(rude: Rude) -> None:
+    """Beyond its preface and settings."""
+
+
+async def headers_without_end(rude: Rude) -> None:
+    rude.writer.write(bytes([0, 0, 3, 1, 0, 0, 0, 0, 1]) + b"\x82\x86\x84")
+    rude.writer.write(bytes([0, 0, 0, 9, 0, 0, 0, 0, 1]))
+
+
+async def half_a_frame(rude: Rude) -> None:
+    rude.protocol.ping(b"12345678")
+    rude.writer.write(rude.protocol.data_to_send()[:-1])
+
+
+async def half_a_frame_after_an_answer(rude: Rude) -> None:
+    number = rude.begin()
+    await rude.flush()
+    assert (await rude.answer(number))[0] == 200
+    await half_a_frame(rude)
+
+
+@pytest.mark.parametrize(
+    "dawdle", [says_nothing, headers_without_end, half_a_frame, half_a_frame_after_an_answer]
+)
+def test_who_sends_no_whole_request_has_the_time_of_headers(tmp_path: Path, dawdle: Any) -> None:
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, clock):
+            rude = await Rude.connect(server, tls)
+            await dawdle(rude)
+            await rude.writer.drain()
+            taken_s = await sent_away_after(rude, server, clock)
+            assert LIMITS.header_timeout_s <= taken_s < LIMITS.idle_timeout_s / 2
+
+    asyncio.run(case())
+
+
+def test_a_peer_without_a_preface_has_the_time_of_headers(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, clock):
+            tls.set_alpn_protocols(["h2"])
+            port = int(server.address.rpartition(":")[2])
+            mute = Rude(*await asyncio.open_connection("localhost", port, ssl=tls))
+            mute.protocol.initiate_connection()
+            taken_s = await sent_away_after(mute, server, clock)
+            assert LIMITS.header_timeout_s <= taken_s < LIMITS.idle_timeout_s / 2
+
+    asyncio.run(case())
+
+
+def test_a_body_in_slow_parts_has_the_time_of_bodies(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, clock):
+            rude = await Rude.connect(server, tls)
+            number = rude.begin(ends=False)
+            rude.protocol.send_data(number, b"x" * 100, end_stream=True)
+            whole = rude.protocol.data_to_send()
+            rude.writer.write(whole[:-1])
+            await rude.writer.drain()
+            for _ in range(int(LIMITS.body_timeout_s) - 10):
+                await asyncio.sleep(0)
+                clock.advance(1)
+                server.sweep()
+            rude.writer.write(whole[-1:])
+            assert await rude.answer(number) == (200, b"x" * 100)
+
+    asyncio.run(case())
+
+
+def test_an_answer_taken_by_drops_has_the_time_of_bodies(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, clock):
+            rude = await Rude.connect(server, tls, INITIAL_WINDOW_SIZE=1)
+            number = rude.begin("/?bytes=900")
+            await rude.flush()
+            began_s = clock.monotonic_s()
+            while not any(isinstance(one, h2.events.StreamReset) for one in rude.events):
+                assert clock.monotonic_s() < began_s + 10 * LIMITS.body_timeout_s
+                rude.protocol.increment_flow_control_window(1, number)
+                rude.protocol.ping(b"12345678")
+                await rude.flush()
+                await rude.until(lambda one: isinstance(one, h2.events.PingAckReceived))
+                rude.events = [e for e in rude.events if isinstance(e, h2.events.StreamReset)]
+                clock.advance(LIMITS.body_timeout_s / 4)
+                server.sweep()
+
+    asyncio.run(case())
+
+
+def test_a_request_whose_body_does_not_come_keeps_no_place(tmp_path: Path) -> None:
+    async def case() -> None:
+        async with running(tmp_path, connections=2) as (server, tls, _):
+            holders = [await Rude.connect(server, tls) for _ in range(2)]
+            for holder in holders:
+                holder.begin(ends=False)
+                holder.protocol.ping(b"12345678")
+                await holder.flush()
+                await holder.until(lambda one: isinstance(one, h2.events.PingAckReceived))
+            polite = await Rude.connect(server, tls)
+            number = polite.begin("/polite")
+            await polite.flush()
+            assert await polite.answer(number) == (200, b"GET /polite h")
+            assert await holders[0].goodbye() is None
+
+    asyncio.run(case())
+
+
+def test_peers_that_left_hold_nothing_until_the_collector_comes(tmp_path: Path) -> None:
+    def kept() -> int:
+        return sum(isinstance(thing, h2.connection.H2Connection) for thing in gc.get_objects())
+
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, _):
+            rudes = [await Rude.connect(server, tls) for _ in range(3)]
+            for rude in rudes:
+                number = rude.begin("/a")
+                await rude.flush()
+                assert (await rude.answer(number))[0] == 200
+            before = kept()
+            for rude in rudes:
+                rude.writer.transport.abort()
+            for _ in range(1000):
+                if server.connections:
+                    await asyncio.sleep(1e-3)
+            assert kept() == before - len(rudes)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(case())
+    finally:
+        gc.enable()
