@@ -84,13 +84,16 @@ class Asking:
         self._models = models
         self.answered = self.failed = self.swaps = self.cut = 0
         self.errors: dict[str, int] = {}
+        self.failures: list[dict[str, object]] = []
+        """When, beside what else, so that a cause can be told."""
         self.p99_ms: list[float] = []
 
     async def ask(self, rps: float, seconds: float) -> None:
         """At an even rate, on connections that are new every half minute."""
         light = infer_request(self.server.target, "mlp-16")
         heavy = infer_request(self.server.target, "tcn-bench")
-        end_s = time.monotonic() + seconds
+        began_s = time.monotonic()
+        end_s = began_s + seconds
         while (left_s := end_s - time.monotonic()) > 1:
             length_s = min(SEGMENT_S, left_s)
             result = await open_loop(
@@ -105,6 +108,17 @@ class Asking:
             for error, count in result.errors.items():
                 self.errors[error] = self.errors.get(error, 0) + count
             self.p99_ms.append(round(float(np.quantile(result.latencies_s(), 0.99)) * 1e3, 3))
+            if result.failed:
+                self.failures.append(
+                    {
+                        "until_s": round(time.monotonic() - began_s, 1),
+                        "errors": dict(result.errors),
+                        "reconnects": result.reconnects,
+                        "swaps": self.swaps,
+                        "cut_off": self.cut,
+                        "p99_ms": self.p99_ms[-1],
+                    }
+                )
 
     async def swap(self) -> None:
         """Two versions of one model, in turns."""
@@ -264,6 +278,7 @@ def main() -> None:
         )
         figures["half_minutes_median_p99_ms"] = float(np.median(asking.p99_ms))
         recording.raw["p99_ms"], recording.raw["errors"] = asking.p99_ms, asking.errors
+        recording.raw["failures"] = asking.failures
         for each, watch in watches.items():
             tell(recording, each, watch, seconds)
         for figure, value in figures.items():
