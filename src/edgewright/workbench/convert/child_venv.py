@@ -4,11 +4,15 @@ A child environment is a folder `.venv-convert-NAME` beside the environment that
 in, or in the working directory. When the converter is installed here, no child is needed.
 """
 
+import contextlib
 import importlib.util
+import selectors
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -17,6 +21,7 @@ from edgewright.errors import UnavailableError
 from edgewright.workbench.convert.tool_run import run_tool
 
 _LIMIT_BYTES = 2**31 - 1
+_CLOSE_LIMIT_S = 5.0
 _SCRIPTS = Path(__file__).parent / "children"
 
 
@@ -71,6 +76,11 @@ TENSORRT = Child(
     module="tensorrt",
     advice="run this on the device itself: TensorRT is part of JetPack, and engines do not travel",
 )
+TVM = Child(
+    name="tvm",
+    module="tvm",
+    advice="pip install 'edgewright[tvm]' (or, in a clone: make setup EXTRAS=tvm)",
+)
 
 
 def find_python(child: Child) -> Path | None:
@@ -101,23 +111,17 @@ def run_child(
         UnavailableError: the environment is absent, or the converter refuses the model.
         InputError: the converter took longer than `timeout_s`.
     """
-    python = find_python(child)
-    if python is None:
-        raise UnavailableError(
-            f"{child.module} is not installed here and no .venv-convert-{child.name} is",
-            hint=child.install,
-        )
+    command = _command(child, script)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         for file, content in files.items():
             _fs.write_atomic(folder / file, content)
-        command = [str(python), "-I", str(_SCRIPTS / script), *arguments]
         done = run_tool(
-            command,
+            [*command, *arguments],
             folder,
             timeout_s=timeout_s,
             name=child.module,
-            environment={"PATH": "/usr/bin:/bin", "HOME": name, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            environment=_environment(name),
         )
         if done.returncode != 0:
             raise UnavailableError(
@@ -129,6 +133,97 @@ def run_child(
             for path in sorted(folder.iterdir())
             if path.is_file() and path.name not in files
         }
+
+
+@contextlib.contextmanager
+def asked_child(
+    child: Child,
+    script: str,
+    files: Mapping[str, bytes],
+    *,
+    arguments: tuple[str, ...] = (),
+    timeout_s: float,
+) -> Iterator[Callable[[bytes], bytes]]:
+    """The same for a script that stays and is asked again and again: the function that is handed
+    out writes `question.npz`, says so with a line, waits for one, and returns `answer.npz`.
+
+    Raises:
+        UnavailableError: the environment is absent; or, when asked, the script ended or took longer
+            than `timeout_s`.
+    """
+    command = _command(child, script)
+    with (
+        tempfile.TemporaryDirectory(prefix="edgewright-") as name,
+        tempfile.TemporaryFile() as log,
+    ):
+        folder = Path(name)
+        for file, content in files.items():
+            _fs.write_atomic(folder / file, content)
+        process = subprocess.Popen(
+            [*command, *arguments],
+            cwd=folder,
+            env=_environment(name),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        try:
+            yield lambda question: _asked(process, question, folder, log, timeout_s=timeout_s)
+        finally:
+            _end(process)
+
+
+def _asked(
+    process: subprocess.Popen[bytes],
+    question: bytes,
+    folder: Path,
+    log: IO[bytes],
+    *,
+    timeout_s: float,
+) -> bytes:
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("the process was started without pipes")
+    _fs.write_atomic(folder / "question.npz", question)
+    with contextlib.suppress(BrokenPipeError):  # it is gone; its last words are told below
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(timeout_s):
+            process.kill()
+            raise UnavailableError(f"the file did not answer within {timeout_s:g} s")
+    if not process.stdout.readline():
+        code = process.wait()
+        log.seek(0)
+        said = log.read(_LIMIT_BYTES).decode(errors="replace")
+        raise UnavailableError(
+            f"the file does not run here: {_reason(said)} (exit code {code})",
+            hint="a file for another CPU has to be made and compared on a machine that has it",
+        )
+    return _fs.read_limited(folder / "answer.npz", limit_bytes=_LIMIT_BYTES)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Its input ends, so it does; or it is ended."""
+    try:
+        process.communicate(timeout=_CLOSE_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
+def _command(child: Child, script: str) -> list[str]:
+    python = find_python(child)
+    if python is None:
+        raise UnavailableError(
+            f"{child.module} is not installed here and no .venv-convert-{child.name} is",
+            hint=child.install,
+        )
+    return [str(python), "-I", str(_SCRIPTS / script)]
+
+
+def _environment(home: str) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HOME": home, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def _reason(stderr: str) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import msgspec
@@ -88,6 +88,8 @@ class Comparison:
                 stack.callback(session.close)
                 where = session.placement.text
                 answer = by_position(session, self._model)
+            elif format_name == "tvm":
+                answer = stack.enter_context(_tvm(path, self._model))
             elif format_name in _OWN:
                 answer = _OWN[format_name](path, self._model)
             elif format_name == "coreml" and sys.platform == "darwin":
@@ -305,6 +307,14 @@ def _tflm(path: Path, model: onnx.ModelProto) -> Answer:
     content = (path / "model.tflite").read_bytes()
     answer: Answer = tflm_answer(content, input_names(model), output_names(model))
     return answer
+
+
+def _tvm(path: Path, model: onnx.ModelProto) -> AbstractContextManager[Answer]:
+    from edgewright.workbench.convert.tvm_file import (  # noqa: PLC0415  # only TVM needs it
+        tvm_answering,
+    )
+
+    return tvm_answering(path, input_names(model), output_names(model))
 
 
 _OWN: dict[str, Callable[[Path, onnx.ModelProto], Answer]] = {

@@ -17,6 +17,7 @@ from edgewright.workbench.convert.child_venv import (
     QAI_HUB,
     RKNN,
     TENSORRT,
+    TVM,
     Child,
     find_python,
 )
@@ -73,6 +74,7 @@ WRITERS: dict[str, Write] = {
     "tflm-c": _later("tflm_project", "tflm_artefact"),
     "torch-export": _later("torch_files", "torch_export_artefact"),
     "torchscript": _later("torch_files", "torchscript_artefact"),
+    "tvm": _later("tvm_file", "tvm_artefact"),
     "vitis-ai": _later("vendors", "vitis_ai_artefact"),
 }
 
@@ -116,8 +118,10 @@ FORMATS: dict[str, Format] = {
             name="tvm",
             suffix=".so",
             what="Apache TVM library",
-            needs=("tvm",),
-            install="pip install 'edgewright[tvm]'",
+            needs=("cc",),
+            kind="program",
+            install="a C compiler (Debian package gcc): it links what TVM compiled",
+            child=TVM,
         ),
         Format(
             name="tflm-c",
