@@ -159,6 +159,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def open_files(pid: int) -> int:
+    """How many files and connections a process holds open now."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def resident_mb(pid: int) -> float:
     """Memory of a process now."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

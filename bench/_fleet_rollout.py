@@ -14,14 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import func, select
 
-from _fleet import Place, Process, allow_open_files, cpu_s, prepare, resident_mb, say, serving
+from _fleet import (
+    Place,
+    Process,
+    allow_open_files,
+    cpu_s,
+    open_files,
+    prepare,
+    resident_mb,
+    say,
+    serving,
+)
 from _results import Recording
 from edgewright.chain.fleet import open_fleet
 from edgewright.errors import ResourceError
@@ -33,8 +43,9 @@ from edgewright.fleet.state import schema
 
 WAVES = "1%,10%,40%,100%"
 PER_PROCESS = 5000
-FILES_PER_DEVICE = 2
 LOOK_S = 0.5
+FILES_EVERY_S = 2.0
+OTHER_FILES = 1024
 STEADY_S = 5.0
 CALM_S = 15.0
 LONGEST_S = 1800.0
@@ -58,6 +69,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     office: Office
     sims: list["subprocess.Popen[bytes]"]
     devices: int
+    most_open: dict[str, int] = msgspec.field(default_factory=dict)
+    """The most files that the fleet, and one process of devices, were seen to hold open."""
 
     @property
     def sim_pids(self) -> list[int]:
@@ -65,13 +78,22 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     def until(self, what: str, is_so: Callable[[], bool]) -> None:
         """Wait for something, as long as all processes of the devices live."""
-        until_s = time.monotonic() + LONGEST_S
+        until_s, files_s = time.monotonic() + LONGEST_S, 0.0
         while not is_so():
+            if time.monotonic() >= files_s:
+                files_s = time.monotonic() + FILES_EVERY_S
+                self.count_open([self.process.pid])
             if dead := [one.pid for one in self.sims if one.poll() is not None]:
                 raise SystemExit(f"{what}: the simulated devices of {dead} ended by themselves")
             if time.monotonic() > until_s:
                 raise SystemExit(f"{what}: not after {LONGEST_S:g} s")
             time.sleep(LOOK_S)
+
+    def count_open(self, servers: Sequence[int]) -> None:
+        """Look how many files are open now."""
+        for who, pids in (("server", servers), ("generator", self.sim_pids)):
+            now = max(open_files(pid) for pid in pids)
+            self.most_open[who] = max(now, self.most_open.get(who, 0))
 
 
 def rollout(folder: Path, recording: Recording, options: argparse.Namespace) -> None:
@@ -95,6 +117,9 @@ def rollout(folder: Path, recording: Recording, options: argparse.Namespace) -> 
             recording.write()
             _bad(field, recording)
             recording.figures["server_memory_mb"] = round(resident_mb(process.pid))
+            recording.figures["open_files_allowed"] = allow_open_files()
+            for who, most in field.most_open.items():
+                recording.figures[f"{who}_most_open_files"] = most
             if options.then_herd:
                 recording.write()
                 _herd_of(field, options, flags)
@@ -112,8 +137,12 @@ def _with_pin(place: Place, office: Office, uses: int) -> Place:
 
 
 def _require_room(devices: int) -> None:
-    """The server holds two connections of each device, and so does a process of devices for its."""
-    needed, allowed = FILES_PER_DEVICE * devices + 1024, allow_open_files()
+    """The server holds each device's poll, and others of those that tell or download just now; when
+    it has no place left, it lets go of the connection that was idle longest. A process of devices
+    may need three of each of its own: a poll, a report, a download.
+    """
+    some = min(devices, PER_PROCESS)
+    needed, allowed = max(devices + devices // 2, 3 * some) + OTHER_FILES, allow_open_files()
     if allowed < needed:
         raise SystemExit(
             f"{devices} devices on one machine need {needed} open files, {allowed} are allowed: "
@@ -154,6 +183,7 @@ def _outage(
     field: Field, recording: Recording, outage_s: float, poll_s: float, flags: list[str]
 ) -> None:
     address = field.process.devices.split("://")[1]
+    field.most_open.clear()
     before = cpu_s(field.process.pid)
     time.sleep(CALM_S)
     usual = (cpu_s(field.process.pid) - before) / CALM_S
@@ -175,6 +205,7 @@ def _return(field: Field, again: Process, recording: Recording, *, poll_s: float
     for _ in range(int(max(6 * poll_s, 60.0) / STEADY_S)):
         time.sleep(STEADY_S)
         used, now_s = cpu_s(again.pid), time.monotonic()
+        field.count_open([again.pid])
         cores = round((used - cpu) / (now_s - since_s), 3)
         seen = _seen_since(field.office, back_at_s)
         loads.append({"after_s": round(now_s - start_s, 1), "cores": cores, "seen": seen})
@@ -182,6 +213,7 @@ def _return(field: Field, again: Process, recording: Recording, *, poll_s: float
     whole = next((one["after_s"] for one in loads if one["seen"] >= field.devices), None)
     recording.raw["loads"] = loads
     recording.figures["all_back_after_s"] = whole if whole is not None else "not all"
+    recording.figures["server_most_open_files"] = field.most_open["server"]
     recording.figures["most_cores"] = round(max(one["cores"] for one in loads), 2)
     recording.figures["cores_at_the_end"] = round(loads[-1]["cores"], 2)
     recording.figures["refusals_in_audit"] = _refused_since(field.office, back_at_s)

@@ -24,7 +24,8 @@ _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 class Client:
     """A client of one server, named by `base` ("http://host:port") or a Unix socket's path.
 
-    Concurrent requests each use a connection of their own; idle ones are kept and used again.
+    Concurrent requests each use a connection of their own; idle ones are kept and used again, at
+    most for `idle_s` where that is given.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class Client:
         timeout_s: float = 30.0,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        idle_s: float | None = None,
     ) -> None:
         self._uds = uds
         self._host, self._port, self._authority, self._tls = _parse_base(base, uds, tls)
         self._timeout_s = timeout_s
         self._limits = limits or Limits()
         self._idle: list[_Wire] = []
+        self._idle_s = idle_s
+        self._look: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,16 +53,23 @@ class Client:
         await self.close()
 
     async def request(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, body: bytes = b""
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+        timeout_s: float | None = None,
     ) -> Response:
-        """One request and its whole answer; any status is an answer.
+        """One request and its whole answer; any status is an answer. `timeout_s` counts instead of
+        the client's own.
 
         Raises:
             TransportError: refused, reset, not in time, truncated, or larger than the limits.
         """
         message = self._message(method, path, headers or {}, body)
         with _translated(self._where(method, path)):
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s or self._timeout_s):
                 wire, answer = await self._exchange(method, message)
                 try:
                     chunks = [chunk async for chunk in answer.chunks(self._limits.body_bytes)]
@@ -137,6 +148,8 @@ class Client:
 
     async def close(self) -> None:
         """Let go of the kept connections."""
+        if self._look:
+            self._look.cancel()
         idle, self._idle = self._idle, []
         for wire in idle:
             await wire.close()
@@ -189,10 +202,23 @@ class Client:
         return _Wire(reader, writer)
 
     def _release(self, wire: "_Wire", answer: "_Answer") -> None:
-        if answer.keeps_alive and len(self._idle) < _KEPT_CONNECTIONS:
-            self._idle.append(wire)
-        else:
+        if not answer.keeps_alive or len(self._idle) >= _KEPT_CONNECTIONS:
             wire.abort()
+            return
+        loop = asyncio.get_running_loop()
+        wire.idle_since_s = loop.time()
+        self._idle.append(wire)
+        if self._idle_s is not None and self._look is None:
+            self._look = loop.call_later(self._idle_s, self._let_go, loop, self._idle_s)
+
+    def _let_go(self, loop: asyncio.AbstractEventLoop, idle_s: float) -> None:
+        """Close what was idle for too long; the one that was used last stands last."""
+        before_s, self._look = loop.time() - idle_s, None
+        while self._idle and self._idle[0].idle_since_s <= before_s:
+            self._idle.pop(0).abort()
+        if self._idle:
+            next_s = self._idle[0].idle_since_s + idle_s
+            self._look = loop.call_at(next_s, self._let_go, loop, idle_s)
 
 
 class _Wire:
@@ -201,6 +227,7 @@ class _Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
+        self.idle_since_s = 0.0
 
     @property
     def is_stale(self) -> bool:

@@ -9,11 +9,19 @@ import pytest
 
 from edgewright.clock import SystemClock
 from edgewright.device.agent import FleetClient, Release
+from edgewright.device.agent.ports import OutOfStepError
 from edgewright.errors import InputError, TransportError, TrustError
-from edgewright.telemetry import UpdateRecord, decode_batch
+from edgewright.telemetry import HealthRecord, UpdateRecord, decode_batch
 from edgewright.testing import FakeClock
 from edgewright.transports.http1 import Request, Response, start_server
-from edgewright.wire.device_api import Accepted, Desired, DesiredModel, EnrollReply, EnrollRequest
+from edgewright.wire.device_api import (
+    Accepted,
+    Desired,
+    DesiredModel,
+    EnrollReply,
+    EnrollRequest,
+    OutdatedProblem,
+)
 
 CONTENT = bytes(range(256)) * 400
 RELEASE = Release(
@@ -53,6 +61,39 @@ def test_enrolling_swaps_a_token_for_a_secret() -> None:
 
     reply = play(fleet, lambda client: client.enroll(EnrollRequest(token="t", device="d1")))
     assert (reply.device, reply.secret) == ("d1", "s")
+
+
+def test_what_is_told_between_two_polls_goes_over_the_same_connection() -> None:
+    peers: list[str] = []
+
+    async def fleet(request: Request) -> Response:
+        peers.append(request.peer)
+        if request.method == "GET":
+            return json(Desired(), etag='"e"')
+        return json(Accepted(stored=1, known=0))
+
+    async def scene(client: FleetClient) -> None:
+        for _ in range(2):
+            await client.desired(etag="", wait_s=30)
+            await client.send((health(1),))
+
+    play(fleet, scene)
+    assert (len(peers), len(set(peers))) == (4, 1)
+
+
+def test_telemetry_that_is_refused_as_old_says_what_the_fleet_has() -> None:
+    async def fleet(request: Request) -> Response:
+        return json(OutdatedProblem(error="an old report", newest=7, same=2), status=409)
+
+    with pytest.raises(OutOfStepError, match="an old report") as caught:
+        play(fleet, lambda client: client.send((health(1),)))
+    assert (caught.value.newest, caught.value.same) == (7, 2)
+
+
+def health(sequence: int) -> HealthRecord:
+    return HealthRecord(
+        device="d1", sequence=sequence, at_s=0.0, memory_free_mb=1.0, disk_free_mb=1.0
+    )
 
 
 def test_a_refusal_is_told_in_the_fleets_own_words() -> None:

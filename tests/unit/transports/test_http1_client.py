@@ -50,6 +50,21 @@ def test_connection_is_kept_between_requests(run: Any) -> None:
     run(case())
 
 
+def test_connections_that_nobody_uses_are_let_go_of_after_a_while(run: Any) -> None:
+    async def scenario() -> None:
+        server = await start_server(echo, clock=FakeClock())
+        client = Client(server.address, idle_s=0.05)
+        await asyncio.gather(*(client.request("GET", "/") for _ in range(3)))
+        async with asyncio.timeout(20):
+            while server.connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert (await client.request("GET", "/")).status == 201
+        await client.close()
+        await server.close(drain_s=0)
+
+    run(scenario())
+
+
 def test_concurrent_requests_use_connections_of_their_own(run: Any) -> None:
     async def case() -> None:
         server = await start_server(echo, clock=FakeClock())

@@ -68,7 +68,7 @@ class Daemon:
             self._worker(model).submit(self._agent.settle_model)
         fleet = self._agent.tools.fleet
         if fleet and self._reporter:
-            self._start("poll", self._poll(fleet))
+            self._start("poll", self._poll(fleet, self._reporter))
             self._start("report", self._reporter.run())
             self._start("measure", self._measure(self._reporter))
         try:
@@ -173,8 +173,10 @@ class Daemon:
         wait_s = min(self._poll_s * 2**count, BACKOFF_LIMIT_S) * self._jitter()
         self._retries[release.model] = _Retry(release.bundle_id, count, self._now_s() + wait_s)
 
-    async def _poll(self, fleet: Fleet) -> None:
-        """Ask by long poll; never more often than the server answers with something new."""
+    async def _poll(self, fleet: Fleet, reporter: Reporter) -> None:
+        """Ask by long poll; never more often than the server answers with something new. What waits
+        to be told goes in between, over the same connection.
+        """
         etag, desired = "", Desired()
         while True:
             asked_s = self._now_s()
@@ -183,6 +185,7 @@ class Daemon:
             except EdgewrightError as error:
                 _log.info("fleet: %s", error)
                 answer = None
+            reporter.wake()
             if answer is not None:
                 etag, desired = answer
             self.follow(desired)

@@ -40,6 +40,8 @@ from edgewright.wire.device_api import (
 )
 
 GRACE_S = 30.0
+IDLE_S = 2.0
+"""How long a connection beside the poll's is kept, so that a fleet holds one of each device."""
 SYNC_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
 SLACK_BYTES = 1 << 20
@@ -69,14 +71,11 @@ class FleetClient:
         self._headers = {"authorization": f"Bearer {secret}"} if secret else {}
         self._clock = clock
         self._throttle = Throttle(clock, limit_kbit_s)
-        self._client = Client(url, timeout_s=GRACE_S, tls=self._tls())
-        self._patient: tuple[float, Client] | None = None
+        self._client = Client(url, timeout_s=GRACE_S, tls=self._tls(), idle_s=IDLE_S)
 
     async def close(self) -> None:
         """Let go of kept connections."""
         await self._client.close()
-        if self._patient:
-            await self._patient[1].close()
 
     async def enroll(self, request: EnrollRequest) -> EnrollReply:
         """Swap a token for this device's own secret, or a certificate when it sent a request.
@@ -149,8 +148,9 @@ class FleetClient:
     async def desired(self, *, etag: str, wait_s: float) -> tuple[str, Desired] | None:
         """What to run and its ETag; None when it is still what that ETag stood for."""
         headers = self._headers | ({"if-none-match": etag} if etag else {})
-        client = await self._waiting_client(wait_s)
-        answer = await client.request("GET", f"{DESIRED}?wait={wait_s:g}", headers=headers)
+        answer = await self._client.request(
+            "GET", f"{DESIRED}?wait={wait_s:g}", headers=headers, timeout_s=wait_s + GRACE_S
+        )
         if answer.status == 304:
             return None
         desired = _decoded(_accepted(answer, "asking what to run"), Desired, "asking what to run")
@@ -263,24 +263,9 @@ class FleetClient:
 
     async def _reconnect(self) -> None:
         """Show the new certificate from now on; requests under way end with the old one."""
-        old, self._client = self._client, Client(self._url, timeout_s=GRACE_S, tls=self._tls())
-        patient, self._patient = self._patient, None
+        old = self._client
+        self._client = Client(self._url, timeout_s=GRACE_S, tls=self._tls(), idle_s=IDLE_S)
         await old.close()
-        if patient:
-            await patient[1].close()
-
-    async def _waiting_client(self, wait_s: float) -> Client:
-        """A client whose patience is longer than the fleet's."""
-        if wait_s <= 0:
-            return self._client
-        old = self._patient
-        if old is None or old[0] < wait_s:
-            patient = Client(self._url, timeout_s=wait_s + GRACE_S, tls=self._tls())
-            self._patient = wait_s, patient
-            if old is not None:
-                await old[1].close()
-            return patient
-        return old[1]
 
 
 class _Files:

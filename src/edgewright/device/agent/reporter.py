@@ -1,5 +1,6 @@
-"""Telling the fleet: steps of updates at once, health and serving numbers now and then. A fleet
-that does not answer is no failure; the records wait.
+"""Telling the fleet: steps of updates at once, health and serving numbers when the agent has asked
+the fleet what to run, so that they need no connection of their own. A fleet that does not answer is
+no failure; the records wait.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ class Reporter:
         self._news = asyncio.Event()
 
     def wake(self) -> None:
-        """There is something new to tell."""
+        """There is something new to tell, or now is a good time to."""
         self._news.set()
 
     async def send_all(self) -> None:
@@ -79,14 +80,12 @@ class Reporter:
             await self._news.wait()
 
     def add_health(self, health: Health) -> None:
-        """Note how the device is."""
+        """Note how the device is; it is told with the next `wake`."""
         self._outbox.add(partial(_health_record, health, self._clock.wall_s()))
-        self.wake()
 
     def add_serving(self, span: ServingSpan) -> None:
-        """Note what a model did between two samples."""
+        """Note what a model did between two samples; it is told with the next `wake`."""
         self._outbox.add(partial(_serving_record, span, self._clock.wall_s()))
-        self.wake()
 
 
 def _health_record(health: Health, at_s: float, device: str, sequence: int) -> Record:
