@@ -1,12 +1,15 @@
 r"""What a message of a sensor holds, as columns. Pure; recordings and live streams read the same.
 
 A payload is an object (`{"acc": {"x": 1}}` becomes the column `acc.x`), a list or comma-separated
-numbers (columns `0 1 2`), or a list of objects or lists (several samples).
+numbers (columns `0 1 2`; a number alone is column `0`), or a list of objects or lists (several
+samples).
 
     >>> list(samples_of('{"acc": {"x": 0.5}, "t": 3}'))
     [{'acc.x': 0.5, 't': 3}]
     >>> list(samples_of("[[0.5, 2], [0.6, 3]]"))
     [{'0': 0.5, '1': 2}, {'0': 0.6, '1': 3}]
+    >>> list(samples_of("0.5"))
+    [{'0': 0.5}]
 """
 
 from collections.abc import Iterator
@@ -43,6 +46,8 @@ def samples_in(line: dict[str, Any]) -> Iterator[Row]:
 def samples_of(payload: Any) -> Iterator[Row]:
     """The samples of one payload: text, or what a text was parsed to."""
     inner = _inner(payload)
+    if not isinstance(inner, dict | list):
+        inner = [inner]
     several = isinstance(inner, list) and inner and isinstance(inner[0], dict | list)
     for each in inner if several else [inner]:
         yield flat(each)
