@@ -97,6 +97,24 @@ def test_a_port_that_is_absent_is_named(tmp_path: Path) -> None:
     assert "serial port /dev/ttyNONE" in stderr
 
 
+def test_what_was_recorded_is_kept_when_the_device_is_unplugged(tmp_path: Path) -> None:
+    pytest.importorskip("serial", reason="absent: pyserial (extra serial)")
+    ours, theirs = pty.openpty()
+    out = tmp_path / "a.jsonl"
+    process = start("serial", os.ttyname(theirs), "--columns", "ax", "--out", out)
+    while not out.is_file() or not out.stat().st_size:
+        assert process.poll() is None, process.communicate()
+        os.write(ours, b"0.1\n")
+        time.sleep(0.05)
+    os.close(theirs)
+    os.close(ours)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "is gone" in stderr
+    assert "what was recorded is kept" in stderr
+    assert json.loads(out.read_text().splitlines()[0])["payload"] == {"ax": 0.1}
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
     with running_mosquitto(tmp_path) as started:
@@ -134,7 +152,8 @@ def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
     process = start("mqtt", f"mqtt://127.0.0.1:{free_port()}", *where)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 4
-    assert "broker 127.0.0.1:" in stderr
+    assert "broker mqtt://127.0.0.1:" in stderr
+    assert "what was recorded is kept" not in stderr
 
 
 @pytest.fixture

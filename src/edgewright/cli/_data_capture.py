@@ -219,6 +219,7 @@ def _run(
     as_json: bool,
 ) -> None:
     from edgewright.clock import SystemClock
+    from edgewright.errors import TransportError
     from edgewright.workbench.data import ImportOrder, SourceMapping, import_source
     from edgewright.workbench.data.capture import LiveCheck, record
 
@@ -229,6 +230,10 @@ def _run(
         asyncio.run(record(source, order, check, clock=SystemClock(), on_status=_tell))
     except KeyboardInterrupt:
         say("stopped; what was recorded is kept")
+    except TransportError:
+        if order.path.exists():
+            say("what was recorded is kept")
+        raise
     status = check.status()
     for warning in check.warnings():
         say(f"warning: {warning}")

@@ -1,14 +1,15 @@
 """Pictures of a camera or a video file (extra `camera`)."""
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import cv2
 import numpy as np
 
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Array, Picture
-from edgewright.errors import TransportError, UnavailableError
+from edgewright.errors import TransportError
+from edgewright.transports.camera import frames_of, is_camera
 
 
 class CameraSource:
@@ -31,34 +32,16 @@ class CameraSource:
             UnavailableError: there is no such camera, or no film that can be read.
             TransportError: the camera is gone.
         """
-        is_camera = self._device.isdigit()
-        capture = await asyncio.to_thread(self._opened)
-        try:
-            number = 0
-            while True:
-                is_read, frame = await asyncio.to_thread(capture.read)
-                if not is_read:
-                    break
+        is_live = is_camera(self._device)
+        number = 0
+        async with aclosing(frames_of(self._device)) as frames:
+            async for film_s, frame in frames:
                 if number % self._every == 0:
-                    film_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-                    time_s = self._clock.wall_s() if is_camera else film_s
+                    time_s = self._clock.wall_s() if is_live else film_s
                     yield Picture(time_s=time_s, values=self._brought(frame))
                 number += 1
-        finally:
-            capture.release()
-        if is_camera:
+        if is_live:
             raise TransportError(f"camera {self._device} is gone", hint="check its cable")
-
-    def _opened(self) -> cv2.VideoCapture:
-        is_camera = self._device.isdigit()
-        capture = cv2.VideoCapture(int(self._device) if is_camera else self._device)
-        if not capture.isOpened():
-            capture.release()
-            raise UnavailableError(
-                f"camera {self._device} cannot be opened",
-                hint="a camera is a number (0 is /dev/video0), a video is a path",
-            )
-        return capture
 
     def _brought(self, frame: Array) -> Array:
         rgb = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

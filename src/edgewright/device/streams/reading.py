@@ -9,6 +9,7 @@ the contract's unless `units` says otherwise. The clock is a column of the messa
     ([5.0], [[1.0]])
 """
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -62,14 +63,14 @@ class SampleReader:
         rows = list(samples_of(payload.replace("\t", ",").strip()))
         if not 0 < len(rows) <= _MOST_ROWS:
             raise InputError(f"{len(rows)} samples in one message, expected 1 to {_MOST_ROWS}")
-        values = [[_number(row, column) for column in self._columns] for row in rows]
+        values = [[number_in(row, column) for column in self._columns] for row in rows]
         return Samples(time_s=self._times(rows, arrived_s), values=np.array(values) * self._factors)
 
     def _times(self, rows: list[Row], arrived_s: float) -> Array:
         reading = self._reading
         if reading.time:
             unit_s = TIME_UNITS_S[reading.time_unit]
-            return np.array([_number(row, reading.time) for row in rows]) * unit_s
+            return np.array([number_in(row, reading.time) for row in rows]) * unit_s
         if len(rows) > 1 and reading.rate_hz is None:
             raise InputError(
                 f"{len(rows)} samples in one message, and nobody says when each was taken",
@@ -110,15 +111,21 @@ def _factor(channel: str, sent: str, wanted: str) -> float:
     return sent_factor / wanted_factor
 
 
-def _number(row: Row, column: str) -> float:
+def number_in(row: Mapping[str, object], column: str) -> float:
+    """A column's number; an empty cell is a sample that was not measured (NaN).
+
+    Raises:
+        InputError: there is no such column, or no number in it.
+    """
     if column not in row:
         raise InputError(f"no column {column!r}", hint=suggestion(column, list(row)))
-    value = row[column]
-    if value == "":
+    cell = row[column]
+    if cell is None or cell == "":
         return math.nan
-    if not isinstance(value, bool):
-        try:
-            return float(value)
-        except (ValueError, OverflowError):
-            pass
-    raise InputError(f"column {column!r} holds {str(value)[:40]!r}, expected a number")
+    if isinstance(cell, int | float | str) and not isinstance(cell, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            return float(cell)
+    raise InputError(
+        f"column {column!r} holds {str(cell)[:40]!r}, expected a number",
+        hint="leave it empty where nothing was measured",
+    )

@@ -14,13 +14,12 @@ import numpy as np
 
 from edgewright._fs import file_errors
 from edgewright.clock import Clock
-from edgewright.contract.decoding import suggestion
 from edgewright.device.streams.base import Samples
+from edgewright.device.streams.reading import TIME_UNITS_S, number_in
 from edgewright.errors import InputError
 
 _CHUNK_ROWS = 256
 _LINE_LIMIT = 64 << 10
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +34,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if self.time_unit not in _SECONDS:
-            raise ValueError(f"time_unit is {self.time_unit!r}, expected one of {list(_SECONDS)}")
+        if self.time_unit not in TIME_UNITS_S:
+            raise ValueError(
+                f"time_unit is {self.time_unit!r}, expected one of {list(TIME_UNITS_S)}"
+            )
         if not self.time and not self.rate_hz:
             raise ValueError("either a time column or a rate is needed")
 
@@ -73,10 +74,13 @@ class TableSource:
         is_json = self._path.suffix in {".jsonl", ".ndjson"}
         records = _json_records(file, self._path) if is_json else _csv_records(file, self._path)
         for number, (line, record) in enumerate(records):
-            where = f"{self._path}:{line}"
-            values = [_number(record, name, where) for name in wanted]
+            try:
+                values = [number_in(record, name) for name in wanted]
+            except InputError as error:
+                where = f"{self._path}:{line}"
+                raise InputError(f"{where}: {error.message}", hint=error.hint) from error
             if columns.time:
-                values[0] *= _SECONDS[columns.time_unit]
+                values[0] *= TIME_UNITS_S[columns.time_unit]
             else:
                 values.insert(0, number / (columns.rate_hz or math.nan))
             yield values
@@ -170,26 +174,6 @@ def _json_record(line: str, where: str) -> dict[str, object]:
     if not isinstance(record, dict):
         raise InputError(f"{where}: {line[:60]!r} is not a JSON object with named values")
     return record
-
-
-def _number(record: Mapping[str, object], name: str, where: str) -> float:
-    """A cell's number; an empty cell is a sample that was not measured (NaN)."""
-    if name not in record:
-        raise InputError(
-            f"{where}: no column {name!r}", hint=suggestion(name, [str(key) for key in record])
-        )
-    cell = record[name]
-    if cell is None or cell == "":
-        return math.nan
-    if isinstance(cell, int | float | str) and not isinstance(cell, bool):
-        try:
-            return float(cell)
-        except (ValueError, OverflowError):
-            pass
-    raise InputError(
-        f"{where}: column {name!r} holds {str(cell)[:40]!r}, expected a number",
-        hint="leave a cell empty where nothing was measured",
-    )
 
 
 def _is_number(text: str) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import cv2
 
 from edgewright._fs import write_atomic
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import InputError
+from edgewright.transports.camera import Frame, frames_of, is_camera
 from edgewright.workbench.data.capture.base import Message
 
 
@@ -23,31 +25,20 @@ class CameraSource:
 
     async def messages(self) -> AsyncGenerator[Message, None]:
         """Frames until the film ends or the camera is unplugged."""
-        is_camera = self._device.isdigit()
-        camera = cv2.VideoCapture(int(self._device) if is_camera else self._device)
-        try:
-            if not camera.isOpened():
-                raise UnavailableError(
-                    f"camera {self._device} cannot be opened",
-                    hint="a camera is a number (0 is /dev/video0), a film is a path",
-                )
-            for number in range(10**9):
-                is_read, frame = await asyncio.to_thread(camera.read)
-                if not is_read:
-                    return
-                path = self._folder / f"frame-{number:06d}.jpg"
-                is_written, content = cv2.imencode(".jpg", frame)
-                if not is_written:
-                    raise InputError(f"frame {number} of camera {self._device} is no picture")
-                write_atomic(path, content.tobytes())
-                height, width = frame.shape[:2]
-                facts: dict[str, float | str] = {
-                    "image": path.name,
-                    "width": float(width),
-                    "height": float(height),
-                }
-                yield Message(topic=f"camera/{self._device}", payload=facts)
-                if is_camera:
+        number = 0
+        async with aclosing(frames_of(self._device)) as frames:
+            async for _, frame in frames:
+                yield Message(topic=f"camera/{self._device}", payload=self._kept(number, frame))
+                number += 1
+                if is_camera(self._device):
                     await asyncio.sleep(self._interval_s)
-        finally:
-            camera.release()
+
+    def _kept(self, number: int, frame: Frame) -> dict[str, float | str]:
+        """Writes a frame; returns what is known of it."""
+        is_written, content = cv2.imencode(".jpg", frame)
+        if not is_written:
+            raise InputError(f"frame {number} of camera {self._device} is no picture")
+        path = self._folder / f"frame-{number:06d}.jpg"
+        write_atomic(path, content.tobytes())
+        height, width = frame.shape[:2]
+        return {"image": path.name, "width": float(width), "height": float(height)}
