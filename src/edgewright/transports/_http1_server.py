@@ -71,6 +71,8 @@ class Server:
         self._clock = clock
         self._connections: dict[Peer, None] = {}
         self._crowd = 0
+        self._came = self._came_before = 0
+        self._count_anew_s = self.now_s
         self._trim = trim
         self._listener: asyncio.Server | None = None
         self._uds: Path | None = None
@@ -94,9 +96,24 @@ class Server:
             connection.expire(self.now_s)
         self._watch_crowd()
 
+    def newcomer(self, make: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+        """Somebody has come over TLS: no peer until the handshake is over, which has the time of
+        headers, and no small thing to remember until then.
+        """
+        self._came += 1
+        return make()
+
+    @property
+    def newcomers(self) -> int:
+        """How many of them there were lately, at least within the time of a handshake."""
+        return self._came + self._came_before
+
     def _watch_crowd(self) -> None:
-        """Give memory back after a crowd has left."""
-        peers = len(self._connections)
+        """Give memory back after a crowd has left, or those who never became peers."""
+        if self.now_s > self._count_anew_s + self.limits.header_timeout_s:
+            self._count_anew_s = self.now_s
+            self._came_before, self._came = self._came, 0
+        peers = max(len(self._connections), self.newcomers)
         self._crowd = max(self._crowd, peers)
         if self._crowd >= _CROWD and peers < self._crowd // 4:
             self._crowd = peers
@@ -197,6 +214,8 @@ class Server:
         if tls is not None and self._http2 is not None:
             tls.set_alpn_protocols([_HTTP2, "http/1.1"])
             make = partial(_Negotiated, self, self._http2)
+        if tls is not None:
+            make = partial(self.newcomer, make)
         self._listener = await loop.create_server(
             make,
             host,

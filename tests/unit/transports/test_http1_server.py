@@ -526,3 +526,24 @@ def test_memory_is_given_back_once_after_a_crowd_has_left() -> None:
         server.sweep()
     assert given_back == [200]
     assert server.connections == 200
+
+
+def test_memory_is_given_back_after_those_left_who_never_finished_their_handshake() -> None:
+    given_back: list[int] = []
+    clock = FakeClock()
+    server = Server(
+        lambda *_: None,
+        limits=Limits(),
+        clock=clock,
+        trim=lambda: given_back.append(server.connections),
+    )
+    for _ in range(1000):
+        server.newcomer(asyncio.Protocol)
+    for _ in range(11):  # the handshakes' own time
+        server.sweep()
+        clock.advance(1)
+    assert given_back == []
+    for _ in range(30):
+        server.sweep()
+        clock.advance(1)
+    assert given_back == [0]

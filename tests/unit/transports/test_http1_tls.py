@@ -42,3 +42,23 @@ def test_a_handler_sees_the_certificate_that_the_peer_proved(
     address, expected, answers = asyncio.run(story())
     assert address.startswith("https://")
     assert [answer.body for answer in answers] == [expected] * 4
+
+
+def test_who_comes_over_tls_is_counted_before_the_handshake_is_over(tmp_path: Path) -> None:
+    path, _ = certificate(tmp_path)
+    listening = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    listening.load_cert_chain(path)
+    came: list[object] = []
+
+    async def story() -> None:
+        server = await start_server(tell, clock=SystemClock(), tls=listening)
+        _, writer = await asyncio.open_connection("127.0.0.1", int(server.address.split(":")[-1]))
+        for _ in range(1000):
+            if not server.newcomers:
+                await asyncio.sleep(1e-3)
+        came.append((server.newcomers, server.connections))
+        writer.transport.abort()
+        await server.close(drain_s=0)
+
+    asyncio.run(story())
+    assert came == [(1, 0)]
