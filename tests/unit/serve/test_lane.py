@@ -92,6 +92,9 @@ def test_neighbours_cannot_take_over_each_others_answers(bench: Any, kind: Any) 
         ["[1, 2], [666, 666]", "[3, 4]", '["', '"]'],
         ['[1, "', "[3, 4]", '", 2]', "[1, 2],[5, 6]"],
         ["[1, 2], [6, 6], [[", "[3, 4]", "]]"],
+        ["[1", "2]", "[3, 4]", "[7, 8],[0, 0]"],
+        ["[7, 8],[0, 0]", "[3, 4]", "[1", "2]"],
+        ["[1, 2],[0", "0]", "[3, 4]"],
     ):
         answers = [send(bench, model, text) for text in texts]
         bench.turn()
@@ -146,6 +149,7 @@ def test_fault_of_one_row_hits_only_its_request(bench: Any, kind: Any) -> None:
 numbers = st.one_of(
     st.lists(st.integers(-9, 9) | st.floats(-999, 999, width=32), max_size=3).map(json.dumps),
     st.text(alphabet='[]{},:"1.e-tnus \\', max_size=12),
+    st.sampled_from(["[1", "2]", "[1, 2", "3]", "[7, 8],[0, 0]", "1, 2", '["],["', "[3, 4]"]),
 )
 
 

@@ -1,15 +1,16 @@
 """The quick lane: requests that differ from an earlier good one in their numbers only.
 
 Clients of an inference server repeat themselves: the same JSON around other numbers. A `Shape`
-keeps what stood before and after the numbers of a request that was read with care; whatever begins
-and ends with the same bytes is that request with another list in its place. The lists of all
-requests of one pass are decoded together.
+keeps what stood before and after the numbers of a request that was read with care, the list's own
+brackets included; whatever begins and ends with the same bytes is that request with other numbers
+in its list. The lists of all requests of one pass are decoded together.
 
-That is sound only if no list can swallow or split its neighbours. A result is taken only if it is
-exactly one flat list of exactly as many numbers for each request. Text, nested lists, booleans and
-null, with which a list could reach into the next one, leave the lane: so every bracket was a list's
-own, each request brought at least one pair, and none more. What leaves is read again, alone and
-with care. A request that is alone in its pass is a list by itself, and needs no such proof.
+That is sound only if no list can swallow, split or lend to its neighbours. Each request brings one
+opening bracket as its first byte and one closing as its last; a pass that holds any bracket more is
+not taken. So there are as many lists in the result as requests only if every bracket was read as
+one, none of them inside of text, and then each list is its own request's. It has to be flat and of
+exactly as many numbers; text, booleans and null leave the lane. What leaves is read again, alone
+and with care.
 """
 
 from collections.abc import Callable
@@ -29,14 +30,17 @@ _MAX_AROUND_BYTES = 1024
 
 
 class Shape:
-    """What stands around the numbers of a request: `before`, `after`, and how many there are."""
+    """What stands around the numbers of a request: `before` and `after`, of which the brackets are
+    the last and the first byte, and how many there are. The list itself is `[start:stop]`.
+    """
 
-    __slots__ = ("after", "before", "pack", "shape", "stop")
+    __slots__ = ("after", "before", "pack", "shape", "start", "stop")
 
     def __init__(self, before: bytes, after: bytes, shape: tuple[int, ...], pack: Pack) -> None:
         self.before = before
         self.after = after
-        self.stop = -len(after)
+        self.start = len(before) - 1
+        self.stop = 1 - len(after)
         self.shape = shape
         self.pack = pack
 
@@ -54,8 +58,8 @@ def find_shape(body: bytes, form: InputForm, shape: tuple[int, ...], pack: Pack)
     around = body[at + len(_MEMBER) : first].strip()
     if around != b":" or first < 0 or last < first:
         return None
-    before, after = body[:first], body[last + 1 :]
-    if len(before) + len(after) > _MAX_AROUND_BYTES:
+    before, after = body[: first + 1], body[last:]
+    if len(after) < 2 or len(before) + len(after) > _MAX_AROUND_BYTES:
         return None
     return Shape(before, after, shape, pack)
 
@@ -117,10 +121,10 @@ class Lane:
         """Take a request whose body has the lane's shape."""
         shape = self.shape
         if not self.exchanges and self._is_alone():
-            self._answer(exchange, body[len(shape.before) : shape.stop], self._timer())
+            self._answer(exchange, body[shape.start : shape.stop], self._timer())
             return
         self.exchanges.append(exchange)
-        self.lists.append(body[len(shape.before) : shape.stop])
+        self.lists.append(body[shape.start : shape.stop])
         self.arrived_s.append(self._timer())
         waiting = len(self.exchanges)
         if waiting == 1:
@@ -194,6 +198,8 @@ class Lane:
         text = b"[%b]" % lists[0] if len(lists) == 1 else b"[%b]" % b",".join(lists)
         if b"u" in text or b"s" in text:  # true, null, false
             raise ValueError("not numbers only")
+        if text.count(b"[") != len(lists) + 1 or text.count(b"]") != len(lists) + 1:
+            raise ValueError("not flat")
         rows = orjson.loads(text)
         if len(rows) != len(lists):
             raise ValueError("not one list each")
@@ -205,7 +211,8 @@ class Lane:
     def _leave(self, exchanges: list[Exchange], lists: list[bytes], arrived_s: list[float]) -> None:
         shape = self.shape
         for exchange, text, moment_s in zip(exchanges, lists, arrived_s, strict=True):
-            self._add_late(exchange, b"".join((shape.before, text, shape.after)), moment_s)
+            body = b"".join((shape.before[:-1], text, shape.after[1:]))
+            self._add_late(exchange, body, moment_s)
 
 
 class Tools:
