@@ -314,3 +314,19 @@ def test_a_file_newer_than_onnxruntime_is_told_by_its_reason(tmp_path: Path) -> 
     with pytest.raises(InputError, match="Unsupported model IR version: 120, max") as caught:
         engine_named("onnxruntime").open(file)
     assert "onnxruntime_src" not in str(caught.value)
+
+
+def test_weights_outside_of_an_onnx_file_are_never_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when the process stands where they lie: no hash covers them."""
+    onnx = pytest.importorskip("onnx", reason="absent: onnx")
+    write_onnx_model(tmp_path / "whole.onnx")
+    model = onnx.load(tmp_path / "whole.onnx")
+    onnx.save(
+        model, tmp_path / "m.onnx", save_as_external_data=True, location="w.bin", size_threshold=0
+    )
+    assert (tmp_path / "w.bin").exists()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"m\.onnx: its weights are in another file"):
+        engine_named("onnxruntime").open(tmp_path / "m.onnx")

@@ -1,11 +1,13 @@
 """ONNX Runtime, with the settings that are right on a small shared box.
 
 One thread unless told otherwise and no spinning (the default costs twice the throughput beside
-other work). The graph must be one file: weights beside it are refused by ONNX Runtime when the
-bytes alone are given, which is how files from a bundle's blob folder are opened.
+other work). The graph must be one file: weights outside of a graph that comes as bytes are looked
+for below the process's own folder, where anybody may have put them and no hash covers them. So ONNX
+Runtime is told to look where nothing can be.
 """
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +28,7 @@ from edgewright.runtimes.base import (
 
 MODEL_LIMIT_BYTES = 2 << 30
 
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _CPU = "CPUExecutionProvider"
 _GPU_INSTALL = "install onnxruntime-gpu in the place of onnxruntime, with NVIDIA's libraries"
 
@@ -74,6 +77,7 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(_WEIGHTS_FOLDER, os.devnull)
         if self.provider != _CPU:
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         with _load_errors(path):
@@ -184,8 +188,15 @@ def _load_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        reason = _reason(error)
+        if "External data path" in reason:
+            raise InputError(
+                f"{path}: its weights are in another file",
+                hint='put them inside: edgewright convert --to onnx, or onnx.save(model, "..."), '
+                "which does so unless told otherwise",
+            ) from error
         raise InputError(
-            f"{path}: onnxruntime cannot load it: {_reason(error)}",
+            f"{path}: onnxruntime cannot load it: {reason}",
             hint="check that it is a whole ONNX file whose weights are inside",
         ) from error
 
