@@ -18,6 +18,7 @@ from edgewright.cli._data_common import (
 )
 from edgewright.cli._fleet import Anywhere, address_options, fleet_at, home_option
 from edgewright.cli._fleet import seconds as span
+from edgewright.cli._numbers import Number, NumberRange
 from edgewright.cli._output import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 _out_option = click.option("--out", type=FILE, required=True, help="A new .jsonl file.")
 _seconds_option = click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then; else at Ctrl-C."
+    "--seconds", type=NumberRange(min=0, min_open=True), help="Stop then; else at Ctrl-C."
 )
 _subject_option = click.option("--subject", default="", help="Who it is.")
 _label_option = click.option("--label", default="", help="What the person does.")
 _columns_option = click.option("--columns", help="Names for numbers without: ax,ay,az.")
-_rate_option = click.option("--rate", "expected_hz", type=float, help="Hz that should arrive.")
+_rate_option = click.option("--rate", "expected_hz", type=Number(), help="Hz that should arrive.")
 
 
 @click.group()
@@ -112,7 +113,9 @@ def mqtt(
 
 @capture.command()
 @click.argument("device")
-@click.option("--every", "interval_s", type=float, default=1.0, show_default=True, help="Seconds.")
+@click.option(
+    "--every", "interval_s", type=Number(), default=1.0, show_default=True, help="Seconds."
+)
 @_out_option
 @_seconds_option
 @_subject_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from edgewright.cli._data_common import FILE, FOLDER, names_in, project_option, store_of
+from edgewright.cli._numbers import Number
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class _Cutting(NamedTuple):
 def _window_options(function: F) -> F:
     """How windows are cut: length, hop and rate."""
     for option in (
-        click.option("--rate", "rate_hz", type=float, help="Hz; the dataset's own without it."),
-        click.option("--hop", "hop_s", type=float, default=1.0, show_default=True, help="Seconds."),
+        click.option("--rate", "rate_hz", type=Number(), help="Hz; the dataset's own without it."),
         click.option(
-            "--window", "window_s", type=float, default=2.0, show_default=True, help="Seconds."
+            "--hop", "hop_s", type=Number(), default=1.0, show_default=True, help="Seconds."
+        ),
+        click.option(
+            "--window", "window_s", type=Number(), default=2.0, show_default=True, help="Seconds."
         ),
     ):
         function = option(function)
@@ -54,7 +57,9 @@ def _split_options(function: F) -> F:
 @_split_options
 @click.option("--folds", type=int, help="Every person tested once, in so many groups.")
 @click.option("--leave-one-out", is_flag=True, help="Every person tested alone.")
-@click.option("--random", "share", type=float, help="Share of windows to test, whoever they are.")
+@click.option(
+    "--random", "share", type=Number(), help="Share of windows to test, whoever they are."
+)
 @click.option("--i-know-this-leaks", "accepted", is_flag=True, help="What --random needs.")
 @_window_options
 @_seed_option

@@ -8,6 +8,7 @@ import click
 
 from edgewright.cli._agent_tpm import tpm as tpm_group
 from edgewright.cli._fleet import seconds, seconds_or_none
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def run(context: click.Context, *, home: Path, once: bool, as_json: bool) -> Non
 @click.option("--folder", type=_FOLDER, required=True,
               help="Where their homes lie; /dev/shm/NAME spares the disk.")  # fmt: skip
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
-@click.option("--fail-percent", type=click.FloatRange(0, 100), default=0.0, show_default=True,
+@click.option("--fail-percent", type=NumberRange(0, 100), default=0.0, show_default=True,
               help="Share of the devices that refuse every later bundle.")  # fmt: skip
 @click.option("--poll", "poll_s", callback=seconds, default="30s", show_default=True)
 @click.option("--probe", "probe_s", callback=seconds, default="0s", show_default=True,

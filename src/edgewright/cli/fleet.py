@@ -8,6 +8,7 @@ import click
 from edgewright.cli._fleet import Place, home_option, operator, place_options, seconds, when
 from edgewright.cli._fleet_attest import attest
 from edgewright.cli._fleet_notify import notify
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.clock import iso
 
@@ -270,7 +271,7 @@ def restore(source: Path, *, database: str, home: Path, as_json: bool) -> None:
 
 
 @fleet.command()
-@click.option("--days", type=click.FloatRange(min=0), help="Set it; 0 keeps them for ever.")
+@click.option("--days", type=NumberRange(min=0), help="Set it; 0 keeps them for ever.")
 @home_option
 @json_option
 def retention(*, days: float | None, home: Path, as_json: bool) -> None:

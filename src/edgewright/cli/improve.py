@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import calm_threads, json_option, print_json, print_table
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -100,7 +101,7 @@ def label(*, windows: Path, sheet: Path, folder: Path, out: Path, as_json: bool)
 )
 @click.option(
     "--max-drop",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.5,
     show_default=True,
     help="Points of accuracy that the challenger may lose, at the bound.",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--inputs", type=_FILE, required=True, help="One array per input (.npz).")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--rounds", type=click.IntRange(2, 100_000), default=300, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0, 3600), default=8.0, show_default=True,
+@click.option("--seconds", type=NumberRange(0, 3600), default=8.0, show_default=True,
               help="Of all rounds together, at most.")  # fmt: skip
 @click.option("--energy", is_flag=True, help="Also the energy of a call, by counters or CPU time.")
 @click.option("--memory", is_flag=True, help="Also the peak of a process of its own.")

@@ -7,6 +7,7 @@ import click
 
 from edgewright.cli._fleet import home_option
 from edgewright.cli._machine import machine_options, ssh_machine
+from edgewright.cli._numbers import Number
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
 
@@ -20,7 +21,7 @@ _FILE = click.Path(path_type=Path)
 @click.argument("model", type=_FILE)
 @click.option("--calib", type=_FILE, help="Typical inputs (.npz), for ranges.")
 @click.option("--eval", "evaluation", type=_FILE, help="Inputs, y, group (.npz).")
-@click.option("--max-drop", type=float, required=True, help="Points the metric may lose.")
+@click.option("--max-drop", type=Number(), required=True, help="Points the metric may lose.")
 @click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
 @click.option("--target", help="A kind of device, see `edgewright targets list`.")
 @click.option(

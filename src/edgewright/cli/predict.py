@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from edgewright.cli._numbers import Number
 from edgewright.cli._output import say
 
 _FILE = click.Path(path_type=Path)
@@ -18,10 +19,12 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--time-column", default="", help="For windows: the column with the time in seconds.")
-@click.option("--source-rate-hz", type=float, help="For windows: rate of rows that carry no time.")
-@click.option("--rate-hz", type=float, help="The model's rate, if its contract does not say it.")
+@click.option(
+    "--source-rate-hz", type=Number(), help="For windows: rate of rows that carry no time."
+)
+@click.option("--rate-hz", type=Number(), help="The model's rate, if its contract does not say it.")
 @click.option("--hop", type=click.IntRange(min=1), help="Samples between windows; half a window.")
-@click.option("--max-gap-s", type=float, default=0.25, show_default=True)
+@click.option("--max-gap-s", type=Number(), default=0.25, show_default=True)
 def predict(
     *,
     model: Path,

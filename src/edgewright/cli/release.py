@@ -21,6 +21,7 @@ from edgewright.cli._fleet import (
     when,
 )
 from edgewright.cli._keys import access, names, password_option
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.cli._release_mlflow import mlflow_export, mlflow_import
 
@@ -155,7 +156,7 @@ def _tell(made: "Publication", home: str) -> None:
 @click.argument("reference")
 @click.option("--device", default="", help="The device that it is for; needed where one directs.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .ewx to write.")
-@click.option("--days", type=click.FloatRange(min=0.01, max=366), default=30, show_default=True,
+@click.option("--days", type=NumberRange(min=0.01, max=366), default=30, show_default=True,
               help="How long the director's word holds on the way.")  # fmt: skip
 @place_options
 @json_option

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edgewright.cli._fleet import Shown, fleet_command, listed, seconds, when
+from edgewright.cli._numbers import Number, NumberRange
 from edgewright.cli._output import print_table, say
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _number_and_reason(function: F) -> F:
 
 def _order_options(function: F) -> F:
     """What `plan` and `start` both take."""
-    percent = click.FloatRange(0, 100)
+    percent = NumberRange(0, 100)
     options = (
         click.argument("release"),
         click.option("--query", default="", help="Labels, like site=berlin; all when empty."),
@@ -93,25 +94,25 @@ def _order_options(function: F) -> F:
             help="What `edgewright validate --out` wrote of the release; it must say VALID-PASS.",
         ),
         click.option("--keep", is_flag=True, help="An abort leaves devices on the new release."),
-        click.option("--rate", type=float, help="Devices that start in a minute, at most."),
+        click.option("--rate", type=Number(), help="Devices that start in a minute, at most."),
         click.option(
             "--window", default="", help="Like 22:00-04:00 or mon-fri 22:00-04:00, local to each."
         ),
         click.option(
-            "--share", type=click.FloatRange(0, 100, min_open=True), help="Percent of the devices."
+            "--share", type=NumberRange(0, 100, min_open=True), help="Percent of the devices."
         ),
         click.option(
             "--worst-ratio",
-            type=click.FloatRange(min=1),
+            type=NumberRange(min=1),
             help="End it when requests fail more than so many times as often as on the others.",
         ),
         click.option(
-            "--request-errors", type=float, help="Percent of failed requests that ends it."
+            "--request-errors", type=Number(), help="Percent of failed requests that ends it."
         ),
-        click.option("--p95-ms", type=float, help="A 95th percentile above this ends it."),
+        click.option("--p95-ms", type=Number(), help="A 95th percentile above this ends it."),
         click.option(
             "--worst-latency",
-            type=click.FloatRange(min=1),
+            type=NumberRange(min=1),
             help="End it when devices measure more than so many times the old release's p95.",
         ),
     )

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from edgewright.cli._extras import absence_of
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
@@ -62,7 +63,7 @@ _DEFAULT_ADDRESS = "127.0.0.1:8080"
 @click.option("--otel", metavar="URL",
               help="Send spans to this OTLP/HTTP endpoint, for example "
                    "http://127.0.0.1:4318/v1/traces (extra otel).")  # fmt: skip
-@click.option("--otel-share", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+@click.option("--otel-share", type=NumberRange(0, 1), default=1.0, show_default=True,
               help="Share of the requests without a traceparent that become spans.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the address as a JSON line.")
 def serve(

@@ -8,6 +8,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from edgewright.cli._numbers import Number
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
@@ -33,19 +34,27 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), default="s", show_default=True
 )
-@click.option("--source-rate-hz", type=float, help="Rate of evenly spaced rows that carry no time.")
-@click.option("--rate-hz", type=float, help="The model's rate, if its contract does not say it.")
+@click.option(
+    "--source-rate-hz", type=Number(), help="Rate of evenly spaced rows that carry no time."
+)
+@click.option("--rate-hz", type=Number(), help="The model's rate, if its contract does not say it.")
 @click.option("--hop", type=click.IntRange(min=1), help="Samples between windows; half a window.")
 @click.option(
-    "--max-gap-s", type=float, default=0.25, show_default=True, help="A longer gap is not bridged."
+    "--max-gap-s",
+    type=Number(),
+    default=0.25,
+    show_default=True,
+    help="A longer gap is not bridged.",
 )
-@click.option("--speed", type=float, help="Keep the samples' own pace, times this; else at once.")
 @click.option(
-    "--enter", type=float, default=0.5, show_default=True, help="Score that takes a label up."
+    "--speed", type=Number(), help="Keep the samples' own pace, times this; else at once."
+)
+@click.option(
+    "--enter", type=Number(), default=0.5, show_default=True, help="Score that takes a label up."
 )
 @click.option(
     "--leave",
-    type=float,
+    type=Number(),
     default=0.3,
     show_default=True,
     help="Score below which it loses support.",

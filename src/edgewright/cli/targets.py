@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
 
@@ -64,10 +65,10 @@ def show(*, name: str, files: tuple[Path, ...], as_json: bool) -> None:
 
 @targets.command()
 @click.option("--model", type=_FILE, required=True, help="An ONNX file.")
-@click.option("--p95-ms", type=click.FloatRange(min=0, min_open=True), help="Latency limit.")
-@click.option("--memory-mb", type=click.FloatRange(min=0, min_open=True), help="Memory limit.")
-@click.option("--power-w", type=click.FloatRange(min=0, min_open=True), help="Power limit.")
-@click.option("--max-price-usd", type=click.FloatRange(min=0, min_open=True), help="Price limit.")
+@click.option("--p95-ms", type=NumberRange(min=0, min_open=True), help="Latency limit.")
+@click.option("--memory-mb", type=NumberRange(min=0, min_open=True), help="Memory limit.")
+@click.option("--power-w", type=NumberRange(min=0, min_open=True), help="Power limit.")
+@click.option("--max-price-usd", type=NumberRange(min=0, min_open=True), help="Price limit.")
 @_keep
 @_files
 @json_option

@@ -9,6 +9,7 @@ import click
 from edgewright.cli._extras import absence_of
 from edgewright.cli._fleet import home_option
 from edgewright.cli._machine import ELSEWHERE, ssh_machine
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json
 from edgewright.cli._validate_output import (
     print_difference,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=Path)
-_ABOVE_0 = click.FloatRange(min=0, min_open=True)
+_ABOVE_0 = NumberRange(min=0, min_open=True)
 _PRESET_S = {"quick": 20.0, "full": 280.0}
 
 
@@ -44,7 +45,7 @@ def _options(function: F) -> F:
         click.option("--full", "preset", flag_value="full", help="All scenarios, under 5 minutes."),
         click.option("--rps", type=_ABOVE_0, help="Requests a second."),
         click.option("--p95-ms", type=_ABOVE_0, help="Latency limit."),
-        click.option("--seconds", type=click.FloatRange(min=0.1), help="How long load is put on."),
+        click.option("--seconds", type=NumberRange(min=0.1), help="How long load is put on."),
         click.option("--attempts", type=click.IntRange(min=1),
                      help="How often a run that the machine's noise spoilt is tried.  [3]"),
         click.option("--golden", type=_FILE, help="Questions and right answers (.npz)."),

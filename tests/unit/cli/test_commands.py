@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import cli_docs
 from edgewright.cli._main import COMMANDS, root
+from edgewright.cli._numbers import Number, NumberRange
 
 
 def every_command() -> list[tuple[str, click.Command]]:
@@ -46,6 +47,21 @@ def test_every_command_says_what_it_is_for(path: str, command: click.Command) ->
     result = CliRunner().invoke(root, [*path.split(), "--help"])
     assert result.exit_code == 0
     assert result.output.startswith("Usage: ")
+
+
+def test_no_number_of_the_command_line_may_be_nan_or_inf() -> None:
+    loose = [
+        f"{path} {option.name}"
+        for path, command in EVERY
+        for option in command.params
+        if isinstance(option.type, click.types.FloatParamType)
+        and not isinstance(option.type, (Number, NumberRange))
+    ]
+    assert loose == []
+    for text in ("nan", "inf", "-inf"):
+        result = CliRunner().invoke(root, ["validate", "http://127.0.0.1:9", f"--seconds={text}"])
+        assert result.exit_code == 2
+        assert "is not a finite number" in result.output or "not in the range" in result.output
 
 
 def test_docs_page_is_what_the_commands_say() -> None:
