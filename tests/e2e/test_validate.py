@@ -298,6 +298,30 @@ def test_ctrl_c_leaves_a_partial_report_and_no_process(golden: Path, tmp_path: P
     assert report.answers.checked > 10
 
 
+def test_a_server_that_dies_meanwhile_fails_and_the_report_says_so(
+    golden: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "report.json"
+    with planted() as url:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "edgewright", "validate", url, "--seconds", "5"),
+                *("--golden", golden, "--out", out, "--attempts", "3"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        server = _pid_at(url)
+        _wait_for_load(server, warm_up_s=0.3)
+        os.kill(server, signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 7, said
+    report = read_report(out)
+    assert report.verdict.outcome == "VALID-FAIL"
+    assert "servers that ended: 1" in report.verdict.reasons[0]
+    assert report.failed
+
+
 STEPPING_CLOCK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>

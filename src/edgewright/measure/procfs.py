@@ -11,13 +11,14 @@ from typing import TypeVar
 
 import msgspec
 
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import AbsentError, InputError, UnavailableError
 
 PROC = Path("/proc")
 
 T = TypeVar("T", int, float)
 
 _KIB = 1024
+_ENDED = ("Z", "X")
 _STAT_UTIME = 11
 _STAT_STIME = 12
 _STAT_PARENT = 1
@@ -52,12 +53,14 @@ def read_process(pid: int, *, root: Path = PROC) -> ProcessReading:
     """What one process uses now.
 
     Raises:
-        InputError: there is no such process (any more).
+        AbsentError: there is no such process (any more), or it waits to be buried.
         UnavailableError: this system has no procfs.
     """
     folder = root / str(pid)
     with _process_errors(pid, root):
         status = _fields(folder / "status")
+        if status.get("State", "").startswith(_ENDED):
+            raise ProcessLookupError(pid)
         return ProcessReading(
             pid=pid,
             rss_bytes=_kib(status.get("VmRSS")),
@@ -212,4 +215,4 @@ def _process_errors(pid: int, root: Path) -> Iterator[None]:
                 f"{root} is no procfs, so processes cannot be measured here",
                 hint="measure on Linux, or mount proc",
             ) from error
-        raise InputError(f"there is no process {pid}", hint="it may have ended") from error
+        raise AbsentError(f"there is no process {pid}", hint="it may have ended") from error

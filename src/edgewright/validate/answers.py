@@ -16,8 +16,9 @@ from edgewright.contract import Tolerances
 from edgewright.errors import InputError
 from edgewright.evidence.parity import compare
 from edgewright.validate.embedding import EmbeddingSanity, embedding_sanity
-from edgewright.validate.encoding import decode_answer
+from edgewright.validate.encoding import DTYPES, decode_answer
 from edgewright.validate.questions import Question
+from edgewright.wire.v2 import TensorMetadata
 
 CHECK_LIMIT = 20_000
 _SHOWN = 5
@@ -30,7 +31,8 @@ class AnswerCheck(msgspec.Struct, frozen=True, kw_only=True):
     """How many answers were looked at, how many of them were wrong, and in what way.
 
     `is_compared` is False when no golden vectors were given, so that only form was checked: V2,
-    finite, declared shapes, the same question the same answer, and no collapse (`embedding`).
+    finite, the declared names, types and shapes, the same question the same answer, and no
+    collapse (`embedding`).
     """
 
     checked: int
@@ -47,11 +49,14 @@ def check_answers(
     questions: Sequence[Question],
     tolerances: Tolerances,
     *,
+    declared: Sequence[TensorMetadata] = (),
     unkept: int = 0,
     limit: int = CHECK_LIMIT,
     decode: Decode = decode_answer,
 ) -> AnswerCheck:
-    """Look at every distinct answer (at most `limit` of them), read by `decode`."""
+    """Look at every distinct answer (at most `limit` of them), read by `decode`. Where nobody knows
+    the right one it has to be of the `declared` outputs' form.
+    """
     checked = wrong = distinct = 0
     reasons: list[str] = []
     first: dict[int, Outputs] = {}
@@ -64,7 +69,9 @@ def check_answers(
         except InputError as error:
             fault = f"{error} ({body[:60]!r})"
         else:
-            fault = _fault(outputs, questions[place], first.get(place), tolerances)
+            fault = _undeclared(outputs, declared) or _fault(
+                outputs, questions[place], first.get(place), tolerances
+            )
             if not fault:
                 first.setdefault(place, outputs)
         if fault:
@@ -109,6 +116,23 @@ def _fault(
     if earlier is not None:
         comparison = compare(earlier, outputs, tolerances)
         return "; ".join(f"not repeatable: {one}" for one in comparison.reasons)
+    return ""
+
+
+def _undeclared(outputs: Outputs, declared: Sequence[TensorMetadata]) -> str:
+    """What a model that declares these outputs cannot answer; empty when nothing is so."""
+    known = {tensor.name: tensor for tensor in declared}
+    for name, array in outputs.items() if known else ():
+        if name not in known:
+            return f"output {name!r} is not declared, expected {sorted(known)}"
+        wanted, dtype = known[name], DTYPES.get(known[name].datatype)
+        if dtype not in (None, "string") and array.dtype != np.dtype(dtype):
+            return f"output {name!r} is {array.dtype}, declared {wanted.datatype}"
+        is_alike = len(array.shape) == len(wanted.shape) and all(
+            size in (-1, got) for size, got in zip(wanted.shape, array.shape, strict=True)
+        )
+        if wanted.shape and not is_alike:
+            return f"output {name!r} has shape {list(array.shape)}, declared {list(wanted.shape)}"
     return ""
 
 

@@ -40,6 +40,7 @@ async def observe_engine(order: Order, served: Served, load: Load, engine: Engin
         notes=run.notes,
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
     )
 
 

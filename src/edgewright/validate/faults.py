@@ -173,6 +173,7 @@ def _observed(order: Order, phases: list[Phase], surroundings: Surroundings) -> 
         notes=_notes(phases),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
         is_partial=any(result.is_interrupted for result in results),
     )
 

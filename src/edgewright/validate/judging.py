@@ -78,6 +78,8 @@ def verdict_of(order: Order, found: Findings) -> Verdict:
     gates += observed.gates
     if found.labels is not None:
         gates += found.labels.gates
+    if observed.has_ended:
+        gates += (Gate.at_most("servers that ended", 1, 0, timed=False),)
     doubts = observed.doubts + observed.noise_doubts
     if order.scenario != "cold-start":
         doubts += unmeasured_budgets(observed.figures, order.budgets, is_offline=is_offline)

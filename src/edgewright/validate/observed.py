@@ -11,7 +11,7 @@ from edgewright.validate.resources import ResourceSample
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """`doubts` are about the measurement itself, `noise_doubts` about the machine, which the next
     attempt may find quieter. `gates` are the scenario's own. `result` is the load that latencies
-    come from.
+    come from. `has_ended`: the server's process was there at first and not at last.
     """
 
     how: str
@@ -29,4 +29,5 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     samples: tuple[ResourceSample, ...] = ()
     noise: Noise | None = None
+    has_ended: bool = False
     is_partial: bool = False

@@ -160,5 +160,6 @@ async def observe_peak(
         noise_doubts=surroundings.doubts(order.limits),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
         is_partial=is_partial,
     )

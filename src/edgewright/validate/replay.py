@@ -65,5 +65,6 @@ async def observe_replay(
         notes=(f"{left_out} recorded requests were beyond the time",) if left_out else (),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
         is_partial=result.is_interrupted,
     )

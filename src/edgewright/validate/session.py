@@ -63,6 +63,7 @@ async def validate(
         observed.answers,
         questions,
         order.tolerances,
+        declared=metadata.outputs,
         unkept=observed.unkept,
         decode=given.way.answer,
     )

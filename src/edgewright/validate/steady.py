@@ -69,6 +69,7 @@ async def observe_steady(
         notes=_notes(order, result, after_s),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
         is_partial=result.is_interrupted,
     )
 

@@ -5,7 +5,7 @@ alone.
 import contextlib
 from collections.abc import Iterator
 
-from edgewright.errors import UnavailableError
+from edgewright.errors import AbsentError, UnavailableError
 from edgewright.evidence import Interval
 from edgewright.measure import (
     EnergyMeter,
@@ -22,12 +22,14 @@ from edgewright.validate.soundness import SoundnessLimits, noise_doubts
 
 class Surroundings:
     """Watched while the block lasts. Energy is the whole machine's, the generator's share included,
-    and only of a server on this machine.
+    and only of a server on this machine. A server that ended meanwhile leaves no `noise`: whose the
+    rest of the CPU time was cannot be told without its share.
     """
 
     def __init__(self, served: Served) -> None:
         self.samples: list[ResourceSample] = []
         self.noise: Noise | None = None
+        self.has_ended = False
         self._served = served
         self._pids = () if served.pid is None else (served.pid,)
         self._joules: float | None = None
@@ -42,7 +44,10 @@ class Surroundings:
             self.samples = watch.samples
             yield
         self._joules = None if meter is None else meter.joules()
-        self.noise = noise_between(before, read_noise(*self._pids))
+        try:
+            self.noise = noise_between(before, read_noise(*self._pids))
+        except AbsentError:
+            self.has_ended = True
 
     def doubts(self, limits: SoundnessLimits) -> tuple[str, ...]:
         """What the machine did to the measurement."""

@@ -192,6 +192,7 @@ def _observed(
         notes=tuple(f"swap at {swap.start_s:.1f} s: {swap.fault}" for swap in failed[:3]),
         samples=tuple(surroundings.samples),
         noise=surroundings.noise,
+        has_ended=surroundings.has_ended,
         is_partial=result.is_interrupted,
     )
 

@@ -1,11 +1,13 @@
 """Process meters read what the kernel wrote, add up trees, and miss nothing in silence."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgewright.errors import InputError, UnavailableError
+from edgewright.errors import AbsentError, InputError, UnavailableError
 from edgewright.measure import descendants, listening_pid, read_process, read_tree
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -66,6 +68,13 @@ def test_pss_and_files_of_another_users_process_are_unknown_not_zero(root: Path)
 def test_a_process_that_has_ended_is_an_input_error(root: Path) -> None:
     with pytest.raises(InputError, match="no process 77"):
         read_process(77, root=root)
+
+
+def test_a_process_that_only_waits_to_be_buried_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(AbsentError, match=f"no process {ended.pid}"):
+            read_tree(ended.pid)
 
 
 def test_a_system_without_procfs_is_unavailable(tmp_path: Path) -> None:

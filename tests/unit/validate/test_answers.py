@@ -1,5 +1,7 @@
 """Wrong answers under load are found, counted and explained, however rare."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -154,3 +156,22 @@ def test_texts_and_integers_are_decoded_as_such() -> None:
     outputs = decode_answer(body)
     assert outputs["label"].tolist() == ["sit"]
     assert outputs["place"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("output", "fault"),
+    [
+        ('"name":"z","datatype":"FP32","shape":[1,1],"data":[1]', "'z' is not declared"),
+        ('"name":"y","datatype":"INT8","shape":[1,1],"data":[1]', "'y' is int8, declared FP32"),
+        ('"name":"y","datatype":"FP32","shape":[1,2],"data":[1,2]', r"shape \[1, 2\], declared"),
+        ('"name":"y","datatype":"FP32","shape":[1],"data":[1]', r"shape \[1\], declared"),
+    ],
+)
+def test_an_answer_of_another_form_than_declared_is_wrong(output: str, fault: str) -> None:
+    asked = drawn_questions(METADATA, None, rng=np.random.default_rng(1), count=1)
+    body = b'{"model_name":"m","outputs":[{%s}]}' % output.encode()
+    check = check_answers([{body: 3}], asked, Tolerances(), declared=METADATA.outputs)
+    assert check.wrong == 3
+    assert re.search(fault, check.reasons[0])
+    right = check_answers([{answer(1.0): 3}], asked, Tolerances(), declared=METADATA.outputs)
+    assert right.wrong == 0
