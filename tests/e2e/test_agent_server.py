@@ -24,12 +24,14 @@ def slot(folder: Path, version: str) -> Path:
     return folder / version
 
 
-def with_server(folder: Path, scene: Callable[[ServerProcess], Awaitable[None]]) -> None:
+def with_server(
+    folder: Path, scene: Callable[[ServerProcess], Awaitable[None]], *, log: str = "log"
+) -> None:
     command = [sys.executable, "-m", "edgewright", "serve", "--uds", str(folder / "s.sock")]
     order = ServerOrder(
         command=[*command, "--admin", str(folder / "a.sock")],
         admin=folder / "a.sock",
-        log=folder / "log",
+        log=folder / log,
         patience_s=3.0,
     )
 
@@ -102,3 +104,10 @@ def test_a_server_that_was_there_before_ours_is_ended_with_ours(tmp_path: Path) 
 
     with_server(tmp_path, scene)
     assert others[0].wait(30) in (0, -signal.SIGTERM)
+
+
+def test_a_full_disk_under_its_log_does_not_keep_a_server_from_serving(tmp_path: Path) -> None:
+    async def scene(server: ServerProcess) -> None:
+        assert (await server.sample(MODEL)).is_ready
+
+    with_server(tmp_path, scene, log="/dev/full")

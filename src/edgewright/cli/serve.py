@@ -1,5 +1,6 @@
 """`edgewright serve`: models over HTTP and Unix sockets."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,4 +275,5 @@ def _announce(server: "InferenceServer", *, as_json: bool) -> None:
         }
         click.echo(msgspec.json.encode(document))
     what = ", ".join(names) or "no model yet"
-    say(f"ready: {what} on {' and '.join(server.addresses)}")
+    with contextlib.suppress(OSError):  # a full disk under its log must not keep it from serving
+        say(f"ready: {what} on {' and '.join(server.addresses)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from edgewright import _fs
-from edgewright.errors import EdgewrightError, InputError
+from edgewright.errors import EdgewrightError, InputError, ResourceError
 
 LIMIT_BYTES = 64 << 20
 
@@ -106,7 +106,8 @@ class Log:
 
         Raises:
             InputError: the payload is empty or holds a line break.
-            ResourceError: the disk is full or failed; the log is as it was.
+            ResourceError: the disk is full or failed, or the folder was moved away; the log is as
+                it was.
         """
         if not payload or b"\n" in payload:
             raise InputError(
@@ -128,12 +129,14 @@ class Log:
         kept = [entry for entry in self._entries if entry.sequence >= before]
         place = min((entry.sequence for entry in kept), default=self.next_sequence) - 1
         lines = [_line(place, b"")] if place else []
+        self._require_folder()
         content = b"".join(lines + [_line(entry.sequence, entry.payload) for entry in kept])
         _fs.write_atomic(self._path, content, mode=self._mode)
         self._entries = kept
         self._size_bytes = len(content)
 
     def _write(self, line: bytes) -> None:
+        self._require_folder()
         self._drop_unfinished()
         try:
             with _fs.appended_file(self._path, mode=self._mode) as file:
@@ -145,6 +148,16 @@ class Log:
                 self._drop_unfinished()
             raise
         self._size_bytes += len(line)
+
+    def _require_folder(self) -> None:
+        """A folder that was moved away under us is not made again: a second journal would begin in
+        its place.
+        """
+        if self._size_bytes and not self._path.parent.is_dir():
+            raise ResourceError(
+                f"writing {self._path}: its folder was moved or removed meanwhile",
+                hint="start the program again with the folder's new place",
+            )
 
     def _drop_unfinished(self) -> None:
         """Cut off what an append left that failed, so that the next line starts on its own."""

@@ -163,3 +163,17 @@ def test_numbers_that_are_skipped_are_never_given_out(path: Path) -> None:
     log.skip_to(7)
     assert (log.next_sequence, log.append(b"two")) == (50, 50)
     assert [entry.sequence for entry in Log(path).entries] == [1, 50]
+
+
+def test_a_folder_that_was_moved_away_is_not_made_again(path: Path) -> None:
+    log = Log(path)
+    log.append(b"one")
+    path.parent.rename(path.parent.with_name("elsewhere"))
+    with pytest.raises(ResourceError, match="moved or removed"):
+        log.append(b"two")
+    with pytest.raises(ResourceError, match="moved or removed"):
+        log.trim(before=1)
+    assert not path.parent.exists()
+    path.parent.with_name("elsewhere").rename(path.parent)
+    log.append(b"two")
+    assert [entry.payload for entry in read_log(path).entries] == [b"one", b"two"]
