@@ -57,7 +57,7 @@ from edgewright.trust import Signer
 SETTINGS = 'serve_http = "127.0.0.1:{port}"\npoll_s = 1.0\nprobation_s = 0.5\n'
 Agent = subprocess.Popen[bytes]
 
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 LOOK_S = 0.05
 SOCKETS = frozenset({"admin.sock", "serve.sock", "agent.sock"})
 OF_THE_SERVER = frozenset({"server.log", "admin.sock", "serve.sock"})
