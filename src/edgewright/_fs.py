@@ -135,6 +135,11 @@ def read_limited(path: Path, *, limit_bytes: int) -> bytes:
     return content
 
 
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two names stand for one file that is there."""
+    return path.exists() and other.exists() and path.samefile(other)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder that appears under its name whole or not at all; `path` must not exist yet.

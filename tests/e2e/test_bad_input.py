@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -166,3 +167,26 @@ def test_no_permission(workshop: Path, edgewright: Command, tmp_path: Path) -> N
     )
     assert_refused(result, RESOURCE, "permission denied")
     assert list(locked.iterdir()) == []
+
+
+def test_predictions_do_not_overwrite_their_requests(workshop: Path, edgewright: Command) -> None:
+    before = (workshop / "golden.npz").read_bytes()
+    result = edgewright("predict", "tiny.ewb", "golden.npz", "--out", "golden.npz")
+    assert_refused(result, INPUT, "golden.npz holds the requests")
+    assert (workshop / "golden.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "words"),
+    [(">/dev/full", RESOURCE, "the output cannot be written: No space left"), (">&-", 0, "")],
+)
+def test_an_output_that_takes_nothing(
+    workshop: Path, edgewright: Command, output: str, code: int, words: str
+) -> None:
+    command = f"{sys.executable} -m edgewright predict tiny.ewb golden.npz {output}"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=workshop, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -212,3 +212,14 @@ def test_an_interrupt_right_after_making_leaves_nothing(
     monkeypatch.undo()
     assert seen
     assert names(tmp_path) == []
+
+
+def test_two_names_of_a_file_are_one_and_what_is_not_there_is_no_file(tmp_path: Path) -> None:
+    first, link, other = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    assert not _fs.is_same_file(first, first)
+    first.write_text("x")
+    assert not _fs.is_same_file(first, other)
+    other.write_text("x")
+    link.symlink_to(first)
+    assert _fs.is_same_file(first, link)
+    assert not _fs.is_same_file(first, other)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edgewright._fs import read_limited, write_atomic
+from edgewright._fs import is_same_file, read_limited, write_atomic
 from edgewright._npz import decode_npz, encode_npz
 from edgewright.chain.streaming import Replay, opened_model, table_source
 from edgewright.clock import Clock
@@ -46,6 +46,10 @@ def predict_file(order: PredictOrder, *, clock: Clock) -> dict[str, Array]:
         raise InputError(
             f"{order.out}: unknown ending {order.out.suffix!r}", hint="known: .npz, .jsonl"
         )
+    if order.out and is_same_file(order.out, order.requests):
+        raise InputError(
+            f"{order.out} holds the requests, and would be overwritten", hint="give another --out"
+        )
     with opened_model(order.model) as (_, model):
         answers = predict_rows(model, _requests(order, model.contract, clock), batch=order.batch)
     if order.out:
@@ -75,6 +79,11 @@ def predict_rows(
         _predict_part(model, requests, slice(start, start + batch))
         for start in range(0, rows, batch)
     ]
+    if single := sorted(name for name, answer in parts[0].items() if not answer.ndim):
+        raise InputError(
+            f"outputs {single} hold one number for all rows, not one a row",
+            hint="leave them out of the model, or ask a server (`edgewright serve`)",
+        )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright._fs import read_limited
+from edgewright._fs import is_same_file, read_limited
 from edgewright.chain.serving import default_threads, open_servable
 from edgewright.chain.stream_metrics import StreamPage
 from edgewright.chain.stream_parts import bridge_of, sink_of, source_of
@@ -23,7 +23,7 @@ from edgewright.device.serve.models import Models
 from edgewright.device.streams import Summary, Wishes, plan_stream, run_stream
 from edgewright.device.streams.base import Array, Predictor, Sink
 from edgewright.device.streams.bridge import Bridge, BridgeSummary
-from edgewright.device.streams.config import StreamFile, StreamPart
+from edgewright.device.streams.config import FileSink, FileSource, StreamFile, StreamPart
 from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
 from edgewright.device.streams.run import PictureStream, Spent, Steps, Stream, Streams
 from edgewright.errors import DeviceError, InputError
@@ -165,6 +165,18 @@ async def _until_done(
     )
 
 
+def _check_source_stays(part: StreamPart, tools: Tools) -> None:
+    if not isinstance(part.source, FileSource):
+        return
+    read = tools.path(part.source.path)
+    for sink in part.sinks:
+        if isinstance(sink, FileSink) and is_same_file(tools.path(sink.path), read):
+            raise InputError(
+                f"{read} is read, and results would be appended to it",
+                hint="give the sink another path",
+            )
+
+
 class _Running:
     """One stream of the file, set up."""
 
@@ -183,6 +195,7 @@ class _Running:
                 "change",
                 hint="leave changes_only out",
             )
+        _check_source_stays(part, tools)
         self._part = part
         self.kind = str(part.source.__struct_config__.tag)
         self.source = source_of(part.source, plan, tools)

@@ -2,14 +2,16 @@
 codes.
 """
 
+import errno
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from edgewright import __version__
-from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError
+from edgewright.errors import INTERRUPTED_EXIT_CODE, EdgewrightError, ResourceError
 
 # Command: (module, attribute, help). The help stands here too, so that --help imports nothing; a
 # test holds it equal to the command's own.
@@ -151,6 +153,8 @@ def root(*, verbose: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit with the code that the errors tree gives."""
+    if sys.stdout is None:  # it was closed by who called
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
     try:
         code = root.main(prog_name="edgewright", standalone_mode=False)
     except click.ClickException as error:
@@ -169,6 +173,17 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED_EXIT_CODE)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or error.filename:
+            raise
+        _drop_output()
+        click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+        sys.exit(ResourceError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush go nowhere: there is nobody to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -114,7 +114,17 @@ def _is_finite(array: Array) -> bool:
 
 
 def infer_contract(session: Session) -> Contract:
-    """The contract that a bare engine file implies: its own tensors, no steps, no ranges."""
+    """The contract that a bare engine file implies: its own tensors, no steps, no ranges.
+
+    Raises:
+        InputError: nothing goes in or comes out, or a tensor that no contract can describe.
+    """
+    if not session.inputs or not session.outputs:
+        raise InputError(
+            f"the model has {len(session.inputs)} inputs and {len(session.outputs)} outputs, "
+            "expected one of each at least",
+            hint="a graph that takes nothing has nothing to answer",
+        )
     return Contract(
         inputs=tuple(_declared(tensor) for tensor in session.inputs),
         outputs=tuple(_declared(tensor) for tensor in session.outputs),

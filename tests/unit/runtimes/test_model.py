@@ -73,3 +73,11 @@ def test_closing_closes_the_engine() -> None:
     session = Eightfold()
     LoadedModel(CONTRACT, session).close()
     assert not session.is_open
+
+
+def test_a_model_that_takes_nothing_has_no_contract() -> None:
+    class Constant(Eightfold):
+        inputs = ()
+
+    with pytest.raises(InputError, match="0 inputs and 1 outputs"):
+        infer_contract(Constant())

@@ -44,3 +44,10 @@ def test_one_sensor_drives_an_actuator(fields: dict[str, str]) -> None:
 def test_what_would_drive_it_otherwise_is_refused(fields: dict[str, str], words: str) -> None:
     with pytest.raises(InputError, match=words):
         read(**fields)
+
+
+@pytest.mark.parametrize("line", ["hop = 0", "max_gap_s = -1", "max_gap_s = inf", "rate_hz = 0"])
+def test_a_number_that_no_stream_can_have_is_refused_where_it_stands(line: str) -> None:
+    text = f'[[stream]]\nmodel = "m.ewb"\nsource = {{kind = "file", path = "a.csv"}}\n{line}\n'
+    with pytest.raises(InputError, match=r"x\.toml: .*above 0"):
+        decode_toml(text.encode(), StreamFile, source="x.toml")

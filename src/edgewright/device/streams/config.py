@@ -10,6 +10,7 @@ import msgspec
 
 from edgewright.device.streams.command import CommandOrder
 from edgewright.device.streams.debounce import Rule
+from edgewright.device.streams.plan import Wishes
 from edgewright.device.streams.reading import Reading
 
 KEPT_IN_MEMORY = 10_000
@@ -186,6 +187,7 @@ class StreamPart(_Part, frozen=True, kw_only=True):
     changes_only: bool = False
 
     def __post_init__(self) -> None:
+        Wishes(hop=self.hop, rate_hz=self.rate_hz, max_gap_s=self.max_gap_s)  # says what is wrong
         source = self.source
         has_sensors = isinstance(source, MqttSource | AmqpSource) and source.key_part is not None
         for sink in self.sinks:

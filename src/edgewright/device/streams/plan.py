@@ -2,6 +2,8 @@
 answer.
 """
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -25,8 +27,10 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rule: Rule = Rule()
 
     def __post_init__(self) -> None:
-        if (self.hop is not None and self.hop < 1) or not self.max_gap_s > 0:
+        if (self.hop is not None and self.hop < 1) or not 0 < self.max_gap_s < math.inf:
             raise ValueError(f"hop {self.hop} and max_gap_s {self.max_gap_s:g} must be above 0")
+        if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
+            raise ValueError(f"rate_hz {self.rate_hz:g} must be above 0")
 
 
 class Answering(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,6 +103,8 @@ def convert(
                 compared = comparison.compare(entry.name, artefact, folder)
             made.append((entry, artefact, compared))
     _check_names([(entry, artefact) for entry, artefact, _ in made])
+    for _, artefact, _ in made:
+        _check_source_stays(model, out, artefact)
     records = [
         _record(entry, artefact, compared, artefact.write(out), job)
         for entry, artefact, compared in made
@@ -112,6 +114,15 @@ def convert(
         _fs.write_atomic(path, promise)
         records = [msgspec.structs.replace(record, contract=str(path)) for record in records]
     return tuple(records)
+
+
+def _check_source_stays(model: Path, out: Path, artefact: Artefact) -> None:
+    for name in artefact.files:
+        if _fs.is_same_file(out / name, model):
+            raise InputError(
+                f"{out / name} is the model itself, and would be overwritten",
+                hint="give another --out",
+            )
 
 
 def wanted_formats(names: Iterable[str]) -> list[Format]:

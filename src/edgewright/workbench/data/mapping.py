@@ -1,6 +1,5 @@
 """How the columns of somebody's file become channels, labels, subjects and recordings."""
 
-import math
 import re
 from typing import Literal
 
@@ -12,6 +11,7 @@ TIME_UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "iso": 1.0}
 """Seconds in one unit of a clock; "iso" is a date and time as text (ISO 8601)."""
 
 
+_MOST_HZ = 1e7
 _FIELD = re.compile(r"\{(\w*)\}")
 
 
@@ -65,8 +65,11 @@ class SourceMapping(
     def __post_init__(self) -> None:
         for name in ("rate_hz", "resample_hz"):
             rate = getattr(self, name)
-            if rate is not None and not 0 < rate < math.inf:
-                raise ValueError(f"{name} is {rate:g}, expected above 0")
+            if rate is not None and not 0 < rate <= _MOST_HZ:
+                raise ValueError(f"{name} is {rate:g}, expected above 0 and at most {_MOST_HZ:g}")
+        names = [channel.name or channel.column for channel in self.channels]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"channels {twice} are there twice, expected a name for each")
         fields = _FIELD.findall(self.path)
         wrong = set(fields) - {"label", "subject"}
         if wrong or len(set(fields)) < len(fields):

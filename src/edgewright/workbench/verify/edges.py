@@ -42,5 +42,6 @@ def _values(make: str, array: Array, low: float, high: float, rng: np.random.Gen
         case "alternating":
             return np.where(np.arange(int(np.prod(shape))).reshape(shape) % 2 == 0, low, high)
         case _:
-            drawn = rng.uniform(low, high, shape)
+            share = rng.random(shape)
+            drawn = low * (1 - share) + high * share  # high - low may be infinite
             return drawn if array.dtype.kind == "f" else np.rint(drawn)

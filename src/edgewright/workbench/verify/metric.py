@@ -51,7 +51,7 @@ class Accuracy(msgspec.Struct, frozen=True):
     def sample_scores(self, answers: Array, labels: Array) -> Scores:
         """1 where right, 0 where wrong."""
         wanted = labels.reshape(len(labels), -1)
-        decided = _decisions(answers, wanted.shape)
+        decided = _decisions(answers, wanted)
         right: Scores = np.asarray(decided == wanted, np.float64).mean(axis=1, keepdims=True)
         return right
 
@@ -88,7 +88,7 @@ class MeanIou(msgspec.Struct, frozen=True):
         wanted = labels.astype(np.int64)
         if wanted.ndim > 3 and 1 in wanted.shape[1:]:
             wanted = wanted.reshape(len(wanted), *(n for n in wanted.shape[1:] if n != 1))
-        decided = _mask_of(answers, wanted.shape)
+        decided = _mask_of(answers, wanted)
         axes = tuple(range(1, wanted.ndim))
         both = [((decided == k) & (wanted == k)).sum(axes) for k in range(self.classes)]
         either = [((decided == k) | (wanted == k)).sum(axes) for k in range(self.classes)]
@@ -113,6 +113,11 @@ def choose_metric(labels: Array, name: str | None = None) -> TaskMetric:
         raise InputError("`y` is empty", hint="give at least one labelled sample")
     whole = labels.dtype.kind in "iub"
     flat = labels.ndim == 1 or all(size == 1 for size in labels.shape[1:])
+    if whole and name is None and _is_one_hot(labels):
+        raise InputError(
+            f"`y` of shape {list(labels.shape)} has one 1 in each row: classes, or a mask?",
+            hint="store class positions (y.argmax(axis=1)), or say --metric miou",
+        )
     chosen = name or ("rmse" if not whole else "accuracy" if flat else "miou")
     if chosen == "rmse":
         return _rmse_of(labels)
@@ -147,6 +152,25 @@ def pick_answer(outputs: Mapping[str, Array], metric: TaskMetric, labels: Array)
     return max(values, key=lambda name: values[name])
 
 
+def _is_one_hot(labels: Array) -> bool:
+    return (
+        labels.ndim == 2
+        and labels.shape[1] > 1
+        and bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
+    )
+
+
+def _check_classes(labels: Array, classes: int) -> None:
+    """A label that no answer can be would make every variant as good as the original."""
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise InputError(
+            f"`y` holds class {high if high >= classes else low}, the output has {classes}, "
+            f"0 to {classes - 1}",
+            hint="count classes from 0; drop rows or pixels of no class",
+        )
+
+
 def _rmse_of(labels: Array) -> RelativeRmse:
     values = labels.astype(np.float64)
     if not np.isfinite(values).all():
@@ -157,29 +181,36 @@ def _rmse_of(labels: Array) -> RelativeRmse:
     return RelativeRmse(std=std)
 
 
-def _decisions(answers: Array, shape: tuple[int, ...]) -> Array:
+def _decisions(answers: Array, labels: Array) -> Array:
     """Class positions [rows, places] from scores, one probability or positions themselves."""
-    rows, places = shape
+    rows, places = shape = labels.shape
     if answers.dtype.kind in "iub" and answers.size == rows * places:
         return answers.reshape(shape)
     if answers.size == rows * places:
+        _check_classes(labels, 2)
         return np.asarray(answers.reshape(shape) >= 0.5, np.int64)
     if len(answers) == rows and answers.size % (rows * places) == 0 and answers.ndim >= 2:
-        decided = answers.reshape(rows, places, -1).argmax(axis=-1)
-        finite = np.isfinite(answers.reshape(rows, places, -1)).all(axis=-1)
+        scores = answers.reshape(rows, places, -1)
+        _check_classes(labels, scores.shape[-1])
+        decided, finite = scores.argmax(axis=-1), np.isfinite(scores).all(axis=-1)
         return np.where(finite, decided, -1)
     raise InputError(f"shape {list(answers.shape)} holds no class scores for {rows} labels")
 
 
-def _mask_of(answers: Array, shape: tuple[int, ...]) -> Array:
+def _mask_of(answers: Array, labels: Array) -> Array:
     """Class positions per pixel, from scores with classes in front or at the end, or one score."""
+    shape = labels.shape
     if answers.shape == shape:
-        return answers if answers.dtype.kind in "iub" else np.asarray(answers >= 0.5, np.int64)
+        if answers.dtype.kind in "iub":
+            return answers
+        _check_classes(labels, 2)
+        return np.asarray(answers >= 0.5, np.int64)
     if answers.ndim == len(shape) + 1 and answers.shape[0] == shape[0]:
         for axis in (1, -1):
             if tuple(np.delete(answers.shape, axis)) == shape:
                 if answers.shape[axis] == 1:
-                    return _mask_of(answers.squeeze(axis), shape)
+                    return _mask_of(answers.squeeze(axis), labels)
+                _check_classes(labels, answers.shape[axis])
                 decided: Array = answers.argmax(axis=axis)
                 return decided
     raise InputError(f"shape {list(answers.shape)} holds no mask of shape {list(shape)}")

@@ -65,7 +65,13 @@ def _run_chunk(
             name: np.concatenate([array, np.repeat(array[-1:], chunk - rows, axis=0)])
             for name, array in feeds.items()
         }
-    return {name: answer[:rows] for name, answer in session.run(feeds).items()}
+    answers = session.run(feeds)
+    if single := sorted(name for name, answer in answers.items() if not answer.ndim):
+        raise InputError(
+            f"outputs {single} hold one number for all rows, not one a row",
+            hint="leave them out of the model",
+        )
+    return {name: answer[:rows] for name, answer in answers.items()}
 
 
 def _chunk_rows(inputs: tuple[EngineTensor, ...]) -> int:

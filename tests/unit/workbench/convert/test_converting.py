@@ -134,3 +134,10 @@ def test_no_two_formats_write_the_same_file() -> None:
     )
     with pytest.raises(InputError, match=r"openvino and qnn would both write m\.bin"):
         _check_names([one, other])
+
+
+def test_the_model_itself_is_never_overwritten(model: Path) -> None:
+    before = model.read_bytes()
+    with pytest.raises(InputError, match="is the model itself"):
+        convert(model, ["onnx"], model.parent)
+    assert model.read_bytes() == before

@@ -129,3 +129,14 @@ def test_a_billion_values_are_refused_before_they_are_unpacked(tmp_path: Path) -
         archive.writestr("X.npy", head.getvalue() + bytes(10_000))
     with pytest.raises(InputError, match=r"1e\+09 values, the most for one file is 2\.68e\+08"):
         read_npz(tmp_path / "big.npz", SourceMapping())
+
+
+def test_two_channels_of_one_name_are_refused() -> None:
+    twice = (ChannelMapping(column="a", name="acc_x"), ChannelMapping(column="b", name="acc_x"))
+    with pytest.raises(ValueError, match=r"'acc_x'.* there twice"):
+        SourceMapping(channels=twice)
+
+
+def test_a_rate_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"resample_hz is 1e\+12, expected .* at most 1e\+07"):
+        SourceMapping(resample_hz=1e12)

@@ -81,3 +81,26 @@ def test_the_output_that_is_most_right_is_judged() -> None:
     assert pick_answer(outputs, choose_metric(values), values) == "values"
     with pytest.raises(InputError, match="fits no output"):
         pick_answer({"embedding": np.zeros((2, 9))}, choose_metric(values), values)
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers"),
+    [
+        (np.array([1, 2, 3]), np.eye(3)),  # counted from 1
+        (np.array([-1, 0]), np.eye(2)),
+        (np.array([0, 1 << 40]), np.eye(2)),
+        (np.array([0, 2]), np.array([[0.1], [0.9]])),
+        (np.full((1, 2, 2), 2), np.zeros((1, 2, 2, 2))),
+        (np.full((1, 2, 2), 255), np.zeros((1, 1, 2, 2))),
+    ],
+)
+def test_a_label_that_no_answer_can_be_is_refused(labels: np.ndarray, answers: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"`y` holds class \S+, the output has \d, 0 to \d"):
+        value(labels, answers)
+
+
+def test_one_hot_labels_are_no_masks_unless_somebody_says_so() -> None:
+    labels = np.eye(3, dtype=np.int64)
+    with pytest.raises(InputError, match="one 1 in each row"):
+        choose_metric(labels)
+    assert choose_metric(labels, "miou").name == "miou"

@@ -78,3 +78,20 @@ def test_edges_stay_in_the_range_and_type_of_the_golden_data() -> None:
             assert array.shape[1:] == golden[name].shape[1:]
             assert golden[name].min() <= array.min()
             assert array.max() <= golden[name].max()
+
+
+def test_an_output_of_one_number_for_all_rows_is_refused() -> None:
+    class Summing(Doubling):
+        def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+            return {"y": feeds["x"] * 2, "sum": np.float32(feeds["x"].sum())}
+
+    with pytest.raises(InputError, match=r"\['sum'\] hold one number for all rows"):
+        run_rows(Summing(None), {"x": np.zeros((2, 3), np.float32)})
+
+
+def test_edge_inputs_of_the_widest_range_are_finite() -> None:
+    widest = {"x": np.array([[-1e308], [1e308]])}
+    assert all(
+        np.isfinite(edge["x"]).all()
+        for edge in edge_inputs(widest, np.random.default_rng(1)).values()
+    )
