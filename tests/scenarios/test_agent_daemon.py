@@ -12,6 +12,7 @@ import pytest
 
 from edgewright.device.agent import Daemon, Event, Order, ProbeReport, State
 from edgewright.device.agent.control import Control, send_order
+from edgewright.device.agent.recorder import Recorder
 from edgewright.errors import DeviceError, InputError, ResourceError, TransportError
 from edgewright.testing.bundles import MODEL
 
@@ -244,6 +245,37 @@ def test_a_full_disk_does_not_end_the_agent(device: Any, play: Any) -> None:
 
     bundle = play(scene())
     assert device.current == bundle
+
+
+def test_a_full_disk_under_the_outbox_hinders_neither_updates_nor_a_start(
+    device: Any, play: Any
+) -> None:
+    disk = {"is_full": True}
+
+    def fill(outbox: Any) -> None:
+        add = outbox.add
+
+        def failing(*words: Any, **options: Any) -> None:
+            if disk["is_full"]:
+                raise ResourceError("the disk is full")
+            add(*words, **options)
+
+        outbox.add = failing
+
+    async def scene() -> None:
+        async with service(device):
+            fill(device.agent.recorder.outbox)
+            wanted = device.fleet.offer(device.bundle("1")).bundle_id
+            await until(lambda: is_idle_on(device, wanted))
+            Recorder(device.agent.recorder.journal, device.agent.recorder.outbox)
+            assert told_states(device) == []
+            disk["is_full"] = False
+            wanted = device.fleet.offer(device.bundle("2")).bundle_id
+            await until(lambda: is_idle_on(device, wanted))
+            await until(lambda: told_states(device)[-1:] == ["idle"])
+
+    play(scene())
+    assert told_states(device).count("commit") == 2
 
 
 def test_a_defect_ends_the_agent_loudly(device: Any, play: Any) -> None:

@@ -24,12 +24,15 @@ from edgewright.device.agent import (
     Tools,
 )
 from edgewright.device.agent.package import FORMAT, wheel_version
+from edgewright.errors import ResourceError
 from edgewright.trust import Signer
 
 CODE = Path(edgewright.__file__).resolve().parent.parent
 """Where this process's code lies."""
 MODULES = "PYTHONPATH"
 CHECK_LIMITS = ProbeLimits(timeout_s=120.0, memory_mb=512.0)
+
+logger = logging.getLogger(__name__)
 
 
 def packages_of(home: Home, slots: Slots) -> Packages:
@@ -42,7 +45,10 @@ def hand_over(home: Home, slots: Slots) -> None:
     packages = packages_of(home, slots)
     if packages.running or home.is_locked or (code := packages.next_code) is None:
         return
-    packages.note_start(packages.current)
+    try:
+        packages.note_start(packages.current)
+    except ResourceError as error:  # a full disk must not keep a device from answering
+        logger.warning("a start of the current package is not counted: %s", error)
     _become(home, (str(code), *_module_folders(home)))
 
 

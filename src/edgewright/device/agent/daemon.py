@@ -17,7 +17,7 @@ from edgewright.device.agent.progress import Progress, Release
 from edgewright.device.agent.reporter import Reporter, ServingSpan
 from edgewright.device.agent.update import Update
 from edgewright.device.agent.worker import Worker
-from edgewright.errors import EdgewrightError, InputError, TrustError
+from edgewright.errors import EdgewrightError, InputError, ResourceError, TrustError
 from edgewright.wire.device_api import Desired
 
 MEASURE_S = 60.0
@@ -195,20 +195,29 @@ class Daemon:
 
     async def _measure(self, reporter: Reporter) -> None:
         before: dict[str, ServingSample] = {}
-        tools = self._agent.tools
         while True:
-            reporter.add_health(read_health(self._agent.home.root))
-            for model in (progress.model for progress in self._agent.served()):
-                bundle = tools.slots.current(model)
-                if not bundle or not tools.server.is_on:
-                    continue
-                sample = await tools.server.sample(model)
-                first = before.get(model, ServingSample(is_ready=False))
-                reporter.add_serving(
-                    ServingSpan(model=model, bundle=bundle, first=first, last=sample)
-                )
-                before[model] = sample
-            await tools.clock.sleep(MEASURE_S * self._jitter())
+            try:
+                await self._measured(reporter, before)
+            except ResourceError as error:
+                _log.warning("what was measured is not told: %s", error)
+            await self._agent.tools.clock.sleep(MEASURE_S * self._jitter())
+
+    async def _measured(self, reporter: Reporter, before: dict[str, ServingSample]) -> None:
+        """Note how the device and its models do now.
+
+        Raises:
+            ResourceError: the outbox cannot be written.
+        """
+        tools = self._agent.tools
+        reporter.add_health(read_health(self._agent.home.root))
+        for model in (progress.model for progress in self._agent.served()):
+            bundle = tools.slots.current(model)
+            if not bundle or not tools.server.is_on:
+                continue
+            sample = await tools.server.sample(model)
+            first = before.get(model, ServingSample(is_ready=False))
+            reporter.add_serving(ServingSpan(model=model, bundle=bundle, first=first, last=sample))
+            before[model] = sample
 
     def _now_s(self) -> float:
         return self._agent.tools.clock.monotonic_s()
