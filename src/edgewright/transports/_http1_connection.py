@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
         self._buffer.clear()
+        self._house.held.forget(self)
         self._house.forget(self)
         if self._task is not None:
             self._task.cancel()
@@ -240,6 +241,10 @@ class Connection(asyncio.Protocol):
         self._is_ending = True
         self._transport.abort()
 
+    def make_room(self) -> None:
+        """Refuse a body that has come in part."""
+        self._refuse(BadRequestError(503, "too many bodies come in parts; try again later"))
+
     def close_if_idle(self, now_s: float) -> None:
         """Close, unless a request is on its way or likely to be."""
         is_between = self.head is None and self._framing.pending is None and not self._buffer
@@ -301,6 +306,7 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
         finally:
             self._is_pumping = False
+            self._house.held.note(self, self._framing.held_bytes)
 
     def _await_body(self) -> None:
         """A head is read whose body must follow."""
@@ -344,6 +350,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: BadRequestError) -> None:
         """Answer with an error and listen no more."""
         self._framing.drop()
+        self._house.held.forget(self)
         self._answer_error(error)
         self._close()
 

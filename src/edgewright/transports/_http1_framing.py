@@ -51,6 +51,13 @@ class Framing:
         self._searched = 0
         return head, body
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of a body is here that is not whole."""
+        if self.pending is None:
+            return 0
+        return len(self.buffer if self._chunked is None else self._chunked[0].body)
+
     def drop(self) -> None:
         """Forget the request that is not whole."""
         self.pending = self._chunked = None

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from edgewright.transports._held import HeldBodies
 from edgewright.transports.base import Application, Head, Limits, Take
 
 
@@ -37,6 +38,7 @@ class House(Protocol):
     application: Application
     limits: Limits
     heads: dict[bytes, "Known"]
+    held: HeldBodies
     is_closing: bool
     now_s: float
     idle_deadline_s: float

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgewright._heap import trim_heap
 from edgewright.clock import Clock
 from edgewright.errors import ResourceError
+from edgewright.transports._held import HeldBodies
 from edgewright.transports._http1_connection import Connection
 from edgewright.transports._http1_house import House, Known, Peer
 from edgewright.transports.base import Application, Head, Limits, Prepare
@@ -60,6 +61,7 @@ class Server:
         self.application = application
         self.limits = limits
         self.heads: dict[bytes, Known] = {}
+        self.held = HeldBodies(max(limits.held_bytes, limits.body_bytes))
         self.refusals: dict[int, int] = {}
         self.is_closing = False
         self.address = ""

@@ -9,13 +9,15 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Everything from outside has a limit: bytes, seconds, count.
 
-    `header_timeout_s` runs from the first byte of a request to the end of its headers,
-    `body_timeout_s` from there to the end of the body, and again for a peer that does not read its
-    answer; `idle_timeout_s` between requests.
+    `held_bytes` is for bodies that have come in part, of all peers together; one of the largest
+    size always fits. `header_timeout_s` runs from the first byte of a request to the end of its
+    headers, `body_timeout_s` from there to the end of the body, and again for a peer that does not
+    read its answer; `idle_timeout_s` between requests.
     """
 
     header_bytes: int = 16 << 10
     body_bytes: int = 64 << 20
+    held_bytes: int = 256 << 20
     header_timeout_s: float = 10.0
     body_timeout_s: float = 60.0
     idle_timeout_s: float = 75.0

@@ -97,6 +97,7 @@ class Http2Connection(asyncio.Protocol):
         for stream in self._streams.values():
             stream.is_closed = True
         self._streams.clear()
+        self._house.held.forget(self)
         self._house.forget(self)
         # The library's object keeps a table of its own methods, so without the collector it and
         # its tables of headers would stay for each peer that ever came.
@@ -114,6 +115,7 @@ class Http2Connection(asyncio.Protocol):
             return
         self._take_all(events)
         self._watch_parts(data)
+        self._house.held.note(self, self._held_bytes)
         self._send_all()
         self._flush()
 
@@ -167,6 +169,12 @@ class Http2Connection(asyncio.Protocol):
         """Cut the peer off."""
         self._is_ending = True
         self._transport.abort()
+
+    def make_room(self) -> None:
+        """Refuse bodies that have come in part."""
+        for stream in [one for one in self._streams.values() if one.body]:
+            self._refuse(stream, BadRequestError(503, "too many bodies come in parts; try again"))
+        self._flush()
 
     def close_if_idle(self, now_s: float) -> None:
         """Close, unless a request waits for its answer."""
@@ -345,6 +353,8 @@ class Http2Connection(asyncio.Protocol):
     def _let_go_of_body(self, stream: Stream) -> None:
         self._held_bytes -= len(stream.body)
         stream.body = bytearray()
+        if not self._held_bytes:
+            self._house.held.forget(self)
 
     def _set_deadline(self) -> None:
         self.deadline_s = _NEVER if self._streams else self._house.idle_deadline_s

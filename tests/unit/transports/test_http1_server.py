@@ -547,3 +547,59 @@ def test_memory_is_given_back_after_those_left_who_never_finished_their_handshak
         server.sweep()
         clock.advance(1)
     assert given_back == [0]
+
+
+def test_whoever_left_the_first_part_of_a_body_makes_room_when_it_is_too_much(
+    run: Any, serving: Any
+) -> None:
+    size, here = 190_000, 150_000
+
+    def begin(peer: Any, part: int) -> None:
+        peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size)
+        peer.send(b"x" * part)
+
+    async def case() -> None:
+        limits = Limits(body_bytes=200_000, held_bytes=400_000)
+        async with serving(echo, limits=limits) as (server, connect):
+            modest, left, slow, newcomer = [await connect() for _ in range(4)]
+            begin(modest, 50_000)
+            for peer in (left, slow, newcomer):
+                begin(peer, here)
+                await peer.writer.drain()
+                for _ in range(3):
+                    await heard()
+            assert (await left.answer())[0] == 503
+            assert server.refusals == {503: 1}
+            for peer, part in ((slow, here), (newcomer, here), (modest, 50_000)):
+                peer.send(b"x" * (size - part))
+                assert (await peer.answer())[0] == 200
+            begin(modest, here)
+            begin(slow, here)
+            for peer in (modest, slow):  # what became whole counts no more
+                peer.send(b"x" * (size - here))
+                assert (await peer.answer())[0] == 200
+            assert server.refusals == {503: 1}
+
+    run(case())
+
+
+def test_chunks_that_were_left_make_room_too(run: Any, serving: Any) -> None:
+    chunk = b"%x\r\n%b\r\n" % (100_000, b"x" * 100_000)
+
+    async def case() -> None:
+        limits = Limits(body_bytes=200_000, held_bytes=150_000)
+        async with serving(echo, limits=limits) as (server, connect):
+            left, other = await connect(), await connect()
+            for peer in (left, other):
+                peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+                peer.send(chunk)
+                await peer.writer.drain()
+                for _ in range(3):
+                    await heard()
+            other.send(chunk)
+            assert (await left.answer())[0] == 503
+            other.send(b"0\r\n\r\n")
+            assert (await other.answer())[0] == 200
+            assert server.refusals == {503: 1}
+
+    run(case())

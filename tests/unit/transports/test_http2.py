@@ -531,3 +531,27 @@ def test_peers_that_left_hold_nothing_until_the_collector_comes(tmp_path: Path) 
         asyncio.run(case())
     finally:
         gc.enable()
+
+
+def test_bodies_that_were_left_make_room_for_others(tmp_path: Path) -> None:
+    async def left(rude: Rude) -> int:
+        """A stream with most of a body, more than the first window lets through."""
+        number = rude.begin("/?bytes=3", ends=False)
+        for _ in range(8):
+            rude.protocol.send_data(number, b"x" * 12_000)
+            rude.protocol.ping(b"12345678")
+            await rude.flush()
+            await rude.until(lambda one: isinstance(one, h2.events.PingAckReceived))
+            rude.events.clear()
+        return number
+
+    async def case() -> None:
+        async with running(tmp_path, held_bytes=150_000, body_bytes=100_000) as (server, tls, _):
+            rudes = [await Rude.connect(server, tls) for _ in range(2)]
+            first, second = [await left(rude) for rude in rudes]
+            assert (await rudes[0].answer(first))[0] == 503
+            rudes[1].protocol.end_stream(second)
+            await rudes[1].flush()
+            assert await rudes[1].answer(second) == (200, b"xxx")
+
+    asyncio.run(case())
