@@ -20,6 +20,9 @@ from edgewright.fleet.state import schema
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 LABEL_LIMIT = 64
 OWN_NAME = "device"
+CLAUSES_AT_MOST = 32
+"""Each is a list of its own that the database joins: a thousand of them take it gigabytes."""
+VALUES_AT_MOST = 200
 
 _CLAUSE = re.compile(
     r"(?P<absent>!?)(?P<key>[A-Za-z0-9][A-Za-z0-9._-]{0,62})"
@@ -43,9 +46,16 @@ def parse_query(text: str) -> Query:
     """The clauses of a query; an empty text asks for every device.
 
     Raises:
-        InputError: not a query.
+        InputError: not a query, or one of too many clauses or values.
     """
-    return tuple(_parse_clause(part.strip()) for part in text.split(",")) if text.strip() else ()
+    if not text.strip():
+        return ()
+    parts = text.split(",")
+    _check_count("clauses", len(parts), at_most=CLAUSES_AT_MOST)
+    query = tuple(_parse_clause(part.strip()) for part in parts)
+    values = sum(len(clause.values) for clause in query)
+    _check_count("values", values, at_most=VALUES_AT_MOST)
+    return query
 
 
 def check_name(what: str, name: str) -> str:
@@ -107,6 +117,14 @@ def _condition(clause: Clause) -> ColumnElement[bool]:
         # A list, not a question to each device: the database begins with the few that have it.
         found = schema.devices.c.name.in_(label)
     return ~found if clause.is_negated else found
+
+
+def _check_count(what: str, count: int, *, at_most: int) -> None:
+    if count > at_most:
+        raise InputError(
+            f"label query: {count} {what}, at most {at_most} are taken",
+            hint="give those devices a label of their own, and ask for that",
+        )
 
 
 def _parse_clause(text: str) -> Clause:

@@ -49,6 +49,24 @@ def test_what_is_no_query_is_refused(text: str) -> None:
         parse_query(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (",".join(["a"] * 33), "33 clauses, at most 32"),
+        (",".join(f"!k{number}" for number in range(5_000)), "5000 clauses"),
+        (",".join(["a=" + "|".join("x" * 101), "b!=" + "|".join("y" * 100)]), "201 values"),
+    ],
+)
+def test_a_query_that_would_take_the_database_gigabytes_is_refused(text: str, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        parse_query(text)
+
+
+def test_the_largest_query_is_answered(fleet: Office) -> None:
+    largest = ",".join(["device=" + "|".join("abcd" * 42), *["site=berlin"] * 31])
+    assert [device.name for device in fleet.devices.find(parse_query(largest))] == ["a", "b"]
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_a_query_or_an_input_error(text: str) -> None:
     with contextlib.suppress(InputError):
