@@ -36,6 +36,7 @@ from edgewright.wire.remote_commands import COMMANDS
 pytestmark = pytest.mark.timeout(180)
 
 PASSWORD = "correct horse battery staple"
+FORGED = "203.0.113."
 Status = int
 
 
@@ -132,14 +133,16 @@ class Target:
         finally:
             line.close()
 
-    def login(self, name: str, password: str) -> tuple[Status, str, str]:
+    def login(self, name: str, password: str, **headers: str) -> tuple[Status, str, str]:
         """Status, session cookie and what goes beside it."""
         line = http.client.HTTPSConnection(
             "127.0.0.1", self.people, context=_careless(), timeout=20
         )
         try:
             content = json.dumps({"name": name, "password": password})
-            line.request("POST", "/api/v1/login", content, {"content-type": "application/json"})
+            sent = {key.replace("_", "-"): value for key, value in headers.items()}
+            sent["content-type"] = "application/json"
+            line.request("POST", "/api/v1/login", content, sent)
             answer = line.getresponse()
             body = json.loads(answer.read())
             cookie = (answer.getheader("set-cookie") or "").partition(";")[0]
@@ -254,7 +257,11 @@ def _guessed(target: Target) -> Status:
 
 
 def _flooded(target: Target) -> Status:
-    statuses = [target.login("nobody-here", "x")[0] for _ in range(20)]
+    """Each try is said to come from another address."""
+    statuses = [
+        target.login("nobody-here", "x", x_forwarded_for=f"{FORGED}{number}")[0]
+        for number in range(20)
+    ]
     return statuses[-1]
 
 
@@ -353,6 +360,13 @@ ATTACKS: list[tuple[str, str, Callable[[Target], Status], Status]] = [
      people("DELETE", "/api/v1/devices/a", token="device-admin"), 405),
     ("guessing a password", "POST /api/v1/login", _guessed, 403),
     ("guessing without end", "POST /api/v1/login", _flooded, 429),
+    ("a word beside the cookie that is no ASCII", "POST /logout",
+     people("POST", "/logout", cookie="edgewright_session=ews_x", raw=b"csrf=%C3%A9"), 403),
+    ("a header beside the cookie that is no ASCII", "POST /api/v1/rollouts",
+     people("POST", "/api/v1/rollouts", START, cookie="edgewright_session=ews_x",
+            x_csrf_token="\xe9"), 403),
+    ("a label query of thousands of clauses", "GET /api/v1/devices",
+     people("GET", f"/api/v1/devices?matching={'a,' * 4999}a", token="viewer"), 400),
     ("no certificate", f"GET {wire.DESIRED}", devices("GET", wire.DESIRED), 401),
     ("stolen secret instead of a certificate", f"GET {wire.DESIRED}",
      devices("GET", wire.DESIRED, authorization="Bearer ewd_stolen"), 401),
@@ -505,6 +519,7 @@ def test_every_attack_is_refused_and_in_the_audit_log(target: Target) -> None:
     assert _unwritten(target) == []
     with open_fleet(target.home) as office:
         verify_audit(office.state)
+        assert not any(FORGED in entry.who for entry in read_audit(office.state, newest=1000))
 
 
 def _unwritten(target: Target) -> list[str]:

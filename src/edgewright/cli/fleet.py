@@ -39,7 +39,8 @@ fleet.add_command(notify)
     "--trusted-proxy",
     "trusted_proxies",
     multiple=True,
-    help="Address or network of a proxy whose Client-Cert header (RFC 9440) is believed.",
+    help="Address or network of a proxy that is believed: of devices its Client-Cert header "
+    "(RFC 9440), of people its X-Forwarded-For.",
 )
 @click.option("--database", default="", help="postgresql://USER@HOST/DATABASE, for a new home.")
 @click.option(

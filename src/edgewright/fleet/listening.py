@@ -6,7 +6,7 @@ import msgspec
 
 from edgewright.errors import InputError
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ def uses_tls(address: Address, *, wanted: bool | None, flag: str) -> bool:
     return not address.is_loopback if wanted is None else wanted
 
 
-def parse_networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
+def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Addresses or networks of proxies.
 
     Raises:

@@ -18,7 +18,7 @@ from edgewright.errors import ResourceError
 from edgewright.fleet.device_api import DeviceApi
 from edgewright.fleet.device_api.door import Door
 from edgewright.fleet.device_api.handler import Desk
-from edgewright.fleet.listening import Address
+from edgewright.fleet.listening import Address, Network
 from edgewright.fleet.office import Office
 from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.presence import Presence
@@ -90,7 +90,7 @@ async def serve(
         )
         async with (
             _device_server(DeviceApi(desk), devices, office) as device_server,
-            _people_server(office, people) as people_url,
+            _people_server(office, people, door.trusted_proxies) as people_url,
         ):
             pulse = Pulse(office, presence, writer, refused=lambda: device_server.refusals)
             works = [asyncio.create_task(pulse.run(), name="fleet-pulse")]
@@ -162,7 +162,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _people_server(office: Office, people: Listener) -> AsyncIterator[str]:
+async def _people_server(
+    office: Office, people: Listener, proxies: Sequence[Network]
+) -> AsyncIterator[str]:
     with _bound(people.address) as listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
@@ -173,6 +175,9 @@ async def _people_server(office: Office, people: Listener) -> AsyncIterator[str]
             server_header=False,
             timeout_graceful_shutdown=int(DRAIN_S),
             lifespan="on",
+            # From whom it is told who asks; uvicorn's own choice is everybody on this machine.
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(map(str, proxies)),
         )
         config.load()
         config.ssl = people.context

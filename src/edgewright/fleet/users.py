@@ -6,6 +6,7 @@ passwords is locked out for ever longer, by account; what is answered, and after
 tell an account that exists from one that does not.
 """
 
+import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -370,6 +371,11 @@ class Users(OfProject):
 def csrf_of(session: str) -> str:
     """What a browser must send beside its cookie: nobody can compute it without the session."""
     return hash_of(f"csrf {session}")[:32]
+
+
+def is_csrf_of(session: str, told: str) -> bool:
+    """Whether that is what was told; found out in a time that tells nothing."""
+    return hmac.compare_digest(told.encode(), csrf_of(session).encode())
 
 
 def _checked_role(role: str) -> Role:

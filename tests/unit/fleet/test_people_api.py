@@ -81,6 +81,57 @@ def test_reading_is_open_on_loopback(client: TestClient[Any], path: str) -> None
     assert client.get(path).status_code == 200
 
 
+FORWARDED = [
+    {"x-forwarded-for": "203.0.113.9"}, {"X-Forwarded-Proto": "https"}, {"via": "1.1 proxy"},
+    {"forwarded": "for=203.0.113.9"}, {"x-real-ip": "203.0.113.9"}, {"x-forwarded-new": ""},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", FORWARDED, ids=str)
+def test_reading_through_a_proxy_is_not_open(
+    client: TestClient[Any], headers: dict[str, str]
+) -> None:
+    for path in ("/api/v1/releases", "/"):
+        assert client.get(path, headers=headers).status_code == 401, path
+
+
+@pytest.mark.parametrize("names", [("fleet.example",), ("127.0.0.1", "fleet.example")])
+def test_reading_is_not_open_in_a_fleet_that_has_a_name(
+    fleet: Office, names: tuple[str, ...]
+) -> None:
+    app = build_app(fleet, house=House(names=names))
+    for url in ("http://127.0.0.1:8700", "http://fleet.example"):
+        with TestClient(app, base_url=url) as client:
+            assert client.get("/api/v1/releases").status_code == 401, url
+
+
+def test_names_of_this_machine_are_no_names(fleet: Office) -> None:
+    app = build_app(fleet, house=House(names=("localhost", "::1", "127.0.0.1")))
+    with TestClient(app, base_url="http://127.0.0.1:8700") as client:
+        for host in ("localhost:8700", "[::1]:8700", "[::1]", "LOCALHOST"):
+            answer = client.get("/api/v1/releases", headers={"host": host})
+            assert answer.status_code == 200, host
+
+
+def test_a_session_that_began_through_a_proxy_never_travels_in_the_clear(
+    fleet: Office, client: TestClient[Any]
+) -> None:
+    fleet.users.add("rita", "releaser", by="root")
+    fleet.users.set_password("rita", FORM["password"], by="root")
+    through = client.post("/api/v1/login", json=FORM, headers=FORWARDED[0])
+    here = client.post("/api/v1/login", json=FORM)
+    assert "secure" in through.headers["set-cookie"].lower()
+    assert "secure" not in here.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/rollouts", "/api/v1/logout", "/logout"])
+def test_a_token_beside_the_cookie_may_be_any_bytes(client: TestClient[Any], path: str) -> None:
+    client.cookies.set("edgewright_session", "ews_x")
+    headers = {b"x-csrf-token": b"\xe9"}
+    sent = client.post(path, headers=headers, data={"csrf": "é"})  # type: ignore[arg-type]
+    assert sent.status_code == 403
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[1])
 def test_a_command_needs_a_token_that_holds_its_permission(
     fleet: Office, client: TestClient[Any], command: Command

@@ -7,12 +7,11 @@ import ipaddress
 import msgspec
 
 from edgewright.fleet.authority import fingerprint_of, is_issued_by, subject_of
+from edgewright.fleet.listening import Network
 from edgewright.transports.http1 import Request
 
 CLIENT_CERT = "client-cert"
 """RFC 9440: how a proxy that ended TLS passes the certificate on, DER in base64 between colons."""
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +25,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     """How this listener knows devices. Secrets count only where `takes_secrets`: on loopback."""
 
     takes_secrets: bool = True
-    trusted_proxies: tuple[_Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     authority_pem: str = ""
     factory_pem: str = ""
 

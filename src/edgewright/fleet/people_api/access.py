@@ -2,7 +2,6 @@
 project that the path names. Where it names none, `default` is meant.
 """
 
-import hmac
 from collections import deque
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from edgewright.fleet.people import User
 from edgewright.fleet.projects import DEFAULT_PROJECT
 from edgewright.fleet.roles import Permission
 from edgewright.fleet.secret import SESSION_PREFIX
-from edgewright.fleet.users import csrf_of
+from edgewright.fleet.users import is_csrf_of
 
 NOBODY_YET = "login"
 """The one route that who has neither token nor session may use: the one to get a session."""
@@ -41,13 +40,22 @@ SESSION_COOKIE = "edgewright_session"
 
 _ADDRESSES = 10_000
 _THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
+_FORWARDING_PREFIX = "x-forwarded-"
 
 
 class House(msgspec.Struct, frozen=True, kw_only=True):
-    """Under which names people come, and whether only this machine's can."""
+    """Under which names people come, and whether the listener is on loopback without TLS."""
 
     names: tuple[str, ...] = ()
     is_local: bool = True
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether it has no name that another machine could use; with one, a proxy on this machine
+        may bring people from anywhere.
+        """
+        return _THIS_MACHINE.issuperset(_written(name) for name in self.names)
 
 
 async def check_access(
@@ -67,7 +75,7 @@ async def check_access(
     if not permission:
         raise PermissionDeniedException("nobody may ask this")
     project = project_of(connection)
-    is_open = permission == OPEN and house.is_local and project == DEFAULT_PROJECT
+    is_open = permission == OPEN and project == DEFAULT_PROJECT and is_this_machines(connection)
     if permission == NOBODY_YET or is_open:
         return
     token = token_of(connection)
@@ -81,6 +89,22 @@ async def check_access(
     user = await looked(office.state, lambda: _opened(office, token, permission, project))
     if user is not None:
         connection.scope["user"] = user
+
+
+def is_this_machines(connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """Whether only somebody on this machine can have sent a request: the listener is on loopback
+    and nothing hints at a proxy in front of it, which others reach.
+    """
+    house: House = connection.app.state.house
+    return (
+        house.is_local
+        and house.is_unnamed
+        and _host_name(connection.headers.get("host", "")) in _THIS_MACHINE
+        and not any(
+            name in _FORWARDING or name.startswith(_FORWARDING_PREFIX)
+            for name in map(str.lower, connection.headers)
+        )
+    )
 
 
 def _opened(office: Office, token: str, permission: str, project: str) -> User | None:
@@ -115,7 +139,7 @@ def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
     is_reading = dict(connection.scope).get("method") in ("GET", "HEAD")
     if session and not is_reading:
         told = connection.headers.get("x-csrf-token", "")
-        if not hmac.compare_digest(told, csrf_of(session)):
+        if not is_csrf_of(session, told):
             raise PermissionDeniedException("the header x-csrf-token is absent or wrong")
     return session
 
@@ -149,7 +173,16 @@ class LoginLimit:
 
 def _check_host(host: str, house: House) -> None:
     """A page of another site that makes its name mean this machine (DNS rebinding) is refused."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
-    known = _THIS_MACHINE | {name.lower() for name in house.names}
-    if name.lower() not in known:
+    name = _host_name(host)
+    if name not in _THIS_MACHINE and name not in map(_written, house.names):
         raise PermissionDeniedException(f"this fleet does not answer to the name {name[:80]!r}")
+
+
+def _host_name(host: str) -> str:
+    name, _, port = host.rpartition(":")
+    return (name if port.isdecimal() else host).lower()
+
+
+def _written(name: str) -> str:
+    """A name as it stands in the header Host."""
+    return f"[{name}]".lower() if ":" in name and not name.startswith("[") else name.lower()

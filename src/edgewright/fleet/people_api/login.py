@@ -12,8 +12,8 @@ from edgewright.fleet.people_api.access import (
     NOBODY_YET,
     SESSION_COOKIE,
     SOMEBODY,
-    House,
     LoginLimit,
+    is_this_machines,
 )
 from edgewright.fleet.users import SESSION_LIFETIME_S
 
@@ -46,7 +46,7 @@ def login(
     reply = LoggedIn(
         user=made.user, projects=made.projects, csrf=made.csrf, expires_at_s=made.expires_at_s
     )
-    return Response(reply, cookies=[session_cookie(made, state.house)])
+    return Response(reply, cookies=[session_cookie(made, request)])
 
 
 def begun_session(
@@ -65,13 +65,13 @@ def begun_session(
     return made
 
 
-def session_cookie(made: Session, house: House) -> Cookie:
+def session_cookie(made: Session, request: Request[Any, Any, Any]) -> Cookie:
     """What the browser keeps: scripts cannot read it, other sites cannot send it."""
     return Cookie(
         key=SESSION_COOKIE,
         value=made.session,
         httponly=True,
-        secure=not house.is_local,
+        secure=not is_this_machines(request),
         samesite="strict",
         max_age=int(SESSION_LIFETIME_S),
     )

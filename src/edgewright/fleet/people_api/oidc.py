@@ -9,7 +9,7 @@ from litestar.exceptions import NotFoundException
 
 from edgewright.errors import TransportError, TrustError
 from edgewright.fleet.people import BACK, LOGIN_LASTS_S, ProviderLogin
-from edgewright.fleet.people_api.access import NOBODY_YET, House, LoginLimit
+from edgewright.fleet.people_api.access import NOBODY_YET, LoginLimit, is_this_machines
 from edgewright.fleet.people_api.answers import moved, page
 from edgewright.fleet.people_api.login import session_cookie
 from edgewright.fleet.ui import render_login, render_welcome
@@ -31,7 +31,7 @@ def to_provider(state: State, request: _Asked) -> Response[str]:
         begun = oidc.begin()
     except (TransportError, TrustError) as error:
         return _refused(error.message, 503)
-    return moved(begun.url, [_state_cookie(begun.state, state.house)])
+    return moved(begun.url, [_state_cookie(begun.state, request)])
 
 
 @get(BACK, opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
@@ -55,7 +55,7 @@ def from_provider(state: State, request: _Asked) -> Response[str]:
     except TransportError as error:
         return _refused(error.message, 503)
     answer = page(render_welcome(made.user))
-    answer.set_cookie(session_cookie(made, state.house))
+    answer.set_cookie(session_cookie(made, request))
     answer.delete_cookie(STATE_COOKIE, path="/login/oidc")
     return answer
 
@@ -71,14 +71,14 @@ def _oidc(state: State) -> ProviderLogin:
     return found
 
 
-def _state_cookie(value: str, house: House) -> Cookie:
+def _state_cookie(value: str, request: _Asked) -> Cookie:
     """Sent back when the provider's page leads here, which another site's page cannot forge."""
     return Cookie(
         key=STATE_COOKIE,
         value=value,
         path="/login/oidc",
         httponly=True,
-        secure=not house.is_local,
+        secure=not is_this_machines(request),
         samesite="lax",
         max_age=int(LOGIN_LASTS_S),
     )

@@ -1,6 +1,5 @@
 """The pages for browsers: the fleet, logging in and out, and their style sheet. No script runs."""
 
-import hmac
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from edgewright.fleet.people_api.access import NOBODY_YET, SESSION_COOKIE, TheOf
 from edgewright.fleet.people_api.answers import PAGE_HEADERS, moved, page
 from edgewright.fleet.people_api.login import begun_session, session_cookie
 from edgewright.fleet.ui import Person, render_fleet, render_login, style_sheet
-from edgewright.fleet.users import csrf_of
+from edgewright.fleet.users import csrf_of, is_csrf_of
 from edgewright.wire.device_api import Problem
 
 _READ = {"permission": "read"}
@@ -86,7 +85,7 @@ def log_in(
             render_login(problem=error.message, has_provider=state.office.oidc is not None),
             status=403,
         )
-    return moved("/", [session_cookie(made, state.house)])
+    return moved("/", [session_cookie(made, request)])
 
 
 @post("/logout", opt=_NOBODY_YET, sync_to_thread=True, include_in_schema=False)
@@ -97,7 +96,7 @@ def log_out(
 ) -> Response[str]:
     """End the session of the cookie."""
     session = request.cookies.get(SESSION_COOKIE, "")
-    if not session or not hmac.compare_digest(data.csrf, csrf_of(session)):
+    if not session or not is_csrf_of(session, data.csrf):
         raise PermissionDeniedException("this form is not of this session")
     state.office.users.logout(session)
     gone = moved("/login")
