@@ -13,9 +13,11 @@ export PYTHONDONTWRITEBYTECODE :=
 # The rooms whose branches `make check` counts, from their own unit tests.
 COVERED := contract bundle trust errors _fs
 
+TFLM_MAKEFILE := tensorflow/lite/micro/tools/make/Makefile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check test-long test-arm64 prove pins clean \
+.PHONY: help setup demo test check test-long test-arm64 test-tflm prove pins clean \
 	format lint types layers dependencies dead-code spelling coverage
 
 help: ## this list
@@ -65,6 +67,11 @@ test-long: setup ## a slice of every long harness, chosen by the commit
 test-arm64: setup ## the device package on an emulated arm64, tests of its rooms included
 	@$(BIN)/python tools/arm64_rootfs.py
 	@$(BIN)/python -m pytest -n 2 -m arm64 tests/arm64
+
+test-tflm: setup ## the C projects of tflm-c on a host build of TFLM_DIR=<a clone of tflite-micro>
+	@test -f "$(TFLM_DIR)/$(TFLM_MAKEFILE)" || { echo "name a clone of tflite-micro: make test-tflm TFLM_DIR=..."; exit 2; }
+	@PATH="$(abspath $(BIN)):$$PATH" $(MAKE) -s -C "$(TFLM_DIR)" -f $(TFLM_MAKEFILE) microlite
+	@EDGEWRIGHT_TFLM_DIR="$(abspath $(TFLM_DIR))" $(BIN)/python -m pytest -n 0 -rP tests/unit/workbench/convert/test_micro_host.py
 
 prove: setup ## one harness at full size, SUITE=name; writes bench/results/name.json
 	@test -n "$(SUITE)" || { echo "name one: make prove SUITE=..., there are:" \

@@ -47,7 +47,7 @@ def tflm_artefact(job: Job) -> Artefact:
     arena_bytes = smallest_arena(content)
     interpreter = _interpreter(content, arena_bytes)
     feed = _drawn_inputs(interpreter, len(lite.graph.inputs))
-    answer = _run(interpreter, feed)
+    answer = _run(interpreter, feed, outputs=len(lite.graph.outputs))
     folder = f"{job.stem}_tflm"
     texts = {
         "model_data.h": _header(content, arena_bytes),
@@ -227,11 +227,27 @@ def _array(name: str, content: bytes, *, include: str) -> str:
 
 
 def _golden(feed: list[Array], answer: list[Array]) -> str:
-    def listed(name: str, array: Array) -> str:
-        body = ", ".join(f"0x{byte:02x}" for byte in np.ascontiguousarray(array).tobytes())
-        return f"alignas(16) static const unsigned char {name}[] = {{{body}}};\n"
-
-    return "#pragma once\n" + listed("golden_input", feed[0]) + listed("golden_output", answer[0])
+    lines = [
+        "#pragma once",
+        "#include <cstddef>",
+        "",
+        "struct GoldenTensor {",
+        "  const unsigned char* data;",
+        "  size_t bytes;",
+        "};",
+    ]
+    for name, arrays in (("input", feed), ("output", answer)):
+        for place, array in enumerate(arrays):
+            body = ", ".join(f"0x{byte:02x}" for byte in np.ascontiguousarray(array).tobytes())
+            lines.append(
+                f"alignas(16) static const unsigned char golden_{name}_{place}[] = {{{body}}};"
+            )
+        entries = ", ".join(
+            f"{{golden_{name}_{place}, sizeof(golden_{name}_{place})}}"
+            for place in range(len(arrays))
+        )
+        lines.append(f"static const GoldenTensor golden_{name}s[] = {{{entries}}};")
+    return "\n".join([*lines, ""])
 
 
 def _fnv1a(content: bytes) -> int:

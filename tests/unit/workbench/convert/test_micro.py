@@ -106,6 +106,21 @@ def test_the_project_compiles_and_knows_its_own_array(dense: Path, tmp_path: Pat
     assert subprocess.run([folder / "selftest"], check=False).returncode == 1
 
 
+def test_every_input_and_output_is_golden() -> None:
+    pytest.importorskip("tflite_micro", reason="absent: tflite-micro (make setup EXTRAS=mcu)")
+    from edgewright.workbench.convert.tflm_project import _golden
+
+    feed = [np.array([1, 2], np.int8), np.array([3], np.int8)]
+    lines = _golden(feed, [np.array([1.0], np.float32)]).splitlines()
+
+    assert "alignas(16) static const unsigned char golden_input_1[] = {0x03};" in lines
+    assert (
+        "static const GoldenTensor golden_inputs[] = {{golden_input_0, sizeof(golden_input_0)}, "
+        "{golden_input_1, sizeof(golden_input_1)}};"
+    ) in lines
+    assert "static const unsigned char golden_output_0[] = {0x00, 0x00, 0x80, 0x3f};" in lines[-2]
+
+
 def test_the_arena_is_the_smallest_that_runs(dense: Path) -> None:
     pytest.importorskip("tflite_micro", reason="absent: tflite-micro (make setup EXTRAS=mcu)")
     from edgewright.workbench.convert.tflm_project import ARENA_STEP, _runs, smallest_arena
