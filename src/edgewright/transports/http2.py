@@ -33,6 +33,8 @@ _PROGRESS_BYTES = 64 << 10
 _QUIET = (
     h2.events.RemoteSettingsChanged,
     h2.events.PingReceived,
+    h2.events.PingAckReceived,
+    h2.events.SettingsAcknowledged,
     h2.events.PriorityUpdated,
     h2.events.TrailersReceived,
     h2.events.UnknownFrameReceived,

@@ -40,6 +40,22 @@ def test_json_data_is_read_flat_or_nested(reader: Reader, data: Any) -> None:
     assert (feed.rows, feed.wanted, feed.timeout_s) == (2, None, None)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ([[1], [2, 3, 4]], r"lists of \[1, 3\] elements side by side"),
+        ([[1, 2, 3, 4]], r"nested as \[1, 4\], its shape says \[2, 2\]"),
+        ([[1], [2], [3], [4]], r"nested as \[4, 1\]"),
+        ([[], []], r"nested as \[2, 0\]"),
+    ],
+)
+def test_data_that_is_nested_otherwise_than_its_shape_is_refused(
+    reader: Reader, data: Any, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        reader.read(body(x(data, [2, 2])), None)
+
+
 def test_binary_data_is_read_wherever_it_starts(reader: Reader) -> None:
     for padding in range(8):
         text = body(

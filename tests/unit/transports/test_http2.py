@@ -265,6 +265,16 @@ async def ping_flood(rude: Rude) -> None:
         rude.protocol.ping(number.to_bytes(8, "big"))
 
 
+async def ping_answers(rude: Rude) -> None:
+    await rude.flush()
+    rude.writer.write((b"\x00\x00\x08\x06\x01" + bytes(4 + 8)) * (NOISE_MOST + 10))
+
+
+async def settings_answers(rude: Rude) -> None:
+    await rude.flush()
+    rude.writer.write((b"\x00\x00\x00\x04\x01" + bytes(4)) * (NOISE_MOST + 10))
+
+
 async def empty_frames(rude: Rude) -> None:
     number = rude.begin(ends=False)
     for _ in range(NOISE_MOST + 10):
@@ -283,7 +293,16 @@ async def window_updates(rude: Rude) -> None:
 
 
 @pytest.mark.parametrize(
-    "flood", [settings_flood, ping_flood, empty_frames, rapid_reset, window_updates]
+    "flood",
+    [
+        settings_flood,
+        ping_flood,
+        ping_answers,
+        settings_answers,
+        empty_frames,
+        rapid_reset,
+        window_updates,
+    ],
 )
 def test_who_floods_is_sent_away_and_others_are_answered(tmp_path: Path, flood: Any) -> None:
     async def case() -> None:

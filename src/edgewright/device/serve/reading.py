@@ -262,7 +262,7 @@ def _content(
         return form.take(raw, count)
     if isinstance(tensor.data, msgspec.UnsetType):
         raise InputError(f"input {form.name!r} has no data")
-    return form.parse(tensor.data, count)
+    return form.parse(tensor.data, tensor.shape)
 
 
 @cache

@@ -110,8 +110,8 @@ class InputForm:
             raise InputError(f"input {self.name!r} has {count} elements")
         return struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}")
 
-    def parse(self, text: msgspec.Raw, count: int) -> Content:
-        """JSON data, flat or nested.
+    def parse(self, text: msgspec.Raw, shape: tuple[int, ...]) -> Content:
+        """JSON data, flat or nested as the shape says.
 
         Raises:
             InputError: not data of this type.
@@ -123,9 +123,23 @@ class InputForm:
             values = self._decoders[depth - 1].decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(f"input {self.name!r}: {error}", hint="check the data") from error
+        lengths = [len(values)]
         for _ in range(depth - 1):
+            (length, *others) = {len(part) for part in values} or {0}
+            if others:
+                raise InputError(
+                    f"input {self.name!r}: lists of {sorted((length, *others))} elements side by "
+                    "side, expected as many in each",
+                    hint="send flat data, or nested as the shape says",
+                )
+            lengths.append(length)
             values = [item for part in values for item in part]
-        return self.pack(values, count)
+        if len(lengths) == len(shape) and tuple(lengths) != shape:
+            raise InputError(
+                f"input {self.name!r} is nested as {lengths}, its shape says {list(shape)}",
+                hint="send the shape that belongs to the data",
+            )
+        return self.pack(values, math.prod(shape))
 
     def take(self, content: memoryview, count: int) -> Content:
         """Binary data.
