@@ -195,6 +195,7 @@ def test_from_the_builder_to_the_device(tmp_path: Path, caplog: pytest.LogCaptur
     assert made["bundle_id"] == head["bundle_id"]
 
     from edgewright.chain.fleet import open_fleet
+    from edgewright.fleet.audit import read_audit
 
     with open_fleet(tmp_path / "F") as office:
         office.devices.enrol(office.devices.create_token(_token(), by="test").token, "d1", {})
@@ -212,6 +213,9 @@ def test_from_the_builder_to_the_device(tmp_path: Path, caplog: pytest.LogCaptur
     assert desk.run("agent", "apply", "1.ewx", "--home", "D")["good"] == head["bundle_id"]
     slots = desk.run("agent", "status", "--home", "D")["models"][0]["slots"]
     assert [slot["bundle_id"] for slot in slots] == [head["bundle_id"]]
+    with open_fleet(tmp_path / "F") as office:
+        orders = [e for e in read_audit(office.state) if e.what == "release exported"]
+    assert [(e.subject, e.detail) for e in orders] == [("d1", "tiny@1 for 30 days")] * 2
     _require_no_secret(caplog.text, tmp_path)
 
 

@@ -85,7 +85,7 @@ class Office:
         self.repository = self.repository.without_target(f"tiny/{version}.ewb", now=self.now)
         self.publish(OFFLINE)
 
-    def order(self, path: Path, *, signer: Signer = ONLINE) -> None:
+    def order(self, path: Path, *, signer: Signer = ONLINE, to: str = "d1") -> None:
         bundle = open_bundle(path)
         name = target_name(bundle.manifest.name, bundle.manifest.version)
         self.orders = {
@@ -96,12 +96,14 @@ class Office:
                 words=msgspec.json.encode(Words(bundle_id=bundle.id)),
             )
         }
-        self.say(signer)
+        self.say(signer, to=to)
         self.device.fleet.offer(path)
 
-    def say(self, signer: Signer = ONLINE) -> None:
+    def say(self, signer: Signer = ONLINE, *, to: str = "d1") -> None:
         self.version += 1
-        made = directed(self.orders.values(), version=self.version, now=self.now, signer=signer)
+        made = directed(
+            self.orders.values(), device=to, version=self.version, now=self.now, signer=signer
+        )
         self.director.files |= made
 
     def parcel(self, path: Path, out: Path) -> Path:
@@ -297,6 +299,73 @@ def test_an_air_gap_file_for_an_older_state_is_refused(
     office.order(second)
     play(run_once(device))
     with pytest.raises(TrustError, match="expected version"):
+        play(device.agent.apply(parcel))
+
+
+def test_an_order_for_another_device_is_none_here(
+    device: Device, office: Office, play: Any
+) -> None:
+    """Nothing of it is kept, or its version would lock the device's own orders out."""
+    first, second = device.bundle("1"), device.bundle("2")
+    for path in (first, second):
+        office.release(path)
+    office.order(second)
+    play(run_once(device))
+    office.version += 1000
+    office.order(first, to="d2")
+    parcel = office.parcel(first, device.folder / "1.ewx")
+    with pytest.raises(TrustError, match="for this device, d1, got one for d2"):
+        play(device.agent.apply(parcel))
+    with pytest.raises(TrustError, match="for this device, d1, got one for d2"):
+        play(run_once(device))
+    assert device.current == open_bundle(second).id
+    office.version -= 1000
+    office.order(first)
+    play(run_once(device))
+    assert device.current == open_bundle(first).id
+
+
+@pytest.mark.parametrize("role", ["snapshot", "targets"])
+def test_no_part_of_another_devices_order_is_taken(
+    device: Device, office: Office, play: Any, role: str
+) -> None:
+    """One key signs for all devices: whoever carries the files could mix those of one version."""
+    path = device.bundle("1")
+    office.release(path)
+    office.order(path)
+    name = f"{office.version}.{role}.json"
+    office.version -= 1
+    mine = dict(office.director.files)
+    office.order(path, to="d2")
+    office.director.files = mine | {name: office.director.files[name]}
+    refused(device, play, "got one for d2")
+
+
+def test_orders_that_name_nobody_are_taken_until_the_director_named_this_device(
+    device: Device, office: Office, play: Any
+) -> None:
+    first, second, third = (device.bundle(version) for version in "123")
+    for path in (first, second, third):
+        office.release(path)
+    office.order(first, to="")
+    play(run_once(device))
+    office.order(second)
+    play(run_once(device))
+    assert device.current == open_bundle(second).id
+    office.order(third, to="")
+    with pytest.raises(TrustError, match="got one for no device by name"):
+        play(run_once(device))
+    assert device.current == open_bundle(second).id
+
+
+def test_an_air_gap_file_without_a_directors_word_says_so(
+    device: Device, office: Office, play: Any
+) -> None:
+    path = device.bundle("1")
+    office.release(path)
+    office.director.files = {}
+    parcel = office.parcel(path, device.folder / "1.ewx")
+    with pytest.raises(TrustError, match="no director's word for this device inside"):
         play(device.agent.apply(parcel))
 
 

@@ -41,6 +41,7 @@ def export(
     device: str,
     out: Path,
     days: float,
+    by: str,
     project: str = DEFAULT_PROJECT,
 ) -> Label:
     """Write an air-gap file: a release with the metadata of both repositories for one device, or of
@@ -60,7 +61,7 @@ def export(
         if device:
             office.devices.show(device)
         release = office.registry.release(reference)
-        metadata = director.export(release, device, days=days)
+        metadata = director.export(release, device, days=days, by=by, project=project)
         _, file = office.registry.file(release.bundle_id)
     label = Label(
         model=release.model,

@@ -152,9 +152,14 @@ def _tell(made: "Publication", home: str) -> None:
     say(f"sign: edgewright trust sign {home}/image --key KEY; then publish it again")
 
 
+_UNDIRECTED = "devices that no fleet directs; the fleet's own want --device NAME"
+
+
 @release.command()
 @click.argument("reference")
-@click.option("--device", default="", help="The device that it is for; needed where one directs.")
+@click.option("--device", default="",
+              help="The device that it is an order to; no other one of the fleet takes it. Without "
+              "one the file is for devices that no fleet directs.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .ewx to write.")
 @click.option("--days", type=NumberRange(min=0.01, max=366), default=30, show_default=True,
               help="How long the director's word holds on the way.")  # fmt: skip
@@ -167,12 +172,18 @@ def export(
     from edgewright.chain import releases
 
     label = releases.export(
-        place.home, reference, device=device, out=out, days=days, project=place.project
+        place.home,
+        reference,
+        device=device,
+        out=out,
+        days=days,
+        by=operator(),
+        project=place.project,
     )
     if as_json:
         print_json("parcel", {"path": str(out), "label": label})
     else:
-        click.echo(f"{out}: {label.model}@{label.version} for {device or 'any device'}")
+        click.echo(f"{out}: {label.model}@{label.version} for {device or _UNDIRECTED}")
 
 
 @fleet_command(release, name="list")

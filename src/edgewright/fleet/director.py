@@ -24,6 +24,7 @@ from edgewright import _fs
 from edgewright.bundle import Bundle
 from edgewright.clock import Clock
 from edgewright.errors import InputError, TrustError
+from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.state import State, schema
 from edgewright.trust import Signer
 from edgewright.trust.director import ORDER_DAYS, DirectorOrder, directed, founded_root
@@ -117,9 +118,12 @@ class Director:
         with self._state.read() as connection:
             return self._orders_file(connection, device, name)
 
-    def export(self, release: Release, device: str, *, days: float) -> dict[str, bytes]:
+    def export(
+        self, release: Release, device: str, *, days: float, by: str, project: str
+    ) -> dict[str, bytes]:
         """All metadata that one device needs to take a release, by member name of a parcel. Making
-        it is an order to that device; `days` is how long it holds on the way.
+        it is an order to that device, and written down as one; `days` is how long it holds on the
+        way.
         """
         self._look_after()
         files = {f"image/{path.name}": self._read(path) for path in self._image.glob("*.json")}
@@ -127,9 +131,18 @@ class Director:
             self._director_root()
             roots = self._folder.glob("*.root.json")
             files |= {f"director/{path.name}": self._read(path) for path in roots}
-            with self._state.read() as connection:
+            deed = Deed(
+                at_s=self._clock.wall_s(),
+                who=by,
+                what="release exported",
+                subject=device,
+                detail=f"{release.model}@{release.version} for {days:g} days",
+                project=project,
+            )
+            with self._state.write() as connection:
                 version = self._version(connection, device, step=1)
                 made = self._directed(connection, device, version, days=days, also=release)
+                write_down(connection, deed)
             files |= {f"director/{name}": content for name, content in made.items()}
         return files
 
@@ -201,7 +214,14 @@ class Director:
             )
             for release in wanted.values()
         ]
-        return directed(orders, version=version, now=self._now(), signer=self._signer(), days=days)
+        return directed(
+            orders,
+            device=device,
+            version=version,
+            now=self._now(),
+            signer=self._signer(),
+            days=days,
+        )
 
     def _version(self, connection: Connection, device: str, *, step: int = 0) -> int:
         """Rises with every order for the device, every export and every minute, so that what

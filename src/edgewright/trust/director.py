@@ -1,8 +1,9 @@
 """The director's side: which of the released files one device shall have, signed online.
 
 Every device sees a small TUF repository of its own: one root for all of them, and timestamp,
-snapshot and targets that are made when the device asks and name its files alone. Nothing is kept:
-the version is given by the caller and never falls, and equal arguments give equal bytes.
+snapshot and targets that are made when the device asks, name its files alone and say whom they are
+for: an order that is carried to another device is none there. Nothing is kept: the version is given
+by the caller and never falls, and equal arguments give equal bytes.
 
     >>> from datetime import UTC, datetime
     >>> from edgewright.testing import MemorySigner
@@ -10,8 +11,9 @@ the version is given by the caller and never falls, and equal arguments give equ
     >>> signer, now = MemorySigner.from_seed(1), datetime(2030, 1, 1, tzinfo=UTC)
     >>> root = founded_root(signer, now=now)
     >>> order = DirectorOrder(name="a.ewb", length_bytes=1, sha256="00" * 32, words=b'{}')
-    >>> files = directed([order], version=7, now=now, signer=signer)
-    >>> trusted = TrustedSet.from_root(root, now=now).with_timestamp(files["timestamp.json"])
+    >>> files = directed([order], device="d1", version=7, now=now, signer=signer)
+    >>> trusted = TrustedSet.from_root(root, now=now, reader="d1")
+    >>> trusted = trusted.with_timestamp(files["timestamp.json"])
     >>> trusted = trusted.with_snapshot(files["7.snapshot.json"])
     >>> trusted.with_targets(files["7.targets.json"], TOP).listed()
     ('a.ewb',)
@@ -24,6 +26,7 @@ from typing import Any
 import msgspec
 
 from edgewright.trust.keys import Signer
+from edgewright.trust.metadata import FOR_FIELD
 from edgewright.trust.repository import ROLES
 from edgewright.trust.signed import add_signature, parsed, tuf_key
 from edgewright.trust.tuf_api import (
@@ -75,12 +78,16 @@ def renewed_root(content: bytes, signer: Signer, *, now: datetime) -> bytes | No
 def directed(
     orders: Iterable[DirectorOrder],
     *,
+    device: str,
     version: int,
     now: datetime,
     signer: Signer,
     days: float = ORDER_DAYS,
 ) -> dict[str, bytes]:
-    """One device's metadata by file name, all of one version, good for some days."""
+    """One device's metadata by file name, all of one version, good for some days. With no `device`
+    they are for whoever reads them, as directors made them who named nobody.
+    """
+    reader = {FOR_FIELD: device} if device else {}
     files = {
         order.name: TargetFile(
             order.length_bytes,
@@ -90,9 +97,12 @@ def directed(
         )
         for order in orders
     }
-    targets = Targets(version=version, targets=files)
-    snapshot = Snapshot(version=version, meta={"targets.json": MetaFile(version)})
-    timestamp = Timestamp(version=version, snapshot_meta=MetaFile(version))
+    meta = MetaFile(version)
+    targets = Targets(version=version, targets=files, unrecognized_fields=dict(reader))
+    snapshot = Snapshot(
+        version=version, meta={"targets.json": meta}, unrecognized_fields=dict(reader)
+    )
+    timestamp = Timestamp(version=version, snapshot_meta=meta, unrecognized_fields=dict(reader))
     return {
         f"{version}.targets.json": _signed(targets, now, days, signer),
         f"{version}.snapshot.json": _signed(snapshot, now, days, signer),

@@ -10,6 +10,10 @@ used by itself, but versions do not fall below it. When the root names other key
 signed no longer verifies and is forgotten: that is how a repository recovers from a stolen key that
 had signed very high versions.
 
+Metadata may be for one reader: a director's word for a device names it (`FOR_FIELD`). What names
+another reader is refused before anything is taken from it, its versions least of all. What names
+nobody is from a director that named nobody yet; a reader that was named once refuses it.
+
     >>> from datetime import UTC, datetime
     >>> from edgewright.testing.tuf_repository import TufRepository
     >>> repository = TufRepository()
@@ -39,6 +43,8 @@ from edgewright.trust.tuf_api import (
 RolePath = tuple[str, ...]
 """A role as a search reached it: "targets", then who delegated to whom."""
 TOP: RolePath = (Targets.type,)
+FOR_FIELD = "for_device"
+"""The signed field of timestamp, snapshot and targets that names the only device they are for."""
 
 
 class MetadataLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +76,7 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     now: datetime
     root: Root
     limits: MetadataLimits = MetadataLimits()
+    reader: str = ""
     known_timestamp: Timestamp | None = None
     timestamp: Timestamp | None = None
     known_snapshot: Snapshot | None = None
@@ -78,17 +85,23 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @classmethod
     def from_root(
-        cls, content: bytes, *, now: datetime, limits: MetadataLimits | None = None
+        cls,
+        content: bytes,
+        *,
+        now: datetime,
+        limits: MetadataLimits | None = None,
+        reader: str = "",
     ) -> "TrustedSet":
         """Begin with a root that was handed over by a trusted way. It may have expired: a newer one
-        can follow.
+        can follow. `reader` is who reads, where the repository speaks to each by name.
 
         Raises:
             TrustError: it is no root, or not signed by its own keys.
         """
         metadata = parsed(content, Root, Root.type)
         require_signatures(metadata, Root.type, metadata.signed)
-        return cls(now=now, root=metadata.signed, limits=limits or MetadataLimits())
+        limits = limits or MetadataLimits()
+        return cls(now=now, root=metadata.signed, limits=limits, reader=reader)
 
     def at(self, now: datetime) -> "TrustedSet":
         """The same knowledge, judged at another time; before any role was judged."""
@@ -133,12 +146,13 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         nothing: the known one stays, whatever this one says.
 
         Raises:
-            TrustError: the final root or the timestamp has expired, a version falls, or signatures
-            are missing.
+            TrustError: the final root or the timestamp has expired, a version falls, it is for
+            another reader, or signatures are missing.
         """
         require_fresh(self.root, Root.type, self.now)
         metadata = parsed(content, Timestamp, Timestamp.type)
         require_signatures(metadata, Timestamp.type, self.root)
+        self._require_for_reader(metadata.signed, self.known_timestamp)
         timestamp, known = metadata.signed, self.known_timestamp
         if known and timestamp.version == known.version:
             timestamp = known
@@ -178,13 +192,14 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Take the snapshot that the timestamp names (5.5).
 
         Raises:
-            TrustError: not that one, it has expired, a role's version falls or is gone, or
-            signatures are missing.
+            TrustError: not that one, it has expired, a role's version falls or is gone, it is for
+            another reader, or signatures are missing.
         """
         meta = self._snapshot_meta()
         _require_promised(content, meta, Snapshot.type)
         metadata = parsed(content, Snapshot, Snapshot.type)
         require_signatures(metadata, Snapshot.type, self.root)
+        self._require_for_reader(metadata.signed, self.timestamp)
         snapshot = metadata.signed
         for file, known in self.known_snapshot.meta.items() if self.known_snapshot else ():
             role = file.removesuffix(".json")
@@ -208,12 +223,14 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         it: another delegator's trust does not carry over.
 
         Raises:
-            TrustError: not that one, it has expired, or signatures are missing.
+            TrustError: not that one, it has expired, it is for another reader, or signatures are
+            missing.
         """
         role, meta = path[-1], self._targets_meta(path)
         _require_promised(content, meta, role)
         metadata = parsed(content, Targets, role)
         require_signatures(metadata, role, self._delegator(path))
+        self._require_for_reader(metadata.signed, self.timestamp)
         _require_version(role, metadata.signed.version, meta.version)
         require_fresh(metadata.signed, role, self.now)
         targets = {**self.targets, path: metadata.signed}
@@ -255,6 +272,19 @@ class TrustedSet(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def listed(self) -> tuple[str, ...]:
         """The names of the targets in all roles that were taken in, sorted."""
         return tuple(sorted({name for role in self.targets.values() for name in role.targets}))
+
+    def _require_for_reader(
+        self, signed: Timestamp | Snapshot | Targets, before: Timestamp | None
+    ) -> None:
+        """Pass when it names this reader, or nobody where what came `before` named nobody."""
+        named = _reader_of(signed)
+        if not self.reader or named == self.reader or not (named or _reader_of(before)):
+            return
+        raise TrustError(
+            f"{signed.type} v{signed.version}: expected an order for this device, {self.reader}, "
+            f"got one for {named[:80] or 'no device by name'}",
+            hint=f"make one for it: edgewright release export RELEASE --device {self.reader}",
+        )
 
     def _snapshot_meta(self) -> MetaFile:
         _require_order(not self.targets, "snapshot", "targets")
@@ -311,6 +341,10 @@ def _with_children(
         if is_terminating:
             return children[::-1]
     return to_visit + children[::-1]
+
+
+def _reader_of(signed: Timestamp | Snapshot | Targets | None) -> str:
+    return str(signed.unrecognized_fields.get(FOR_FIELD, "")) if signed is not None else ""
 
 
 def _is_promised(content: bytes, meta: MetaFile) -> bool:

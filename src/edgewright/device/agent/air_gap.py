@@ -38,7 +38,17 @@ class AirGap:
             raise TrustError(f"{path.name}: {error}", hint="fetch it again") from error
 
     def repository(self, name: Repository) -> Fetcher:
-        """The metadata files of one of the two repositories."""
+        """The metadata files of one of the two repositories.
+
+        Raises:
+            TrustError: the file holds none of it.
+        """
+        if not any(member.startswith(f"{name}/") for member in self._parcel.metadata):
+            what = "director's word for this device" if name == "director" else "image repository"
+            raise TrustError(
+                f"{self._parcel.path.name}: no {what} inside",
+                hint="export it for this device: edgewright release export RELEASE --device NAME",
+            )
         return _Members(self._parcel.metadata, f"{name}/")
 
     def extract(self, file: Path) -> None:

@@ -167,8 +167,8 @@ class Home(msgspec.Struct, frozen=True):
         Raises:
             InputError: it was not enrolled.
         """
-        self.require_enrolled()
-        repositories = TwoRepositories(self.repositories)
+        device = self.identity().device
+        repositories = TwoRepositories(self.repositories, device=device)
         return repositories if repositories.is_planted else PinnedKeys(self.trusted_keys())
 
     def recipient(self) -> Recipient:

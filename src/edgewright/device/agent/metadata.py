@@ -51,12 +51,20 @@ _log = logging.getLogger(__name__)
 
 
 class MetadataStore:
-    """The trusted metadata of one repository, in one folder."""
+    """The trusted metadata of one repository, in one folder. `reader` is this device, where the
+    repository speaks to each device by name.
+    """
 
     def __init__(
-        self, folder: Path, fetcher: Fetcher, *, limits: MetadataLimits | None = None
+        self,
+        folder: Path,
+        fetcher: Fetcher,
+        *,
+        limits: MetadataLimits | None = None,
+        reader: str = "",
     ) -> None:
         self._folder = folder
+        self._reader = reader
         self._fetcher = fetcher
         self._limits = limits or MetadataLimits()
 
@@ -115,7 +123,7 @@ class MetadataStore:
             TrustError: nothing is kept, it was damaged, or it has expired.
         """
         root, timestamp, snapshot, targets = map(self._kept_part, ("root", *_KEPT_ROLES))
-        trusted = TrustedSet.from_root(root, now=_EPOCH, limits=self._limits)
+        trusted = self._trusted(root, _EPOCH)
         if wall_s is not None:
             known_s = self._kept_time(trusted.knowing_timestamp(timestamp)).timestamp()
             now = datetime.fromtimestamp(max(wall_s, floor_s, known_s), UTC)
@@ -148,6 +156,9 @@ class MetadataStore:
             trusted = trusted.with_targets(self._kept_part(found.role), found.path)
         return found
 
+    def _trusted(self, root: bytes, now: datetime) -> TrustedSet:
+        return TrustedSet.from_root(root, now=now, limits=self._limits, reader=self._reader)
+
     def _kept_part(self, role: str) -> bytes:
         content = self._kept(role, self._limits.targets_bytes)
         if content is None:
@@ -158,8 +169,7 @@ class MetadataStore:
         kept = self._kept("root", self._limits.root_bytes)
         if kept is None:
             raise InputError(f"{self._path('root')}: no root was planted", hint="run: init ROOT")
-        now = datetime.fromtimestamp(now_s, UTC)
-        trusted = TrustedSet.from_root(kept, now=now, limits=self._limits)
+        trusted = self._trusted(kept, datetime.fromtimestamp(now_s, UTC))
         for _ in range(self._limits.root_rotations):
             content = await self._fetched(trusted.wanted_root)
             if content is None:

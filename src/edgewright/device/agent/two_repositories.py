@@ -34,10 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 class TwoRepositories:
-    """The trust folder of one device."""
+    """The trust folder of one device. The director's word is for it by name."""
 
-    def __init__(self, folder: Path, *, floor_s: float = BUILT_S) -> None:
+    def __init__(self, folder: Path, *, device: str = "", floor_s: float = BUILT_S) -> None:
         self._folder = folder
+        self._device = device
         self._floor_s = floor_s
         self._turn = asyncio.Lock()
 
@@ -143,7 +144,8 @@ class TwoRepositories:
             raise _blameless(error, release) from error
 
     def _store(self, name: Repository, fetcher: Fetcher | None = None) -> MetadataStore:
-        return MetadataStore(self._folder / name, fetcher or _Nowhere())
+        reader = self._device if name == "director" else ""
+        return MetadataStore(self._folder / name, fetcher or _Nowhere(), reader=reader)
 
     async def _refreshed(
         self, name: Repository, release: Release, source: Source, wall_s: float
