@@ -38,6 +38,7 @@ from edgewright.device.serve.motifs import Motifs
 from edgewright.device.serve.observing import Seen
 from edgewright.device.serve.pictures import DecodeImage
 from edgewright.device.serve.server import ListenAlso
+from edgewright.device.serve.turns import ask_for_short_turns
 from edgewright.errors import InputError, TrustError
 from edgewright.transports.http1 import MakeHttp2
 
@@ -208,6 +209,7 @@ async def _serve(
             equip=partial(_watched, doors),
             equipped=doors.drift,
         )
+        ask_for_short_turns()  # its workers are there already, and keep theirs
         return await _run(server, paths, stopped, on_ready, drain_s)
 
 
