@@ -21,7 +21,9 @@ HEF_VERSION = 2
 HEF_HEADER_BYTES = 44
 _SMALLEST_BINARY_BYTES = 512
 _TEXT_BYTES = frozenset(range(32, 127)) | {9, 10, 13}
-_ELF_MAGIC = b"\x7fELF"
+_ELF_64_LITTLE = b"\x7fELF\x02\x01"
+_ELF_HEADER = struct.Struct("<16xHHIQQQIHHHHHH")
+_ELF_SHARED = 3
 
 
 def check_file(path: Path, format_name: str) -> None:
@@ -168,6 +170,21 @@ def _sized(kind: str) -> Callable[[Path], None]:
     return gate
 
 
+def _tvm(path: Path) -> None:
+    """A shared library as 64-bit machines load it, whose last table (the sections) is inside."""
+    content = _content(path)
+    if len(content) < _ELF_HEADER.size or not content.startswith(_ELF_64_LITTLE):
+        raise _refused(path, "TVM", f"no 64-bit ELF file, it starts with {content[:8]!r}")
+    kind, *_, table, _, _, _, _, entry_bytes, entries, _ = _ELF_HEADER.unpack_from(content)
+    if kind != _ELF_SHARED:
+        raise _refused(path, "TVM", f"ELF type {kind}, expected {_ELF_SHARED} (a shared library)")
+    end = table + entries * entry_bytes
+    if not table or end > len(content):
+        raise _refused(path, "TVM", f"its sections end at {end}, the file at {len(content)}")
+    if b"__tvm_ffi_" not in content:
+        raise _refused(path, "TVM", "no function that TVM compiled is inside")
+
+
 def _coreml(path: Path) -> None:
     manifest = path / "Manifest.json"
     models = list(path.glob("Data/**/model.mlmodel"))
@@ -204,6 +221,6 @@ GATES: dict[str, Callable[[Path], None]] = {
     "tflm-c": _tflm,
     "torch-export": _archive_with("models/model.json", kind="torch.export"),
     "torchscript": _archive_with("constants.pkl", "data.pkl", kind="TorchScript"),
-    "tvm": _starts_with(_ELF_MAGIC, kind="TVM"),
+    "tvm": _tvm,
     "vitis-ai": _sized("Vitis AI"),
 }

@@ -36,6 +36,13 @@ def flatbuffer(identifier: bytes, tail: bytes = b"") -> bytes:
     )
 
 
+def library(*, kind: int = 3, text: bytes = b"__tvm_ffi_main") -> bytes:
+    """An ELF header, one function's name, and a table of one section."""
+    at = 64 + len(text)
+    header = struct.pack("<HHIQQQIHHHHHH", kind, 62, 1, 0, 0, at, 0, 64, 56, 0, 64, 1, 0)
+    return b"\x7fELF\x02\x01".ljust(16, b"\0") + header + text + bytes(64)
+
+
 Write = Callable[..., Path]
 
 
@@ -119,3 +126,20 @@ def test_an_archive_needs_its_members(tmp_path: Path) -> None:
 def test_an_unknown_format_is_named(file: Write) -> None:
     with pytest.raises(InputError, match="no gate for format 'abc'"):
         check_file(file(b""), "abc")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (library()[:-1], "its sections end at 142, the file at 141"),
+        (library(kind=2), "ELF type 2, expected 3"),
+        (library(text=b"main"), "no function that TVM compiled"),
+        (b"\x7fELF\x01\x01" + library()[6:], "no 64-bit ELF file"),
+    ],
+)
+def test_a_library_that_is_cut_off_or_not_tvms_is_refused(
+    file: Write, content: bytes, why: str
+) -> None:
+    check_file(file(library()), "tvm")
+    with pytest.raises(InputError, match=why):
+        check_file(file(content), "tvm")
