@@ -16,10 +16,12 @@ from edgewright.contract import Contract
 from edgewright.device.streams import Plan, Resampler, Ring, Wishes, plan_stream
 from edgewright.device.streams.table_source import Columns, TableSource, read_header
 from edgewright.errors import InputError
+from edgewright.evidence.parity import compare
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel
 
 INPUT_LIMIT_BYTES = 4 << 30
+_TRIED_ROWS = 4
 _TABLES = (".csv", ".jsonl", ".ndjson")
 
 
@@ -75,15 +77,11 @@ def predict_rows(
             "same number in each, and at least one"
         )
     rows = next(iter(counts.values()))[0]
+    _check_rows_are_apart(model, requests, min(rows, batch, _TRIED_ROWS))
     parts = [
         _predict_part(model, requests, slice(start, start + batch))
         for start in range(0, rows, batch)
     ]
-    if single := sorted(name for name, answer in parts[0].items() if not answer.ndim):
-        raise InputError(
-            f"outputs {single} hold one number for all rows, not one a row",
-            hint="leave them out of the model, or ask a server (`edgewright serve`)",
-        )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -98,15 +96,36 @@ def json_rows(answers: Mapping[str, Array]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
+def _check_rows_are_apart(model: LoadedModel, requests: Mapping[str, Array], rows: int) -> None:
+    """Refuse to answer rows together whose answers depend on their company."""
+    together = _predict_part(model, requests, slice(0, rows)) if rows > 1 else {}
+    for row in range(rows if together else 0):
+        alone = _predict_part(model, requests, slice(row, row + 1))
+        same = {name: answer[row : row + 1] for name, answer in together.items()}
+        if not compare(alone, same, model.contract.tolerances).ok:
+            raise InputError(
+                f"the answer to row {row} depends on the rows that are asked beside it",
+                hint="--batch 1 asks each by itself",
+            )
+
+
 def _predict_part(
     model: LoadedModel, requests: Mapping[str, Array], rows: slice
 ) -> dict[str, Array]:
+    asked = {name: array[rows] for name, array in requests.items()}
     try:
-        return model.predict({name: array[rows] for name, array in requests.items()})
+        answers = model.predict(asked)
     except InputError as error:
         raise InputError(
             f"in the rows from {rows.start}: {error.message}", hint=error.hint
         ) from error
+    count = len(next(iter(asked.values())))
+    if others := sorted(name for name, one in answers.items() if one.shape[:1] != (count,)):
+        raise InputError(
+            f"outputs {others} are not one a row: they speak of all rows together",
+            hint="leave them out of the model, or ask a server (`edgewright serve`)",
+        )
+    return answers
 
 
 def _requests(order: PredictOrder, contract: Contract, clock: Clock) -> dict[str, Array]:
