@@ -1,6 +1,7 @@
 """How a device gets its identity and the roots of whom it trusts."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from edgewright.trust.keys import Scheme
 from edgewright.trust.metadata import MetadataLimits, TrustedSet
 from edgewright.wire.device_api import AUTHORITY, EnrollReply, EnrollRequest
 
+_TOKEN_BYTES = 4096
 AUTHORITY_LIMIT_BYTES = 64 << 10
 
 
@@ -108,6 +110,22 @@ async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
     identity = Identity(device=reply.device, fleet_url=url, secret=reply.secret)
     place.save_enrolment(identity, anchor)
     return _enrolment(identity, anchor)
+
+
+def read_token(file: Path) -> str:
+    """A token that stands in a file, or comes by stdin (`-`): arguments are everybody's to read.
+
+    Raises:
+        InputError: there is none.
+    """
+    text = (
+        sys.stdin.readline()
+        if str(file) == "-"
+        else _fs.read_limited(file, limit_bytes=_TOKEN_BYTES).decode(errors="replace")
+    )
+    if not text.strip():
+        raise InputError(f"{file}: no token there", hint="`edgewright device token` prints one")
+    return text.strip()
 
 
 def enroll_by_roots(

@@ -78,7 +78,8 @@ def _bring(order: InitOrder, name: str) -> list[Path]:
 
 
 def _project_name(folder: Path) -> str:
-    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in folder.resolve().name)
+    own = folder.resolve().name
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._+-") else "-" for c in own)
     if not name or not name[0].isalnum():
         raise InputError(
             f"{folder.name!r} gives no project name", hint="begin with a letter or digit"

@@ -85,12 +85,21 @@ def walk_project(
     for name in (order.start, order.stop):
         if name and name not in STAGE_NAMES:
             raise InputError(f"no stage {name!r}", hint=suggestion(name, list(STAGE_NAMES)))
+    if order.start and order.stop and _place(order.start) > _place(order.stop):
+        raise InputError(
+            f"stage {order.start} comes after {order.stop}, so nothing lies between them",
+            hint=f"the order is {' '.join(STAGE_NAMES)}",
+        )
     clock = clock or SystemClock()
     project = read_project(order.folder, order.overrides)
     stages = _stages(order, project, clock)
     store = order.folder / STORE
     walk = Walk(store=store, clock=clock, watch=watch, start=order.start, stop=order.stop)
     return walk_stages(stages, walk)
+
+
+def _place(stage: str) -> int:
+    return list(STAGE_NAMES).index(stage)
 
 
 def _stages(order: RunOrder, project: Project, clock: Clock) -> tuple[Stage, ...]:

@@ -29,7 +29,10 @@ agent.add_command(tpm_group)
 
 @agent.command()
 @click.argument("url", required=False)
-@click.option("--token", help="One-time token from the fleet.")
+@click.option(
+    "--token", help="One-time token from the fleet; other users of this machine may see it."
+)
+@click.option("--token-file", type=_FILE, help="The same in a file; - is stdin.")
 @_HOME
 @click.option("--device", help="The device's name; the machine's name if absent.")
 @click.option("--label", "labels", multiple=True, help="KEY=VALUE, may be repeated.")
@@ -45,6 +48,7 @@ def enroll(
     *,
     url: str | None,
     token: str | None,
+    token_file: Path | None,
     home: Path,
     device: str | None,
     labels: tuple[str, ...],
@@ -58,9 +62,9 @@ def enroll(
 ) -> None:
     """Give this device an identity, and plant the roots of whom it trusts.
 
-    With URL and --token by a fleet, which tells its roots; --image-root lets it tell no other one.
-    Without a fleet: --image-root (and --director-root) for a device that takes air-gap files, --key
-    for bundles that are carried by hand in a project without repositories.
+    With URL and --token-file (or --token) by a fleet, which tells its roots; --image-root lets it
+    tell no other one. Without a fleet: --image-root (and --director-root) for a device that takes
+    air-gap files, --key for bundles that are carried by hand in a project without repositories.
     Over https the device makes a key and gets a certificate; it believes the fleet's name to the
     authority that the token tells, to --ca, or else to the system's.
     """
@@ -68,6 +72,9 @@ def enroll(
 
     from edgewright.chain import enrolment as enrolments
 
+    if token and token_file:
+        raise click.UsageError("--token and --token-file are one too many")
+    token = enrolments.read_token(token_file) if token_file else token
     name = device or platform.node()
     if url and token:
         enrolment = enrolments.enroll(

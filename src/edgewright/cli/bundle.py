@@ -42,7 +42,7 @@ for command in (keygen, encrypt, decrypt, attest, extract, push, pull):
               "server then watches the model's inputs by it.")  # fmt: skip
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="The release's version.")
-@click.option("--key", type=_FILE, help="Private key file to sign with.")
+@click.option("--key", type=_FILE, help="Private key file to sign with; made if it is not there.")
 @click.option("--hook", "hooks", type=_FILE, multiple=True,
               help="preprocess.py, postprocess.py, or a script of the agent's steps like "
                    "after_commit.py; a device may allow them.")  # fmt: skip

@@ -1,5 +1,6 @@
 """`edgewright init` and `edgewright run`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def init(folder: Path, *, recipe: str, data: str, model: str) -> None:
     )
     for path in init_project(order):
         click.echo(folder / path)
-    say(f"now: edgewright run --project {folder}")
+    say(f"now: edgewright run --project {shlex.quote(str(folder))}")
 
 
 @click.command()

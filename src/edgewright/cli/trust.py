@@ -1,5 +1,6 @@
 """`edgewright trust`: keep an image repository with offline keys, or follow one."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,14 @@ def keygen(
         raise click.UsageError("--scheme and --out are for keys in tokens and TPMs")
     password = chain.read_password(password_file)
     if password is None and not no_password:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        try:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            raise click.UsageError(
+                "nobody is there to ask for a password: give --password-file or --no-password"
+            ) from None
     click.echo(chain.make_key(Path(key), password=password))
 
 

@@ -20,6 +20,7 @@ def project(tmp_path: Path) -> Path:
     ("arguments", "words"),
     [
         (["--to", "trian"], "did you mean 'train'"),
+        (["--from", "package", "--to", "data"], "stage package comes after data"),
         (["--from", "verfy"], "did you mean 'verify'"),
         (["--set", "train.epochs=0"], "epochs is 0"),
         (["--set", "train.epoch=1"], "did you mean 'epochs'"),
@@ -66,3 +67,11 @@ def test_a_new_project_takes_the_users_own_recordings(tmp_path: Path) -> None:
     arguments = ["init", str(tmp_path / "q"), "--recipe", "har", "--data", str(own)]
     assert CliRunner().invoke(root, arguments).exit_code == 0
     assert f'source = "{own}"' in (tmp_path / "q" / "edgewright.toml").read_text()
+
+
+def test_a_folder_of_any_name_gives_a_project_that_can_be_run(tmp_path: Path) -> None:
+    folder = tmp_path / "w ü x"
+    made = CliRunner().invoke(root, ["init", str(folder), "--recipe", "har"])
+    assert made.exit_code == 0
+    assert f"edgewright run --project '{folder}'" in made.output
+    assert (folder / "models" / "w---x").is_dir()
