@@ -14,7 +14,8 @@ in the version that the answer names.
 | rollback | `agent rollback` orders the running agent | the bundle before |
 
 Calls are found again by their path and their number on it (`testing.kills.struck_at`), so files
-with random names are not among them; `_agent_faults` has those. In `start` nothing is written: the
+with random names, and those that are written by the clock, are not among them; `_agent_faults` has
+both. In `start` nothing is written: the
 agent is killed when its server has just been spawned, and when it listens and serves nothing yet.
 """
 
@@ -60,7 +61,8 @@ Agent = subprocess.Popen[bytes]
 PATIENCE_S = 240.0
 LOOK_S = 0.05
 SOCKETS = frozenset({"admin.sock", "serve.sock", "agent.sock"})
-OF_THE_SERVER = frozenset({"server.log", "admin.sock", "serve.sock"})
+LEFT_OUT = SOCKETS | {"server.log", "outbox.log", "numbers.log"}
+"""Written by the server, or as often as the clock has it."""
 STARTING = ("spawned", "listening")
 
 
@@ -140,7 +142,7 @@ def list_cases(scene: Scene) -> list[Case]:
             _let_go(tracer)
             agent.send_signal(signal.SIGTERM)
             agent.wait(PATIENCE_S)
-        points = [p for p in places_in(trace, below=home) if p.path not in OF_THE_SERVER]
+        points = [p for p in places_in(trace, below=home) if p.path not in LEFT_OUT]
     return [Case(scene=scene, point=point) for point in points]
 
 
