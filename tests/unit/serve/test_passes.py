@@ -69,6 +69,20 @@ def test_failure_of_a_shared_pass_hits_only_the_request_at_fault(bench: Any) -> 
     assert model.queue.tally.failed == {"device": 1}
 
 
+def test_requests_that_make_a_model_fail_fill_no_log(bench: Any, caplog: Any) -> None:
+    model = bench.serve(FunctionSession(lambda x: x * np.float32(np.inf)))
+    for _ in range(50):
+        answer = bench.ask(model, [1, 1])
+        bench.turn()
+        assert answer.status == 500
+    assert caplog.text.count("holds NaN or infinity") == 1
+    bench.now_s += 2
+    bench.ask(model, [1, 1])
+    bench.turn()
+    assert "failed=51 error=the engine's output 'y' holds NaN or infinity" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_fault_of_the_model_code_is_a_500_that_tells_nothing(bench: Any, caplog: Any) -> None:
     def broken(x: Array) -> Array:
         raise KeyError("secret")

@@ -5,6 +5,7 @@ workers were busy, runs together, and a lone request waits for nobody.
 """
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -115,6 +116,8 @@ class PassQueue:
         self._running = 0
         self._held = 0
         self._is_scheduled = False
+        self._failed_passes = 0
+        self._log_again_s = -math.inf
         self._on_idle: Callable[[], None] | None = None
 
     @property
@@ -316,8 +319,21 @@ class PassQueue:
             refusal = RefusalError(500, "the model failed", reason="internal")
         if refusal.status >= 500 and not isinstance(error, TransportError):
             # One that asks to try later is told by whoever brings the model back.
-            logger.error("pass failed: model=%s", self._name, exc_info=error)
+            self._log_failed(error)
         self.fail(jobs[0], refusal)
+
+    def _log_failed(self, error: Exception) -> None:
+        """At most once a second: requests may be made to fail, and logs fill disks."""
+        self._failed_passes += 1
+        if self._timer() < self._log_again_s:
+            return
+        self._log_again_s = self._timer() + 1.0
+        unknown = None if isinstance(error, EdgewrightError) else error
+        logger.error(
+            "pass failed: model=%s failed=%d error=%s",
+            *(self._name, self._failed_passes, error),
+            exc_info=unknown,
+        )
 
     def _count(self, jobs: list[Job], started_s: float, ended_s: float) -> None:
         run_s, written_s = ended_s - started_s, self._timer() - ended_s
