@@ -143,7 +143,7 @@ def _recipe_network(architecture: str) -> Callable[[Path], Case]:
     return build
 
 
-def _tensorflow_lite(name: str, folder: Path) -> tuple[Path, str, str]:
+def tensorflow_lite(name: str, folder: Path) -> tuple[Path, str, str]:
     """A TensorFlow Lite file as ONNX, with the names of its input and output.
 
     Raises:
@@ -164,7 +164,7 @@ def _tensorflow_lite(name: str, folder: Path) -> tuple[Path, str, str]:
 
 def _resnet8(folder: Path) -> Case:
     """MLPerf Tiny's image classifier on CIFAR-10's test pictures."""
-    path, name, _ = _tensorflow_lite("ic_resnet8", folder)
+    path, name, _ = tensorflow_lite("ic_resnet8", folder)
     table = pq.read_table(DATA / "cifar10" / "cifar10_test_A.parquet").slice(0, 1264)
     pictures = np.stack(
         [np.asarray(Image.open(io.BytesIO(one.as_py())), np.float32) for one in table["jpeg"]]
@@ -182,14 +182,14 @@ def _resnet8(folder: Path) -> Case:
 
 
 def _vww(folder: Path) -> Case:
-    path, name, output = _tensorflow_lite("vww_mbv1_025", folder)
+    path, name, output = tensorflow_lite("vww_mbv1_025", folder)
     rows = np.random.default_rng(0).uniform(size=(224, 6, 6, 3)).astype(np.float32)
     pictures = rows.repeat(16, axis=1).repeat(16, axis=2)
     return _own_answers(path, {name: pictures}, output)
 
 
 def _auto_encoder(folder: Path) -> Case:
-    path, name, output = _tensorflow_lite("ad01", folder)
+    path, name, output = tensorflow_lite("ad01", folder)
     return _own_answers(path, {name: _noise(640)}, output)
 
 

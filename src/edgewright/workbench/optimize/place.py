@@ -3,13 +3,16 @@
 A place that cannot measure a variant says why. It never measures it somewhere else instead.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from edgewright.evidence.interval import Interval
+from edgewright.evidence.intervals import bootstrap_interval
 from edgewright.measure import Machine
 from edgewright.runtimes.base import Array, Session
 
@@ -35,6 +38,28 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     energy_ratio: Interval | None = None
     memory_bytes: int | None = None
     reason: str = ""
+
+
+def together(sittings: Sequence[Measured], *, rng: np.random.Generator) -> Measured:
+    """One finding of several sittings: the geometric mean of their ratios, with an interval from
+    how much they differ; the first one's energy. One that could not be measured in a sitting was
+    not measured.
+    """
+    first = sittings[0]
+    if len(sittings) == 1:
+        return first
+    if failed := [one for one in sittings if one.reason or one.ratio is None]:
+        return failed[0]
+    logs = np.log([one.ratio.value for one in sittings if one.ratio])
+    found = bootstrap_interval(logs, statistic=lambda drawn: float(np.mean(drawn)), rng=rng)
+    low, high = (None if at is None else math.exp(at) for at in (found.low, found.high))
+    latencies_ms = [one.latency_ms for one in sittings if one.latency_ms is not None]
+    return msgspec.structs.replace(
+        first,
+        ratio=Interval(math.exp(found.value), low, high, found.confidence),
+        latency_ms=float(np.median(latencies_ms)) if latencies_ms else None,
+        rounds=sum(one.rounds for one in sittings),
+    )
 
 
 class Place(Protocol):

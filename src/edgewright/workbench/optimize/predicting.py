@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edgewright.errors import UnavailableError
 from edgewright.evidence import Interval
 
-EDITION = 2
+EDITION = 3
 """How models are measured and what is noted of their work. Raised with every change of either:
 measurements of different editions are not comparable and never mixed.
 """
@@ -33,38 +33,45 @@ _TOLERANCE = 1e-9
 _TINY = 1e-12
 _LEAST_MEMORY_FACTOR = 1.05
 """Made-up networks are more alike than real ones: no interval of memory is narrower than this."""
-_NEAR_WEIGHTS = 1 << 20
-"""Weights beyond these 4 MB come from memory, not from a cache, in every call."""
+_NEAR_WEIGHTS = (1 << 17, 1 << 19, 1 << 21)
+"""Weights beyond these half, two and eight MB come from ever farther caches, or from memory."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one sample asks of an engine: multiply-adds by kind (convolutions over time and over
-    area, with groups, a vector times a matrix, matrix products, recurrent layers), convolutions of
-    the two kinds, values that move, that go through functions such as a logarithm, that are only
-    rearranged or summed up, nodes, bytes of the file.
+    area, with groups, a vector times a matrix, matrix products, recurrent layers), how many nodes
+    are started (convolutions of two kinds apart), the values that a convolution over time is rolled
+    out to, that come out of a kind, that go through functions such as a logarithm, that are
+    rearranged or summed up, or only pass; all nodes, bytes of the file.
     """
 
+    launches: int = 0
     over_time: int = 0
-    over_area: int = 0
     time_convolutions: int = 0
+    unrolled: int = 0
+    over_area: int = 0
     area_convolutions: int = 0
+    area_values: int = 0
     grouped: int = 0
+    grouped_values: int = 0
     matrix: int = 0
     products: int = 0
+    product_values: int = 0
     recurrent: int = 0
+    recurrent_values: int = 0
     functions: int = 0
     rearranged: int = 0
-    weights: int = 0
     activations: int = 0
+    weights: int = 0
     largest: int = 0
     nodes: int = 0
     file_bytes: int = 0
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model that was run: its p50 over the yardstick's, the yardstick's own p50 then, and the
-    peak of a process that ran it (0: not looked at). Lines that were kept before there were
-    editions are of the first.
+    """One model that was run: its undisturbed time over the yardstick's, the yardstick's
+    own then, and the peak of a process that ran it (0: not looked at). Lines that were kept before
+    there were editions are of the first.
     """
 
     name: str
@@ -86,9 +93,16 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     measured: int
 
 
-def predict(work: Work, measured: Sequence[Measured], *, left_out: int = 0) -> Prediction:
+def predict(
+    work: Work,
+    measured: Sequence[Measured],
+    *,
+    left_out: int = 0,
+    yardstick_ms: float | None = None,
+) -> Prediction:
     """From models measured on one machine with one engine and precision; `left_out` others were
-    measured in an earlier way, which an error then says.
+    measured in an earlier way, which an error then says. `yardstick_ms` is what the yardstick takes
+    there now, unless it takes what it took then.
 
     Raises:
         UnavailableError: too few of them.
@@ -100,7 +114,8 @@ def predict(work: Work, measured: Sequence[Measured], *, left_out: int = 0) -> P
             "predict",
             hint="run `edgewright targets calibrate`",
         )
-    yardstick_ms = float(np.median([one.yardstick_ms for one in measured]))
+    if yardstick_ms is None:
+        yardstick_ms = float(np.median([one.yardstick_ms for one in measured]))
     times = np.array([one.ratio for one in measured])
     ratio = _interval(work, measured, times, _time_parts, least_factor=1.0)
     weighed = [one for one in measured if one.peak_bytes]
@@ -198,22 +213,26 @@ def _settled(
 
 
 def _time_parts(work: Work) -> list[float]:
+    beyond = (max(0, work.weights - near) for near in _NEAR_WEIGHTS)
     return [
         1.0,
-        float(work.nodes),
+        float(work.launches),
         float(work.over_time),
-        float(work.over_area),
         float(work.time_convolutions),
+        float(work.unrolled),
+        float(work.over_area),
         float(work.area_convolutions),
-        float(work.grouped),
+        float(work.area_values),
+        float(work.grouped_values),
         float(work.matrix),
         float(work.products),
+        float(work.product_values),
         float(work.recurrent),
+        float(work.recurrent_values),
         float(work.functions),
         float(work.rearranged),
-        float(work.weights),
-        float(max(0, work.weights - _NEAR_WEIGHTS)),
         float(work.activations),
+        *map(float, beyond),
     ]
 
 

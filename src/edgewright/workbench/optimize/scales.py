@@ -3,19 +3,20 @@ what a transfer carries. Every number is written into the trial; what is done wi
 here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 
 import msgspec
 import numpy as np
-from zstandard import ZstdCompressor
 
 from edgewright.errors import DeviceError, InputError
+from edgewright.runtimes.base import Session
 from edgewright.workbench.optimize.bound import Drop, drop_of
-from edgewright.workbench.optimize.entropy import huffman_bytes
+from edgewright.workbench.optimize.entropy import huffman_bytes, packed_bytes
 from edgewright.workbench.optimize.evaluation import SearchData
 from edgewright.workbench.optimize.labelled import Labelled, bootstrap_groups
 from edgewright.workbench.optimize.options import OptimizeOptions
-from edgewright.workbench.optimize.place import Measured, Place, Subject
+from edgewright.workbench.optimize.place import Measured, Place, Subject, together
 from edgewright.workbench.optimize.trial import Trial, first_rows
 from edgewright.workbench.optimize.variants import engine_of
 from edgewright.workbench.optimize.workspace import Workspace
@@ -23,11 +24,15 @@ from edgewright.workbench.verify.metric import Scores
 
 
 class Rung(msgspec.Struct, frozen=True):
-    """How much one round of halving spends, and how many it keeps."""
+    """How much one round of halving spends, and how many it keeps. Rounds are divided among
+    `sittings`: where its memory happens to lie makes a session some percent quicker or slower for
+    as long as it lives, and each sitting has sessions of its own.
+    """
 
     rounds: int
     seconds: float
     keep: int
+    sittings: int = 1
 
 
 class Scales:
@@ -41,12 +46,14 @@ class Scales:
         *,
         workspace: Workspace,
         place: Place,
+        open_again: Callable[[Trial], Session],
     ) -> None:
         self.data = data
         self.baseline = baseline
         self._options = options
         self._workspace = workspace
         self._place = place
+        self._open_again = open_again
         self._reference = {
             "select": self._own_scores(data.select),
             "confirm": self._own_scores(data.confirm),
@@ -72,24 +79,40 @@ class Scales:
     def time(self, trials: Sequence[Trial], rung: Rung) -> None:
         """Each trial's p50 over fp32's, in the same rounds; energy where that is the objective."""
         everyone = [self.baseline, *(trial for trial in trials if trial is not self.baseline)]
-        found = self._place.time(
-            [_subject(trial) for trial in everyone],
-            self.data.select.inputs,
-            rounds=rung.rounds,
-            seconds=rung.seconds,
-            with_energy=self._options.objective == "energy",
-        )
-        for trial, measured in zip(everyone, found, strict=True):
+        sittings = [self._sitting(everyone, rung, number) for number in range(rung.sittings)]
+        rng = np.random.default_rng(self._options.seed)
+        for trial, found in zip(everyone, zip(*sittings, strict=True), strict=True):
+            measured = together(found, rng=rng)
             if self._was_measured(trial, measured):
                 trial.ratio, trial.latency_ms = measured.ratio, measured.latency_ms
                 trial.rounds, trial.energy_ratio = measured.rounds, measured.energy_ratio
 
-    def weigh(self, trials: Sequence[Trial]) -> None:
-        """Memory in a process of its own, and what a transfer would carry."""
+    def _sitting(self, trials: Sequence[Trial], rung: Rung, number: int) -> list[Measured]:
+        """Some of a rung's rounds; from the second on in sessions that are opened for it."""
+        with ExitStack() as opened:
+            subjects = [_subject(trial) for trial in trials]
+            if number:
+                for at, trial in enumerate(trials):
+                    session = opened.enter_context(closing(self._open_again(trial)))
+                    subjects[at] = msgspec.structs.replace(subjects[at], session=session)
+            return self._place.time(
+                subjects,
+                self.data.select.inputs,
+                rounds=max(rung.rounds // rung.sittings, 2),
+                seconds=rung.seconds / rung.sittings,
+                with_energy=self._options.objective == "energy" and number == 0,
+            )
+
+    def pack(self, trials: Sequence[Trial]) -> None:
+        """What a transfer would carry of those that were not rejected."""
         for trial in trials:
-            content = trial.path.read_bytes()
-            trial.packed_bytes = len(ZstdCompressor(level=19).compress(content))
-            trial.huffman_bytes = huffman_bytes(content)
+            if trial.verdict != "rejected":
+                content = trial.path.read_bytes()
+                trial.packed_bytes = packed_bytes(content)
+                trial.huffman_bytes = huffman_bytes(content)
+
+    def weigh(self, trials: Sequence[Trial]) -> None:
+        """Memory in a process of its own."""
         found = self._place.weigh([_subject(trial) for trial in trials], self.data.one_row())
         for trial, measured in zip(trials, found, strict=True):
             if self._was_measured(trial, measured):

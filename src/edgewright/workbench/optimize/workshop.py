@@ -39,7 +39,9 @@ class Engines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workshop:
-    """Makes variants of one model; `failed` has a row for each that could not be made."""
+    """Makes variants of one model; `failed` has a row for each that could not be made, `left_out`
+    for each that need not be.
+    """
 
     def __init__(self, engines: Engines, workspace: Workspace) -> None:
         self._engines = engines
@@ -47,6 +49,7 @@ class Workshop:
         self._onnx = next((m for m in engines.makers.values() if isinstance(m, OnnxMaker)), None)
         self._by_content: dict[tuple[str, bytes], str] = {}
         self.failed: list[Candidate] = []
+        self.left_out: list[Candidate] = []
 
     @property
     def baseline(self) -> VariantRecipe:
@@ -86,6 +89,21 @@ class Workshop:
             self._fail(recipe, error)
             return None
         return Trial(recipe, path, session, len(content))
+
+    def leave_out(self, recipe: VariantRecipe, reason: str) -> None:
+        """A row for a variant that need not be made."""
+        self.left_out.append(
+            Candidate(
+                format=recipe.format,
+                recipe=recipe.name,
+                verdict="rejected",
+                reason=f"not made: {reason}",
+            )
+        )
+
+    def open_again(self, trial: Trial) -> Session:
+        """Another session of the variant's file; whoever asks closes it."""
+        return self._engines.open_file(engine_of(trial.recipe), trial.path)
 
     def nodes(self) -> Sequence[str]:
         """Nodes of the ONNX graph that can be kept in float."""

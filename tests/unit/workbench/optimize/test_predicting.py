@@ -31,10 +31,10 @@ def seen(rng: np.random.Generator, name: str, *, spread: float) -> Measured:
     work = Work(
         over_time=int(10 ** rng.uniform(4, 7)),
         matrix=int(10 ** rng.uniform(3, 6)),
-        nodes=int(rng.integers(2, 20)),
+        launches=int(rng.integers(2, 20)),
         file_bytes=int(10 ** rng.uniform(4, 7)),
     )
-    ratio = 0.2 + 1e-6 * work.over_time + 2e-6 * work.matrix + 0.01 * work.nodes
+    ratio = 0.2 + 1e-6 * work.over_time + 2e-6 * work.matrix + 0.01 * work.launches
     return Measured(
         name=name,
         machine="m",
@@ -83,7 +83,7 @@ def test_exact_measurements_give_exact_predictions() -> None:
 def test_few_measurements_are_not_enough() -> None:
     rng = np.random.default_rng(2)
     with pytest.raises(UnavailableError, match="targets calibrate"):
-        predict(Work(nodes=3), [seen(rng, str(at), spread=0.1) for at in range(11)])
+        predict(Work(launches=3), [seen(rng, str(at), spread=0.1) for at in range(11)])
 
 
 def test_no_price_is_negative() -> None:
@@ -103,6 +103,43 @@ def test_what_a_graph_asks_is_counted_by_kind(conv_net: onnx.ModelProto) -> None
     assert (work.time_convolutions, work.area_convolutions) == (2, 0)
     assert work.matrix == 16 * 4
     assert (work.nodes, work.file_bytes) == (7, 7)
+    assert work.unrolled == 32 * (6 * 5 + 16 * 3)
+
+
+def test_what_is_done_in_the_pass_of_a_layer_costs_nothing_of_its_own(
+    conv_net: onnx.ModelProto,
+) -> None:
+    alone = work_of(conv_net)
+    conv_net.graph.output.append(
+        onnx.helper.make_tensor_value_info("c1", onnx.TensorProto.FLOAT, None)
+    )
+    conv_net.graph.node.append(onnx.helper.make_node("Abs", ["c1"], ["more"]))
+    read_twice = work_of(conv_net)
+
+    assert alone.launches == 3
+    assert alone.activations == 0
+    assert read_twice.launches == alone.launches + 2
+
+
+def test_every_kind_of_work_is_in_two_families_at_least() -> None:
+    """Else leaving a family out of the fit would ask for the price of what nobody sold."""
+    families: dict[str, set[str]] = {}
+    for name, network in made_up_networks().items():
+        for kind, amount in msgspec.to_builtins(work_of(network)).items():
+            if amount:
+                families.setdefault(kind, set()).add(name.rpartition(" ")[0])
+
+    assert set(families) == set(Work.__struct_fields__) - {"file_bytes"}
+    assert {kind for kind, where in families.items() if len(where) < 2} == set()
+
+
+def test_a_prediction_follows_the_yardstick_of_the_moment() -> None:
+    rng = np.random.default_rng(7)
+    known = [seen(rng, str(at), spread=0.1) for at in range(20)]
+
+    then, now = (predict(known[0].work, known, yardstick_ms=ms) for ms in (None, 1.0))
+
+    assert now.latency_ms.value == pytest.approx(2 * then.latency_ms.value)
 
 
 def test_products_and_what_only_moves_are_counted_apart() -> None:
@@ -119,11 +156,11 @@ def test_products_and_what_only_moves_are_counted_apart() -> None:
 def test_made_up_networks_are_the_same_every_time_and_real() -> None:
     first, again = made_up_networks(), made_up_networks()
 
-    assert len(first) == 63
+    assert len(first) == 96
     assert all(first[name].SerializeToString() == again[name].SerializeToString() for name in first)
     for model in first.values():
         onnx.checker.check_model(model)
-    assert len({work_of(model) for model in first.values()}) == 63
+    assert len({work_of(model) for model in first.values()}) == 96
 
 
 def test_measurements_are_kept_one_for_each_model(tmp_path: Path) -> None:
@@ -159,7 +196,7 @@ def test_measurements_of_an_earlier_edition_are_left_out_and_said_so(tmp_path: P
     assert of_this_machine(measured, "e") == kept[:11]
     assert left_out_here(measured, "e") == 4
     with pytest.raises(UnavailableError, match="4 of an earlier edition are left out"):
-        predict(Work(nodes=3), of_this_machine(measured, "e"), left_out=4)
+        predict(Work(launches=3), of_this_machine(measured, "e"), left_out=4)
 
 
 def test_a_line_without_an_edition_is_of_the_first(tmp_path: Path) -> None:
@@ -199,7 +236,7 @@ def test_a_prediction_is_checked_by_measuring(conv_net: onnx.ModelProto, tmp_pat
 def test_this_machine_is_judged_like_a_target() -> None:
     rng = np.random.default_rng(5)
     told = predict(
-        Work(over_time=10**7, nodes=5), [seen(rng, str(n), spread=0.1) for n in range(20)]
+        Work(over_time=10**7, launches=5), [seen(rng, str(n), spread=0.1) for n in range(20)]
     )
 
     slow = advise_here(told, Needs(p95_ms=1.0))
