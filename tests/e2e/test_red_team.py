@@ -541,7 +541,8 @@ def test_where_the_fleet_was_told_to_connect_to_is_in_the_audit_log(target: Targ
 
 
 def _entry(request: str, _: object, status: Status) -> tuple[str, str]:
-    door = "people" if "/api/v1" in request or "fleet.db" in request else "devices"
+    is_peoples = any(part in request for part in ("/api/v1", "fleet.db", "/logout"))
+    door = "people" if is_peoples else "devices"
     if request == TRANSPORT:
         request = "not HTTP, or too large"
     kind = Refusal(door=door, who="", request=request, status=status).kind
