@@ -55,7 +55,8 @@ class Aliases(OfProject):
             )
             if connection.scalar(versions) is not None:
                 raise InputError(
-                    f"{alias} is a version of {release.model}", hint="choose another alias"
+                    f"{alias} is a version of {release.model}, published under that name",
+                    hint="choose another alias: a version's name stays its own",
                 )
             before = self._find(connection, release.model, alias)
             after = msgspec.structs.replace(

@@ -41,14 +41,13 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     worst_latency_ratio: float | None = None
 
     def __post_init__(self) -> None:
-        if self.worst_ratio is not None and self.worst_ratio < 1:
-            raise ValueError(f"worst_ratio is {self.worst_ratio:g}, expected 1 or more")
-        ratio = self.worst_latency_ratio
-        if ratio is not None and not 1 <= ratio < float("inf"):
-            raise ValueError(f"worst_latency_ratio is {ratio:g}, expected 1 or more")
+        for name in ("worst_ratio", "worst_latency_ratio"):
+            ratio = getattr(self, name)
+            if ratio is not None and not 1 <= ratio < float("inf"):
+                raise ValueError(f"{name} is {ratio:g}, expected 1 or more")
         if self.error_percent is not None and not 0 < self.error_percent < 100:
             raise ValueError(f"error_percent is {self.error_percent:g}, expected 0 to 100")
-        if self.latency_p95_ms is not None and self.latency_p95_ms <= 0:
+        if self.latency_p95_ms is not None and not 0 < self.latency_p95_ms < float("inf"):
             raise ValueError(f"latency_p95_ms is {self.latency_p95_ms:g}, expected above 0")
 
     @property

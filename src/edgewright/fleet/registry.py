@@ -233,6 +233,7 @@ class Registry(OfProject):
                     f"{release.bundle_id[:12]}",
                     hint="build it again under a new version",
                 )
+            self._check_no_alias(connection, release)
             fields = msgspec.structs.asdict(release)
             fields["signers"] = msgspec.json.encode(release.signers).decode()
             fields["provenance"] = msgspec.json.encode(release.provenance).decode()
@@ -249,6 +250,20 @@ class Registry(OfProject):
                 ),
             )
         return release
+
+    def _check_no_alias(self, connection: Connection, release: Release) -> None:
+        """A version and an alias of one name would be one that means two releases."""
+        table = schema.aliases
+        same = select(table.c.alias).where(
+            table.c.project == self._project,
+            table.c.model == release.model,
+            table.c.alias == release.version,
+        )
+        if connection.scalar(same) is not None:
+            raise InputError(
+                f"{release.version} is an alias of {release.model}, or proposed as one",
+                hint="build it again under another version",
+            )
 
     def _is_used(self, sha256: str) -> bool:
         query = select(schema.releases.c.bundle_id).where(schema.releases.c.file_sha256 == sha256)

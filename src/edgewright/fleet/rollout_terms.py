@@ -50,8 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             )
         if self.starts_per_min is not None and not 0 < self.starts_per_min < float("inf"):
             raise ValueError(f"starts_per_min is {self.starts_per_min:g}, expected above 0")
-        if self.deadline_s <= 0 or self.soak_s < 0:
-            raise ValueError("deadline_s must be above 0, soak_s 0 or more")
+        if not 0 < self.deadline_s < float("inf") or not 0 <= self.soak_s < float("inf"):
+            raise ValueError("deadline_s must be above 0, soak_s 0 or more, and both finite")
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

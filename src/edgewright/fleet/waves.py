@@ -113,9 +113,13 @@ def _parse_wave(text: str) -> Wave:
         raise InputError(f"wave {text[:40]!r}: expected a number or a percentage", hint=_HINT)
     reach = float(found["number"])
     is_percent = bool(found["percent"])
-    if reach == 0 or (is_percent and reach > 100) or (not is_percent and reach != int(reach)):
+    if (
+        reach in (0, float("inf"))
+        or (is_percent and reach > 100)
+        or (not is_percent and reach != int(reach))
+    ):
         raise InputError(
-            f"wave {text}: expected a whole number above 0, or above 0% and at most 100%",
+            f"wave {text[:40]}: expected a whole number above 0, or above 0% and at most 100%",
             hint=_HINT,
         )
     return Wave(reach=reach, is_percent=is_percent)

@@ -11,6 +11,29 @@ from edgewright.fleet.telemetry import keep
 from edgewright.telemetry import ServingRecord, UpdateRecord
 from edgewright.testing import FakeClock
 
+NOT_LIMITS = [float("nan"), float("inf"), float("-inf"), -1.0]
+
+
+@pytest.mark.parametrize("value", NOT_LIMITS)
+@pytest.mark.parametrize(
+    "field", ["worst_ratio", "worst_latency_ratio", "error_percent", "latency_p95_ms"]
+)
+def test_a_limit_is_a_number_that_can_be_passed(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        Quality(**{field: value})
+
+
+@pytest.mark.parametrize("value", NOT_LIMITS)
+@pytest.mark.parametrize(
+    "field",
+    ["success_percent", "error_percent", "min_reached_percent", "deadline_s", "soak_s",
+     "starts_per_min"],
+)  # fmt: skip
+def test_a_rollout_has_no_limits_that_are_never_reached(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=field):
+        Limits(**{field: value})
+
+
 GOOD = Served(requests=2000, errors=10, spans=40, slow_spans=1)
 BAD = Served(requests=2000, errors=80, spans=40, slow_spans=20)
 

@@ -46,6 +46,25 @@ def test_a_version_belongs_to_one_bundle(office: Office, tmp_path: Path) -> None
     )
 
 
+def test_a_version_has_no_alias_name(office: Office, tmp_path: Path) -> None:
+    for version in ("1", "2", "stable"):
+        release_file(tmp_path / f"{version}.ewb", version=version)
+    office.registry.publish(tmp_path / "1.ewb", by="ada")
+    office.registry.publish(tmp_path / "2.ewb", by="ada")
+    office.aliases.propose("tiny@1", "stable", by="ada")
+    for _ in "proposed", "approved":
+        with pytest.raises(InputError, match="stable is an alias of tiny"):
+            office.registry.publish(tmp_path / "stable.ewb", by="ada")
+        assert len(stored(tmp_path)) == 2
+        office.aliases.propose("tiny@2", "stable", by="ada")
+        office.aliases.approve("tiny@2", "stable", by="bert")
+    assert office.registry.release("tiny@stable").version == "2"
+    release_file(tmp_path / "other.ewb", version="stable", model="other")
+    assert office.registry.publish(tmp_path / "other.ewb", by="ada").text == "other@stable"
+    with pytest.raises(InputError, match="stable is a version of other"):
+        office.aliases.propose("other@stable", "stable", by="ada")
+
+
 def build_other(path: Path) -> None:
     from edgewright.bundle import Draft, build_bundle
     from edgewright.bundle.read import open_bundle

@@ -17,7 +17,9 @@ def test_a_wave_that_adds_nobody_is_left_out() -> None:
     assert [len(part) for part in split(["a", "b"], parse_waves("1,10%,5,100%"))] == [1, 1]
 
 
-@pytest.mark.parametrize("text", ["", "0,100%", "x,100%", "1.5,100%", "101%", "1,,100%", "-1,100%"])
+@pytest.mark.parametrize(
+    "text", ["", "0,100%", "x,100%", "1.5,100%", "101%", "1,,100%", "-1,100%", "9" * 400 + ",100%"]
+)
 def test_a_bad_wave_is_refused_by_name(text: str) -> None:
     with pytest.raises(InputError, match="expected"):
         parse_waves(text)
