@@ -56,13 +56,20 @@ class Pulse:
         while True:
             try:
                 await self._beat(clock.monotonic_s())
+                self._office.watch.standstill.end()
                 await clock.sleep(LOOK_EVERY_S)
             except ResourceError as error:
                 _log.warning("rollouts stand still: %s", error)
-                await clock.sleep(AFTER_ERROR_S)
-            except Exception:  # noqa: BLE001  # the top of a task: one may not end the fleet
+                await self._stand_still(error)
+            except Exception as error:  # noqa: BLE001  # top of a task: one may not end the fleet
                 _log.exception("rollouts stand still")
-                await clock.sleep(AFTER_ERROR_S)
+                await self._stand_still(error)
+
+    async def _stand_still(self, error: Exception) -> None:
+        clock = self._office.clock
+        why = str(error).partition("\n")[0] or type(error).__name__
+        self._office.watch.standstill.begin(why, now_s=clock.monotonic_s())
+        await clock.sleep(AFTER_ERROR_S)
 
     async def _beat(self, now_s: float) -> None:
         state = self._office.state

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 
 from edgewright.fleet.quality import Served
 from edgewright.fleet.state import schema
+from edgewright.fleet.telemetry import readable
 from edgewright.telemetry import ServingRecord
 
 _decoder = msgspec.json.Decoder(ServingRecord)
@@ -41,7 +42,7 @@ class Tally:
         if not rows:
             return False
         self._last_id = rows[-1].id
-        records = [_decoder.decode(row.content) for row in rows]
+        records = readable((row.content for row in rows), _decoder)
         mine = [record for record in records if record.model == self._model]
         self.new = self._plus(self.new, (r for r in mine if r.bundle == self._bundle_id))
         self.old = self._plus(self.old, (r for r in mine if r.bundle != self._bundle_id))

@@ -5,10 +5,15 @@ batch of an honest device always reaches up to the newest record that the fleet 
 beyond, and repeats what is there word for word. A batch that ends before that is an old report, and
 one that gives a number to something else is forged or comes from a copy of the device: both are
 refused, whoever brought them and on whatever way (`OutdatedError`).
+
+A stored record that is none by today's limits is set aside wherever records are read: one row may
+not hold up what all devices tell.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
@@ -23,7 +28,12 @@ _AT_ONCE = 5000
 _NAMES_AT_ONCE = 500
 _LAST_SEQUENCE = 2**53
 _REASON_CHARACTERS = 1000
+MODELS_OF_DEVICE = 64
+"""How many models of one device are known; what it tells of others is kept and changes nothing."""
 
+R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(UpdateRecord | ValidationRecord)
 
@@ -160,6 +170,21 @@ def _same_up_to(contents: Mapping[int, bytes], known: Mapping[int, bytes]) -> in
     return last
 
 
+def readable(contents: Iterable[bytes], decoder: "msgspec.json.Decoder[R]") -> Iterator[R]:
+    """Stored records, without those that are none by today's limits."""
+    for content in contents:
+        record = _read(content, decoder)
+        if record is not None:
+            yield record
+
+
+def _read(content: bytes, decoder: "msgspec.json.Decoder[R]") -> R | None:
+    try:
+        return decoder.decode(content)
+    except msgspec.DecodeError:
+        return None
+
+
 def has_unheard(connection: Connection) -> bool:
     """Whether there are steps of updates or verdicts that were not looked at."""
     return bool(connection.scalar(_unheard(connection).with_only_columns(schema.records.c.id)))
@@ -173,10 +198,13 @@ def hear(connection: Connection) -> list[Heard]:
     if rows:
         connection.execute(delete(schema.meta).where(schema.meta.c.key == _CURSOR))
         connection.execute(insert(schema.meta).values(key=_CURSOR, value=str(rows[-1].id)))
-    heard = [
-        Heard(record=_decoder.decode(row.content), enrolment=row.enrolment, number=row.id)
-        for row in rows
-    ]
+    heard = []
+    for row in rows:
+        record = _read(row.content, _decoder)
+        if record is None:
+            _log.warning("record=%d event=set-aside reason=it is none by today's limits", row.id)
+        else:
+            heard.append(Heard(record=record, enrolment=row.enrolment, number=row.id))
     _report(connection, heard)
     for item in heard:
         if isinstance(item.record, ValidationRecord):
@@ -199,6 +227,7 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
     table = schema.reports
     known = _known_reports(connection, {item.record.device for item in heard})
     before = set(known)
+    models = Counter(device for device, _ in known)
     changed: dict[tuple[str, str], dict[str, Any]] = {}
     names = _Releases(connection)
     for item in heard:
@@ -213,6 +242,12 @@ def _report(connection: Connection, heard: Sequence[Heard]) -> None:
             and (item.enrolment, record.sequence) <= (last["enrolment"], last["sequence"])
         ):
             continue
+        if last is None:
+            if models[record.device] >= MODELS_OF_DEVICE:
+                _log.warning("device=%s event=not-noted reason=it tells of more than %d models",
+                             record.device, MODELS_OF_DEVICE)  # fmt: skip
+                continue
+            models[record.device] += 1
         known[key] = changed[key] = _report_of(record, item.enrolment, last, names)
     rows = [{"device": d, "model": m, **values} for (d, m), values in changed.items()]
     new = [row for row in rows if (row["device"], row["model"]) not in before]

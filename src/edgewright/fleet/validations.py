@@ -1,12 +1,14 @@
 """What devices told of their validations: the newest verdict of each device, model and bundle."""
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from edgewright.fleet.state import schema
 from edgewright.telemetry import ValidationRecord
 
 P95 = "latency p95"
+KEPT_OF_DEVICE = 256
+"""How many verdicts of one device are kept; a new one takes the place of the oldest."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -30,10 +32,19 @@ def note(connection: Connection, record: ValidationRecord, *, enrolment: int, nu
     }
     known = connection.execute(select(table.c.enrolment, table.c.sequence).where(mine)).first()
     if known is None:
+        _make_room(connection, record.device)
         names = {"device": record.device, "model": record.model, "bundle_id": record.bundle}
         connection.execute(insert(table).values(**names, **values))
     elif (enrolment, record.sequence) > (known.enrolment, known.sequence):
         connection.execute(update(table).where(mine).values(**values))
+
+
+def _make_room(connection: Connection, device: str) -> None:
+    table = schema.validations
+    kept = select(table.c.record).where(table.c.device == device).order_by(table.c.record.desc())
+    oldest = connection.scalar(kept.offset(KEPT_OF_DEVICE - 1).limit(1))
+    if oldest is not None:
+        connection.execute(delete(table).where(table.c.device == device, table.c.record <= oldest))
 
 
 def pairs_ms(connection: Connection, rollout: int) -> list[tuple[float, float]]:

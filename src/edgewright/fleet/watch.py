@@ -7,12 +7,45 @@ from edgewright.clock import Clock
 from edgewright.fleet.alerts import Alert, AlertLimits, judge, silent
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
+from edgewright.fleet.telemetry import readable
 from edgewright.telemetry import Record
 
 LOOK_BACK_S = 3600.0
 
 _NEWEST = 20_000
+_REASON_CHARACTERS = 300
+_ALL = "the fleet"
+"""In the place of a device's name, and no such name."""
 _decoder = msgspec.json.Decoder(Record)
+
+
+class Standstill:
+    """Since when no rollout of any project goes on, and why. In memory, because what stops them may
+    be the disk; so only the process that drives the rollouts tells of it.
+    """
+
+    def __init__(self) -> None:
+        self._now: tuple[float, str] | None = None
+
+    def begin(self, reason: str, *, now_s: float) -> None:
+        """Rollouts could not be looked at just now; it began when that was so first."""
+        since_s = self._now[0] if self._now else now_s
+        self._now = since_s, reason[:_REASON_CHARACTERS]
+
+    def end(self) -> None:
+        """They were looked at."""
+        self._now = None
+
+    def alerts(self, *, now_s: float) -> tuple[Alert, ...]:
+        """One while they stand still."""
+        if self._now is None:
+            return ()
+        since_s, reason = self._now
+        what = "rollouts stand still"
+        alert = Alert(
+            device=_ALL, what=what, measured=now_s - since_s, limit=0.0, unit="s", text=reason
+        )
+        return (alert,)
 
 
 class Watch(OfProject):
@@ -30,6 +63,7 @@ class Watch(OfProject):
         self._state = state
         self._clock = clock
         self._limits = limits
+        self.standstill = Standstill()
 
     def alerts(self) -> tuple[Alert, ...]:
         """What a person should look at now, from the last hour's records."""
@@ -52,9 +86,13 @@ class Watch(OfProject):
             devices.c.last_seen_s.is_not(None),
         )
         with self._state.read() as connection:
-            records = [_decoder.decode(content) for content in connection.scalars(told)]
+            records = list(readable(connection.scalars(told), _decoder))
             last_seen_s = {row.name: row.last_seen_s for row in connection.execute(seen)}
-        return judge(records, self._limits) + silent(last_seen_s, self._limits, now_s=now_s)
+        return (
+            self.standstill.alerts(now_s=self._clock.monotonic_s())
+            + judge(records, self._limits)
+            + silent(last_seen_s, self._limits, now_s=now_s)
+        )
 
     def counts(self) -> dict[str, int]:
         """How much there is of everything, for the health page."""

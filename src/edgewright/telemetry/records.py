@@ -1,5 +1,9 @@
 """What a device may tell. (`device`, `sequence`) names a record once and for all: sending is
 idempotent.
+
+Names are bounded, because they become keys of a database, and a record with another one is refused.
+Free text is cut to `LINE_LIMIT` and holds no NUL, which not every database stores: a long reason is
+no reason to lose the record.
 """
 
 from math import isfinite
@@ -11,14 +15,23 @@ from edgewright.evidence import Outcome
 
 FIGURES_LIMIT = 16
 LINE_LIMIT = 1000
+NAME_LIMIT = 128
 
-_Line = Annotated[str, msgspec.Meta(max_length=LINE_LIMIT)]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=NAME_LIMIT,
+        pattern=r"\A(?:[A-Za-z0-9][A-Za-z0-9._+-]*)?\Z",
+        description="What may name a device, model, version, bundle or state; or nothing.",
+    ),
+]
+Channel = Annotated[str, msgspec.Meta(max_length=NAME_LIMIT)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 """What is counted stays a number that a float and every database hold exactly."""
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    device: str
+    device: Name
     sequence: Count
     at_s: float
     schema_version: int = 1
@@ -28,15 +41,18 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
             value = getattr(self, field)
             if isinstance(value, float) and not isfinite(value):
                 raise ValueError(f"{field} is {value}, expected a finite number")
+            if isinstance(value, str) and (len(value) > LINE_LIMIT or "\0" in value):
+                text = value[:LINE_LIMIT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+                msgspec.structs.force_setattr(self, field, text)
 
 
 class UpdateRecord(_Record, frozen=True, kw_only=True, tag="update"):
     """The agent changed state for a bundle, with the reason where there is one."""
 
-    bundle: str
-    state: str
-    model: str = ""
-    version: str = ""
+    bundle: Name
+    state: Name
+    model: Name = ""
+    version: Name = ""
     reason: str = ""
 
 
@@ -51,8 +67,8 @@ class HealthRecord(_Record, frozen=True, kw_only=True, tag="health"):
 class ServingRecord(_Record, frozen=True, kw_only=True, tag="serving"):
     """What a model did since the last such record."""
 
-    model: str
-    bundle: str
+    model: Name
+    bundle: Name
     requests: Count
     errors: Count
     latency_p50_ms: float
@@ -62,8 +78,8 @@ class ServingRecord(_Record, frozen=True, kw_only=True, tag="serving"):
 class DriftRecord(_Record, frozen=True, kw_only=True, tag="drift"):
     """A channel or embedding left its reference, with the named cause and the evidence for it."""
 
-    model: str
-    channel: str
+    model: Name
+    channel: Channel
     cause: str
     score: float
     limit: float
@@ -87,13 +103,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ValidationRecord(_Record, frozen=True, kw_only=True, tag="validation"):
     """The verdict of validate's rules on a bundle on this device, and the figures it stands on."""
 
-    model: str
-    bundle: str
+    model: Name
+    bundle: Name
     outcome: Outcome
-    version: str = ""
-    reason: _Line = ""
-    how: _Line = ""
-    where: _Line = ""
+    version: Name = ""
+    reason: str = ""
+    how: str = ""
+    where: str = ""
     figures: Annotated[tuple[Figure, ...], msgspec.Meta(max_length=FIGURES_LIMIT)] = ()
 
     def figure(self, name: str) -> Figure | None:

@@ -31,12 +31,19 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_pulse(
     async def case() -> None:
         with ThreadPoolExecutor(max_workers=1) as writer:
             beat = asyncio.create_task(Pulse(office, Presence(), writer).run())
-            while beats < 2:
+            while beats < 2 or not office.watch.alerts():
                 assert not beat.done()
+                clock.advance(3)
+                await asyncio.sleep(0.001)
+            (alert,) = office.within("other").watch.alerts()
+            monkeypatch.undo()
+            while office.watch.alerts():
                 clock.advance(3)
                 await asyncio.sleep(0.001)
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
+        assert (alert.what, alert.device) == ("rollouts stand still", "the fleet")
+        assert alert.text == "integer division result too large for a float"
 
     asyncio.run(case())
     assert "rollouts stand still" in caplog.text

@@ -1,9 +1,13 @@
+import msgspec
 import pytest
+from sqlalchemy import select, update
 
 from edgewright.errors import InputError, TrustError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
+from edgewright.fleet.state import schema
 from edgewright.fleet.telemetry import (
+    MODELS_OF_DEVICE,
     Batch,
     Kept,
     OutdatedError,
@@ -130,3 +134,43 @@ def test_an_older_record_that_comes_late_changes_nothing(enrolled: Office) -> No
     send(enrolled, step(2, "commit", version="1"), step(6, "idle", version="2"))
     heard(enrolled)
     assert enrolled.devices.show("d1").models[0].running_version == "2"
+
+
+def stored_badly(office: Office, sequence: int) -> None:
+    """A row as an older version took it: a model's name of 16,000 characters."""
+    table = schema.records
+    told = msgspec.structs.replace(step(sequence, "commit"), model="f" * 16_000)
+    with office.state.write() as connection:
+        connection.execute(
+            update(table)
+            .where(table.c.sequence == sequence)
+            .values(content=msgspec.json.encode(told))
+        )
+
+
+def test_a_stored_record_that_is_none_holds_nothing_up(enrolled: Office) -> None:
+    send(enrolled, step(1, "check"), step(2, "download"), step(3, "verify"))
+    stored_badly(enrolled, 2)
+    assert heard(enrolled) == [(1, "check"), (3, "verify")]
+    assert heard(enrolled) == []
+    assert enrolled.rollouts.tick() is False
+    assert enrolled.watch.alerts() == ()
+
+
+def test_a_device_is_known_by_so_many_models_and_no_more(enrolled: Office) -> None:
+    told = [
+        msgspec.structs.replace(step(number, "commit"), model=f"m{number}")
+        for number in range(1, 3 * MODELS_OF_DEVICE)
+    ]
+    send(enrolled, *told[: MODELS_OF_DEVICE // 2])
+    heard(enrolled)
+    send(enrolled, *told[MODELS_OF_DEVICE // 2 :])
+    heard(enrolled)
+    last = len(told)
+    send(enrolled, msgspec.structs.replace(step(last + 1, "idle"), model="m1"))
+    heard(enrolled)
+    table = schema.reports
+    with enrolled.state.read() as connection:
+        known = dict(connection.execute(select(table.c.model, table.c.state)).all())
+    assert len(known) == MODELS_OF_DEVICE
+    assert known["m1"] == "idle"

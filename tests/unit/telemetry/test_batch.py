@@ -16,6 +16,7 @@ from edgewright.telemetry import (
     encode_batch,
 )
 from edgewright.telemetry.batch import BATCH_LIMIT_BYTES
+from edgewright.telemetry.records import LINE_LIMIT
 
 SERVED = (
     b'{"kind":"serving","device":"d","sequence":3,"at_s":0.0,"model":"m","bundle":"b",'
@@ -26,12 +27,28 @@ UPDATE = UpdateRecord(device="d", sequence=1, at_s=1.5, bundle="b", state="commi
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(0, 1 << 53)
+NAMES = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
+NUMBERED = {"device": NAMES, "sequence": COUNTS, "at_s": FINITE}
 RECORDS = st.one_of(
-    st.builds(UpdateRecord, sequence=COUNTS, at_s=FINITE),
     st.builds(
-        HealthRecord, sequence=COUNTS, at_s=FINITE, memory_free_mb=FINITE, disk_free_mb=FINITE
+        UpdateRecord,
+        bundle=NAMES,
+        state=NAMES,
+        model=NAMES,
+        version=NAMES,
+        reason=st.text(),
+        **NUMBERED,
     ),
-    st.builds(DriftRecord, sequence=COUNTS, at_s=FINITE, score=FINITE, limit=FINITE),
+    st.builds(HealthRecord, memory_free_mb=FINITE, disk_free_mb=FINITE, **NUMBERED),
+    st.builds(
+        DriftRecord,
+        model=NAMES,
+        channel=st.text(max_size=99),
+        cause=st.text(),
+        score=FINITE,
+        limit=FINITE,
+        **NUMBERED,
+    ),
 )
 
 
@@ -50,6 +67,23 @@ def test_every_kind_is_known_to_the_reader() -> None:
         ),
     ]
     assert decode_batch(encode_batch(kinds)).unknown == 0
+
+
+@pytest.mark.parametrize("field", ["model", "version", "bundle", "state", "device"])
+@pytest.mark.parametrize("name", ["x" * 129, "a\\u0000", "a b", "a\\n"])
+def test_a_name_that_no_database_should_have_as_a_key_is_refused(field: str, name: str) -> None:
+    fields = {"device": "d", "bundle": "b", "state": "s", "model": "m", "version": "1"}
+    texts = ",".join(f'"{key}":"{name if key == field else fields[key]}"' for key in fields)
+    line = f'{{"kind":"update","sequence":1,"at_s":0,{texts}}}'
+    with pytest.raises(InputError, match="line 1"):
+        decode_batch(line.encode())
+
+
+def test_a_long_reason_is_cut_and_not_a_reason_to_lose_the_record() -> None:
+    told = msgspec.structs.replace(UPDATE, reason="why\0" + "y" * 100_000)
+    (record,) = decode_batch(encode_batch([told])).records
+    assert isinstance(record, UpdateRecord)
+    assert record.reason == "why\N{REPLACEMENT CHARACTER}" + "y" * (LINE_LIMIT - 4)
 
 
 def test_kinds_of_a_newer_version_are_counted_not_lost_in_silence() -> None:
