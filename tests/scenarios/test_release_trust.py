@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgewright.cli._main import root
-from edgewright.errors import TrustError
+from edgewright.errors import ConflictError, TrustError
 from edgewright.testing.bundles import build_tiny
 
 pytestmark = pytest.mark.timeout(120)
@@ -69,6 +69,13 @@ def test_two_keepers_release_and_a_device_takes_an_air_gap_file(tmp_path: Path) 
     desk.run("trust", "revoke", "F/image", "tiny/1.ewb")
     for name in ("ann", "bob"):
         desk.run("trust", "sign", "F/image", "--key", f"{name}.pem")
+    for refused in (
+        ("release", "export", "tiny@1", "--home", "F", "--out", "3.ewx"),
+        ("rollout", "plan", "tiny@1", "--home", "F"),
+        ("rollout", "start", "tiny@1", "--home", "F"),
+    ):
+        with pytest.raises(ConflictError, match="tiny@1 was taken back"):
+            desk.run(*refused)
     build_tiny(tmp_path / "2.ewb", version="2")
     keys = ("--key", "ann.pem", "--key", "bob.pem")
     desk.run("release", "publish", "2.ewb", "--home", "F", *keys)

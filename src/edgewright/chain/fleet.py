@@ -294,7 +294,7 @@ def _office(home: Path, state: State) -> Office:
             authorities=tls.authorities,
             attestation=lambda: FleetAttestation(home).loaded(clock),
         ),
-        rollouts=Rollouts(state, clock=clock),
+        rollouts=Rollouts(state, clock=clock, offers=director),
         aliases=Aliases(state, clock=clock),
         users=Users(state, clock=clock, draw=draw),
         watch=Watch(state, clock=clock, limits=AlertLimits()),

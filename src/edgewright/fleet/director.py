@@ -10,6 +10,7 @@ repository does not list, so that a stolen fleet can choose among releases and n
                              `ahead`, which a restored fleet adds to every version
 """
 
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from sqlalchemy import Connection, Row, select
 from edgewright import _fs
 from edgewright.bundle import Bundle
 from edgewright.clock import Clock
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import ConflictError, InputError, TrustError
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.state import State, schema
 from edgewright.trust import Signer
@@ -44,6 +45,8 @@ a device refuses a version below one that it has seen.
 
 _METADATA_FILE = re.compile(r"[A-Za-z0-9%_~-][A-Za-z0-9.%_~-]{0,200}\.json")
 _TIMESTAMP = "timestamp.json"
+
+_log = logging.getLogger(__name__)
 
 
 class Release(Protocol):
@@ -93,6 +96,7 @@ class Director:
         self._tend = tend
         self._wrap = wrap
         self._tended_hour = 0
+        self._published: tuple[tuple[int, int], TrustedSet] | None = None
         self._kept: OrderedDict[str, tuple[int, dict[str, bytes]]] = OrderedDict()
 
     @property
@@ -124,8 +128,11 @@ class Director:
         """All metadata that one device needs to take a release, by member name of a parcel. Making
         it is an order to that device, and written down as one; `days` is how long it holds on the
         way.
+
+        Raises:
+            ConflictError: the release was taken back.
         """
-        self._look_after()
+        self.require_offered(release)
         files = {f"image/{path.name}": self._read(path) for path in self._image.glob("*.json")}
         if device:
             self._director_root()
@@ -145,6 +152,35 @@ class Director:
                 write_down(connection, deed)
             files |= {f"director/{name}": content for name, content in made.items()}
         return files
+
+    def require_offered(self, release: Release) -> None:
+        """Pass while devices can take a release: the image repository lists it, or there is none.
+
+        Raises:
+            ConflictError: it was taken back.
+            TrustError: the repository itself is not to be believed now, for devices neither.
+        """
+        if not self.is_on:
+            return
+        self._look_after()
+        if not self._lists(self._image_set(), release):
+            raise ConflictError(
+                f"{release.model}@{release.version} was taken back: the image repository lists "
+                "it no more, and devices refuse it",
+                hint="choose another release",
+            )
+
+    def has_taken_back(self, release: Release) -> bool:
+        """Whether the image repository, as it was published last, lists a release no more. Where
+        it cannot be read, nothing was taken back by it.
+        """
+        if not self.is_on:
+            return False
+        try:
+            return not self._lists(self._published_set(), release)
+        except (TrustError, InputError) as error:
+            _log.warning("nobody knows whether releases were taken back: %s", error)
+            return False
 
     def require_released(self, bundle: Bundle, *, sha256: str, size_bytes: int) -> None:
         """Pass when the image repository lists exactly this file.
@@ -269,6 +305,22 @@ class Director:
         trusted = trusted.with_snapshot(self._required(trusted.wanted_snapshot))
         return trusted.with_targets(self._required(trusted.wanted_targets(TOP)), TOP)
 
+    def _published_set(self) -> TrustedSet:
+        """What was published last, read once; whether it has expired since or not."""
+        stat = (self._image / _TIMESTAMP).stat()
+        known = (stat.st_mtime_ns, stat.st_ino)
+        if self._published is None or self._published[0] != known:
+            self._published = known, self._image_set()
+        return self._published[1]
+
+    def _lists(self, trusted: TrustedSet, release: Release) -> bool:
+        try:
+            target = self._released(trusted, target_name(release.model, release.version))
+            listed = (target.hashes.get("sha256"), target.length_bytes, released_bundle(target))
+        except TrustError:
+            return False
+        return listed == (release.file_sha256, release.file_size_bytes, release.bundle_id)
+
     def _released(self, trusted: TrustedSet, name: str) -> Target:
         while isinstance(found := trusted.find(name), Wanted):
             trusted = trusted.with_targets(self._required(found), found.path)
@@ -277,7 +329,7 @@ class Director:
     def _required(self, wanted: Wanted) -> bytes:
         content = self._file(self._image, wanted.file)
         if content is None:
-            raise TrustError(f"{self._image}: {wanted.file} is missing", hint="publish it again")
+            raise InputError(f"{self._image}: {wanted.file} is missing", hint="publish it again")
         return content
 
     def _newest(self, folder: Path) -> bytes:

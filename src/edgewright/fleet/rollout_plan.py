@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -28,6 +29,20 @@ class RolloutOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     options: RolloutOptions = RolloutOptions()
 
 
+class Offers(Protocol):
+    """Who knows which releases devices can take."""
+
+    def require_offered(self, release: Release) -> None:
+        """Pass while it can be taken.
+
+        Raises:
+            ConflictError: it was taken back.
+        """
+
+    def has_taken_back(self, release: Release) -> bool:
+        """Whether it can be taken no more."""
+
+
 class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What an order would do now. `busy` devices are in another active rollout of the model.
 
@@ -45,15 +60,20 @@ class RolloutPlan(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
-def plan_of(connection: Connection, order: RolloutOrder, *, project: str) -> RolloutPlan:
+def plan_of(
+    connection: Connection, order: RolloutOrder, *, project: str, offers: Offers | None = None
+) -> RolloutPlan:
     """What an order would do to a project's devices now.
 
     Raises:
         AbsentError: no such release.
+        ConflictError: the release was taken back.
         InputError: not a query, not waves, not a window; a report about another bundle, or one
             that does not say VALID-PASS.
     """
     release = find_release(connection, order.release, project=project)
+    if offers is not None:
+        offers.require_offered(release)
     if order.options.report is not None:
         check_report(order.options.report, bundle_id=release.bundle_id, release=release.text)
     waves = parse_waves(order.waves)

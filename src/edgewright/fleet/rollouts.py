@@ -18,9 +18,10 @@ from edgewright.fleet.devices import timezones_of
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.quality import Difference, Quality, breach, compare, with_probes
 from edgewright.fleet.quality_store import Tally
+from edgewright.fleet.registry import find_release
 from edgewright.fleet.rollout import begin, step
 from edgewright.fleet.rollout_facts import RolloutFacts, facts
-from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan, plan_of
+from edgewright.fleet.rollout_plan import Offers, RolloutOrder, RolloutPlan, plan_of
 from edgewright.fleet.rollout_terms import (
     WATCHED,
     Abort,
@@ -46,10 +47,20 @@ _ANY: tuple[Status, ...] = get_args(Status)
 
 
 class Rollouts(OfProject):
-    """The rollouts of a project; `tick` is for those of all projects."""
+    """The rollouts of a project; `tick` is for those of all projects. `offers` knows what was taken
+    back, where the fleet keeps an image repository.
+    """
 
-    def __init__(self, state: State, *, clock: Clock, project: str = DEFAULT_PROJECT) -> None:
+    def __init__(
+        self,
+        state: State,
+        *,
+        clock: Clock,
+        offers: Offers | None = None,
+        project: str = DEFAULT_PROJECT,
+    ) -> None:
         self._state = state
+        self._offers = offers
         self._clock = clock
         self._project = project
         self._tallies: dict[int, Tally] = {}
@@ -59,10 +70,10 @@ class Rollouts(OfProject):
         """What starting this would do; changes nothing.
 
         Raises:
-            InputError: no such release, not a query, not waves.
+            InputError: no such release, or one that was taken back; not a query, not waves.
         """
         with self._state.read() as connection:
-            return plan_of(connection, order, project=self._project)
+            return self._plan(connection, order)
 
     def start(self, order: RolloutOrder, *, by: str) -> RolloutFacts:
         """Open the first wave.
@@ -73,7 +84,7 @@ class Rollouts(OfProject):
         """
         now_s = self._clock.wall_s()
         with self._state.write() as connection:
-            plan = plan_of(connection, order, project=self._project)
+            plan = self._plan(connection, order)
             _refuse_unusable(plan, order)
             devices = [device for wave in plan.waves for device in wave]
             self._take_over(connection, plan.release.model, devices, now_s)
@@ -191,10 +202,31 @@ class Rollouts(OfProject):
                 events = _events(connection, number, heard)
                 if looks and options.quality.is_asked and before.status in WATCHED:
                     events += self._breaches(connection, number, options.quality, before)
+                if looks and before.status in WATCHED:
+                    events += self._taken_back(connection, number, before)
                 inside = _inside_window(connection, before, here, options.window, now_s)
                 events += _presence(before, inside, acknowledged)
                 changed |= self._step(connection, number, before, events)
             return changed
+
+    def _plan(self, connection: Connection, order: RolloutOrder) -> RolloutPlan:
+        return plan_of(connection, order, project=self._project, offers=self._offers)
+
+    def _taken_back(
+        self, connection: Connection, number: int, before: RolloutState
+    ) -> Sequence[Event]:
+        """An order to end the rollout, if its release was taken back: devices refuse it at every
+        poll until their deadline.
+        """
+        if self._offers is None:
+            return []
+        project = store.project_of(connection, number) or self._project
+        bundle_id = store.bundle_id_of(connection, number)
+        release = find_release(connection, bundle_id, project=project)
+        if not self._offers.has_taken_back(release):
+            return []
+        reason = f"{release.text} was taken back: the image repository lists it no more"
+        return [Abort(reason, before.limits.returns_on_abort)]
 
     def _breaches(
         self, connection: Connection, number: int, quality: Quality, before: RolloutState

@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from edgewright._fs import write_atomic
+from edgewright.errors import ConflictError
+from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.director import TICK_S, Director, go_ahead
 from edgewright.fleet.office import Office
+from edgewright.fleet.rollout_plan import RolloutOrder
+from edgewright.fleet.rollouts import QUALITY_EVERY_S, Rollouts
 from edgewright.testing import FakeClock, MemorySigner
+from edgewright.testing.fleet import release_file
 from edgewright.trust import TrustedKeys
 from edgewright.trust.metadata import TOP, TrustedSet
 from edgewright.trust.repository import ROLES, Repository
@@ -23,14 +28,19 @@ def director(office: Office, tmp_path: Path, clock: FakeClock) -> Director:
     )
 
 
-def found_image(folder: Path, clock: FakeClock) -> None:
+def found_image(folder: Path, clock: FakeClock) -> Repository:
     now = datetime.fromtimestamp(int(clock.wall_s()), UTC)
     keys = TrustedKeys(threshold=1, keys=(ONLINE.public,))
-    repository = Repository.founded(dict.fromkeys(ROLES, keys), now=now)
-    published = repository.signed_by(ONLINE).published_at(now).published
-    for role in ROLES:
-        name = "timestamp.json" if role == "timestamp" else f"1.{role}.json"
-        write_atomic(folder / name, published[role])
+    return publish(folder, Repository.founded(dict.fromkeys(ROLES, keys), now=now), clock)
+
+
+def publish(folder: Path, repository: Repository, clock: FakeClock) -> Repository:
+    now = datetime.fromtimestamp(int(clock.wall_s()), UTC)
+    made = repository.signed_by(ONLINE).published_at(now)
+    for role, version in made.versions().items():
+        name = "timestamp.json" if role == "timestamp" else f"{version}.{role}.json"
+        write_atomic(folder / name, made.published[role])
+    return made
 
 
 def trusted(director: Director, clock: FakeClock, device: str = "d1") -> TrustedSet:
@@ -90,6 +100,51 @@ def test_its_version_is_above_all_that_a_lost_fleet_gave(
     after = trusted(director, clock).versions()["targets"]
     clock.advance(TICK_S)
     assert trusted(director, clock).versions()["targets"] == after + 1
+
+
+def test_what_was_taken_back_is_neither_planned_nor_exported_and_its_rollout_ends(
+    director: Director, office: Office, tmp_path: Path, clock: FakeClock
+) -> None:
+    folder = tmp_path / "home" / "image" / "metadata"
+    now = datetime.fromtimestamp(int(clock.wall_s()), UTC)
+    bundle_id = release_file(tmp_path / "1.ewb", version="1")
+    release = office.registry.publish(tmp_path / "1.ewb", by="ada")
+    with_it = found_image(folder, clock).with_target(
+        "tiny/1.ewb",
+        sha256=release.file_sha256,
+        length_bytes=release.file_size_bytes,
+        now=now,
+        custom={"bundle_id": bundle_id},
+    )
+    with_it = publish(folder, with_it, clock)
+    office.devices.enrol(office.devices.create_token(TokenOrder(), by="ada").token, "d1", {})
+    rollouts = Rollouts(office.state, clock=clock, offers=director)
+    order = RolloutOrder(release="tiny@1", waves="100%")
+    number = rollouts.start(order, by="ada").number
+    rollouts.tick()
+    assert rollouts.status(number).status == "running"
+
+    publish(folder, with_it.without_target("tiny/1.ewb", now=now), clock)
+    clock.advance(QUALITY_EVERY_S)
+    rollouts.tick()
+    ended = rollouts.status(number)
+    assert (ended.status, "tiny@1 was taken back" in ended.reason) == ("aborted", True)
+    with pytest.raises(ConflictError, match="tiny@1 was taken back"):
+        rollouts.plan(order)
+    with pytest.raises(ConflictError, match="tiny@1 was taken back"):
+        director.export(release, "d1", days=1, by="ada", project="default")
+
+
+def test_an_image_repository_that_cannot_be_read_ends_no_rollout(
+    director: Director, office: Office, tmp_path: Path, clock: FakeClock
+) -> None:
+    folder = tmp_path / "home" / "image" / "metadata"
+    release_file(tmp_path / "1.ewb", version="1")
+    release = office.registry.publish(tmp_path / "1.ewb", by="ada")
+    found_image(folder, clock)
+    assert director.has_taken_back(release)
+    write_atomic(folder / "timestamp.json", b"{")
+    assert not director.has_taken_back(release)
 
 
 def test_its_root_is_renewed_before_it_expires(
