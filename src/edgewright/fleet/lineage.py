@@ -1,10 +1,12 @@
 """From a device, or from one answer it gave, back to what made it: release, keys, run, data.
 
 An answer names its bundle, or is known by device and moment; what ran then is read from the
-device's own reports, which are never thrown away.
+device's own reports, which are never thrown away. When a step was, its clock says, within what
+cannot be otherwise: no later than the fleet heard of it, no earlier than the step before.
 """
 
 from collections.abc import Iterable
+from math import isfinite
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -15,6 +17,7 @@ from edgewright.errors import AbsentError, InputError
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.registry import find_release
 from edgewright.fleet.state import State, schema
+from edgewright.fleet.telemetry import readable
 from edgewright.telemetry import UpdateRecord
 
 _decoder = msgspec.json.Decoder(UpdateRecord)
@@ -69,8 +72,11 @@ class Lineages(OfProject):
         """Of what a device ran at a moment, now when none is given.
 
         Raises:
-            InputError: it told of no such model until then, or of several and none was named.
+            InputError: it told of no such model until then, or of several and none was named; not
+            a moment.
         """
+        if at_s is not None and not isfinite(at_s):
+            raise InputError(f"moment {at_s}: expected seconds since 1970", hint="like 1767225600")
         until_s = self._clock.wall_s() if at_s is None else at_s
         with self._state.read() as connection:
             told = ran_at(_told(connection, device, self._project), until_s)
@@ -128,11 +134,22 @@ def ran_at(told: Iterable[UpdateRecord], until_s: float) -> dict[str, tuple[str,
     return {model: (mine[-1], since_s[model]) for model, mine in committed.items() if mine}
 
 
+def dated(told: Iterable[tuple[UpdateRecord, float]]) -> list[UpdateRecord]:
+    """Steps in their order, each with when the fleet heard of it: at moments that do not fall and
+    are not after that, whatever the device's clock said.
+    """
+    steps, earliest_s = [], float("-inf")
+    for record, heard_s in told:
+        earliest_s = max(earliest_s, min(record.at_s, heard_s))
+        steps.append(msgspec.structs.replace(record, at_s=earliest_s))
+    return steps
+
+
 def _told(connection: Connection, device: str, project: str) -> list[UpdateRecord]:
     """The steps that a device told of since it was enrolled last, oldest first."""
     table, devices = schema.records, schema.devices
     query = (
-        select(table.c.content)
+        select(table.c.content, table.c.received_at_s)
         .join(
             devices,
             (devices.c.name == table.c.device) & (devices.c.enrolment == table.c.enrolment),
@@ -141,7 +158,11 @@ def _told(connection: Connection, device: str, project: str) -> list[UpdateRecor
         .where(table.c.device == device, table.c.kind == "update")
         .order_by(table.c.sequence)
     )
-    return [_decoder.decode(content) for content in connection.scalars(query)]
+    return dated(
+        (record, row.received_at_s)
+        for row in connection.execute(query)
+        for record in readable([row.content], _decoder)
+    )
 
 
 def _ordered(connection: Connection, device: str, bundle_id: str) -> tuple[int, str]:

@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgewright.errors import InputError
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.lineage import ran_at
+from edgewright.fleet.lineage import dated, ran_at
 from edgewright.fleet.office import Office
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
@@ -66,6 +67,33 @@ def test_an_answer_of_last_week_leads_to_what_ran_then(
     with pytest.raises(InputError, match="no model that it ran"):
         office.lineages.of_device("d1", at_s=4.0)
     assert office.lineages.of_release(bundles[1][:12]).version == "2"
+
+
+def test_what_runs_now_is_what_was_told_last_whatever_the_devices_clock_says(
+    office: Office, clock: FakeClock, bundles: tuple[str, ...]
+) -> None:
+    steps = [step(5, "commit", bundles[0]), step(6, "commit", bundles[1])]
+    steps[1] = msgspec.structs.replace(steps[1], at_s=4.1e9)
+    now_s = clock.wall_s()
+    keep(office.state, "d1", 1, steps, now_s=now_s)
+    office.rollouts.tick()
+    clock.advance(100)
+    found = office.lineages.of_device("d1")
+    assert found.version == office.devices.show("d1").models[0].running_version == "2"
+    assert found.running is not None
+    assert found.running.since_s == now_s
+
+
+@pytest.mark.parametrize("at_s", [float("nan"), float("inf")])
+def test_a_moment_is_a_number(office: Office, bundles: tuple[str, ...], at_s: float) -> None:
+    with pytest.raises(InputError, match="expected seconds"):
+        office.lineages.of_device("d1", at_s=at_s)
+
+
+def test_moments_of_a_device_do_not_fall_and_are_not_after_the_fleet_heard() -> None:
+    told = [(step(5, "commit", "a"), 7.0), (step(99, "commit", "b"), 8.0)]
+    told += [(step(1, "commit", "c"), 9.0), (step(10, "commit", "e"), 12.0)]
+    assert [record.at_s for record in dated(told)] == [5.0, 8.0, 8.0, 10.0]
 
 
 def test_a_device_that_went_back_ran_the_bundle_before() -> None:
