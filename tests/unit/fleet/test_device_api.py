@@ -210,3 +210,21 @@ def test_a_revoked_device_is_refused(ordered: tuple[Api, str, str]) -> None:
         answer = api.ask("GET", path, secret)
         assert answer.status == 401
         assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_what_healthy_devices_ask_every_day_is_not_written_down_as_refused(
+    ordered: tuple[Api, str, str],
+) -> None:
+    """Whether there is a next root is asked by asking for it."""
+    api, secret, _ = ordered
+    next_root = f"{wire.REPOSITORIES}/director/2.root.json"
+
+    def refused() -> list[str]:
+        log = read_audit(api.office.state)
+        return [entry.subject for entry in log if entry.what.startswith("request refused")]
+
+    assert api.ask("GET", next_root, secret).status == 404
+    assert refused() == []
+    assert api.ask("GET", next_root).status == 401
+    assert api.ask("GET", f"{wire.REPOSITORIES}/director/../fleet.db", secret).status == 404
+    assert len(refused()) == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar
@@ -57,6 +58,13 @@ _ROUTES = {
     wire.TELEMETRY,
 }
 _JSON = {"content-type": "application/json"}
+_ROOT = re.compile(r"(image|director)/[0-9]{1,9}\.root\.json")
+
+
+class _Absent(Response, frozen=True, kw_only=True):
+    """The 404 that healthy devices get at every poll: a known one asks whether there is a next
+    root. No refusal, so it is not written down as one.
+    """
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +100,7 @@ class DeviceApi:
             response = await self._answer(request)
         except OutdatedError as error:
             device, response = error.device, _outdated(error)
-        if 400 <= response.status < 500:
+        if 400 <= response.status < 500 and not isinstance(response, _Absent):
             await self._audit(request, response.status, device)
         return response
 
@@ -310,7 +318,8 @@ class DeviceApi:
             return _unauthorised()
         content = await self._looked(lambda: self._vouching_file(poll, path))
         if content is None:
-            return _problem(404, f"there is no metadata {path[:80]}")
+            absent = _problem(404, f"there is no metadata {path[:80]}")
+            return _Absent(**msgspec.structs.asdict(absent)) if _ROOT.fullmatch(path) else absent
         return Response(status=200, body=content, headers=_JSON | {"cache-control": "no-store"})
 
     def _vouching_file(self, poll: Poll, path: str) -> bytes | None:
