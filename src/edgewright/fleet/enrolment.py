@@ -3,15 +3,20 @@ person approved; then short-lived certificates that are renewed by themselves.
 
 A certificate belongs to one enrolment of one device. Revoking or replacing the device makes all of
 its certificates worth nothing at once, because every request looks them up.
+
+Who asks again for the key that has a fresh certificate gets that one; a device gets `HOURLY` new
+ones an hour, and those that have ended go, so that asking fills neither the tables nor the audit
+log.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from edgewright.clock import Clock
-from edgewright.errors import AbsentError, InputError, TrustError
+from edgewright.errors import AbsentError, ConflictError, InputError, TrustError
 from edgewright.fleet.admission import Newcomer, Pass, admit, spend, token_hash
 from edgewright.fleet.attestation import Attestation
 from edgewright.fleet.audit import Deed, write_down
@@ -26,6 +31,10 @@ from edgewright.wire.device_api import Challenge, Chip, Evidence
 from edgewright.wire.windows import knows_timezone
 
 PENDING_LIMIT = 10_000
+HOUR_S = 3600.0
+HOURLY = 6
+REMEMBERED = 4096
+"""How many certificates are known by heart, to be given again."""
 
 _FACTORY = "factory certificate"
 
@@ -92,6 +101,7 @@ class Enrolments(OfProject):
         self._authorities = authorities
         self._project = project
         self._attestation = attestation
+        self._given: OrderedDict[str, Issued] = OrderedDict()
 
     def challenge(self) -> Challenge | None:
         """What a device's TPM is to answer; None when this fleet asks for no quote."""
@@ -137,16 +147,21 @@ class Enrolments(OfProject):
 
     def renew(self, csr: str, *, device: str = "", enrolment: int = 0) -> Issued:
         """The next certificate of a device that proved who it is; or, without that, of the device
-        whose newest certificate had this very key, for a while after it ended.
+        whose newest certificate had this very key, for a while after it ended. A certificate for
+        this key that has most of its life before it is given again.
 
         Raises:
             TrustError: the key is not known, or its device was revoked or replaced.
+            ConflictError: the device got as many as it may within an hour.
             InputError: not a request, or this fleet signs no certificates.
         """
         request = read_request(csr)
         with self._state.write() as connection:
             if not device:
                 device, enrolment = self._owner(connection, request)
+            if fresh := self._fresh(connection, request, device, enrolment):
+                return fresh
+            self._require_few(connection, device, enrolment)
             issued = self._issue(connection, request, device, enrolment)
             table = schema.devices
             project = connection.scalar(select(table.c.project).where(table.c.name == device))
@@ -316,7 +331,42 @@ class Enrolments(OfProject):
                 not_after_s=issued.not_after_s,
             )
         )
+        table = schema.certificates
+        has_ended = (table.c.not_after_s <= now_s) & (table.c.fingerprint != issued.fingerprint)
+        connection.execute(delete(table).where(table.c.device == device, has_ended))
+        self._given[issued.fingerprint] = issued
+        while len(self._given) > REMEMBERED:
+            self._given.popitem(last=False)
         return issued
+
+    def _fresh(
+        self, connection: Connection, request: Request, device: str, enrolment: int
+    ) -> Issued | None:
+        """The newest certificate of a device, if it is for this key, lives for more than half of
+        its time yet, and was given lately.
+        """
+        table = schema.certificates
+        mine = (table.c.device == device) & (table.c.enrolment == enrolment)
+        newest = select(table).where(mine).order_by(table.c.issued_at_s.desc()).limit(1)
+        row = connection.execute(newest).first()
+        if row is None or row.key_hash != request.key_hash:
+            return None
+        is_fresh = row.issued_at_s + row.not_after_s > 2 * self._clock.wall_s()
+        return self._given.get(row.fingerprint) if is_fresh else None
+
+    def _require_few(self, connection: Connection, device: str, enrolment: int) -> None:
+        table = schema.certificates
+        query = (
+            select(func.count())
+            .select_from(table)
+            .where(table.c.device == device, table.c.enrolment == enrolment)
+            .where(table.c.issued_at_s > self._clock.wall_s() - HOUR_S)
+        )
+        if (connection.scalar(query) or 0) >= HOURLY:
+            raise ConflictError(
+                f"device {device} got {HOURLY} certificates within an hour, the most it may",
+                hint="the newest one is good; ask again later",
+            )
 
     def _owner(self, connection: Connection, request: Request) -> tuple[str, int]:
         """Whose newest certificate has this key. The request was signed with it just now."""

@@ -3,15 +3,17 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from sqlalchemy import func, select
 
 from edgewright.device.agent import DeviceCertificate
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import ConflictError, InputError, TrustError
 from edgewright.fleet.audit import read_audit
 from edgewright.fleet.authority import Authority, read_request
 from edgewright.fleet.desired import look_up_certificate
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.enrolment import Authorities, Granted, Wish
+from edgewright.fleet.enrolment import HOUR_S, HOURLY, Authorities, Granted, Wish
 from edgewright.fleet.office import Office
+from edgewright.fleet.state import schema
 from edgewright.testing import FakeClock
 from edgewright.testing.fleet import fleet_office
 
@@ -105,6 +107,51 @@ def test_a_key_that_was_replaced_renews_nothing(office: Office, tmp_path: Path) 
     office.enrolments.renew(device.next_request("d1"), device="d1", enrolment=1)
     with pytest.raises(TrustError):
         office.enrolments.renew(device.signing_request("d1"))
+
+
+def rows(office: Office) -> int:
+    with office.state.read() as connection:
+        query = select(func.count()).select_from(schema.certificates)
+        return connection.scalar(query) or 0
+
+
+def renewals(office: Office) -> int:
+    return sum(entry.what == "certificate renewed" for entry in read_audit(office.state))
+
+
+def test_asking_again_with_the_same_key_gives_the_same_certificate(
+    office: Office, clock: FakeClock, tmp_path: Path
+) -> None:
+    first = enrolled(office, tmp_path / "d1").certificate
+    csr = DeviceCertificate(tmp_path / "d1").signing_request("d1")
+    assert all(office.enrolments.renew(csr) == first for _ in range(20))
+    assert (rows(office), renewals(office)) == (1, 0)
+    clock.advance(5 * DAY_S)
+    second = office.enrolments.renew(csr)
+    assert second != first
+    assert office.enrolments.renew(csr, device="d1", enrolment=1) == second
+    assert renewals(office) == 1
+
+
+def test_a_device_gets_so_many_certificates_an_hour_and_old_ones_go(
+    office: Office, clock: FakeClock, tmp_path: Path
+) -> None:
+    enrolled(office, tmp_path / "d1")
+
+    def renew(number: int) -> None:
+        device = DeviceCertificate(tmp_path / f"{number}")
+        office.enrolments.renew(device.signing_request("d1"), device="d1", enrolment=1)
+
+    for number in range(1, HOURLY):
+        renew(number)
+    with pytest.raises(ConflictError, match=f"got {HOURLY} certificates within an hour"):
+        renew(HOURLY)
+    assert (rows(office), renewals(office)) == (HOURLY, HOURLY - 1)
+    clock.advance(HOUR_S)
+    renew(HOURLY)
+    clock.advance(30 * DAY_S)
+    renew(HOURLY)
+    assert rows(office) == 1
 
 
 def test_a_device_waits_until_a_person_has_decided(office: Office, tmp_path: Path) -> None:
