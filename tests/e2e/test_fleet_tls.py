@@ -16,8 +16,8 @@ from edgewright.clock import SystemClock
 from edgewright.device.agent import DeviceCertificate, FleetClient, Home
 from edgewright.errors import InputError, TransportError, TrustError
 from edgewright.fleet.authority import Authority, read_request
+from edgewright.fleet.certificates import Authorities
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.enrolment import Authorities
 from edgewright.testing import FakeClock
 from edgewright.testing.fleet import SIGNER
 from edgewright.transports.http1 import Client, Response

@@ -18,7 +18,7 @@ from edgewright.clock import Clock, SystemClock
 from edgewright.contract import decode_json, encode_json
 from edgewright.errors import InputError
 from edgewright.fleet.authority import Authority, names_in, not_after_s
-from edgewright.fleet.enrolment import Authorities
+from edgewright.fleet.certificates import Authorities
 from edgewright.fleet.projects import DEFAULT_PROJECT
 
 FOLDER = "tls"

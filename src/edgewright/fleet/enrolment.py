@@ -3,24 +3,20 @@ person approved; then short-lived certificates that are renewed by themselves.
 
 A certificate belongs to one enrolment of one device. Revoking or replacing the device makes all of
 its certificates worth nothing at once, because every request looks them up.
-
-Who asks again for the key that has a fresh certificate gets that one; a device gets `HOURLY` new
-ones an hour, and those that have ended go, so that asking fills neither the tables nor the audit
-log.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from edgewright.clock import Clock
-from edgewright.errors import AbsentError, ConflictError, InputError, TrustError
+from edgewright.errors import AbsentError, InputError, TrustError
 from edgewright.fleet.admission import Newcomer, Pass, admit, spend, token_hash
 from edgewright.fleet.attestation import Attestation
 from edgewright.fleet.audit import Deed, write_down
-from edgewright.fleet.authority import Authority, Issued, Request, read_request
+from edgewright.fleet.authority import Issued, Request, read_request
+from edgewright.fleet.certificates import Authorities, Certificates
 from edgewright.fleet.labels import check_labels, check_name
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.recipients import keep_recipient
@@ -31,22 +27,8 @@ from edgewright.wire.device_api import Challenge, Chip, Evidence
 from edgewright.wire.windows import knows_timezone
 
 PENDING_LIMIT = 10_000
-HOUR_S = 3600.0
-HOURLY = 6
-REMEMBERED = 4096
-"""How many certificates are known by heart, to be given again."""
 
 _FACTORY = "factory certificate"
-
-
-class Authorities(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signs for devices, for how long, and whether a factory's certificate alone lets in."""
-
-    authority: Authority
-    lifetime_s: float = 7 * 86_400.0
-    renewal_grace_s: float = 90 * 86_400.0
-    factory_needs_approval: bool = True
-    factory_project: str = DEFAULT_PROJECT
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +83,7 @@ class Enrolments(OfProject):
         self._authorities = authorities
         self._project = project
         self._attestation = attestation
-        self._given: OrderedDict[str, Issued] = OrderedDict()
+        self._certificates = Certificates(clock, authorities)
 
     def challenge(self) -> Challenge | None:
         """What a device's TPM is to answer; None when this fleet asks for no quote."""
@@ -155,14 +137,14 @@ class Enrolments(OfProject):
             ConflictError: the device got as many as it may within an hour.
             InputError: not a request, or this fleet signs no certificates.
         """
-        request = read_request(csr)
+        request, certificates = read_request(csr), self._certificates
         with self._state.write() as connection:
             if not device:
-                device, enrolment = self._owner(connection, request)
-            if fresh := self._fresh(connection, request, device, enrolment):
+                device, enrolment = certificates.owner(connection, request)
+            if fresh := certificates.fresh(connection, request, device, enrolment):
                 return fresh
-            self._require_few(connection, device, enrolment)
-            issued = self._issue(connection, request, device, enrolment)
+            certificates.require_few(connection, device, enrolment)
+            issued = certificates.issue(connection, request, device, enrolment)
             table = schema.devices
             project = connection.scalar(select(table.c.project).where(table.c.name == device))
             deed = self._deed(device, "certificate renewed", device, issued.fingerprint[:16])
@@ -306,101 +288,8 @@ class Enrolments(OfProject):
         write_down(connection, msgspec.structs.replace(deed, project=given.project))
         if request is None:
             return Granted(secret=secret)
-        return Granted(certificate=self._issue(connection, request, wish.device, enrolment))
-
-    def _issue(
-        self, connection: Connection, request: Request, device: str, enrolment: int
-    ) -> Issued:
-        authorities = self._authorities()
-        if authorities is None:
-            raise InputError(
-                "this fleet signs no certificates",
-                hint="enrol over http, or let it have an authority: edgewright fleet tls init",
-            )
-        now_s = self._clock.wall_s()
-        issued = authorities.authority.issue_device(
-            request, device=device, now_s=now_s, lifetime_s=authorities.lifetime_s
-        )
-        connection.execute(
-            insert(schema.certificates).values(
-                fingerprint=issued.fingerprint,
-                device=device,
-                enrolment=enrolment,
-                key_hash=issued.key_hash,
-                issued_at_s=now_s,
-                not_after_s=issued.not_after_s,
-            )
-        )
-        table = schema.certificates
-        has_ended = (table.c.not_after_s <= now_s) & (table.c.fingerprint != issued.fingerprint)
-        connection.execute(delete(table).where(table.c.device == device, has_ended))
-        self._given[issued.fingerprint] = issued
-        while len(self._given) > REMEMBERED:
-            self._given.popitem(last=False)
-        return issued
-
-    def _fresh(
-        self, connection: Connection, request: Request, device: str, enrolment: int
-    ) -> Issued | None:
-        """The newest certificate of a device, if it is for this key, lives for more than half of
-        its time yet, and was given lately.
-        """
-        table = schema.certificates
-        mine = (table.c.device == device) & (table.c.enrolment == enrolment)
-        newest = select(table).where(mine).order_by(table.c.issued_at_s.desc()).limit(1)
-        row = connection.execute(newest).first()
-        if row is None or row.key_hash != request.key_hash:
-            return None
-        is_fresh = row.issued_at_s + row.not_after_s > 2 * self._clock.wall_s()
-        return self._given.get(row.fingerprint) if is_fresh else None
-
-    def _require_few(self, connection: Connection, device: str, enrolment: int) -> None:
-        table = schema.certificates
-        query = (
-            select(func.count())
-            .select_from(table)
-            .where(table.c.device == device, table.c.enrolment == enrolment)
-            .where(table.c.issued_at_s > self._clock.wall_s() - HOUR_S)
-        )
-        if (connection.scalar(query) or 0) >= HOURLY:
-            raise ConflictError(
-                f"device {device} got {HOURLY} certificates within an hour, the most it may",
-                hint="the newest one is good; ask again later",
-            )
-
-    def _owner(self, connection: Connection, request: Request) -> tuple[str, int]:
-        """Whose newest certificate has this key. The request was signed with it just now."""
-        certificates, devices = schema.certificates, schema.devices
-        authorities = self._authorities()
-        grace_s = authorities.renewal_grace_s if authorities else 0.0
-        row = connection.execute(
-            select(certificates)
-            .join(
-                devices,
-                (devices.c.name == certificates.c.device)
-                & (devices.c.enrolment == certificates.c.enrolment),
-            )
-            .where(certificates.c.key_hash == request.key_hash, ~devices.c.is_revoked)
-            .order_by(certificates.c.issued_at_s.desc())
-        ).first()
-        newest = None
-        if row is not None:
-            newest = connection.scalar(
-                select(certificates.c.key_hash)
-                .where(certificates.c.device == row.device)
-                .order_by(certificates.c.issued_at_s.desc())
-                .limit(1)
-            )
-        if (
-            row is None
-            or newest != request.key_hash
-            or row.not_after_s + grace_s <= self._clock.wall_s()
-        ):
-            raise TrustError(
-                "no device of this fleet has that key now",
-                hint="enrol the device again with a fresh token",
-            )
-        return row.device, row.enrolment
+        issued = self._certificates.issue(connection, request, wish.device, enrolment)
+        return Granted(certificate=issued)
 
     def _deed(self, who: str, what: str, subject: str, why: str) -> Deed:
         return Deed(

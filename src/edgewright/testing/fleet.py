@@ -17,8 +17,9 @@ from edgewright.contract import Contract, Provenance, Tensor
 from edgewright.errors import TransportError, TrustError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.aliases import Aliases
+from edgewright.fleet.certificates import Authorities
 from edgewright.fleet.devices import Devices
-from edgewright.fleet.enrolment import Authorities, Enrolments
+from edgewright.fleet.enrolment import Enrolments
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.notify import Notifiers
 from edgewright.fleet.notify.guard import Resolve, system_resolve

@@ -9,9 +9,10 @@ from edgewright.device.agent import DeviceCertificate
 from edgewright.errors import ConflictError, InputError, TrustError
 from edgewright.fleet.audit import read_audit
 from edgewright.fleet.authority import Authority, read_request
+from edgewright.fleet.certificates import HOUR_S, HOURLY, Authorities
 from edgewright.fleet.desired import look_up_certificate
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.enrolment import HOUR_S, HOURLY, Authorities, Granted, Wish
+from edgewright.fleet.enrolment import Granted, Wish
 from edgewright.fleet.office import Office
 from edgewright.fleet.state import schema
 from edgewright.testing import FakeClock
@@ -144,7 +145,7 @@ def test_a_device_gets_so_many_certificates_an_hour_and_old_ones_go(
 
     for number in range(1, HOURLY):
         renew(number)
-    with pytest.raises(ConflictError, match=f"got {HOURLY} certificates within an hour"):
+    with pytest.raises(ConflictError, match=f"got {HOURLY} certificates within 3600 s"):
         renew(HOURLY)
     assert (rows(office), renewals(office)) == (HOURLY, HOURLY - 1)
     clock.advance(HOUR_S)
@@ -152,6 +153,19 @@ def test_a_device_gets_so_many_certificates_an_hour_and_old_ones_go(
     clock.advance(30 * DAY_S)
     renew(HOURLY)
     assert rows(office) == 1
+
+
+def test_short_lived_certificates_are_renewed_as_often_as_they_end(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    made = Authorities(authority=Authority.create(now_s=clock.wall_s()), lifetime_s=120.0)
+    with fleet_office(tmp_path / "home", clock, authorities=lambda: made) as office:
+        enrolled(office, tmp_path / "d1")
+        for number in range(4 * HOURLY):
+            clock.advance(80)
+            csr = DeviceCertificate(tmp_path / f"{number}").signing_request("d1")
+            office.enrolments.renew(csr, device="d1", enrolment=1)
+        assert rows(office) <= 2
 
 
 def test_a_device_waits_until_a_person_has_decided(office: Office, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from edgewright.device.agent import DeviceCertificate
 from edgewright.device.agent.hint_line import signed_batch
 from edgewright.fleet.audit import read_audit
 from edgewright.fleet.authority import Authority
+from edgewright.fleet.certificates import Authorities
 from edgewright.fleet.device_api.handler import Desk
 from edgewright.fleet.devices import TokenOrder
-from edgewright.fleet.enrolment import Authorities, Wish
+from edgewright.fleet.enrolment import Wish
 from edgewright.fleet.gateway import SignedIntake
 from edgewright.fleet.office import Office
 from edgewright.fleet.presence import Presence
