@@ -65,12 +65,14 @@ def remove(fleet: "Fleet", name: str) -> Shown:
 def token(fleet: "Fleet", name: str, *, expires: float, scopes: tuple[str, ...]) -> Shown:
     """Make a token for a user's programs, for this project. It is printed once, a hash is kept.
 
-    Scopes: read, publish, approve, rollout, device, user, audit.
+    Scopes: read, publish, approve, rollout, device, user, audit, notify. Over HTTP a token opens no
+    more than the one that asks for it, and for another user neither approve nor user.
     """
     made = fleet.create_user_token(name, lifetime_s=expires, scopes=scopes)
 
     def show() -> None:
-        say(f"for {made.user} until {when(made.expires_at_s)}:")
+        only = f", only {', '.join(made.scopes)}" if made.scopes else ""
+        say(f"for {made.user} until {when(made.expires_at_s)}{only}:")
         click.echo(made.token)
 
     return Shown("user-token", made, show)

@@ -29,11 +29,12 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token as it is shown, once."""
+    """A token as it is shown, once. Without scopes it opens all that the user's role does."""
 
     user: str
     token: str
     expires_at_s: float
+    scopes: tuple[str, ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,9 +22,10 @@ from edgewright.fleet.lockout import count_failure
 from edgewright.fleet.password import MOST_CHARACTERS, hash_password, is_password
 from edgewright.fleet.people import Membership, Session, User, UserToken
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject, unknown_project
-from edgewright.fleet.roles import ALL_PERMISSIONS, ROLES, Permission, Role, may
+from edgewright.fleet.roles import ROLES, Permission, Role, may
 from edgewright.fleet.secret import SESSION_PREFIX, USER_PREFIX, hash_of
 from edgewright.fleet.state import State, schema
+from edgewright.fleet.token_scopes import check_scopes
 
 MAX_TOKEN_LIFETIME_S = 366 * 86_400.0
 SESSION_LIFETIME_S = 8 * 3600.0
@@ -137,14 +138,12 @@ class Users(OfProject):
                 f"a lifetime of {lifetime_s:g} s: expected above 0 and at most a year",
                 hint="like --expires 30d",
             )
-        if unknown := [scope for scope in scopes if scope not in ALL_PERMISSIONS]:
-            raise InputError(
-                f"there is no scope {unknown[0]!r}",
-                hint=suggestion(unknown[0], list(ALL_PERMISSIONS)),
-            )
+        check_scopes(scopes)
         token = self._draw(USER_PREFIX)
         now_s = self._clock.wall_s()
-        made = UserToken(user=name, token=token, expires_at_s=now_s + lifetime_s)
+        made = UserToken(
+            user=name, token=token, expires_at_s=now_s + lifetime_s, scopes=tuple(scopes)
+        )
         with self._state.write() as connection:
             self._require(connection, name)
             connection.execute(
@@ -246,6 +245,11 @@ class Users(OfProject):
                 hint="make one with that scope: edgewright user token NAME --scope",
             )
         return self._user_of(row)
+
+    def scopes_of(self, token: str) -> tuple[str, ...]:
+        """To what a living token is limited; nothing for a session, and where the role decides."""
+        row = self._owner(token)
+        return tuple(row.scopes.split(",")) if row is not None and row.scopes else ()
 
     def who(self, session: str) -> User | None:
         """Whose session this is; None when it is nobody's any more, or no member's."""

@@ -346,6 +346,47 @@ def test_an_address_cannot_try_passwords_for_ever(client: TestClient[Any]) -> No
     assert codes == [403] * 20 + [429]
 
 
+def test_a_token_makes_none_that_opens_more(fleet: Office, client: TestClient[Any]) -> None:
+    fleet.users.add("sec", "security-admin", by="root")
+
+    def made(scopes: list[str], wish: list[str], name: str = "sec") -> Any:
+        token = fleet.users.create_token("sec", lifetime_s=60, by="root", scopes=scopes).token
+        headers = {"authorization": f"Bearer {token}"}
+        body = {"scopes": wish}
+        return client.post(f"/api/v1/members/{name}/tokens", json=body, headers=headers)
+
+    assert made([], []).json()["scopes"] == []
+    assert made(["user"], []).json()["scopes"] == ["user"]
+    assert made(["user", "audit"], ["audit"]).json()["scopes"] == ["audit"]
+    assert made(["user"], ["device"]).status_code == 403
+    assert made(["user"], ["nothing"]).status_code == 400
+    fleet.users.add("rel", "releaser", by="root")
+    assert made(["user"], [], "rel").status_code == 403
+    assert made(["user", "read"], [], "rel").json()["scopes"] == ["read"]
+
+
+def test_one_person_is_not_two(fleet: Office, client: TestClient[Any]) -> None:
+    """Neither by a token of somebody else, nor by another account, nor by another role."""
+    admin = bearer(fleet, "security-admin")
+    fleet.users.add("rel", "releaser", by="root")
+    tokens = "/api/v1/members/rel/tokens"
+    for scope in ("approve", "user"):
+        assert client.post(tokens, json={"scopes": [scope]}, headers=admin).status_code == 403
+    theirs = client.post(tokens, json={}, headers=admin).json()
+    headers = {"authorization": f"Bearer {theirs['token']}"}
+    proposal = {"release": "tiny@1"}
+    alias = "/api/v1/aliases/production"
+    assert client.post(f"{alias}/propose", json=proposal, headers=headers).status_code == 200
+    refused = client.post(f"{alias}/approve", json=proposal, headers=headers)
+    assert (refused.status_code, "not for 'approve'" in refused.text) == (403, True)
+    own = "/api/v1/members/security-admin/role"
+    assert client.post(own, json={"role": "releaser"}, headers=admin).status_code == 403
+    client.post("/api/v1/members/sec2", json={"role": "security-admin"}, headers=admin)
+    second = client.post("/api/v1/members/sec2/tokens", json={}, headers=admin).json()["token"]
+    headers = {"authorization": f"Bearer {second}"}
+    assert client.post(own, json={"role": "releaser"}, headers=headers).status_code == 403
+
+
 def test_every_answer_has_secure_headers(client: TestClient[Any]) -> None:
     for path in ("/", "/api/v1/health", "/api/v1/audit", "/nothing"):
         headers = client.get(path).headers

@@ -6,8 +6,10 @@ import msgspec
 from litestar import Request, get, post
 from litestar.params import FromPath, JSONBody
 
+from edgewright.errors import TrustError
 from edgewright.fleet.people import Membership, User, UserToken
 from edgewright.fleet.people_api.access import SOMEBODY, TheOffice, token_of
+from edgewright.fleet.token_scopes import granted
 
 _USER = {"permission": "user"}
 
@@ -60,7 +62,13 @@ def add_member(
 def set_role(
     office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[RoleOrder]
 ) -> User:
-    """Give a member another role, at once for the member's sessions and tokens."""
+    """Give a member another role, at once for the member's sessions and tokens; nobody does so for
+    oneself.
+    """
+    if name == request.user.name:
+        raise TrustError(
+            f"{name} cannot give {name} another role", hint="ask another security admin"
+        )
     return office.users.set_role(name, data.role, by=request.user.name)
 
 
@@ -75,10 +83,13 @@ def remove_member(office: TheOffice, request: _Asked, name: FromPath[str]) -> Go
 def create_user_token(
     office: TheOffice, request: _Asked, name: FromPath[str], data: JSONBody[TokenWish]
 ) -> UserToken:
-    """Make a token for a member's programs, for this project only; it is shown once."""
-    return office.users.create_token(
-        name, lifetime_s=data.lifetime_s, by=request.user.name, scopes=data.scopes
-    )
+    """Make a token for a member's programs, for this project only; it is shown once. It opens no
+    more than the token that asks for it, and for another person neither `approve` nor `user`.
+    """
+    asker = request.user.name
+    held = office.users.scopes_of(token_of(request))
+    scopes = granted(data.scopes, held=held, is_own=name == asker)
+    return office.users.create_token(name, lifetime_s=data.lifetime_s, by=asker, scopes=scopes)
 
 
 @post("/members/{name:str}/revoke-tokens", opt=_USER, sync_to_thread=True, status_code=200)
