@@ -32,7 +32,7 @@ def theirs(office: Office, tmp_path: Path) -> Office:
 
 
 def client_of(office: Office, *, is_local: bool) -> TestClient[Any]:
-    house = House(names=("fleet.example",), is_local=is_local)
+    house = House(names=() if is_local else ("fleet.example",), is_local=is_local)
     url = "http://127.0.0.1:8700" if is_local else "https://fleet.example"
     return TestClient(build_app(office, house=house), base_url=url)
 
