@@ -1,16 +1,15 @@
 """What a person has an agent do once: by the agent that runs on a home, or else by this process."""
 
 import asyncio
-import contextlib
-import secrets
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar
 
-from edgewright import _fs
 from edgewright.bundle import Recipient
 from edgewright.chain.agent_line import fleet_of
 from edgewright.chain.agent_parts import build_agent, home_at, locked, slots_of
+from edgewright.chain.agent_stdin import spooled, stdin_name
 from edgewright.clock import SystemClock
 from edgewright.device.agent import (
     AgentStatus,
@@ -22,10 +21,7 @@ from edgewright.device.agent import (
     send_order,
     write_support_bundle,
 )
-from edgewright.errors import InputError, TransportError
-
-STDIN_LIMIT_BYTES = 2 << 30
-CHUNK_BYTES = 1 << 20
+from edgewright.errors import InputError, ResourceError, TransportError
 
 T = TypeVar("T")
 
@@ -55,7 +51,9 @@ def apply_stream(stream: IO[bytes], *, home: Path) -> Progress:
     place = home_at(home)
     place.require_enrolled()
     if place.is_locked:
-        with _spooled(stream, place.root / f".tmp-{_stdin_name()}") as path:
+        _require_listening(place)
+        path = place.root / f".tmp-{stdin_name()}"
+        with spooled(stream, path, slots_of(place, place.settings())):
             return _ordered(place, "apply", Order(path=str(path)))
     with locked(place):
         return asyncio.run(_apply_stream(place, stream))
@@ -137,7 +135,8 @@ async def _apply(home: Home, path: Path) -> Progress:
 async def _apply_stream(home: Home, stream: IO[bytes]) -> Progress:
     agent = build_agent(home, server=NoServer(), offload=_inline)
     await agent.settle()
-    with _spooled(stream, home.downloads / _stdin_name()) as path:
+    path = home.downloads / stdin_name()
+    with spooled(stream, path, agent.tools.slots):
         return await agent.apply(path)
 
 
@@ -153,31 +152,27 @@ async def _inline(work: Callable[[], T]) -> T:
 
 
 def _ordered(home: Home, name: str, order: Order) -> Progress:
+    _require_listening(home)
     progress = asyncio.run(send_order(home.control_socket, name, order))
     if progress is None:
         raise TransportError(f"the agent did not say what came of {name!r}", hint="ask its status")
     return progress
 
 
-@contextlib.contextmanager
-def _spooled(stream: IO[bytes], path: Path) -> Iterator[Path]:
-    """A stream as a file of the home; a leftover of a cut goes at the next start.
+def _require_listening(home: Home) -> None:
+    """Pass when whoever holds the home's lock takes orders.
 
     Raises:
-        InputError: it is longer than any bundle.
+        ResourceError: it is a command that is soon done, or an agent that is not there yet.
     """
-    try:
-        with _fs.atomic_file(path) as file:
-            left = STDIN_LIMIT_BYTES
-            while chunk := stream.read(CHUNK_BYTES):
-                left -= len(chunk)
-                if left < 0:
-                    raise InputError(f"stdin: more than {STDIN_LIMIT_BYTES} bytes")
-                file.write(chunk)
-        yield path
-    finally:
-        _fs.remove_tree(path)
-
-
-def _stdin_name() -> str:
-    return f"stdin-{secrets.token_hex(8)}.ewb"
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(str(home.control_socket))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise ResourceError(
+                f"another command works on {home.root} (an apply or a rollback), or its agent is "
+                "still starting",
+                hint="wait until that is done, then run the command again",
+            ) from error
+        except OSError:
+            return  # the order itself says what is wrong

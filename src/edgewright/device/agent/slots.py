@@ -138,6 +138,23 @@ class Slots:
                 f"the budget of {self._budget_mb:g} MB",
                 hint="raise disk_budget_mb in agent.toml",
             )
+        self._require_free(size_mb)
+
+    def require_stream(self, so_far_bytes: int, *, more_bytes: int) -> None:
+        """Pass when a file of unknown length may grow to `so_far_bytes` by its last `more_bytes`.
+        What else the budget holds is not counted: some of that may go for the new bundle.
+
+        Raises:
+            ResourceError: the file alone is past the budget, or the disk's reserve is reached.
+        """
+        if so_far_bytes / MIB > self._budget_mb:
+            raise ResourceError(
+                f"the file is larger than the whole budget of {self._budget_mb:g} MB",
+                hint="raise disk_budget_mb in agent.toml",
+            )
+        self._require_free(more_bytes / MIB)
+
+    def _require_free(self, size_mb: float) -> None:
         free_mb = shutil.disk_usage(_existing(self._root)).free / MIB
         if free_mb - size_mb < self._reserve_mb:
             raise ResourceError(
