@@ -1,8 +1,9 @@
 """How a device gets its identity and the roots of whom it trusts."""
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
@@ -21,9 +22,9 @@ from edgewright.device.agent import (
     local_timezone,
     unverified_context,
 )
-from edgewright.errors import InputError, TrustError
+from edgewright.errors import InputError, TransportError, TrustError
 from edgewright.keys.file import read_public_key
-from edgewright.transports.http1 import Client
+from edgewright.transports.http1 import Client, is_unknown_issuer
 from edgewright.trust import PublicKey, TrustedKeys
 from edgewright.trust.keys import Scheme
 from edgewright.trust.metadata import MetadataLimits, TrustedSet
@@ -103,7 +104,8 @@ async def enroll_with(url: str, wish: Wish, place: Home) -> Enrolment:
         csr = certificate.signing_request(wish.device)
         request = msgspec.structs.replace(request, csr=csr)
     prover = DeviceTpm(place.root) if wish.tpm else None
-    reply = await _enrolled(url, request, certificate, prover)
+    with _told_of_authority(wish):
+        reply = await _enrolled(url, request, certificate, prover)
     if reply.certificate:
         certificate.save(reply.certificate, reply.authority)
     anchor = _anchor_from(reply, wish.image_root)
@@ -180,6 +182,22 @@ async def _believe(
                 hint="check the address",
             )
         certificate.trust_authority(answer.body, fingerprint=pin)
+
+
+@contextlib.contextmanager
+def _told_of_authority(wish: Wish) -> Iterator[None]:
+    """A fleet with an authority of its own is not believed without a word on it: say how."""
+    try:
+        yield
+    except TransportError as error:
+        has_word = wish.authority is not None or "." in wish.token
+        if has_word or not is_unknown_issuer(error.__cause__):
+            raise
+        raise TransportError(
+            error.message,
+            hint="give the whole token as the fleet printed it (TOKEN.FINGERPRINT), or --ca with "
+            "the fleet's authority",
+        ) from error.__cause__
 
 
 async def _enrolled(

@@ -12,7 +12,7 @@ import httptools
 
 from edgewright.errors import InputError, TransportError
 from edgewright.transports._http1_text import header_lines
-from edgewright.transports._reason import reason_of
+from edgewright.transports._reason import hint_of, reason_of
 from edgewright.transports.base import Limits, Response
 
 _READ_BYTES = 256 << 10
@@ -405,7 +405,7 @@ def _translated(where: str) -> Iterator[None]:
             f"{where}: connection refused", hint="check that the server runs at this address"
         ) from error
     except (OSError, EOFError) as error:
-        raise TransportError(f"{where}: {reason_of(error)}", hint="try again later") from error
+        raise TransportError(f"{where}: {reason_of(error)}", hint=hint_of(error)) from error
     except httptools.HttpParserError as error:
         raise TransportError(f"{where}: the answer is not valid HTTP: {error}") from error
 

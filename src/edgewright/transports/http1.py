@@ -23,6 +23,7 @@ from edgewright.transports._http1_files import file_response
 from edgewright.transports._http1_handler import application_of
 from edgewright.transports._http1_server import MakeHttp2, Server
 from edgewright.transports._http1_text import preamble
+from edgewright.transports._reason import is_unknown_issuer
 from edgewright.transports.base import (
     Application,
     Exchange,
@@ -51,6 +52,7 @@ __all__ = [
     "Server",
     "Take",
     "file_response",
+    "is_unknown_issuer",
     "preamble",
     "start_application",
     "start_server",
