@@ -118,3 +118,15 @@ def test_windows_of_another_shape_or_without_numbers_are_refused(
     windows[7, 0, 0] = np.nan
     with pytest.raises(InputError, match="window 7 holds values that are not finite"):
         monitor.push(windows)
+
+
+@pytest.mark.parametrize("value", [3e38, 1e308, -1e308])
+def test_values_of_any_size_are_judged_and_told_without_a_warning(
+    reference: Reference, person: People, value: float
+) -> None:
+    windows = person(3)
+    windows[::2, ::3, 1] = value
+    monitor = DriftMonitor(reference)
+    monitor.push(windows)
+    assert monitor.alarm_since is not None
+    assert np.isfinite([monitor.score, monitor.finding.score, *monitor.sketch.std]).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgewright.contract import Channel, Contract, Tensor
-from edgewright.device.serve.watch import ROWS_A_TURN, Watch
+from edgewright.device.serve.watch import ROWS_A_TURN, ChannelMoments, Watch
 from edgewright.testing.models import FunctionSession
 
 
@@ -97,3 +97,12 @@ def test_judge_sees_the_windows_and_a_fault_of_it_ends_the_tap_only(
         look(bench)
     assert (watch.drift, watch.room) == (None, 0)
     assert "drift tap ended: model=m" in caplog.text
+
+
+@pytest.mark.parametrize("value", [3e38, 1e308, -1e308, np.inf])
+def test_moments_of_huge_values_are_numbers(value: float) -> None:
+    moments = ChannelMoments(("a",), 0, np.zeros(1), np.zeros(1))
+    for _ in range(3):
+        moments = moments.add(np.array([[value], [-value], [value]]))
+    assert np.isfinite([*moments.mean, *moments.std]).all()
+    assert moments.std[0] > 1e37

@@ -42,7 +42,9 @@ class Mixture(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         weighted = parts + weights
         largest = weighted.max(axis=1)
         # Differences need few digits: float32 halves the time of the costliest line.
-        shares = np.exp((weighted - largest[:, None]).astype(np.float32))
+        # What is too far off for it becomes -inf, whose share is 0 as it would be.
+        with np.errstate(over="ignore"):
+            shares = np.exp((weighted - largest[:, None]).astype(np.float32))
         return np.asarray(largest + np.log(shares.sum(axis=1)))
 
 

@@ -11,6 +11,9 @@ from edgewright.device.drift.verdicts import Finding, judge, score_of
 from edgewright.errors import InputError
 from edgewright.evidence import RateWatch
 
+_FARTHEST = 1e60
+"""Larger values count as this: as odd as anything can be, and their squares stay finite."""
+
 
 class DriftMonitor:
     """Judges after every block of `BLOCK_WINDOWS` windows.
@@ -40,7 +43,7 @@ class DriftMonitor:
             InputError: they are of another shape than the reference's, or not finite.
         """
         self._check(windows)
-        waiting = np.concatenate([self._waiting, windows])
+        waiting = np.concatenate([self._waiting, windows]).clip(-_FARTHEST, _FARTHEST)
         whole = len(waiting) - len(waiting) % BLOCK_WINDOWS
         self._waiting = waiting[whole:]
         if not whole:

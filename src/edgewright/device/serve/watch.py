@@ -26,6 +26,10 @@ _BYTES_A_ROW = 1 << 15
 """A pass counts as one row for each so many bytes at least: large rows are looked at less often."""
 
 
+_FARTHEST = 1e100
+"""Larger values, and infinite ones, count as this: a variance of them is still a number."""
+
+
 class ChannelMoments(msgspec.Struct, frozen=True, eq=False):
     """Mean and spread of each channel of one tensor, and how many rows were looked at."""
 
@@ -48,6 +52,7 @@ class ChannelMoments(msgspec.Struct, frozen=True, eq=False):
         (4, [4.0], [5.0])
         """
         values = array.reshape(-1, len(self.names)).astype(np.float64)
+        np.clip(values, -_FARTHEST, _FARTHEST, out=values)
         known, new = min(self.rows, REMEMBERED_ROWS), len(array)
         weight = new / (known + new)
         shift = values.mean(axis=0) - self.mean
