@@ -110,7 +110,9 @@ def test_one_sensor_may_come_as_plain_numbers(tmp_path: Path) -> None:
         ({"values": []}, "no rows"),
         ({"values": None}, "values"),
         ({"interval_ms": 0}, "interval_ms is 0"),
-        ({"sensors": [{"name": "acc_x", "units": "furlong"}] * 3}, "unit 'furlong'"),
+        ({"sensors": [{"name": n, "units": "furlong"} for n in "xyz"]}, "unit 'furlong'"),
+        ({"sensors": [{"name": "acc_x", "units": "m/s2"}] * 3}, "'acc_x'.* there twice"),
+        ({"interval_ms": 1e-9}, "rate_hz is 1e.12, expected above 0 and at most"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -66,8 +66,11 @@ def read_edge_impulse(path: Path, mapping: SourceMapping) -> Dataset:
         "rate_hz": mapping.rate_hz or 1000.0 / payload.interval_ms,
         "time": "",
     }
-    table = Table(columns, len(samples), path.name)
-    return dataset_from_table(table, msgspec.structs.replace(mapping, **filled))
+    try:
+        known = msgspec.structs.replace(mapping, **filled)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return dataset_from_table(Table(columns, len(samples), path.name), known)
 
 
 def _decoded(content: bytes, path: Path) -> Any:

@@ -107,4 +107,7 @@ def _filled(mapping: SourceMapping, arrays: dict[str, NDArray[Any]], count: int)
         table = {str(key): str(name) for key, name in named if key >= 0}
         changes["labels"] = table
         changes["label_names"] = mapping.label_names or tuple(table.values())
-    return msgspec.structs.replace(mapping, **changes)
+    try:
+        return msgspec.structs.replace(mapping, **changes)
+    except ValueError as error:
+        raise InputError(f"the arrays do not fit a dataset: {error}") from error
