@@ -55,7 +55,10 @@ class CoapGateway:
         where = (self._address.host, self._address.port)
         try:
             check_free(*where)
-            context = await aiocoap.Context.create_server_context(site, bind=where)
+            # TCP and TLS are HTTP's here, with bounds on who connects.
+            context = await aiocoap.Context.create_server_context(
+                site, bind=where, transports=["udp6"]
+            )
         except (OSError, aiocoap.error.Error) as error:
             raise ResourceError(
                 f"listening for CoAP on {where[0]}:{where[1]}: {error}", hint="choose another port"

@@ -27,7 +27,9 @@ class Told(resource.ObservableResource):  # type: ignore[misc,name-defined]  # u
 async def serving(told: Told, port: int) -> "aiocoap.Context":
     site = resource.Site()
     site.add_resource(["imu"], told)
-    return await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", port))
+    return await aiocoap.Context.create_server_context(
+        site, bind=("127.0.0.1", port), transports=["udp6"]
+    )
 
 
 @pytest.fixture

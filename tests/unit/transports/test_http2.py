@@ -527,7 +527,7 @@ def test_a_request_whose_body_does_not_come_keeps_no_place(tmp_path: Path) -> No
 
 def test_peers_that_left_hold_nothing_until_the_collector_comes(tmp_path: Path) -> None:
     def kept() -> int:
-        return sum(isinstance(thing, h2.connection.H2Connection) for thing in gc.get_objects())
+        return sum(type(thing) is h2.connection.H2Connection for thing in gc.get_objects())
 
     async def case() -> None:
         async with running(tmp_path) as (server, tls, _):
