@@ -63,8 +63,8 @@ def bundle(folder: Path, keeper: FileSigner, version: str) -> Path:
 
 
 def take(fleet: Fleet, device: Path, bundle: Path) -> None:
-    fleet.roll_out(fleet.publish(bundle))
-    until(lambda: followed(device, bundle.stem))
+    rollout = fleet.roll_out(fleet.publish(bundle))
+    until(lambda: followed(device, bundle.stem) and fleet.is_over(rollout))
 
 
 def followed(device: Path, version: str) -> bool:

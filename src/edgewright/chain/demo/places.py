@@ -20,6 +20,7 @@ from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.registry import Registry
 from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
+from edgewright.fleet.rollouts import Rollouts
 from edgewright.keys import FileSigner
 from edgewright.stores import FolderBlobs
 from edgewright.trust import Signer, TrustedKeys
@@ -87,6 +88,15 @@ class Fleet:
         with fleet_chain.open_fleet(self.home) as office:
             order = RolloutOrder(release=release, waves="100%", limits=Limits(soak_s=0.0))
             return office.rollouts.start(order, by=OPERATOR).number
+
+    def force(self, release: str) -> int:
+        """Order what no keeper released, as whoever has taken the fleet over could: the fleet's own
+        rollouts refuse to begin with it.
+        """
+        with fleet_chain.open_fleet(self.home) as office:
+            order = RolloutOrder(release=release, waves="100%", limits=Limits(soak_s=0.0))
+            rollouts = Rollouts(office.state, clock=office.clock)
+            return rollouts.start(order, by="an intruder").number
 
     def is_over(self, rollout: int) -> bool:
         """Whether a rollout reached its end, good or bad."""

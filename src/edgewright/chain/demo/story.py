@@ -302,14 +302,20 @@ def _refused_without_keepers(path: Path, scene: Scene) -> Claim:
     fleet, device, bundle = scene.fleet, scene.device, open_bundle(path)
     model, before = bundle.manifest.name, device.committed(bundle.manifest.name)[0]
     release = fleet.smuggle(path)
-    rollout = fleet.roll_out(release)
-    scene.child.wait_for(
-        lambda: device.last_word(model, bundle.manifest.version),
-        timeout_s=UPDATE_TIMEOUT_S,
-        what=f"done with {release}",
-    )
+    rollouts = [fleet.force(release)]
+
+    def is_told() -> bool:
+        """The fleet itself ends such a rollout when it looks: then the intruder orders again."""
+        if device.last_word(model, bundle.manifest.version):
+            return True
+        if fleet.is_over(rollouts[-1]):
+            rollouts.append(fleet.force(release))
+        return False
+
+    scene.child.wait_for(is_told, timeout_s=UPDATE_TIMEOUT_S, what=f"done with {release}")
     said, after = device.last_word(model, bundle.manifest.version), device.committed(model)[0]
-    fleet.abort(rollout)
+    if not fleet.is_over(rollouts[-1]):
+        fleet.abort(rollouts[-1])
     return Claim(
         claim="the device refuses what the fleet orders and no keeper released",
         measured=f"{said}; runs {after}",
