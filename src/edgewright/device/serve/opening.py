@@ -26,8 +26,7 @@ Equip = Callable[[Servable], Servable]
 
 STRETCH_S = 200e-6
 """So long may a trial hold the event loop up at a time."""
-_PAUSE_S = 2e-3
-"""Between two stretches: a trial takes a tenth of the event loop's time at most."""
+_PAUSE_S = 1e-3
 
 logger = logging.getLogger(__name__)
 
