@@ -1,4 +1,3 @@
-import math
 from itertools import count
 from typing import Any
 
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from edgewright.bundle.golden import Golden
 from edgewright.contract import Channel, Contract, Normalise, Tensor, Window
 from edgewright.device.serve.ports import Servable
-from edgewright.device.serve.trial import Trial, joins_rows, sample_inputs, try_model
+from edgewright.device.serve.trial import joins_rows, sample_inputs, try_model
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array
 from edgewright.steps import check_inputs
@@ -69,28 +68,6 @@ def test_bare_model_is_refused_when_its_answer_is_not_finite() -> None:
 def test_model_whose_rows_influence_each_other_is_not_joined() -> None:
     mixing = FunctionSession(lambda x: x - x.mean(axis=0))
     assert try_model(servable(mixing), timer()).max_rows == 1
-
-
-def test_model_whose_rows_differ_within_its_tolerances_is_joined() -> None:
-    rounding = FunctionSession(lambda x: x * (2 + 5e-8 * len(x)))
-    assert try_model(servable(rounding), timer()).max_rows > 1
-
-
-def test_each_step_but_the_first_of_a_trial_is_a_pass_whose_length_is_known() -> None:
-    passes: list[int] = []
-
-    def double(x: Array) -> Array:
-        passes.append(len(x))
-        return x * 2
-
-    trial = Trial(golden(servable(FunctionSession(double)), X * 2), timer())
-    assert trial.next_s == math.inf
-    while trial.plan is None:
-        before = len(passes)
-        trial.step()
-        assert len(passes) - before <= 1
-        assert trial.next_s <= 8 * 1.01e-5
-    assert trial.plan == try_model(golden(servable(FunctionSession(double)), X * 2), timer())
 
 
 @pytest.mark.parametrize(

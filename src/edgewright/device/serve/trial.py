@@ -1,12 +1,8 @@
 """What a model must show before it serves: its golden answers, or at least finite and repeatable
 ones; and how fast it is.
-
-A trial goes on pass by pass, in whichever thread: one that is known to be short may be run between
-the requests of the models that serve.
 """
 
-import math
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,72 +15,40 @@ from edgewright.steps import check_inputs
 
 BATCH = "batch"
 _JOINED_ROWS = 8
-_REPEATS = 10
+_REPEATS = 20
 _TRIAL_BUDGET_S = 0.1
 _FREE_DIMENSION = 16
 
+Rest = Callable[[], None]
 _RESHAPING_STEPS = frozenset({"Resample", "Window"})
 
 
-Steps = Generator[float, None, Plan]
-"""Before each pass but the first, how long that will take; in the end, how to run the model."""
+def no_rest() -> None:
+    """Go on at once."""
 
 
-class Trial:
-    """A model on trial; `plan` is there when it has passed.
-
-    >>> from edgewright.testing.models import FunctionSession, servable
-    >>> import itertools
-    >>> ticks = itertools.count()
-    >>> trial = Trial(servable(FunctionSession(lambda x: x * 2)), lambda: next(ticks) * 1e-5)
-    >>> trial.next_s
-    inf
-    >>> trial.step()
-    >>> trial.next_s, trial.plan
-    (1e-05, None)
-    """
-
-    def __init__(self, servable: Servable, timer: Timer) -> None:
-        self.next_s = math.inf
-        """How long the next step will take; infinite where nothing is known yet."""
-        self.plan: Plan | None = None
-        self._timer = timer
-        self._steps = _steps(servable, timer)
-
-    def step(self) -> None:
-        """One pass more.
-
-        Raises:
-            DeviceError: the model does not answer its golden vectors as promised, or not
-                repeatably.
-            InputError: its golden vectors are out of contract.
-        """
-        try:
-            self.next_s = next(self._steps)
-        except StopIteration as ended:
-            self.plan = ended.value
-
-    def stretch(self, seconds: float) -> None:
-        """One step in any case, and more as long as they fit; raises as `step`."""
-        end_s = self._timer() + seconds
-        self.step()
-        while self.plan is None and self._timer() + self.next_s <= end_s:
-            self.step()
-
-    def run(self) -> Plan:
-        """All that is left, at once; raises as `step`."""
-        while self.plan is None:
-            self.step()
-        return self.plan
-
-
-def try_model(servable: Servable, timer: Timer) -> Plan:
-    """Check the model's answers, then measure it and choose how to run it.
+def try_model(servable: Servable, timer: Timer, rest: Rest = no_rest) -> Plan:
+    """Check the model's answers, then measure it and choose how to run it. `rest` is called between
+    any two passes.
 
     Raises:
         DeviceError: it does not answer its golden vectors as promised, or not repeatably.
     """
-    return Trial(servable, timer).run()
+    model = servable.model
+    rows = _check_answers(servable, rest)
+    one = _take_rows(model.contract, rows, 0, 1) if joins_rows(model.contract) else rows
+    single_s = _best_s(model, one, timer, rest)
+    if not joins_rows(model.contract):
+        return choose_plan(Measurement(single_s=single_s))
+    several = _repeat_rows(model.contract, rows, _JOINED_ROWS)
+    return choose_plan(
+        Measurement(
+            single_s=single_s,
+            joined_s=_best_s(model, several, timer, rest),
+            rows=_JOINED_ROWS,
+            agrees=_rows_are_independent(model, several, rest),
+        )
+    )
 
 
 def joins_rows(contract: Contract) -> bool:
@@ -112,25 +76,7 @@ def sample_inputs(contract: Contract, *, rows: int, seed: int = 0) -> dict[str, 
     return {tensor.name: _sample(tensor, named, generator) for tensor in contract.inputs}
 
 
-def _steps(servable: Servable, timer: Timer) -> Steps:
-    model = servable.model
-    rows = yield from _check_answers(servable, timer)
-    if not joins_rows(model.contract):
-        single_s = yield from _best_s(model, rows, timer)
-        return choose_plan(Measurement(single_s=single_s))
-    one = _take_rows(model.contract, rows, 0, 1)
-    single_s = yield from _best_s(model, one, timer)
-    several = _repeat_rows(model.contract, rows, _JOINED_ROWS)
-    yield single_s * _JOINED_ROWS
-    joined_s = yield from _best_s(model, several, timer)
-    yield joined_s
-    agrees = yield from _rows_are_independent(model, several, single_s)
-    return choose_plan(
-        Measurement(single_s=single_s, joined_s=joined_s, rows=_JOINED_ROWS, agrees=agrees)
-    )
-
-
-def _check_answers(servable: Servable, timer: Timer) -> Generator[float, None, Mapping[str, Array]]:
+def _check_answers(servable: Servable, rest: Rest) -> Mapping[str, Array]:
     """The rows that were tried."""
     model, golden = servable.model, servable.golden
     if golden is not None:
@@ -140,9 +86,8 @@ def _check_answers(servable: Servable, timer: Timer) -> Generator[float, None, M
     else:
         inputs = sample_inputs(model.contract, rows=2 if joins_rows(model.contract) else 1)
         promised, what = model.predict_checked(inputs), "own first answers"
-    taken_s, answered = _timed(model, inputs, timer)
-    yield taken_s
-    verdict = compare(promised, answered, model.contract.tolerances)
+    rest()
+    verdict = compare(promised, model.predict_checked(inputs), model.contract.tolerances)
     if not verdict.ok:
         raise DeviceError(
             f"model {servable.name} {servable.version} does not give its {what}: "
@@ -152,43 +97,27 @@ def _check_answers(servable: Servable, timer: Timer) -> Generator[float, None, M
     return inputs
 
 
-def _timed(model: Model, inputs: Arrays, timer: Timer) -> tuple[float, Mapping[str, Array]]:
-    started_s = timer()
-    answered = model.predict_checked(inputs)
-    return timer() - started_s, answered
-
-
-def _best_s(model: Model, inputs: Arrays, timer: Timer) -> Generator[float, None, float]:
+def _best_s(model: Model, inputs: Arrays, timer: Timer, rest: Rest) -> float:
     """The shortest of several passes after a first one: other work only ever adds time."""
-    first_s, _ = _timed(model, inputs, timer)
-    best_s, spent_s = first_s, 0.0
-    for _ in range(_REPEATS):
-        yield best_s
-        taken_s, _ = _timed(model, inputs, timer)
-        best_s, spent_s = min(best_s, taken_s), spent_s + taken_s
-        if spent_s >= _TRIAL_BUDGET_S:
-            break
-    return best_s
+    model.predict_checked(inputs)
+    taken: list[float] = []
+    while len(taken) < _REPEATS and sum(taken) < _TRIAL_BUDGET_S:
+        rest()
+        started = timer()
+        model.predict_checked(inputs)
+        taken.append(timer() - started)
+    return min(taken)
 
 
-def _rows_are_independent(
-    model: Model, inputs: Arrays, single_s: float
-) -> Generator[float, None, bool]:
+def _rows_are_independent(model: Model, inputs: Arrays, rest: Rest) -> bool:
     joined = model.predict_checked(inputs)
     for row in range(_JOINED_ROWS):
-        yield single_s
+        rest()
         alone = model.predict_checked(_take_rows(model.contract, inputs, row, row + 1))
         same = {name: array[row : row + 1] for name, array in joined.items()}
-        if not (_are_equal(alone, same) or compare(alone, same, model.contract.tolerances).ok):
+        if not compare(alone, same, model.contract.tolerances).ok:
             return False
     return True
-
-
-def _are_equal(answers: Arrays, others: Arrays) -> bool:
-    """To the last bit: most are, and a comparison takes longer than a tiny model's pass."""
-    return answers.keys() == others.keys() and all(
-        array.size > 0 and np.array_equal(array, others[name]) for name, array in answers.items()
-    )
 
 
 def _take_rows(contract: Contract, inputs: Arrays, first: int, last: int) -> dict[str, Array]:

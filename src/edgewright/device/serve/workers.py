@@ -3,6 +3,7 @@
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +11,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Done = Callable[[T | BaseException], None]
+
+_REST_S = 1e-3
 
 _Task = tuple[Callable[[], object], Callable[[object], None]]
 
@@ -54,8 +57,8 @@ class Loader:
 
     It is of their priority: a thread of lower priority that holds the interpreter's lock when
     something else takes its core keeps those waiting that should go before it. On a busy machine
-    that made every swap a stall of most of a second. Instead it is given little to do: see
-    `opening`.
+    that made every swap a stall of most of a second. Instead its work is asked to `rest` between
+    short steps, which lets go of the lock.
     """
 
     def __init__(self) -> None:
@@ -64,6 +67,10 @@ class Loader:
 
     def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def rest(self) -> None:
+        """Called by work in the loader's thread: let those go first that serve."""
+        time.sleep(_REST_S)
 
     def background(self, work: Callable[[], None]) -> None:
         """Run what nobody waits for and what tells its faults itself; nothing after `close`."""
