@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgewright.cli._numbers import Number
+from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.errors import GateError
 
@@ -19,8 +19,8 @@ _FILE = click.Path(path_type=Path)
 @click.argument("reference", type=_FILE)
 @click.argument("candidate", type=_FILE)
 @click.option("--data", type=_FILE, required=True, help="Golden inputs (.npz), `y` if labelled.")
-@click.option("--max-abs", type=Number(), help="Largest absolute difference tolerated.")
-@click.option("--max-drop", type=Number(), help="Points of the task metric that may be lost.")
+@click.option("--max-abs", type=NumberRange(min=0), help="Largest absolute difference tolerated.")
+@click.option("--max-drop", type=NumberRange(min=0), help="Points of the metric that may be lost.")
 @click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random edge inputs.")
 @json_option
