@@ -5,14 +5,14 @@ was verified is what is served.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from edgewright.bundle.golden import Golden, check_golden
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import DeviceError, InputError
-from edgewright.runtimes.base import Array, Bindable, Bound, EngineTensor, Session
+from edgewright.runtimes.base import Array, Bindable, Bound, EngineTensor, Session, core_clock
 from edgewright.steps import (
     compile_checks,
     compile_postprocess,
@@ -62,6 +62,17 @@ class LoadedModel:
             return None
         select_outputs(contract, bound.outputs)
         return _BoundModel(bound)
+
+    def core_clock(self) -> Callable[[], float] | None:
+        """A clock of the time that passes have a core. None where more than the calling thread and
+        a process that helps work on one: several threads, a GPU, a model of another kind.
+        """
+        placement = self.session.placement
+        is_more = type(self).predict_checked is not LoadedModel.predict_checked
+        is_alone = placement.threads == 1 and placement.device == "CPU" and not placement.elsewhere
+        if is_more or not is_alone:
+            return None
+        return core_clock(self.session)
 
     def close(self) -> None:
         """Let go of the engine."""

@@ -14,7 +14,7 @@ from edgewright.contract import Contract, Tensor
 from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.device.serve.access import Access
 from edgewright.errors import InputError
-from edgewright.runtimes.base import Array, EngineTensor
+from edgewright.runtimes.base import Array, EngineTensor, Placement
 from edgewright.runtimes.model import LoadedModel
 from edgewright.testing import FakeClock
 from edgewright.testing.models import open_doubler
@@ -30,6 +30,7 @@ KEY = "0123456789abcdef"
 class PictureSession:
     """Scores: the mean of each colour; mask: the strongest colour of each pixel."""
 
+    placement = Placement(engine="numpy", device="CPU", precision="as-is", threads=1)
     inputs = (EngineTensor(name="image", dtype="uint8", shape=(None, None, None, 3)),)
     outputs = (
         EngineTensor(name="scores", dtype="float32", shape=(None, 3)),

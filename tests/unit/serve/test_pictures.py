@@ -20,7 +20,7 @@ from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.device.serve.pictures import Encoded, Pictures
 from edgewright.device.serve.refusal import RefusalError
 from edgewright.errors import InputError
-from edgewright.runtimes.base import Array, EngineTensor
+from edgewright.runtimes.base import Array, EngineTensor, Placement
 from edgewright.runtimes.model import LoadedModel
 from edgewright.testing import FakeClock
 from edgewright.transports.http1 import Client
@@ -37,6 +37,7 @@ class MeanSession:
     first.
     """
 
+    placement = Placement(engine="numpy", device="CPU", precision="as-is", threads=1)
     inputs = (EngineTensor(name="image", dtype="uint8", shape=(None, 3, 4, 4)),)
     outputs = (EngineTensor(name="scores", dtype="float32", shape=(None, 3)),)
 

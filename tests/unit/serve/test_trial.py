@@ -1,3 +1,4 @@
+import time
 from itertools import count
 from typing import Any
 
@@ -32,6 +33,20 @@ def timer() -> Any:
 def test_model_that_gives_its_golden_answers_passes() -> None:
     plan = try_model(golden(servable(FunctionSession(lambda x: x * 2)), X * 2), timer())
     assert plan.is_inline
+
+
+def test_waiting_for_a_core_makes_no_model_slow() -> None:
+    """Beside a busy event loop nearly every pass waits for the interpreter."""
+
+    def held_up(x: Array) -> Array:
+        time.sleep(2e-3)
+        return x * 2
+
+    plan = try_model(servable(FunctionSession(held_up)), time.perf_counter)
+    assert plan.is_inline
+    assert plan.single_s < 1e-3
+    slow = try_model(servable(FunctionSession(lambda x: x * 2, seconds=2e-3)), time.perf_counter)
+    assert not slow.is_inline
 
 
 def test_model_that_gives_other_answers_is_refused() -> None:

@@ -55,6 +55,14 @@ class Bindable(Protocol):
         """
 
 
+@runtime_checkable
+class Clocked(Protocol):
+    """A model that can tell how long its passes had a core, whatever else the machine does."""
+
+    def core_clock(self) -> Callable[[], float] | None:
+        """Seconds so far, as the calling thread reads them; None where nobody can tell."""
+
+
 class DriftFinding(Protocol):
     """What broke, where something did."""
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgewright.contract import Channel, Contract, Tensor
 from edgewright.device.serve.plan import Measurement, Plan, choose_plan
-from edgewright.device.serve.ports import Array, Arrays, Model, Servable, Timer
+from edgewright.device.serve.ports import Array, Arrays, Clocked, Model, Servable, Timer
 from edgewright.errors import DeviceError
 from edgewright.evidence.parity import compare
 from edgewright.steps import check_inputs
@@ -29,12 +29,15 @@ def no_rest() -> None:
 
 def try_model(servable: Servable, timer: Timer, rest: Rest = no_rest) -> Plan:
     """Check the model's answers, then measure it and choose how to run it. `rest` is called between
-    any two passes.
+    any two passes. Measured is the time that a pass has a core, where that can be told: beside a
+    busy event loop nearly every pass waits for the interpreter longer than a tiny model runs, and
+    what is chosen holds for as long as the model serves.
 
     Raises:
         DeviceError: it does not answer its golden vectors as promised, or not repeatably.
     """
     model = servable.model
+    timer = (model.core_clock() if isinstance(model, Clocked) else None) or timer
     rows = _check_answers(servable, rest)
     one = _take_rows(model.contract, rows, 0, 1) if joins_rows(model.contract) else rows
     single_s = _best_s(model, one, timer, rest)
