@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edgewright.errors import InputError
-from edgewright.runtimes.base import Array, Availability, EngineTensor
+from edgewright.runtimes.base import Array, Availability, EngineTensor, Placement
 
 LEAK_BYTES = 4 << 20
 
@@ -27,6 +27,7 @@ class PlantedSession:
         outputs, inputs = self.weight.shape
         self.inputs = (EngineTensor(name="x", dtype="float32", shape=(None, inputs)),)
         self.outputs = (EngineTensor(name="y", dtype="float32", shape=(None, outputs)),)
+        self.placement = Placement(engine="planted", device="sleep", precision="fp32", threads=1)
         self.passes = 0
         self.kept: list[bytes] = []
 
