@@ -51,6 +51,7 @@ def test_swupdate_installs_the_wrapped_bundle_by_our_agent(tmp_path: Path) -> No
             check=False,
             timeout=120,
             cwd=tmp_path,
+            restore_signals=False,
         )
     said = done.stdout.decode() + done.stderr.decode()
     assert done.returncode == 0, said[-2000:]
@@ -60,7 +61,11 @@ def test_swupdate_installs_the_wrapped_bundle_by_our_agent(tmp_path: Path) -> No
 
 
 class Daemon:
-    """SWUpdate as a device keeps it running: it polls by itself."""
+    """SWUpdate as a device keeps it running: it polls by itself.
+
+    It is started and stopped as systemd does it: SIGPIPE ignored (its parts close connections to
+    each other early on a busy machine), and SIGKILL for what does not heed SIGTERM.
+    """
 
     def __init__(self, program: str, place: Place, url: str, secret: str) -> None:
         self._place, self._log = place, place.folder / "swupdate.log"
@@ -90,21 +95,30 @@ class Daemon:
                 stderr=log,
                 cwd=self._place.folder,
                 start_new_session=True,
+                restore_signals=False,
             )
             try:
                 self._process = process
                 yield
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
-                process.wait(20)
+                _stop(process)
 
     def until(self, what: str, is_so: Callable[[], bool]) -> None:
         end_s = time.monotonic() + 90
         while not is_so():
             is_late = self._process.poll() is not None or time.monotonic() > end_s
-            assert not is_late, f"never {what}:\n{self.said[-3000:]}"
+            assert not is_late, f"never {what} ({self._process.returncode}):\n{self.said[-3000:]}"
             time.sleep(0.2)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    for asked in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, asked)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+            return
+    raise AssertionError("SWUpdate could not be stopped")
 
 
 def published_from_afar(place: Place, people: str, version: str) -> None:
