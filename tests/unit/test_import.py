@@ -117,3 +117,10 @@ def test_agent_loads_no_numpy() -> None:
 def test_the_process_that_stays_on_a_device_holds_no_command_line_and_no_tokens() -> None:
     loaded = imported_by(["edgewright.chain.agent_run"])
     assert loaded.isdisjoint({"click", "rich", "numpy", "onnxruntime", "pkcs11", "boto3"})
+
+
+@pytest.mark.parametrize("process", ["serving", "candidate_child"])
+def test_processes_that_serve_hold_no_agent(process: str) -> None:
+    """Its trust and its certificates are a quarter of a second and ten megabytes."""
+    loaded = imported_by([f"edgewright.chain.{process}"])
+    assert loaded.isdisjoint({"cryptography", "tuf", "securesystemslib", "click"})

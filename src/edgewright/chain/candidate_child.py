@@ -12,9 +12,8 @@ from pathlib import Path
 import msgspec
 
 from edgewright.bundle import open_bundle
-from edgewright.chain.child import die_with_parent, read_exactly
+from edgewright.chain.child import ALLOW_HOOKS, die_with_parent, read_exactly
 from edgewright.chain.engines import open_engine_file, open_model_of
-from edgewright.chain.probe_child import ALLOW_HOOKS
 from edgewright.device.serve.child_model import pack, unpack
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.runtimes.model import LoadedModel

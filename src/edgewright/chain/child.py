@@ -1,8 +1,12 @@
-"""What the device's child processes have in common: they die with their parent, and read frames."""
+"""What the device's child processes have in common: they die with their parent, read frames, and
+load a model's own steps only when told to.
+"""
 
 import ctypes
 import signal
 import socket
+
+ALLOW_HOOKS = "--allow-hooks"
 
 _PR_SET_PDEATHSIG = 1
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.golden import Golden, check_golden, decode_golden
-from edgewright.chain.child import die_with_parent
+from edgewright.chain.child import ALLOW_HOOKS, die_with_parent
 from edgewright.chain.engines import open_model_of
 from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import DeviceError, EdgewrightError, UnavailableError
@@ -45,7 +45,6 @@ MEASURED_SHARE = 0.5
 """Of the time that the agent gives; the rest is for loading the model on a device that is busy."""
 BYTES_PER_MIB = 1 << 20
 TOLD = ("latency min", "latency p50", "latency p95", "server memory peak")
-ALLOW_HOOKS = "--allow-hooks"
 
 
 def probe(folder: Path, *, allow_hooks: bool = False, within_s: float = 120.0) -> ProbeReport:

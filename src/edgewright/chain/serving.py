@@ -24,9 +24,9 @@ from edgewright.bundle import Bundle, open_bundle, unpack
 from edgewright.bundle.golden import decode_golden
 from edgewright.bundle.hooks import hook_blobs, require_hooks_allowed
 from edgewright.chain import ensembles
+from edgewright.chain.child import ALLOW_HOOKS
 from edgewright.chain.drift_reference import watched_by_bundle, watched_by_file
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
-from edgewright.chain.probe_child import ALLOW_HOOKS
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
