@@ -7,6 +7,7 @@
 ''
 """
 
+import math
 from collections.abc import Sequence
 
 from edgewright.evidence.interval import Interval
@@ -84,6 +85,29 @@ def by_objective(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
         result.append(first)
         ordered.remove(first)
     return result
+
+
+def shortlist(
+    ordered: Sequence[Trial], count: int, max_drop: float, *, confirm_rows: int
+) -> tuple[list[Trial], list[Trial]]:
+    """Who takes the few places, and who is left. Half of the places go by the objective alone, the
+    others to the best of those that will probably prove the budget: the fastest often miss it by a
+    little, and would leave nothing to choose.
+    """
+    sure = count // 2
+    first, rest = list(ordered[:sure]), ordered[sure:]
+    likely = [trial for trial in rest if _is_likely(trial, max_drop, confirm_rows)]
+    unlikely = [trial for trial in rest if trial not in likely]
+    queue = [*first, *likely, *unlikely]
+    return queue[:count], queue[count:]
+
+
+def _is_likely(trial: Trial, max_drop: float, confirm_rows: int) -> bool:
+    """Whether the bound would keep the budget on the confirm set if the drop stayed as it is."""
+    if trial.drop is None or not trial.rows:
+        return False
+    slack = trial.drop.upper - trial.drop.value
+    return trial.drop.value + slack * math.sqrt(trial.rows / confirm_rows) <= max_drop
 
 
 def loses_to(trial: Trial, winner: Trial, objective: Objective) -> str:

@@ -1,5 +1,5 @@
-"""The last word: finalists, best first, meet data that selected nothing until one proves the
-budget.
+"""The last word: finalists meet data that selected nothing, one after the other, until one proves
+the budget.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from edgewright.workbench.optimize.choose import (
     not_frugal,
     rejected_for_bound,
     rejected_for_drop,
+    shortlist,
 )
 from edgewright.workbench.optimize.options import OptimizeOptions
 from edgewright.workbench.optimize.scales import Scales
@@ -61,13 +62,15 @@ def _reject_for_what_is_known(trials: Sequence[Trial], options: OptimizeOptions)
 def _first_confirmed(
     ordered: Sequence[Trial], scales: Scales, options: OptimizeOptions
 ) -> Trial | None:
-    for trial in ordered[:MAX_CONFIRMED]:
+    rows = scales.data.confirm.rows
+    asked, left = shortlist(ordered, MAX_CONFIRMED, options.max_drop, confirm_rows=rows)
+    for trial in asked:
         if not (reason := _doubt(trial, scales, options)):
             return trial
         trial.settle("rejected", reason)
-    for trial in ordered[MAX_CONFIRMED:]:
+    for trial in left:
         trial.settle(
-            "rejected", f"{MAX_CONFIRMED} better variants did not prove the budget already"
+            "rejected", f"{MAX_CONFIRMED} that promised more did not prove the budget already"
         )
     return None
 

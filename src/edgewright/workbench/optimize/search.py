@@ -16,7 +16,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from edgewright.errors import InputError
-from edgewright.workbench.optimize.choose import by_objective, loses_to, rejected_for_speed
+from edgewright.workbench.optimize.choose import (
+    by_objective,
+    loses_to,
+    rejected_for_speed,
+    shortlist,
+)
 from edgewright.workbench.optimize.confirm import confirm
 from edgewright.workbench.optimize.evaluation import SearchData
 from edgewright.workbench.optimize.options import OptimizeOptions, Progress
@@ -186,10 +191,11 @@ class Search:
                 trial.settle("rejected", reason)
 
     def _keep(self, ordered: list[Trial], count: int) -> list[Trial]:
-        """The first so many; the others leave."""
-        kept = ordered[:count]
-        for trial in ordered[count:]:
-            reason = loses_to(trial, kept[-1], self._options.objective)
+        """So many that promise most; the others leave."""
+        rows = self.scales.data.confirm.rows
+        kept, left = shortlist(ordered, count, self._options.max_drop, confirm_rows=rows)
+        for trial in left:
+            reason = loses_to(trial, kept[0], self._options.objective)
             trial.settle("rejected", f"left the search early: {reason}")
         return kept
 

@@ -13,16 +13,26 @@ from edgewright.workbench.optimize.choose import (
     rejected_for_bound,
     rejected_for_drop,
     rejected_for_speed,
+    shortlist,
 )
 from edgewright.workbench.optimize.options import Objective
 from edgewright.workbench.optimize.trial import Trial
 
 
-def trial(name: str, ratio: float, drop: float, size: int = 100, energy: float = 1.0) -> Trial:
+def trial(
+    name: str,
+    ratio: float,
+    drop: float,
+    *,
+    size: int = 100,
+    energy: float = 1.0,
+    upper: float | None = None,
+) -> Trial:
     value = SimpleNamespace(
         name=name,
         ratio=Interval(ratio, ratio, ratio),
-        drop=Drop(90.0, drop, drop),
+        drop=Drop(90.0, drop, drop if upper is None else upper),
+        rows=100,
         size_bytes=size,
         energy_ratio=Interval(energy, energy, energy),
     )
@@ -103,3 +113,24 @@ def test_only_what_uses_less_beyond_doubt_is_chosen_for_its_energy(
     reason = not_frugal(energy)
     assert bool(reason) == bool(words)
     assert words in reason
+
+
+def test_half_of_the_places_go_to_those_that_will_probably_prove_the_budget() -> None:
+    """Five hopeless ones are faster than the two that would prove it."""
+    hopeless = [trial(f"hopeless {n}", 0.20 + n / 100, 4.9, upper=7.0) for n in range(5)]
+    likely = [trial(f"likely {n}", 0.40 + n / 100, 2.9, upper=3.5) for n in range(2)]
+    kept, left = shortlist([*hopeless, *likely], 4, 5.0, confirm_rows=100)
+    assert [one.name for one in kept] == ["hopeless 0", "hopeless 1", "likely 0", "likely 1"]
+    assert left == hopeless[2:]
+
+
+def test_a_larger_confirm_set_makes_more_of_them_likely() -> None:
+    ordered = [trial("a", 0.2, 4.0, upper=5.5), trial("b", 0.3, 4.0, upper=5.5)]
+    ordered += [trial("c", 0.4, 0.0, upper=0.0)]
+    assert [one.name for one in shortlist(ordered, 2, 5.0, confirm_rows=100)[0]] == ["a", "c"]
+    assert [one.name for one in shortlist(ordered, 2, 5.0, confirm_rows=400)[0]] == ["a", "b"]
+
+
+def test_where_none_is_likely_the_objective_alone_decides() -> None:
+    ordered = [trial(str(n), 0.2 + n / 10, 4.9, upper=9.0) for n in range(3)]
+    assert shortlist(ordered, 2, 5.0, confirm_rows=100) == (ordered[:2], ordered[2:])
