@@ -12,8 +12,9 @@ import pytest
 from edgewright.bundle import unpack
 from edgewright.chain.probe_child import probe
 from edgewright.contract import Budgets
-from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe
+from edgewright.device.agent import ProbeLimits, ProcessProbe
 from edgewright.measure.procfs import descendants
+from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import build_tiny, no_model, not_finite, wrong_output
 
 VERDICT = 'print(\'{"passed": true, "reason": "fine"}\')'

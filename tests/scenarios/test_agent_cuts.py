@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgewright.device.agent import ProbeReport, State
+from edgewright.device.agent import State
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError
+from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import MODEL
 
 STEPS = [

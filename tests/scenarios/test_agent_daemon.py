@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from edgewright.device.agent import Daemon, Event, Order, ProbeReport, State
+from edgewright.device.agent import Daemon, Event, Order, State
 from edgewright.device.agent.control import Control, send_order
 from edgewright.device.agent.recorder import Recorder
 from edgewright.errors import DeviceError, InputError, ResourceError, TransportError
+from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import MODEL
 
 POLL_S = 1.0

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from edgewright.bundle import open_bundle
-from edgewright.device.agent import Daemon, ProbeReport, State
+from edgewright.device.agent import Daemon, State
 from edgewright.device.agent.status import read_status
 from edgewright.errors import DeviceError, InputError
+from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import MODEL
 
 OTHER = "other"

@@ -14,9 +14,10 @@ import pytest
 from edgewright.bundle import open_bundle
 from edgewright.bundle.hooks import Step
 from edgewright.chain.agent_parts import STEP_COMMAND
-from edgewright.device.agent import ProbeLimits, ProbeReport, ProcessProbe, Settings, State
+from edgewright.device.agent import ProbeLimits, ProcessProbe, Settings, State
 from edgewright.device.agent.step_hooks import StepHooks
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TrustError
+from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import MODEL
 from edgewright.testing.device import inline
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgewright.device.agent import Event, ProbeReport, ServingSample, State
+from edgewright.device.agent import Event, ServingSample, State
 from edgewright.device.agent.progress import Release
 from edgewright.errors import (
     DeviceError,
@@ -18,6 +18,7 @@ from edgewright.errors import (
     TransportError,
     TrustError,
 )
+from edgewright.telemetry import ProbeReport
 from edgewright.testing import MemorySigner
 from edgewright.testing.bundles import MODEL
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from edgewright.device.agent import ProbeReport
 from edgewright.errors import DeviceError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
@@ -15,7 +14,7 @@ from edgewright.fleet.rollout_plan import RolloutOrder
 from edgewright.fleet.rollout_terms import Limits
 from edgewright.fleet.telemetry import keep
 from edgewright.fleet.ui import render_fleet
-from edgewright.telemetry import Figure, Record, UpdateRecord, ValidationRecord
+from edgewright.telemetry import Figure, ProbeReport, Record, UpdateRecord, ValidationRecord
 from edgewright.testing import FakeClock
 from edgewright.testing.bundles import MODEL
 from edgewright.testing.fleet import fleet_office

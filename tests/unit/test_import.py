@@ -119,8 +119,8 @@ def test_the_process_that_stays_on_a_device_holds_no_command_line_and_no_tokens(
     assert loaded.isdisjoint({"click", "rich", "numpy", "onnxruntime", "pkcs11", "boto3"})
 
 
-@pytest.mark.parametrize("process", ["serving", "candidate_child"])
-def test_processes_that_serve_hold_no_agent(process: str) -> None:
+@pytest.mark.parametrize("process", ["serving", "candidate_child", "probe_child"])
+def test_processes_that_run_models_hold_no_agent(process: str) -> None:
     """Its trust and its certificates are a quarter of a second and ten megabytes."""
     loaded = imported_by([f"edgewright.chain.{process}"])
     assert loaded.isdisjoint({"cryptography", "tuf", "securesystemslib", "click"})

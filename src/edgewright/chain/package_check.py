@@ -13,8 +13,8 @@ import edgewright
 import edgewright.chain.agent_run  # all that an agent needs must be there
 from edgewright.chain import agent as chain
 from edgewright.chain.child import die_with_parent
-from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import EdgewrightError
+from edgewright.telemetry import ProbeReport
 
 
 def check(home: Path) -> ProbeReport:

@@ -23,14 +23,13 @@ from edgewright.bundle import Bundle, open_bundle
 from edgewright.bundle.golden import Golden, check_golden, decode_golden
 from edgewright.chain.child import ALLOW_HOOKS, die_with_parent
 from edgewright.chain.engines import open_model_of
-from edgewright.device.agent.ports import ProbeReport
 from edgewright.errors import DeviceError, EdgewrightError, UnavailableError
 from edgewright.evidence import Interval, Verdict
 from edgewright.evidence.parity import compare
 from edgewright.measure import describe_machine, noise_between, read_noise, read_process
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel
-from edgewright.telemetry import Figure
+from edgewright.telemetry import Figure, ProbeReport
 from edgewright.validate.calls import Calls, judge_calls
 from edgewright.validate.figures import UNITS
 from edgewright.validate.soundness import noise_doubts

@@ -18,9 +18,9 @@ import msgspec
 from edgewright.bundle import open_bundle
 from edgewright.bundle.hooks import Step, step_blobs
 from edgewright.chain.child import die_with_parent
-from edgewright.device.agent.ports import ProbeReport
 from edgewright.device.agent.process import ending
 from edgewright.errors import EdgewrightError
+from edgewright.telemetry import ProbeReport
 
 WORDS = 200
 WORDS_BYTES = 4 * WORDS

@@ -33,7 +33,6 @@ from edgewright.device.agent import (
     Numbers,
     Outbox,
     Policy,
-    ProbeReport,
     Progress,
     Recorder,
     Release,
@@ -42,6 +41,7 @@ from edgewright.device.agent import (
 )
 from edgewright.device.agent.progress import STOPPED
 from edgewright.stores import Log
+from edgewright.telemetry import ProbeReport
 
 T = TypeVar("T")
 

@@ -10,6 +10,7 @@ many.
 """
 
 from edgewright.telemetry.batch import Batch, decode_batch, encode_batch
+from edgewright.telemetry.probe_report import ProbeReport
 from edgewright.telemetry.records import (
     DriftRecord,
     Figure,
@@ -25,6 +26,7 @@ __all__ = [
     "DriftRecord",
     "Figure",
     "HealthRecord",
+    "ProbeReport",
     "Record",
     "ServingRecord",
     "UpdateRecord",

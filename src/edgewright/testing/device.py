@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from edgewright.device.agent.ports import Answer, CandidateSample, ProbeReport, ServingSample
+from edgewright.device.agent.ports import Answer, CandidateSample, ServingSample
 from edgewright.errors import DeviceError
+from edgewright.telemetry import ProbeReport
 
 T = TypeVar("T")
 

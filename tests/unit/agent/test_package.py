@@ -16,8 +16,9 @@ from edgewright.device.agent import (
     Slots,
 )
 from edgewright.device.agent.package import STARTS_MOST, _extract, wheel_version
-from edgewright.device.agent.ports import Probe, ProbeReport
+from edgewright.device.agent.ports import Probe
 from edgewright.errors import DeviceError, TrustError
+from edgewright.telemetry import ProbeReport
 from edgewright.testing import MemorySigner
 from edgewright.trust import TrustedKeys
 

@@ -24,9 +24,10 @@ import msgspec
 from edgewright import _fs
 from edgewright.bundle import Bundle, open_bundle
 from edgewright.device.agent.home import Home
-from edgewright.device.agent.ports import CandidateSample, Probe, ProbeReport, ServingSample
+from edgewright.device.agent.ports import CandidateSample, Probe, ServingSample
 from edgewright.device.agent.slots import Slots
 from edgewright.errors import DeviceError, EdgewrightError, TrustError
+from edgewright.telemetry import ProbeReport
 
 PACKAGE = "edgewright-agent"
 """The name of the release; no model may have it."""

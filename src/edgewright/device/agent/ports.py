@@ -9,8 +9,7 @@ import msgspec
 from edgewright.bundle import Bundle
 from edgewright.device.agent.progress import Release
 from edgewright.errors import InputError, TrustError
-from edgewright.evidence import Outcome
-from edgewright.telemetry import Figure, Record
+from edgewright.telemetry import ProbeReport, Record
 from edgewright.wire.device_api import Desired, EnrollReply, EnrollRequest
 
 T = TypeVar("T")
@@ -97,28 +96,6 @@ class Source(Protocol):
 
     def repository(self, name: Repository) -> Fetcher:
         """The metadata files of one of the two repositories."""
-
-
-class ProbeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the self-test of a bundle measured, and why it failed if it did. `was_killed` says that
-    a signal from outside ended it, so that nothing was learnt. `outcome` is the verdict of
-    `edgewright validate`'s rules where its figures were measured: INVALID passes with its reason.
-    `how` and `where` they were measured goes with them to the fleet.
-    """
-
-    passed: bool
-    reason: str = ""
-    outcome: Outcome | Literal[""] = ""
-    cases: int = 0
-    max_abs_error: float | None = None
-    latency_p50_ms: float | None = None
-    latency_p95_ms: float | None = None
-    memory_mb: float | None = None
-    was_killed: bool = False
-    how: str = ""
-    where: str = ""
-    figures: tuple[Figure, ...] = ()
-    schema_version: int = 1
 
 
 class Probe(Protocol):

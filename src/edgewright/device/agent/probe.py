@@ -16,8 +16,8 @@ from typing import Self
 import msgspec
 
 from edgewright import _fs
-from edgewright.device.agent.ports import ProbeReport
 from edgewright.device.agent.process import ending
+from edgewright.telemetry import ProbeReport
 
 MIB = 1 << 20
 WATCH_S = 0.05

@@ -1,8 +1,7 @@
 """What the fleet is told of a probe: its verdict, with the figures it stands on, small."""
 
-from edgewright.device.agent.ports import ProbeReport
 from edgewright.device.agent.tools import Tools
-from edgewright.telemetry import Record, ValidationRecord
+from edgewright.telemetry import ProbeReport, Record, ValidationRecord
 from edgewright.telemetry.records import FIGURES_LIMIT, LINE_LIMIT
 
 
