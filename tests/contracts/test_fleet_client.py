@@ -11,7 +11,7 @@ import uvicorn
 from click.testing import CliRunner
 
 from edgewright.cli._main import root
-from edgewright.errors import AbsentError, InputError, TransportError, TrustError
+from edgewright.errors import AbsentError, ConflictError, InputError, TransportError, TrustError
 from edgewright.fleet.client import Fleet, FleetClient, LocalFleet
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
@@ -97,6 +97,19 @@ def test_devices_are_told_to_do_something(fleet_as: As) -> None:
         fleet.order_command("ours-1", CommandOrder(kind="shell"))
     with pytest.raises(AbsentError, match="has no file"):
         fleet.command_file("ours-1", made.number)
+
+
+def test_a_kit_is_sent_in_parts(fleet_as: As) -> None:
+    fleet = fleet_as("device-admin")
+    made = fleet.order_command("ours-1", CommandOrder(kind="measure"))
+    assert made.status == "preparing"
+    assert fleet.add_to_kit("ours-1", made.number, b"\0\xff", at=0, is_last=False) == made
+    with pytest.raises(ConflictError, match="expected from 2 on"):
+        fleet.add_to_kit("ours-1", made.number, b"x", at=9, is_last=True)
+    whole = fleet.add_to_kit("ours-1", made.number, b"x", at=2, is_last=True)
+    assert whole.status == "ordered"
+    with pytest.raises(AbsentError):
+        fleet.add_to_kit("ours-1", 999, b"x", at=0, is_last=True)
 
 
 def test_a_list_of_many_devices_is_whole(fleet_as: As, monkeypatch: pytest.MonkeyPatch) -> None:

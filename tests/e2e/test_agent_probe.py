@@ -12,7 +12,7 @@ import pytest
 from edgewright.bundle import unpack
 from edgewright.chain.probe_child import probe
 from edgewright.contract import Budgets
-from edgewright.device.agent import ProbeLimits, ProcessProbe
+from edgewright.device.agent import ProcessLimits, ProcessProbe
 from edgewright.measure.procfs import descendants
 from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import build_tiny, no_model, not_finite, wrong_output
@@ -22,7 +22,7 @@ VERDICT = 'print(\'{"passed": true, "reason": "fine"}\')'
 
 def run(code: str, folder: Path, **limits: float) -> ProbeReport:
     command = (sys.executable, "-c", code)
-    return asyncio.run(ProcessProbe(command, ProbeLimits(**limits)).run(folder))
+    return asyncio.run(ProcessProbe(command, ProcessLimits(**limits)).run(folder))
 
 
 def test_a_verdict_on_the_last_line_counts(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_real_probe_measures_a_good_bundle(tmp_path: Path) -> None:
     build_tiny(tmp_path / "a.ewb")
     unpack(tmp_path / "a.ewb", tmp_path / "slot")
     command = (sys.executable, "-m", "edgewright.chain.probe_child", "60")
-    report = asyncio.run(ProcessProbe(command, ProbeLimits()).run(tmp_path / "slot"))
+    report = asyncio.run(ProcessProbe(command, ProcessLimits()).run(tmp_path / "slot"))
     assert report.passed, report.reason
     assert report.outcome in ("VALID-PASS", "INVALID")  # the latter where the machine is busy
     assert report.cases == 4

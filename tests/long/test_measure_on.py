@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from tests.ssh_target import PROGRAM, Remote
 
 from edgewright._npz import encode_npz
 from edgewright.chain.engines import engine_named
-from edgewright.chain.measuring_ssh import SshPlace
+from edgewright.chain.measuring_afar import PlaceAfar
+from edgewright.chain.measuring_ssh import ssh_place
 from edgewright.chain.ssh_machine import SshMachine
 from edgewright.errors import TransportError, TrustError
 from edgewright.measure.procfs import descendants
@@ -48,8 +50,8 @@ class Device(Remote):
             program=program,
         )
 
-    def place(self, program: str = PROGRAM) -> SshPlace:
-        return SshPlace(self.machine(program), threads=1, seed=0)
+    def place(self, program: str = PROGRAM) -> AbstractContextManager[PlaceAfar]:
+        return ssh_place(self.machine(program), threads=1, seed=0)
 
     def folders(self) -> list[Path]:
         return list(self.scratch.glob("edgewright-*"))
@@ -105,7 +107,7 @@ def wait_until(holds: Callable[[], object], what: str, limit_s: float = 60.0) ->
 
 
 def timed(
-    place: SshPlace, subjects: list[Subject], *, seconds: float = 2.0, with_energy: bool = False
+    place: PlaceAfar, subjects: list[Subject], *, seconds: float = 2.0, with_energy: bool = False
 ) -> list[Measured]:
     return place.time(subjects, INPUTS, rounds=100_000, seconds=seconds, with_energy=with_energy)
 
@@ -201,8 +203,8 @@ def test_a_cut_link_is_tried_again_once_and_then_said(
 def test_a_killed_search_leaves_no_folder(device: Device, subjects: list[Subject]) -> None:
     script = (
         "import sys; from pathlib import Path; from edgewright.chain.ssh_machine import SshMachine;"
-        "from edgewright.chain.measuring_ssh import SshPlace; import time\n"
-        f"with SshPlace(SshMachine(address={device.url!r}, program={PROGRAM!r},"
+        "from edgewright.chain.measuring_ssh import ssh_place; import time\n"
+        f"with ssh_place(SshMachine(address={device.url!r}, program={PROGRAM!r},"
         f" identities=(Path({str(device.folder / 'user')!r}),),"
         f" known_hosts=Path({str(device.folder / 'known_hosts')!r})), threads=1, seed=0):\n"
         "    time.sleep(100)\n"
@@ -216,7 +218,7 @@ def test_a_killed_search_leaves_no_folder(device: Device, subjects: list[Subject
 
 def test_an_unknown_host_key_measures_nothing(device: Device) -> None:
     (device.folder / "none").write_text("")
-    place = SshPlace(device.machine(known="none"), threads=1, seed=0)
+    place = ssh_place(device.machine(known="none"), threads=1, seed=0)
     with pytest.raises(TrustError, match="host key"), place:
         pass
 
@@ -224,7 +226,7 @@ def test_an_unknown_host_key_measures_nothing(device: Device) -> None:
 def test_a_machine_that_is_not_there_measures_nothing(tmp_path: Path) -> None:
     machine = SshMachine(address="ssh://nobody@127.0.0.1:1", known_hosts=tmp_path / "none")
     (tmp_path / "none").write_text("")
-    with pytest.raises(TransportError), SshPlace(machine, threads=1, seed=0):
+    with pytest.raises(TransportError), ssh_place(machine, threads=1, seed=0):
         pass
 
 

@@ -14,7 +14,7 @@ import pytest
 from edgewright.bundle import open_bundle
 from edgewright.bundle.hooks import Step
 from edgewright.chain.agent_parts import STEP_COMMAND
-from edgewright.device.agent import ProbeLimits, ProcessProbe, Settings, State
+from edgewright.device.agent import ProcessLimits, ProcessProbe, Settings, State
 from edgewright.device.agent.step_hooks import StepHooks
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError, TrustError
 from edgewright.telemetry import ProbeReport
@@ -140,7 +140,7 @@ def test_a_device_that_allows_none_refuses_the_bundle(
 
 
 def probe(step: str, *, timeout_s: float = 20.0) -> ProcessProbe:
-    return ProcessProbe((*STEP_COMMAND, step), ProbeLimits(timeout_s=timeout_s))
+    return ProcessProbe((*STEP_COMMAND, step), ProcessLimits(timeout_s=timeout_s))
 
 
 SAYING = b"""

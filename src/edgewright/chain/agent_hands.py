@@ -1,6 +1,7 @@
 """What people may have this device do from afar, wired to what does it."""
 
 import sys
+from functools import partial
 
 import msgspec
 
@@ -9,11 +10,17 @@ from edgewright.chain.agent import support_bundle
 from edgewright.clock import SystemClock
 from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess
 from edgewright.device.agent.capture import Capture
+from edgewright.device.agent.limited import ProcessLimits
+from edgewright.device.agent.measuring import Measuring
 from edgewright.device.agent.ports import Fleet
+from edgewright.device.agent.remote import Deed
 from edgewright.device.agent.telling import tell_validation
 from edgewright.errors import DeviceError
+from edgewright.keys.file import read_public_key
 from edgewright.wire.remote_commands import RemoteCommand
 
+MEASURE_COMMAND = (sys.executable, "-m", "edgewright.chain.measure_child")
+MEASURE_FOLDER = ".tmp-measure"
 CAPTURE_COMMAND = (sys.executable, "-m", "edgewright.chain.capture_child")
 SUPPORT_FILE = ".tmp-support.tar.gz"
 SUPPORT_LIMIT_BYTES = 1 << 20
@@ -60,11 +67,31 @@ def remote_hands(
         child = (*CAPTURE_COMMAND, str(home.root / settings.capture))
         return await Capture(child, fleet, clock=SystemClock()).run(command)
 
-    deeds = {
+    deeds: dict[str, Deed] = {
         "restart-server": restart,
         "probe": probe,
         "support-bundle": gather,
         "capture": capture,
+        "measure": partial(_measure, home, fleet),
     }
     allowed = settings.remote_commands
     return RemoteHands(fleet, deeds, allowed=allowed, clock=SystemClock())
+
+
+async def _measure(home: Home, fleet: Fleet, command: RemoteCommand) -> Done:
+    settings = home.settings()
+    if not settings.measure_keys:
+        raise DeviceError(
+            "this device's agent.toml names nobody whose models it measures",
+            hint='set measure_keys = ["NAME.pub"]',
+        )
+    measuring = Measuring(
+        MEASURE_COMMAND,
+        fleet,
+        device=home.identity().device,
+        keys=[read_public_key(home.root / name) for name in settings.measure_keys],
+        folder=home.root / MEASURE_FOLDER,
+        limits=ProcessLimits(timeout_s=command.lasts_s, memory_mb=settings.probe_memory_mb),
+        clock=SystemClock(),
+    )
+    return await measuring.run(command)

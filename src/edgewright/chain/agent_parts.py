@@ -17,7 +17,7 @@ from edgewright.device.agent import (
     Offload,
     Outbox,
     Policy,
-    ProbeLimits,
+    ProcessLimits,
     ProcessProbe,
     ProcessReplay,
     Recorder,
@@ -44,7 +44,7 @@ def build_agent(
     numbers = Numbers(Log(home.numbers_path))
     outbox = Outbox(Log(home.outbox_path), numbers, device=identity.device)
     recorder = Recorder(journal, outbox)
-    limits = ProbeLimits(timeout_s=settings.probe_timeout_s, memory_mb=settings.probe_memory_mb)
+    limits = ProcessLimits(timeout_s=settings.probe_timeout_s, memory_mb=settings.probe_memory_mb)
     trust = home.trust()
     tools = Tools(
         write=recorder.write,
@@ -80,7 +80,9 @@ def _step_hooks(settings: Settings, offload: Offload) -> StepHooks | None:
     """None where the settings allow none."""
     if not settings.allow_step_hooks:
         return None
-    limits = ProbeLimits(timeout_s=settings.step_hook_timeout_s, memory_mb=settings.probe_memory_mb)
+    limits = ProcessLimits(
+        timeout_s=settings.step_hook_timeout_s, memory_mb=settings.probe_memory_mb
+    )
     return StepHooks(lambda step: ProcessProbe((*STEP_COMMAND, step), limits), offload)
 
 

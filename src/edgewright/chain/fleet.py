@@ -8,6 +8,7 @@
     HOME/image/              the image repository (`edgewright trust`), where the project keeps one
     HOME/director/           the fleet's online key and what it signs for devices
     HOME/uploads/            files that devices sent as the result of a remote command
+    HOME/kits/               models that devices are to measure, while they wait
     HOME/arrivals/           bundles that are being sent, until they are verified
     HOME/swu/                releases that were also wrapped for SWUpdate
     HOME/trusted-keys.json   whose signatures a bundle needs, where there is no image repository
@@ -39,9 +40,11 @@ from edgewright.errors import InputError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.desk_commands import DeskCommands
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
+from edgewright.fleet.kits import Kits
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.notify import Notifiers
 from edgewright.fleet.notify.signing import SECRET_BYTES, new_secret
@@ -52,7 +55,7 @@ from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
-from edgewright.fleet.remote_commands import Commands, DeskCommands
+from edgewright.fleet.remote_commands import Commands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.secret import draw
@@ -71,6 +74,7 @@ IMAGE = "image"
 PATCHES = "patches"
 SEALING_KEY = "sealing.key"
 UPLOADS = "uploads"
+KITS = "kits"
 ARRIVALS = "arrivals"
 
 _KEYS_LIMIT_BYTES = 1 << 20
@@ -255,6 +259,7 @@ def _office(home: Path, state: State) -> Office:
     recipients = Recipients(
         state, clock=clock, file_of=blobs.path, opener=lambda: sealing_key(home)
     )
+    kits = Kits(home / KITS)
     director = Director(
         state,
         home,
@@ -300,8 +305,8 @@ def _office(home: Path, state: State) -> Office:
         watch=Watch(state, clock=clock, limits=AlertLimits()),
         retention=Retention(state, clock=clock),
         lineages=Lineages(state, clock=clock),
-        commands=Commands(state, clock=clock, uploads=home / UPLOADS),
-        desk_commands=DeskCommands(state, clock=clock, uploads=home / UPLOADS),
+        commands=Commands(state, clock=clock, uploads=home / UPLOADS, kits=kits),
+        desk_commands=DeskCommands(state, clock=clock, uploads=home / UPLOADS, kits=kits),
         refusals=Refusals(state, clock=clock),
         notifiers=Notifiers(state, clock=clock, new_secret=_new_secret),
         recipients=recipients,

@@ -1,8 +1,8 @@
 """`optimize` with the engines of this machine: who runs which format, and why others do not."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,9 +14,6 @@ from edgewright.workbench.optimize import OptimizeOptions, OptimizeReport, Progr
 from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.variants import FORMATS
 from edgewright.workbench.pipeline.project import FILE as PROJECT_FILE
-
-if TYPE_CHECKING:
-    from edgewright.chain.ssh_machine import SshMachine
 
 _PROVIDERS = ("onnxruntime-cuda", "onnxruntime-tensorrt")
 
@@ -37,24 +34,19 @@ class OptimizeOrder(msgspec.Struct, frozen=True, kw_only=True):
 def optimize_here(
     order: OptimizeOrder,
     *,
-    measure_on: "SshMachine | None" = None,
+    place: AbstractContextManager[Place] | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> OptimizeReport:
-    """Search with everything that is installed. Variants are timed and weighed here, or on
-    `measure_on`.
+    """Search with everything that is installed. Variants are timed and weighed in `place`, here
+    when there is none.
 
     Raises:
         InputError: the model or the data is wrong, or the target is unknown.
         UnavailableError: no engine here makes variants for the target.
         TransportError: the machine that is to measure does not answer.
     """
-    if measure_on is None:
-        return _optimize(order, None, on_progress)
-    from edgewright.chain.measuring_ssh import SshPlace  # noqa: PLC0415  # needs the extra `ssh`
-
-    options = order.options
-    with SshPlace(measure_on, threads=options.threads, seed=options.seed) as place:
-        return _optimize(order, place, on_progress)
+    with place or nullcontext() as opened:
+        return _optimize(order, opened, on_progress)
 
 
 def _optimize(

@@ -18,7 +18,7 @@ from edgewright.device.agent import (
     PackageProbe,
     Packages,
     PackageServer,
-    ProbeLimits,
+    ProcessLimits,
     ProcessProbe,
     Slots,
     Tools,
@@ -30,7 +30,7 @@ from edgewright.trust import Signer
 CODE = Path(edgewright.__file__).resolve().parent.parent
 """Where this process's code lies."""
 MODULES = "PYTHONPATH"
-CHECK_LIMITS = ProbeLimits(timeout_s=120.0, memory_mb=512.0)
+CHECK_LIMITS = ProcessLimits(timeout_s=120.0, memory_mb=512.0)
 
 logger = logging.getLogger(__name__)
 

@@ -210,8 +210,14 @@ def command(fleet: "Fleet", name: str, kind: str, *, model: str, expires: float)
     The device does it when it next asks, or not at all once the time is over, and refuses what
     `remote_commands` in its agent.toml leaves out. See what came of it with `device commands NAME`.
     """
+    from edgewright.errors import InputError
     from edgewright.fleet.remote_commands import CommandOrder
 
+    if kind == "measure":
+        raise InputError(
+            "a device measures the models of a kit, not what it has",
+            hint="edgewright optimize --measure-on agent:NAME sends one; `probe` tests what it has",
+        )
     order = CommandOrder(kind=kind, model=model, lifetime_s=expires)
     made = fleet.order_command(name, order)
     text = f"command {made.number} waits for {name} until {when(made.expires_at_s)}"

@@ -1,12 +1,12 @@
 """`edgewright optimize`: the best variant of a model, proven on held-out data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgewright.cli._fleet import home_option
-from edgewright.cli._machine import machine_options, ssh_machine
+from edgewright.cli._fleet import Anywhere
+from edgewright.cli._measure_on import measure_on_options, place_of
 from edgewright.cli._numbers import Number
 from edgewright.cli._output import json_option, print_json, print_table, say
 from edgewright.cli._progress import progress_bar
@@ -47,13 +47,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--data", type=_FILE, help="Project of a run; the one it lies in, or here, if absent."
 )
-@click.option(
-    "--measure-on",
-    metavar="MACHINE",
-    help="Time and weigh variants there, not here: ssh://user@host, or device:NAME of --home.",
-)
-@machine_options
-@home_option
+@measure_on_options
 @click.option("--exhaustive", is_flag=True, help="Measure everything in full; slow.")
 @click.option("--out", type=_FILE, required=True, help="Folder for the best file and the report.")
 @json_option
@@ -72,14 +66,12 @@ def optimize(  # one command line, one parameter for each flag
     chains: tuple[str, ...],
     data: Path | None,
     measure_on: str | None,
-    identities: tuple[Path, ...],
-    known_hosts: Path | None,
-    ssh_config: Path | None,
-    edgewright: str,
-    home: Path,
+    measure_key: Path | None,
+    place: Anywhere,
     exhaustive: bool,
     out: Path,
     as_json: bool,
+    **machine: Any,
 ) -> None:
     """Find the best variant of MODEL that keeps its accuracy budget.
 
@@ -92,7 +84,8 @@ def optimize(  # one command line, one parameter for each flag
     selected nothing. A search that was stopped goes on when it is called again.
 
     With --measure-on the variants are copied to that machine and its own edgewright measures them
-    beside fp32; accuracy is judged here. What it cannot run is rejected with its reason.
+    beside fp32; accuracy is judged here. What it cannot run is rejected with its reason. An agent
+    (agent:NAME) takes only what is signed by a key that its own settings name for that.
     """
     from edgewright.chain.optimizing import OptimizeOrder, optimize_here
     from edgewright.workbench.optimize import OptimizeOptions
@@ -108,15 +101,10 @@ def optimize(  # one command line, one parameter for each flag
         chains=_chains(model, chains),
         formats=tuple(name for name in (formats or "").split(",") if name),
     )
-    machine = None
+    measured = None
     if measure_on is not None:
-        machine = ssh_machine(
-            measure_on,
-            home,
-            identities=identities,
-            known_hosts=known_hosts,
-            ssh_config=ssh_config,
-            edgewright=edgewright,
+        measured = place_of(
+            measure_on, place, key=measure_key, threads=threads, seed=seed, **machine
         )
     with progress_bar() as bar:
         bar.begin("optimize")
@@ -129,7 +117,7 @@ def optimize(  # one command line, one parameter for each flag
                 options=options,
                 out=out,
             ),
-            measure_on=machine,
+            place=measured,
             on_progress=lambda at: bar.move(at.done / at.total, at.text),
         )
     if as_json:

@@ -6,6 +6,7 @@ import msgspec
 
 from edgewright.clock import Clock
 from edgewright.fleet.aliases import Aliases
+from edgewright.fleet.desk_commands import DeskCommands
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.director import Director
 from edgewright.fleet.enrolment import Enrolments
@@ -18,7 +19,7 @@ from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
-from edgewright.fleet.remote_commands import Commands, DeskCommands
+from edgewright.fleet.remote_commands import Commands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import State

@@ -1,10 +1,12 @@
 """Remote commands: ordered by a person, fetched by the device once, done or not within a time.
 
 What may be ordered is a list of kinds (`wire.remote_commands`), none of which takes a text that the
-device would run; a device does only what its own settings allow. Every step is in the audit log:
-ordered, fetched, what came of it, and who read a file that was sent.
+device would run (a kit to measure is signed, and the device says whose word counts); a device does
+only what its own settings allow. Every step is in the audit log: ordered, fetched, what came of it,
+and who read a file that was sent. The devices' side of it is `desk_commands.py`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,9 +17,10 @@ from sqlalchemy.engine import RowMapping
 from edgewright import _fs
 from edgewright.clock import Clock
 from edgewright.contract.decoding import suggestion
-from edgewright.errors import AbsentError, InputError
+from edgewright.errors import AbsentError, ConflictError, InputError
 from edgewright.fleet.admission import next_revision
 from edgewright.fleet.audit import Deed, write_down
+from edgewright.fleet.kits import Kits
 from edgewright.fleet.labels import check_name
 from edgewright.fleet.projects import DEFAULT_PROJECT, OfProject
 from edgewright.fleet.state import State, schema
@@ -25,9 +28,6 @@ from edgewright.wire.remote_commands import (
     CAPTURE_MOST_BYTES,
     CAPTURE_MOST_S,
     KINDS,
-    CommandReport,
-    RemoteCommand,
-    RemoteCommands,
 )
 
 LONGEST_S = 86_400.0
@@ -35,13 +35,12 @@ GRACE_S = 600.0
 """How long after its time a report of what was begun in time is taken."""
 OPEN_LIMIT = 20
 UPLOAD_LIMIT_BYTES = 1 << 20
-UPLOADS_KEPT = 5
-"""Files of one device; the oldest goes first."""
 
-CommandStatus = Literal["ordered", "fetched", "done", "failed", "forbidden", "expired"]
+CommandStatus = Literal["preparing", "ordered", "fetched", "done", "failed", "forbidden", "expired"]
 
-_TEXT_CHARACTERS = 4000
-_OPEN = ("ordered", "fetched")
+TEXT_CHARACTERS = 4000
+_OPEN = ("preparing", "ordered", "fetched")
+_WAITING = ("preparing", "ordered")
 
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +52,9 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class CommandFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A command and what came of it. Expired: never fetched in time, or never told of."""
+    """A command and what came of it. Preparing: its kit is not whole yet. Expired: never fetched in
+    time, or never told of.
+    """
 
     number: int
     device: str
@@ -68,7 +69,7 @@ class CommandFacts(msgspec.Struct, frozen=True, kw_only=True):
     upload_bytes: int
 
 
-class _Step(msgspec.Struct, frozen=True, kw_only=True):
+class CommandStep(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a command, for the audit log."""
 
     project: str
@@ -90,154 +91,40 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
         write_down(connection, deed)
 
 
-class DeskCommands:
-    """The side of the devices: each may see and answer its own commands, whatever its project."""
-
-    def __init__(self, state: State, *, clock: Clock, uploads: Path) -> None:
-        self._state = state
-        self._clock = clock
-        self._uploads = uploads
-
-    def fetch(self, device: str, enrolment: int) -> RemoteCommands:
-        """What a device has to do; each command is given out once."""
-        table, now_s = schema.commands, self._clock.wall_s()
-        mine = (table.c.device == device) & (table.c.status == "ordered")
-        with self._state.write() as connection:
-            rows = connection.execute(select(table).where(mine).order_by(table.c.id)).all()
-            given = []
-            for row in rows:
-                is_good = row.enrolment == enrolment and row.expires_at_s > now_s
-                status = "fetched" if is_good else "expired"
-                connection.execute(update(table).where(table.c.id == row.id).values(status=status))
-                _Step(
-                    project=row.project,
-                    device=device,
-                    number=row.id,
-                    who=f"device {device}",
-                    what=status,
-                    why=row.kind,
-                ).write(connection, at_s=now_s)
-                if is_good:
-                    lasts_s = row.expires_at_s - now_s
-                    given.append(
-                        RemoteCommand(
-                            number=row.id, kind=row.kind, model=row.model, lasts_s=lasts_s
-                        )
-                    )
-        return RemoteCommands(commands=tuple(given))
-
-    def report(self, device: str, number: int, report: CommandReport) -> None:
-        """What came of a command.
-
-        Raises:
-            AbsentError: the device was given no such command, or told of it already.
-        """
-        table, now_s = schema.commands, self._clock.wall_s()
-        with self._state.write() as connection:
-            project = self._require_fetched(connection, device, number)
-            values = {"status": report.outcome, "ended_at_s": now_s,
-                      "text": report.text[:_TEXT_CHARACTERS]}  # fmt: skip
-            connection.execute(update(table).where(table.c.id == number).values(values))
-            _Step(
-                project=project,
-                device=device,
-                number=number,
-                who=f"device {device}",
-                what=report.outcome,
-                why=report.text[:200],
-            ).write(connection, at_s=now_s)
-
-    def upload(self, device: str, number: int, content: bytes, *, at: int = 0) -> None:
-        """Keep a file that belongs to a command's result, or the part of a capture that begins at
-        a byte: one that came before, whose answer was lost, is not kept twice.
-
-        Raises:
-            AbsentError: the device was given no such command, or told of it already.
-            InputError: it is empty or too large, there is one already, or parts are missing.
-            ResourceError: the disk is full.
-        """
-        if not 0 < len(content) <= UPLOAD_LIMIT_BYTES:
-            raise InputError(f"a file of {len(content)} bytes, 1 to {UPLOAD_LIMIT_BYTES} are taken")
-        table = schema.commands
-        with self._state.write() as connection:
-            project = self._require_fetched(connection, device, number)
-            mine = table.c.id == number
-            kind, have = connection.execute(
-                select(table.c.kind, table.c.upload_bytes).where(mine)
-            ).one()
-            size = at + len(content)
-            if kind == "capture" and 0 < size <= have:
-                return
-            _check_part(number, kind, have=have, at=at, size=size)
-            connection.execute(update(table).where(mine).values(upload_bytes=size))
-            self._append(self._uploads / str(number), content, at=at)
-            if at:
-                return
-            self._forget_old(connection, device)
-            _Step(
-                project=project,
-                device=device,
-                number=number,
-                who=f"device {device}",
-                what="sent its file" if kind != "capture" else "began to send what it captures",
-                why=f"{len(content)} bytes",
-            ).write(connection, at_s=self._clock.wall_s())
-
-    def _append(self, path: Path, content: bytes, *, at: int) -> None:
-        """A part that a cut left behind what the table knows of is written over."""
-        if at == 0:
-            _fs.write_atomic(path, content, mode=0o600)
-            return
-        _fs.truncate(path, at)
-        with _fs.appended_file(path, mode=0o600) as file:
-            file.write(content)
-
-    def _forget_old(self, connection: Connection, device: str) -> None:
-        table = schema.commands
-        kept = (
-            select(table.c.id)
-            .where(table.c.device == device, table.c.upload_bytes > 0)
-            .order_by(table.c.id.desc())
-        )
-        for number in list(connection.scalars(kept))[UPLOADS_KEPT:]:
-            connection.execute(update(table).where(table.c.id == number).values(upload_bytes=0))
-            _fs.remove_tree(self._uploads / str(number))
-
-    def _require_fetched(self, connection: Connection, device: str, number: int) -> str:
-        table = schema.commands
-        query = select(table.c.project, table.c.expires_at_s).where(
-            table.c.id == number, table.c.device == device, table.c.status == "fetched"
-        )
-        row = connection.execute(query).first()
-        if row is None or row.expires_at_s + GRACE_S < self._clock.wall_s():
-            raise AbsentError(f"command {number} is none that {device} has to answer")
-        return str(row.project)
-
-
 class Commands(OfProject):
     """The side of the people: commands to devices of a project."""
 
     def __init__(
-        self, state: State, *, clock: Clock, uploads: Path, project: str = DEFAULT_PROJECT
+        self,
+        state: State,
+        *,
+        clock: Clock,
+        uploads: Path,
+        kits: Kits,
+        project: str = DEFAULT_PROJECT,
     ) -> None:
         self._state = state
         self._clock = clock
         self._uploads = uploads
+        self._kits = kits
         self._project = project
 
     def order(self, device: str, order: CommandOrder, *, by: str) -> CommandFacts:
-        """Have a device do something; it begins before `lifetime_s` are over, or not at all.
+        """Have a device do something; it begins before `lifetime_s` are over, or not at all. What
+        is to be measured waits for its kit (`add_to_kit`).
 
         Raises:
             AbsentError: no such device.
             InputError: not a kind of command, not a time, or too many wait for this device.
         """
         _check(order)
-        devices, table, now_s = schema.devices, schema.commands, self._clock.wall_s()
+        table, now_s = schema.commands, self._clock.wall_s()
         with self._state.write() as connection:
             enrolment = self._enrolment(connection, device)
             waiting = select(func.count()).where(
-                table.c.device == device, table.c.status == "ordered", table.c.expires_at_s > now_s
+                table.c.device == device,
+                table.c.status.in_(_WAITING),
+                table.c.expires_at_s > now_s,
             )
             if (connection.scalar(waiting) or 0) >= OPEN_LIMIT:
                 raise InputError(
@@ -245,23 +132,54 @@ class Commands(OfProject):
                 )
             values = {
                 "project": self._project, "device": device, "enrolment": enrolment,
-                "kind": order.kind, "model": order.model, "status": "ordered",
+                "kind": order.kind, "model": order.model,
+                "status": "preparing" if order.kind == "measure" else "ordered",
                 "ordered_at_s": now_s, "ordered_by": by, "expires_at_s": now_s + order.lifetime_s,
             }  # fmt: skip
             key = connection.execute(insert(table).values(values)).inserted_primary_key
             number = int(key[0]) if key is not None else 0
-            revision = next_revision(connection)
-            connection.execute(
-                update(devices).where(devices.c.name == device).values(revision=revision)
-            )
+            self._wake(connection, device)
+            self._kits.drop_others(self._with_kits(connection))
             text = f"{order.kind} {order.model}".strip() + f", for {order.lifetime_s:g} s"
-            _Step(
+            CommandStep(
                 project=self._project,
                 device=device,
                 number=number,
                 who=by,
                 what="ordered",
                 why=text,
+            ).write(connection, at_s=now_s)
+            return self._find(connection, device, number)
+
+    def add_to_kit(
+        self, device: str, number: int, content: bytes, *, at: int, is_last: bool, by: str
+    ) -> CommandFacts:
+        """Keep a part of the kit of a command that was ordered; with the last one the device gets
+        the command.
+
+        Raises:
+            AbsentError: there is no such command.
+            ConflictError: it waits for no part, or for another one.
+            InputError: the part or the kit is too large.
+            ResourceError: the disk is full.
+        """
+        table, now_s = schema.commands, self._clock.wall_s()
+        with self._state.write() as connection:
+            found = self._find(connection, device, number)
+            if found.status != "preparing":
+                raise ConflictError(f"command {number} waits for no kit, it is {found.status}")
+            size_bytes = self._kits.append(number, content, at=at)
+            if not is_last:
+                return found
+            connection.execute(update(table).where(table.c.id == number).values(status="ordered"))
+            self._wake(connection, device)
+            CommandStep(
+                project=self._project,
+                device=device,
+                number=number,
+                who=by,
+                what="has its kit",
+                why=f"{size_bytes} bytes",
             ).write(connection, at_s=now_s)
             return self._find(connection, device, number)
 
@@ -299,7 +217,7 @@ class Commands(OfProject):
             if not found.upload_bytes:
                 raise AbsentError(f"command {number} of {device} has no file")
             if not (after > 0 and found.status == "fetched" and by == found.ordered_by):
-                _Step(
+                CommandStep(
                     project=self._project,
                     device=device,
                     number=number,
@@ -310,6 +228,22 @@ class Commands(OfProject):
         path = self._uploads / str(number)
         content = _fs.read_limited(path, limit_bytes=CAPTURE_MOST_BYTES + UPLOAD_LIMIT_BYTES)
         return content[max(after, 0) : found.upload_bytes]
+
+    def _wake(self, connection: Connection, device: str) -> None:
+        devices, revision = schema.devices, next_revision(connection)
+        connection.execute(
+            update(devices).where(devices.c.name == device).values(revision=revision)
+        )
+
+    def _with_kits(self, connection: Connection) -> Sequence[int]:
+        """Commands of all projects that may still be measured."""
+        table = schema.commands
+        query = select(table.c.id).where(
+            table.c.kind == "measure",
+            table.c.status.in_(_OPEN),
+            table.c.expires_at_s + GRACE_S > self._clock.wall_s(),
+        )
+        return connection.scalars(query).all()
 
     def _enrolment(self, connection: Connection, device: str) -> int:
         table = schema.devices
@@ -362,13 +296,3 @@ def _check(order: CommandOrder) -> None:
         )
     if order.model:
         check_name("model", order.model)
-
-
-def _check_part(number: int, kind: str, *, have: int, at: int, size: int) -> None:
-    """Pass when a file may come so, or a part of one may follow what is there."""
-    if kind != "capture" and (at or have):
-        raise InputError(f"command {number} has its file already")
-    if at != have:
-        raise InputError(f"command {number}: a part from byte {at} on, expected from {have} on")
-    if size > CAPTURE_MOST_BYTES:
-        raise InputError(f"a capture of {size} bytes, at most {CAPTURE_MOST_BYTES} are taken")

@@ -18,8 +18,10 @@ from edgewright.errors import TransportError, TrustError
 from edgewright.fleet.alerts import AlertLimits
 from edgewright.fleet.aliases import Aliases
 from edgewright.fleet.certificates import Authorities
+from edgewright.fleet.desk_commands import DeskCommands
 from edgewright.fleet.devices import Devices
 from edgewright.fleet.enrolment import Enrolments
+from edgewright.fleet.kits import Kits
 from edgewright.fleet.lineage import Lineages
 from edgewright.fleet.notify import Notifiers
 from edgewright.fleet.notify.guard import Resolve, system_resolve
@@ -30,7 +32,7 @@ from edgewright.fleet.publishing import Publishing
 from edgewright.fleet.recipients import Recipients
 from edgewright.fleet.refusals import Refusals
 from edgewright.fleet.registry import Registry
-from edgewright.fleet.remote_commands import Commands, DeskCommands
+from edgewright.fleet.remote_commands import Commands
 from edgewright.fleet.retention import Retention
 from edgewright.fleet.rollouts import Rollouts
 from edgewright.fleet.state import SqliteState
@@ -122,8 +124,12 @@ def fleet_office(
             watch=Watch(state, clock=clock, limits=AlertLimits()),
             retention=Retention(state, clock=clock),
             lineages=Lineages(state, clock=clock),
-            commands=Commands(state, clock=clock, uploads=home / "uploads"),
-            desk_commands=DeskCommands(state, clock=clock, uploads=home / "uploads"),
+            commands=Commands(
+                state, clock=clock, uploads=home / "uploads", kits=Kits(home / "kits")
+            ),
+            desk_commands=DeskCommands(
+                state, clock=clock, uploads=home / "uploads", kits=Kits(home / "kits")
+            ),
             refusals=Refusals(state, clock=clock),
             notifiers=Notifiers(
                 state,

@@ -1,6 +1,8 @@
 """Remote commands: what a person orders a device to do beside running a release, version 1.
 
     GET  /device/v1/commands                    -> RemoteCommands, each handed out once
+    GET  /device/v1/commands/{number}/kit?at=BYTES
+                                                -> a part of the kit to measure, empty at its end
     POST /device/v1/commands/{number}/upload    a file that belongs to the result, before the
                                                 report; with ?at=BYTES the next part of it
     POST /device/v1/commands/{number}/report    CommandReport -> 204
@@ -15,17 +17,20 @@ import msgspec
 
 COMMANDS = "/device/v1/commands"
 
-Kind = Literal["restart-server", "probe", "support-bundle", "capture"]
+Kind = Literal["restart-server", "probe", "support-bundle", "capture", "measure"]
 """Start the server process anew; test the bundle that is served; send the agent's support bundle
 (status, settings, ends of logs, no secrets); send what a sensor says, until the command's time is
-over.
+over; measure the models of a signed kit (`wire.kits`).
 """
 KINDS: tuple[Kind, ...] = get_args(Kind)
-USUAL_KINDS: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "capture")
-"""What a device allows unless it is told otherwise: what its sensors say does not leave it."""
+USUAL_KINDS: tuple[Kind, ...] = ("restart-server", "probe", "support-bundle")
+"""What a device allows unless it is told otherwise: what its sensors say does not leave it, and it
+runs no model that is not released to it.
+"""
 
 CAPTURE_MOST_S = 600.0
 CAPTURE_MOST_BYTES = 16 << 20
+KIT_PART_BYTES = 1 << 20
 
 Outcome = Literal["done", "failed", "forbidden"]
 

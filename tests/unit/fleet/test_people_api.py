@@ -28,6 +28,7 @@ COMMANDS: list[Command] = [
     ("POST", "/api/v1/devices", {"name": "d2"}, "device"),
     ("POST", "/api/v1/devices/d1/commands", {"kind": "probe"}, "device"),
     ("GET", "/api/v1/devices/d1/commands/1/file", None, "device"),
+    ("POST", "/api/v1/devices/d1/commands/1/kit", None, "device"),
     ("POST", "/api/v1/members/eve", {"role": "viewer"}, "user"),
     ("POST", "/api/v1/members/eve/role", {"role": "qa"}, "user"),
     ("POST", "/api/v1/members/eve/tokens", {}, "user"),

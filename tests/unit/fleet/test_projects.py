@@ -61,6 +61,7 @@ BODIES: dict[str, Any] = {
     "/devices": {"name": f"{MARK}-1"},
     "/enrolment-tokens": {},
     "/devices/{name}/commands": {"kind": "probe"},
+    "/devices/{name}/commands/{number}/kit": None,
     "/devices/{name}/labels": {"labels": {"site": "stolen"}},
     "/devices/{name}/timezone": {"timezone": "Europe/Berlin"},
     "/devices/{name}/revoke": None,

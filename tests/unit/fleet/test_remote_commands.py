@@ -227,7 +227,7 @@ def test_what_a_cut_left_of_a_part_is_written_over(
 def test_parts_that_do_not_fit_are_refused(
     office: Office, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewright.fleet.remote_commands.CAPTURE_MOST_BYTES", 6)
+    monkeypatch.setattr("edgewright.fleet.desk_commands.CAPTURE_MOST_BYTES", 6)
     number, path = captured(office, device)
     device.ask("POST", path, b"one ")
     for at, body, why in (("5", b"two ", "expected from 4 on"), ("4", b"two ", "at most 6 are")):

@@ -46,6 +46,7 @@ from edgewright.device.agent.facts import local_timezone
 from edgewright.device.agent.fleet_client import FleetClient
 from edgewright.device.agent.home import Home, Identity, Roots
 from edgewright.device.agent.journal import Journal
+from edgewright.device.agent.limited import ProcessLimits
 from edgewright.device.agent.machine import TABLE, Event, State, next_state
 from edgewright.device.agent.maintenance import Maintenance
 from edgewright.device.agent.no_server import NoServer
@@ -67,7 +68,7 @@ from edgewright.device.agent.ports import (
     Source,
     Trust,
 )
-from edgewright.device.agent.probe import ProbeLimits, ProcessProbe
+from edgewright.device.agent.probe import ProcessProbe
 from edgewright.device.agent.progress import Baseline, Outcome, Progress, Release
 from edgewright.device.agent.recorder import Recorder
 from edgewright.device.agent.remote import Done, RemoteHands
@@ -116,7 +117,7 @@ __all__ = [
     "PinnedKeys",
     "Policy",
     "Probe",
-    "ProbeLimits",
+    "ProcessLimits",
     "ProcessProbe",
     "ProcessReplay",
     "Progress",

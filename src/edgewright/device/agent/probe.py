@@ -1,46 +1,29 @@
 """The probe's parent side: starts the self-test of a bundle in a process of its own, with limits.
 
 Whatever a model does in there (crash, hang, leak, nonsense) comes back as a verdict with a reason.
-What it says comes through pipes of ours: one that it left behind may hold the other end for ever.
 """
 
 import asyncio
-import contextlib
-import os
-import resource
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
 from edgewright import _fs
+from edgewright.device.agent.limited import Ended, ProcessLimits, run_limited
 from edgewright.device.agent.process import ending
 from edgewright.telemetry import ProbeReport
 
-MIB = 1 << 20
-WATCH_S = 0.05
-OUTPUT_LIMIT_BYTES = 64 * 1024
-LINGER_S = 0.5
-"""How long the words of a process that has ended are still read."""
-ADDRESS_SPACE_FACTOR = 8
 FOREIGN_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
 _decoder = msgspec.json.Decoder(ProbeReport)
 
 
-class ProbeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the probe's process may use."""
-
-    timeout_s: float = 120.0
-    memory_mb: float = 1024.0
-
-
 class ProcessProbe:
     """Runs `command FOLDER`, which prints a `ProbeReport` as JSON on its last line."""
 
-    def __init__(self, command: Sequence[str], limits: ProbeLimits) -> None:
+    def __init__(self, command: Sequence[str], limits: ProcessLimits) -> None:
         self._command = command
         self._limits = limits
         self._turn = asyncio.Lock()
@@ -48,124 +31,23 @@ class ProcessProbe:
     async def run(self, folder: Path) -> ProbeReport:
         """One probe at a time: two models' probes would time each other."""
         async with self._turn:
-            return await self._run(folder)
-
-    async def _run(self, folder: Path) -> ProbeReport:
-        doing = _fs.file_errors(folder, doing="probing")
-        with doing, _Pipe() as said, _Pipe() as complained:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                str(folder),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=said.their_end,
-                stderr=complained.their_end,
-                start_new_session=True,
-            )
-            said.handed_over()
-            complained.handed_over()
-            why_killed = await self._watched(process)
-            stdout, stderr = await said.last_words(), await complained.last_words()
-        return self._report(process.returncode or 0, why_killed, stdout, stderr)
-
-    async def _watched(self, process: asyncio.subprocess.Process) -> str:
-        """Wait for the end within the limits; the reason when it had to be killed. Whatever of its
-        group it started ends with it.
-        """
-        ended = asyncio.ensure_future(process.wait())
-        loop = asyncio.get_running_loop()
-        deadline_s = loop.time() + self._limits.timeout_s
-        _limit_address_space(process.pid, self._limits.memory_mb)
-        try:
-            while process.returncode is None:
-                if loop.time() > deadline_s:
-                    return f"no verdict within {self._limits.timeout_s:g} s"
-                used_mb = resident_mb(process.pid)
-                if used_mb > self._limits.memory_mb:
-                    return f"used {used_mb:.0f} MB, the limit is {self._limits.memory_mb:g} MB"
-                await asyncio.wait({ended}, timeout=WATCH_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await ended
-        return ""
-
-    def _report(
-        self, return_code: int, why_killed: str, stdout: bytes, stderr: bytes
-    ) -> ProbeReport:
-        if why_killed:
-            return ProbeReport(passed=False, reason=why_killed)
-        lines = stdout.splitlines()
-        try:
-            report = _decoder.decode(lines[-1]) if lines else None
-        except msgspec.DecodeError:
-            report = None
-        if return_code == 0 and report is not None:
-            return report
-        last_words = " ".join(stderr.decode(errors="replace").split())[-300:]
-        how = ending(return_code)
-        return ProbeReport(
-            passed=False,
-            reason=f"the probe's process {how} without a verdict: {last_words or 'no message'}",
-            was_killed=-return_code in FOREIGN_SIGNALS,
-        )
+            with _fs.file_errors(folder, doing="probing"):
+                ended = await run_limited((*self._command, str(folder)), self._limits)
+        return _report(ended)
 
 
-def resident_mb(pid: int) -> float:
-    """How much memory a process holds, 0 when it has ended."""
+def _report(ended: Ended) -> ProbeReport:
+    if ended.why_killed:
+        return ProbeReport(passed=False, reason=ended.why_killed)
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * resource.getpagesize() / MIB
-
-
-def _limit_address_space(pid: int, memory_mb: float) -> None:
-    """A second fence behind the watch: memory that grows faster than anybody looks. Engines reserve
-    far more addresses than memory, so this one stands further out.
-    """
-    limit = int(memory_mb * MIB * ADDRESS_SPACE_FACTOR)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
-
-
-class _Pipe:
-    """Keeps the last part of what a process says; more than the limit is read and dropped."""
-
-    def __init__(self) -> None:
-        self._our_end, self.their_end = os.pipe()
-        self._kept = b""
-        self._is_over = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        os.set_blocking(self._our_end, False)
-        asyncio.get_running_loop().add_reader(self._our_end, self._read)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._our_end)
-        os.close(self._our_end)
-        self.handed_over()
-
-    def handed_over(self) -> None:
-        """Let go of the process's own end."""
-        if self.their_end >= 0:
-            os.close(self.their_end)
-            self.their_end = -1
-
-    async def last_words(self) -> bytes:
-        """What was said, once the process has ended. Nobody is waited for who got the pipe from it:
-        all that it said itself lies in there by now.
-        """
-        self._read()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                await self._is_over.wait()
-        return self._kept
-
-    def _read(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if chunk := os.read(self._our_end, OUTPUT_LIMIT_BYTES):
-                self._kept = (self._kept + chunk)[-OUTPUT_LIMIT_BYTES:]
-                return
-            self._is_over.set()
-            asyncio.get_running_loop().remove_reader(self._our_end)
+        report = _decoder.decode(ended.last_line)
+    except msgspec.DecodeError:
+        report = None
+    if ended.return_code == 0 and report is not None:
+        return report
+    how = ending(ended.return_code)
+    return ProbeReport(
+        passed=False,
+        reason=f"the probe's process {how} without a verdict: {ended.complaint}",
+        was_killed=-ended.return_code in FOREIGN_SIGNALS,
+    )

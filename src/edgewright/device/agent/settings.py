@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     coap: str = ""
     remote_commands: tuple[Kind, ...] = USUAL_KINDS
     capture: str = ""
+    measure_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_deadlines()

@@ -50,6 +50,11 @@ class Fleet(Protocol):
     def order_command(self, device: str, order: CommandOrder) -> CommandFacts:
         """Have a device do something from a short list, within a time."""
 
+    def add_to_kit(
+        self, device: str, number: int, content: bytes, *, at: int, is_last: bool
+    ) -> CommandFacts:
+        """Send a part of the kit that it is to measure, from a byte on; the last one lets it go."""
+
     def commands(self, device: str) -> tuple[CommandFacts, ...]:
         """What it was ordered to do and what came of it, newest first."""
 

@@ -149,6 +149,16 @@ class FleetClient:
     def order_command(self, device: str, order: CommandOrder) -> CommandFacts:
         return self._post(f"/devices/{_path(device)}/commands", CommandFacts, order)
 
+    def add_to_kit(
+        self, device: str, number: int, content: bytes, *, at: int, is_last: bool
+    ) -> CommandFacts:
+        last = "&is_last=true" if is_last else ""
+        path = f"{self._base}/devices/{_path(device)}/commands/{number}/kit?at={at}{last}"
+        headers = {**self._headers, "content-type": "application/octet-stream"}
+        asked = self._client.request("POST", path, headers=headers, body=content)
+        answer = _accepted(self._runner.run(asked), "POST", path)
+        return _decoded(answer, "POST", path, CommandFacts)
+
     def commands(self, device: str) -> tuple[CommandFacts, ...]:
         return self._get(f"/devices/{_path(device)}/commands", tuple[CommandFacts, ...])
 

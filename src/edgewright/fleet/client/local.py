@@ -59,6 +59,13 @@ class LocalFleet:
     def order_command(self, device: str, order: CommandOrder) -> CommandFacts:
         return self._office.commands.order(device, order, by=self._by)
 
+    def add_to_kit(
+        self, device: str, number: int, content: bytes, *, at: int, is_last: bool
+    ) -> CommandFacts:
+        return self._office.commands.add_to_kit(
+            device, number, content, at=at, is_last=is_last, by=self._by
+        )
+
     def commands(self, device: str) -> tuple[CommandFacts, ...]:
         return self._office.commands.list(device)
 

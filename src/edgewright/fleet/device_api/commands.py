@@ -1,15 +1,17 @@
-"""The routes of remote commands: a device fetches its own, sends a file, tells what came of it."""
+"""The routes of remote commands: a device fetches its own, sends a
+file, takes a kit to measure, tells what came of it.
+"""
 
 import re
 
 import msgspec
 
 from edgewright.fleet.desired import Poll
-from edgewright.fleet.remote_commands import DeskCommands
+from edgewright.fleet.desk_commands import DeskCommands
 from edgewright.transports.http1 import Request, Response
 from edgewright.wire.remote_commands import COMMANDS, CommandReport
 
-_ONE = re.compile(rf"{COMMANDS}/(?P<number>\d{{1,15}})/(?P<what>report|upload)")
+_ONE = re.compile(rf"{COMMANDS}/(?P<number>\d{{1,15}})/(?P<what>report|upload|kit)")
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 _report = msgspec.json.Decoder(CommandReport)
@@ -37,9 +39,14 @@ class CommandsApi:
             found = self._commands.fetch(poll.device, poll.enrolment)
             return Response(status=200, body=_encoder.encode(found), headers=_JSON)
         one = _ONE.fullmatch(request.path)
-        if one is None or request.method != "POST":
+        if one is None or request.method != ("GET" if one["what"] == "kit" else "POST"):
             return None
         number = int(one["number"])
+        if one["what"] == "kit":
+            at = request.query.get("at", "0")
+            if not _WHOLE.fullmatch(at):
+                return None
+            return Response(status=200, body=self._commands.kit(poll.device, number, at=int(at)))
         if one["what"] == "upload":
             at = request.query.get("at", "0")
             if not _WHOLE.fullmatch(at):

@@ -19,6 +19,7 @@ from edgewright.errors import (
     TrustError,
 )
 from edgewright.fleet.desired import Poll, look_up, look_up_certificate, may_fetch
+from edgewright.fleet.desk_commands import DeskCommands
 from edgewright.fleet.device_api.commands import CommandsApi, is_command
 from edgewright.fleet.device_api.ddi import DdiApi, is_ddi
 from edgewright.fleet.device_api.door import Credential, Door
@@ -30,7 +31,6 @@ from edgewright.fleet.patches import Patches
 from edgewright.fleet.presence import Presence
 from edgewright.fleet.refusals import Refusal, Refusals
 from edgewright.fleet.registry import Registry, Release
-from edgewright.fleet.remote_commands import DeskCommands
 from edgewright.fleet.state import State
 from edgewright.fleet.telemetry import Batch, OutdatedError
 from edgewright.telemetry import decode_batch

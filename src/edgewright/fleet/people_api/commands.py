@@ -1,5 +1,6 @@
 """Routes that change something; each needs a token and leaves an entry in the audit log."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from edgewright.fleet.people_api.access import TheOffice
 from edgewright.fleet.remote_commands import CommandFacts, CommandOrder
 from edgewright.fleet.rollout_facts import RolloutFacts
 from edgewright.fleet.rollout_plan import RolloutOrder, RolloutPlan
+from edgewright.wire.remote_commands import KIT_PART_BYTES
 
 _ROLLOUT = {"permission": "rollout"}
 _DEVICE = {"permission": "device"}
@@ -138,6 +140,36 @@ def order_command(
     return office.commands.order(name, data, by=request.user.name)
 
 
+@post(
+    "/devices/{name:str}/commands/{number:int}/kit",
+    opt=_DEVICE,
+    request_max_body_size=KIT_PART_BYTES,
+    status_code=200,
+)
+async def add_to_kit(
+    office: TheOffice,
+    request: _Asked,
+    name: FromPath[str],
+    number: FromPath[int],
+    *,
+    at: FromQuery[int] = 0,
+    is_last: FromQuery[bool] = False,
+) -> CommandFacts:
+    """Send the part that begins at a byte, as application/octet-stream, of the kit of models that a
+    device is to measure; with the last one the device gets the command.
+    """
+    content = await request.body()
+    return await asyncio.to_thread(
+        office.commands.add_to_kit,
+        name,
+        number,
+        content,
+        at=at,
+        is_last=is_last,
+        by=request.user.name,
+    )
+
+
 @get("/devices/{name:str}/commands/{number:int}/file", opt=_DEVICE, sync_to_thread=True)
 def command_file(
     office: TheOffice,
@@ -223,6 +255,7 @@ COMMANDS = (
     abort,
     add_device,
     order_command,
+    add_to_kit,
     command_file,
     create_token,
     label,

@@ -16,7 +16,7 @@ _PAUSE_S = 0.5
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an order so far: the fleet's word for it, and how much was sent."""
 
-    status: Literal["ordered", "fetched", "done", "failed", "forbidden", "expired"]
+    status: Literal["preparing", "ordered", "fetched", "done", "failed", "forbidden", "expired"]
     text: str
     size_bytes: int
 
