@@ -95,14 +95,17 @@ def print_versus(report: "VersusReport") -> None:
 
 
 def print_difference(difference: "Difference") -> None:
-    """What changed."""
+    """What changed; of suites with the scenario before each figure."""
+    has_many = len({one.scenario for one in difference.changes}) > 1
     print_table(
         f"{difference.before} -> {difference.after}",
         ("figure", "before", "after", "unit", "ratio", "from", "to", "says"),
-        [(c.name, _number(c.before), _number(c.after), c.unit, f"{c.ratio:.3f}",
-          f"{c.ratio_low:.3f}", f"{c.ratio_high:.3f}", c.direction)
+        [(f"{c.scenario}: {c.name}" if has_many else c.name, _number(c.before), _number(c.after),
+          c.unit, f"{c.ratio:.3f}", f"{c.ratio_low:.3f}", f"{c.ratio_high:.3f}", c.direction)
          for c in difference.changes],
     )  # fmt: skip
+    for loss in difference.losses:
+        click.echo(f"lost: {loss}")
     for doubt in difference.doubts:
         click.echo(f"not sound: {doubt}")
 

@@ -256,14 +256,14 @@ def _machine(told: "Suite", home: Path) -> "SshMachine":
 
 
 def _diff(before: Path, after: Path, *, as_json: bool) -> int:
-    from edgewright.validate import read_report
+    from edgewright.validate import read_any_report
     from edgewright.validate.difference import compare_reports
 
-    difference = compare_reports(read_report(before), read_report(after))
+    difference = compare_reports(read_any_report(before), read_any_report(after))
     if as_json:
         print_json("validation-difference", difference)
     else:
         print_difference(difference)
-    if difference.doubts:
-        return INVALID_EXIT_CODE
-    return GateError.exit_code if difference.is_worse else 0
+    if difference.is_worse:
+        return GateError.exit_code
+    return INVALID_EXIT_CODE if difference.doubts else 0

@@ -20,7 +20,13 @@ from edgewright.validate.order import (
     Spawn,
     scenario_named,
 )
-from edgewright.validate.report import Report, encode_report, read_report
+from edgewright.validate.report import (
+    Report,
+    SuiteReport,
+    encode_report,
+    read_any_report,
+    read_report,
+)
 from edgewright.validate.session import validate
 
 __all__ = [
@@ -34,8 +40,10 @@ __all__ = [
     "ScenarioName",
     "Served",
     "Spawn",
+    "SuiteReport",
     "encode_report",
     "labelled_of_arrays",
+    "read_any_report",
     "read_report",
     "scenario_named",
     "validate",

@@ -2,17 +2,25 @@
 
 Two runs at different times differ by more than the samples within one run do. `BETWEEN_RUNS` is
 what is allowed for that; it is added to both intervals, so a smaller change is called unclear, and
-the smallest change that can be seen is stated.
+the smallest change that can be seen is stated. Answers do not change from run to run: a limit that
+was kept and is missed now is a loss, and noise excuses no wrong answer.
+
+Reports of whole suites are compared scenario by scenario.
 """
 
 import math
+import re
+from collections import defaultdict
 from typing import Literal
 
 import msgspec
 
 from edgewright.contract import Evidence
 from edgewright.errors import InputError
-from edgewright.validate.report import Report
+from edgewright.evidence import Gate
+from edgewright.validate.gates import SERVERS_ENDED
+from edgewright.validate.report import Report, SuiteReport
+from edgewright.validate.scenarios import STEADY
 
 BETWEEN_RUNS = 0.05
 
@@ -27,7 +35,12 @@ _LOWER_IS_BETTER = (
     "server memory peak",
     "start to first right answer",
 )
-_HIGHER_IS_BETTER = ("throughput", "peak rate")
+_HIGHER_IS_BETTER = ("throughput", "peak rate", "accuracy")
+_OF_ANSWERS = ("accuracy",)
+"""What no machine changes: the same rows get the same answers in every run."""
+
+_TIME_AND_SEED = re.compile(r", [\d.e+]+ s, seed \d+")
+"""How long a load lasted and what it was drawn with: other runs of the same load."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +48,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     away from 1 that these two runs could have shown.
     """
 
+    scenario: str
     name: str
     unit: str
     before: float
@@ -47,48 +61,107 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """All changes, and what makes the two reports hard to compare."""
+    """All changes, the limits that were kept before and are missed now (`losses`), and what makes
+    the reports hard to compare.
+    """
 
     before: str
     after: str
     changes: tuple[Change, ...]
-    doubts: tuple[str, ...]
+    losses: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def is_worse(self) -> bool:
-        """Whether something got worse beyond doubt, and the comparison is sound."""
-        return not self.doubts and any(change.direction == "worse" for change in self.changes)
+        """Whether something got worse beyond doubt. Nothing does in a pair that is not sound,
+        except by a loss.
+        """
+        return bool(self.losses) or any(change.direction == "worse" for change in self.changes)
 
 
-def compare_reports(before: Report, after: Report) -> Difference:
+class _Pair(msgspec.Struct, frozen=True):
+    """The same scenario of both, and what stands against comparing them."""
+
+    before: Report
+    after: Report
+    doubts: tuple[str, ...]
+
+
+def compare_reports(before: Report | SuiteReport, after: Report | SuiteReport) -> Difference:
     """What changed from one report to the other.
 
     Raises:
-        InputError: they are of different scenarios.
+        InputError: they have no scenario in common.
     """
-    if before.scenario != after.scenario:
+    pairs, alone = _paired(before, after)
+    if not pairs:
         raise InputError(
-            f"one report is of scenario {before.scenario}, the other of {after.scenario}",
+            f"one report is of scenario {_names(before)}, the other of {_names(after)}",
             hint="compare like with like",
         )
-    changes = []
-    for name in (*_LOWER_IS_BETTER, *_HIGHER_IS_BETTER):
-        old, new = before.figure(name), after.figure(name)
-        if old is not None and new is not None and old.value > 0 and new.value > 0:
-            changes.append(_change(old, new))
+    has_many = len(pairs) > 1
     return Difference(
-        before=f"{before.subject}, {before.started}",
-        after=f"{after.subject}, {after.started}",
-        changes=tuple(changes),
-        doubts=_doubts(before, after),
+        before=_title(pairs[0].before),
+        after=_title(pairs[0].after),
+        changes=tuple(change for pair in pairs for change in _changes(pair)),
+        losses=tuple(
+            f"{pair.after.scenario}: {one}" if has_many else one
+            for pair in pairs
+            for one in _losses(pair)
+        ),
+        doubts=alone
+        + tuple(
+            f"{pair.after.scenario}: {doubt}" if has_many else doubt
+            for pair in pairs
+            for doubt in pair.doubts
+        ),
     )
 
 
-def _change(old: Evidence, new: Evidence) -> Change:
-    spread = math.hypot(_log_spread(old), _log_spread(new), math.log1p(BETWEEN_RUNS))
+def _title(report: Report) -> str:
+    return f"{report.subject}, {report.started}"
+
+
+def _names(report: Report | SuiteReport) -> str:
+    return ", ".join(one.scenario for one in report.all_reports)
+
+
+def _paired(
+    before: Report | SuiteReport, after: Report | SuiteReport
+) -> tuple[list[_Pair], tuple[str, ...]]:
+    """Each scenario with its like, the second of a name with the second, and what has no like."""
+    olds: dict[str, list[Report]] = defaultdict(list)
+    for old in before.all_reports:
+        olds[old.scenario].append(old)
+    pairs, alone = [], []
+    for new in after.all_reports:
+        if olds[new.scenario]:
+            old = olds[new.scenario].pop(0)
+            pairs.append(_Pair(old, new, _doubts(old, new)))
+        else:
+            alone.append(f"scenario {new.scenario} is in the second report only")
+    alone += [
+        f"scenario {name} is in the first report only" for name, left in olds.items() for _ in left
+    ]
+    return pairs, tuple(alone)
+
+
+def _changes(pair: _Pair) -> list[Change]:
+    changes = []
+    for name in (*_LOWER_IS_BETTER, *_HIGHER_IS_BETTER):
+        old, new = pair.before.figure(name), pair.after.figure(name)
+        if old is not None and new is not None and old.value > 0 and new.value > 0:
+            changes.append(_change(old, new, pair))
+    return changes
+
+
+def _change(old: Evidence, new: Evidence, pair: _Pair) -> Change:
+    between = 0.0 if new.name in _OF_ANSWERS else math.log1p(BETWEEN_RUNS)
+    spread = math.hypot(_log_spread(old), _log_spread(new), between)
     ratio = new.value / old.value
     low, high = ratio * math.exp(-spread), ratio * math.exp(spread)
     return Change(
+        scenario=pair.after.scenario,
         name=new.name,
         unit=new.unit,
         before=old.value,
@@ -97,7 +170,7 @@ def _change(old: Evidence, new: Evidence) -> Change:
         ratio_low=low,
         ratio_high=high,
         detectable=math.exp(spread),
-        direction=_direction(new.name, low, high),
+        direction="unclear" if pair.doubts else _direction(new.name, low, high),
     )
 
 
@@ -118,6 +191,26 @@ def _direction(name: str, low: float, high: float) -> Direction:
     return "worse" if is_up == (name in _LOWER_IS_BETTER) else "better"
 
 
+def _losses(pair: _Pair) -> list[str]:
+    """Limits that the second run missed beyond doubt and the first kept; those of time count only
+    where nothing is doubted.
+    """
+    kept = {gate.name: gate.limit for gate in pair.before.verdict.gates if gate.ok}
+    missed = {gate.name for gate in pair.before.verdict.gates if not gate.ok}
+    return [
+        gate.sentence()
+        for gate in pair.after.verdict.gates
+        if gate.has_failed
+        and (not gate.timed or not pair.doubts)
+        and (_was_kept(gate, kept) or (gate.name == SERVERS_ENDED and gate.name not in missed))
+    ]
+
+
+def _was_kept(gate: Gate, kept: dict[str, float]) -> bool:
+    """Under the same limit: a stricter one says nothing about the version."""
+    return kept.get(gate.name) == gate.limit
+
+
 def _doubts(before: Report, after: Report) -> tuple[str, ...]:
     doubts = [
         f"the {which} report is INVALID: {'; '.join(report.verdict.reasons)}"
@@ -128,4 +221,17 @@ def _doubts(before: Report, after: Report) -> tuple[str, ...]:
         doubts.append("the reports come from different machines")
     if before.model != after.model:
         doubts.append(f"the models differ: {before.model}, {after.model}")
+    if before.answers.is_compared and not after.answers.is_compared:
+        doubts.append("the first run knew the right answers, the second looked at form only")
+    loads = [_load_of(report) for report in (before, after)]
+    if None not in loads and loads[0] != loads[1]:
+        doubts.append(f"the loads differ: {loads[0]} | {loads[1]}")
     return tuple(doubts)
+
+
+def _load_of(report: Report) -> str | None:
+    """How a steady load was put on, by the words of its evidence."""
+    figure = report.figure("latency p50")
+    if figure is None or report.scenario not in STEADY:
+        return None
+    return _TIME_AND_SEED.sub("", figure.how)

@@ -8,6 +8,8 @@ from edgewright.validate.answers import AnswerCheck
 
 KEPT_UP_PERCENT = 99.0
 LEAK_LIMIT_MB_PER_MIN = 0.5
+SERVERS_ENDED = "servers that ended"
+"""A gate that is there only when it is missed."""
 
 
 def answer_gates(check: AnswerCheck, *, failed: int) -> tuple[Gate, ...]:

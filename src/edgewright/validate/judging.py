@@ -8,7 +8,12 @@ from edgewright.evidence import Gate, Interval, Verdict, decide
 from edgewright.measure import Machine, describe_machine
 from edgewright.validate.answers import AnswerCheck
 from edgewright.validate.figures import histogram, timeline, unit_of
-from edgewright.validate.gates import answer_gates, budget_gates, unmeasured_budgets
+from edgewright.validate.gates import (
+    SERVERS_ENDED,
+    answer_gates,
+    budget_gates,
+    unmeasured_budgets,
+)
 from edgewright.validate.labels import LabelFindings
 from edgewright.validate.observed import Observed
 from edgewright.validate.order import Order
@@ -79,7 +84,7 @@ def verdict_of(order: Order, found: Findings) -> Verdict:
     if found.labels is not None:
         gates += found.labels.gates
     if observed.has_ended:
-        gates += (Gate.at_most("servers that ended", 1, 0, timed=False),)
+        gates += (Gate.at_most(SERVERS_ENDED, 1, 0, timed=False),)
     doubts = observed.doubts + observed.noise_doubts
     if order.scenario != "cold-start":
         doubts += unmeasured_budgets(observed.figures, order.budgets, is_offline=is_offline)

@@ -127,20 +127,39 @@ def encode_report(report: Report | SuiteReport) -> bytes:
 
 
 def read_report(path: Path) -> Report:
-    """A report that was written before.
+    """A report of one scenario that was written before.
+
+    Raises:
+        InputError: no such file, not a report, one of a suite, or one of a newer schema.
+    """
+    report = read_any_report(path)
+    if isinstance(report, SuiteReport):
+        raise InputError(
+            f"{path}: the report of a whole suite, expected that of one scenario",
+            hint="write one: edgewright validate X.ewb --scenario NAME --out FILE",
+        )
+    return report
+
+
+def read_any_report(path: Path) -> Report | SuiteReport:
+    """A report that was written before, of one scenario or of a suite.
 
     Raises:
         InputError: no such file, not a report, or one of a newer schema.
     """
     content = read_limited(path, limit_bytes=REPORT_LIMIT_BYTES)
     head = decode_json(content, _Head, source=str(path))
-    if head.kind != "validation" or head.schema_version != SCHEMA_VERSION:
+    kinds: dict[str, type[Report | SuiteReport]] = {
+        "validation": Report,
+        "validation-suite": SuiteReport,
+    }
+    if head.kind not in kinds or head.schema_version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: kind {head.kind!r} version {head.schema_version}, expected 'validation' "
-            f"version {SCHEMA_VERSION}",
-            hint="give a file that `edgewright validate --json` wrote",
+            f"{path}: kind {head.kind!r} version {head.schema_version}, expected "
+            f"{' or '.join(map(repr, kinds))} version {SCHEMA_VERSION}",
+            hint="give a file that `edgewright validate --out` wrote",
         )
-    return decode_json(content, Report, source=str(path))
+    return decode_json(content, kinds[head.kind], source=str(path))
 
 
 class _Head(msgspec.Struct):
