@@ -291,3 +291,63 @@ def test_a_defect_ends_the_agent_loudly(device: Any, play: Any) -> None:
 
     with pytest.raises(RuntimeError, match="a defect"):
         play(scene())
+
+
+def told_reasons(device: Any) -> list[str]:
+    return [record.reason for record in device.fleet.records if hasattr(record, "state")]
+
+
+def test_an_order_for_what_runs_already_is_answered_once(device: Any, play: Any) -> None:
+    async def scene() -> None:
+        one = await device.install("1")
+        async with service(device):
+            wanted = device.fleet.offer(device.bundle("1")).bundle_id
+            assert wanted == one
+            await until(lambda: "kept: it runs here already" in told_reasons(device))
+            await asyncio.sleep(5 * POLL_S / FACTOR)
+
+    play(scene())
+    assert told_reasons(device).count("kept: it runs here already") == 1
+
+
+def test_an_order_for_a_release_that_was_found_bad_is_refused_at_once(
+    device: Any, play: Any
+) -> None:
+    async def refusing(folder: Path) -> ProbeReport:
+        return ProbeReport(passed=False, reason="output 3 differs")
+
+    async def scene() -> str:
+        one = await device.install("1")
+        device.probe.run = refusing
+        async with service(device):
+            two = device.fleet.offer(device.bundle("2"))
+            await until(lambda: device.progress().why_bad(two.bundle_id))
+            device.fleet.wanted.clear()
+            await asyncio.sleep(5 * POLL_S / FACTOR)
+            device.fleet.offer(device.bundle("2"))
+            await until(lambda: told_reasons(device)[-1].startswith("refused: found bad here"))
+        return one
+
+    bundle = play(scene())
+    assert device.current == bundle
+
+
+def test_a_first_order_that_is_withdrawn_is_ended(device: Any, play: Any) -> None:
+    async def scene() -> None:
+        waiting = asyncio.Event()
+
+        async def run(folder: Path) -> ProbeReport:
+            waiting.set()
+            await asyncio.Event().wait()
+            return ProbeReport(passed=True)
+
+        device.probe.run = run
+        async with service(device):
+            device.fleet.offer(device.bundle("1"))
+            await waiting.wait()
+            device.fleet.wanted.clear()
+            await until(lambda: "cancelled: the fleet wants it no more" in told_reasons(device))
+
+    play(scene())
+    assert device.current == ""
+    assert device.progress().bad == ()

@@ -19,6 +19,8 @@ What holds after every step, whatever happens (`tests/unit/fleet/test_rollout_pr
 - A device whose validation is VALID-FAIL has failed; INVALID is neither success nor failure.
 - A device that acknowledged an order and then falls silent has failed at its deadline. One that was
   not heard of since its wave opened is pending: it counts in `min_reached` and triggers nothing.
+- Word of a step counts only while the order is on offer: when a pause withdrew it in the meantime,
+  the device goes back to what it ran, and its silence afterwards is no failure.
 
 Time is the rollout's own clock: seconds in which the fleet watched. A step far away from the last
 one, as after an outage of the fleet or a jump of its clock, counts `TICK_LIMIT_S` at most, so that
@@ -199,8 +201,8 @@ class _Turn:
                 return
             case Failed(device, reason):
                 self._fail(device, reason)
-            case Acknowledged(device) if member.standing == "updating":
-                return
+            case Acknowledged() if member.standing != "ordered":
+                return  # its order was withdrawn before this word came, or it was never given
             case _:
                 reason = event.reason if isinstance(event, Left) else ""
                 self._set(event.device, _NEXT[type(event)], reason)
@@ -251,7 +253,8 @@ class _Turn:
             return
         again = [d for d, member in self.members.items() if member.standing == "failed"]
         for device in again:
-            self._set(device, "pending")
+            is_open = self.members[device].wave <= self.open_wave
+            self._set(device, "pending" if is_open else "waiting")
         if again:
             status: Status = "trailing" if self.status in ("trailing", "done") else "running"
             self.passed_at_s = None if status == "running" else self.passed_at_s

@@ -3,7 +3,8 @@
 The words are those of the agent (`edgewright.device.agent.machine`): `state` is the state that was
 entered, `reason` begins with the event that led there. What blames the release ("refused") is
 final; what blames the circumstances ("failed", "timed_out", "cancelled", a cut) is not: the device
-tries again, and the deadline decides.
+tries again, and the deadline decides. "kept" is the word of a device that ran the release already
+when it was ordered.
 
     >>> from edgewright.telemetry import UpdateRecord
     >>> step = UpdateRecord(
@@ -27,7 +28,7 @@ def event_of(record: UpdateRecord | ValidationRecord) -> Told:
     if isinstance(record, ValidationRecord):
         return Validated(record.device, record.outcome, record.reason)
     word, _, text = record.reason.partition(": ")
-    if record.state in _COMMITTED:
+    if record.state in _COMMITTED or (record.state == "idle" and word == "kept"):
         return Committed(record.device)
     if record.state in _WENT_BACK:
         return Failed(record.device, record.reason or "the device went back")

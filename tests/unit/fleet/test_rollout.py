@@ -362,3 +362,24 @@ def test_a_verdict_of_an_earlier_try_counts_for_nothing() -> None:
 def test_limits_below_zero_are_refused() -> None:
     with pytest.raises(ValueError, match="validated_min_count is -1"):
         Limits(validated_min_count=-1)
+
+
+def test_a_step_told_of_an_order_that_a_pause_withdrew_is_not_waited_for() -> None:
+    story = Story(2)
+    story.tell(Seen("d01"), Seen("d02"))
+    story.tell(Pause("ada"))
+    story.tell(Acknowledged("d01"), Acknowledged("d02"))
+    assert story.standing("d01") == "pending"
+    for _ in range(10):
+        story.tell(after_s=QUICK.deadline_s)
+    assert (story.state.status, story.standing("d01")) == ("paused", "pending")
+    story.tell(Resume())
+    assert ordered(story.tell(Seen("d01"), Seen("d02"))) == ["d01", "d02"]
+
+
+def test_a_retry_opens_no_wave_for_a_device_that_failed_before_its_turn() -> None:
+    story = Story(1, 2)
+    story.tell(Failed("d03", "refused by hand"))
+    story.tell(Retry("ada"))
+    assert story.standing("d03") == "waiting"
+    assert ordered(story.tell(Seen("d03"))) == []

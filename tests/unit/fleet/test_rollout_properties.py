@@ -66,12 +66,14 @@ def named(sizes: list[int]) -> list[list[str]]:
 
 
 def possible(state: RolloutState, kind: str, number: int) -> Event | None:
-    """What a device or a person can do in this state: nobody acknowledges an order never given."""
+    """What a device or a person can do in this state. A step may be told late, or of a file that
+    was applied by hand, whatever the rollout thinks of the device.
+    """
     device = f"d{number:02}"
     member = state.members.get(device)
     standing = member.standing if member else "stranger"
     needed = {
-        "acknowledge": ("ordered",),
+        "acknowledge": ("waiting", "pending", "ordered", "updating"),
         "commit": ("updating",),
         "fail": ("updating", "succeeded"),
         "pass": ("ordered", "updating", "succeeded"),

@@ -23,6 +23,10 @@ def test_a_commit_is_success() -> None:
     assert told("idle", "done") == Acknowledged("d")
 
 
+def test_a_release_that_ran_already_is_success() -> None:
+    assert told("idle", "kept: it runs here already") == Committed("d")
+
+
 def test_what_blames_the_release_is_failure() -> None:
     assert told("idle", "refused: a signature is wrong") == Failed("d", "a signature is wrong")
     assert told("rollback", "refused: errors rose") == Failed("d", "refused: errors rose")

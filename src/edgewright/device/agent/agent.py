@@ -14,7 +14,7 @@ from edgewright.device.agent.air_gap import AirGap
 from edgewright.device.agent.home import Home
 from edgewright.device.agent.housekeeping import tidy_downloads, tidy_start
 from edgewright.device.agent.machine import Event, State
-from edgewright.device.agent.progress import Progress, Release
+from edgewright.device.agent.progress import Progress, Release, is_answered, is_settled
 from edgewright.device.agent.recorder import Recorder
 from edgewright.device.agent.reporter import Reporter
 from edgewright.device.agent.tools import Tools
@@ -135,6 +135,10 @@ class Agent:
             hint="see `edgewright agent status`",
         )
 
+    async def answer(self, release: Release, update: Update) -> Progress:
+        """Tell the fleet of a release that it ordered and that is settled here."""
+        return await update.answer(release)
+
     async def go_back(self, reason: str, update: Update) -> Progress:
         """Return a model to the bundle before.
 
@@ -172,7 +176,12 @@ class Agent:
         for wanted in answer[1].models if answer else ():
             try:
                 release = release_from(wanted)
-                results.append(await self.take(release, self.update(release.model)))
+                update = self.update(release.model)
+                if is_settled(update.progress, release) and not is_answered(
+                    update.progress, release
+                ):
+                    await self.answer(release, update)
+                results.append(await self.take(release, update))
             except EdgewrightError as error:
                 errors.append(error)
         await Reporter(self.recorder.outbox, fleet, self.tools.clock).send_all()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgewright.device.agent.agent import Agent, release_from
 from edgewright.device.agent.health import read_health
 from edgewright.device.agent.machine import State
 from edgewright.device.agent.ports import Fleet, ServingSample
-from edgewright.device.agent.progress import Progress, Release
+from edgewright.device.agent.progress import Progress, Release, is_answered, is_settled
 from edgewright.device.agent.reporter import Reporter, ServingSpan
 from edgewright.device.agent.update import Update
 from edgewright.device.agent.worker import Worker
@@ -42,6 +42,7 @@ class Daemon:
         self._workers: dict[str, Worker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._retries: dict[str, _Retry] = {}
+        self._withdrawn: set[str] = set()
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self.on_desired: Callable[[Desired], None] = lambda _: None
@@ -125,6 +126,7 @@ class Daemon:
 
     def follow(self, desired: Desired) -> None:
         """Start what the fleet wants and no model is doing; end what it wants no more."""
+        self._end_unwanted({wanted.model for wanted in desired.models})
         for wanted in desired.models:
             try:
                 release = release_from(wanted)
@@ -134,8 +136,27 @@ class Daemon:
             worker = self._worker(release.model)
             if not worker.is_idle:
                 _end_other(worker, release)
-            elif self._is_due(worker.update.progress, release):
+            elif is_settled(worker.update.progress, release):
+                self._answer(worker, release)
+            elif self._is_due(release):
+                self._withdrawn.discard(release.model)
                 self.submit(release).add_done_callback(partial(self._note, release))
+
+    def _end_unwanted(self, wanted: Collection[str]) -> None:
+        """An order that was withdrawn where there was none before is not brought to its end."""
+        for model, worker in self._workers.items():
+            if model in wanted:
+                continue
+            self._withdrawn.add(model)
+            if not worker.is_idle and _is_of_fleet(worker.update.progress.release):
+                worker.interrupt("the fleet wants it no more")
+
+    def _answer(self, worker: Worker, release: Release) -> None:
+        """Tell of an order once; of one that was withdrawn and given again, again."""
+        model = release.model
+        if model in self._withdrawn or not is_answered(worker.update.progress, release):
+            self._withdrawn.discard(model)
+            worker.submit(partial(self._agent.answer, release))
 
     def _worker(self, model: str) -> Worker:
         if model not in self._workers:
@@ -155,10 +176,8 @@ class Daemon:
             self._failure = task.exception()
             self._stop.set()
 
-    def _is_due(self, progress: Progress, release: Release) -> bool:
+    def _is_due(self, release: Release) -> bool:
         retry = self._retries.get(release.model)
-        if progress.good == release.bundle_id or progress.why_bad(release.bundle_id):
-            return False
         if retry is None or retry.bundle_id != release.bundle_id:
             return True
         return self._now_s() >= retry.not_before_s
@@ -177,7 +196,7 @@ class Daemon:
         """Ask by long poll; never more often than the server answers with something new. What waits
         to be told goes in between, over the same connection.
         """
-        etag, desired = "", Desired()
+        etag, desired = "", None
         while True:
             asked_s = self._now_s()
             try:
@@ -188,8 +207,9 @@ class Daemon:
             reporter.wake()
             if answer is not None:
                 etag, desired = answer
-            self.follow(desired)
-            self.on_desired(desired)
+            if desired is not None:
+                self.follow(desired)
+                self.on_desired(desired)
             rest_s = 0.0 if answer else self._poll_s - (self._now_s() - asked_s)
             await self._agent.tools.clock.sleep(max(rest_s, 0.1) * self._jitter())
 
@@ -233,8 +253,10 @@ async def _seen(update: Update) -> Progress:
 
 
 def _end_other(worker: Worker, wanted: Release) -> None:
-    progress = worker.update.progress
-    release = progress.release
-    is_offered = release is not None and release.origin == "fleet"
-    if is_offered and release is not None and release.bundle_id != wanted.bundle_id:
+    release = worker.update.progress.release
+    if release is not None and _is_of_fleet(release) and release.bundle_id != wanted.bundle_id:
         worker.interrupt(f"the fleet wants {wanted.version or wanted.bundle_id[:12]} now")
+
+
+def _is_of_fleet(release: Release | None) -> bool:
+    return release is not None and release.origin == "fleet"

@@ -24,6 +24,7 @@ CRASHED = "crashed"
 STOPPED = "stopped"
 WAITING = "waiting"
 OPENED = "opened"
+KEPT = "kept"
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -132,6 +133,38 @@ def begun(progress: Progress, release: Release, *, at_s: float) -> Progress:
         tries=progress.tries if is_same else {},
         moved_bytes=progress.moved_bytes if is_same else 0,
         baseline=None,
+    )
+
+
+def is_settled(progress: Progress, release: Release) -> bool:
+    """Whether nothing is left to do about a fleet's release: it runs here, or is marked bad."""
+    return progress.good == release.bundle_id or bool(progress.why_bad(release.bundle_id))
+
+
+def is_answered(progress: Progress, release: Release) -> bool:
+    """Whether the newest line is about this very order already."""
+    last = progress.release
+    return last is not None and (last.origin, last.bundle_id, last.rollout) == (
+        release.origin,
+        release.bundle_id,
+        release.rollout,
+    )
+
+
+def answered(progress: Progress, release: Release, *, at_s: float) -> Progress:
+    """The line for an order of what is settled: without it the fleet waits for word until the
+    order's deadline, and takes the silence for a failure.
+    """
+    runs = progress.good == release.bundle_id
+    why_bad = progress.why_bad(release.bundle_id)
+    return msgspec.structs.replace(
+        progress,
+        event=KEPT if runs else Event.REFUSED,
+        reason="it runs here already" if runs else f"found bad here before: {why_bad}",
+        at_s=at_s,
+        release=release,
+        tries={},
+        moved_bytes=0,
     )
 
 

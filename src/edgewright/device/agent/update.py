@@ -18,8 +18,10 @@ from edgewright.device.agent.progress import (
     Progress,
     Release,
     advanced,
+    answered,
     begun,
     damaged,
+    is_settled,
     opened,
     ordered_back,
     resumed,
@@ -58,6 +60,13 @@ class Update:
         await self._settled()
         self.progress = begun(self.progress, release, at_s=self._tools.clock.wall_s())
         return await self._drive()
+
+    async def answer(self, release: Release) -> Progress:
+        """Say what became of an order that asks for nothing new: it runs here, or was found bad."""
+        await self._settled()
+        if is_settled(self.progress, release):
+            self._write(answered(self.progress, release, at_s=self._tools.clock.wall_s()))
+        return self.progress
 
     async def return_back(self, reason: str) -> Progress:
         """Return to the bundle before.
