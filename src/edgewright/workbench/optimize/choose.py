@@ -90,24 +90,28 @@ def by_objective(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
 def shortlist(
     ordered: Sequence[Trial], count: int, max_drop: float, *, confirm_rows: int
 ) -> tuple[list[Trial], list[Trial]]:
-    """Who takes the few places, and who is left. Half of the places go by the objective alone, the
-    others to the best of those that will probably prove the budget: the fastest often miss it by a
-    little, and would leave nothing to choose.
+    """Who takes the few places, and who is left. Half of the places go by the objective alone. Each
+    of the others goes to the best of those that would keep the budget on the confirm set if the
+    drop stayed as it is, with more slack at each place: the fastest often miss it by a little, all
+    for the same reason, and would leave nothing to choose.
     """
-    sure = count // 2
-    first, rest = list(ordered[:sure]), ordered[sure:]
-    likely = [trial for trial in rest if _is_likely(trial, max_drop, confirm_rows)]
-    unlikely = [trial for trial in rest if trial not in likely]
-    queue = [*first, *likely, *unlikely]
-    return queue[:count], queue[count:]
+    queue, rest = list(ordered[: count // 2]), list(ordered[count // 2 :])
+    asked = count - len(queue)
+    for place in range(asked):
+        limit = max_drop * (1 - place / (asked + 1))
+        likely = [one for one in rest if _expected_upper(one, confirm_rows) <= limit]
+        for one in (likely or rest)[:1]:
+            queue.append(one)
+            rest.remove(one)
+    return queue, rest
 
 
-def _is_likely(trial: Trial, max_drop: float, confirm_rows: int) -> bool:
-    """Whether the bound would keep the budget on the confirm set if the drop stayed as it is."""
+def _expected_upper(trial: Trial, confirm_rows: int) -> float:
+    """The bound that the confirm set would give if the drop stayed as it is on what was scored."""
     if trial.drop is None or not trial.rows:
-        return False
+        return math.inf
     slack = trial.drop.upper - trial.drop.value
-    return trial.drop.value + slack * math.sqrt(trial.rows / confirm_rows) <= max_drop
+    return trial.drop.value + slack * math.sqrt(trial.rows / confirm_rows)
 
 
 def loses_to(trial: Trial, winner: Trial, objective: Objective) -> str:

@@ -115,22 +115,39 @@ def test_only_what_uses_less_beyond_doubt_is_chosen_for_its_energy(
     assert words in reason
 
 
+def names(trials: list[Trial]) -> list[str]:
+    return [one.name for one in trials]
+
+
 def test_half_of_the_places_go_to_those_that_will_probably_prove_the_budget() -> None:
-    """Five hopeless ones are faster than the two that would prove it."""
+    """Five hopeless ones are faster than those that would prove it."""
     hopeless = [trial(f"hopeless {n}", 0.20 + n / 100, 4.9, upper=7.0) for n in range(5)]
-    likely = [trial(f"likely {n}", 0.40 + n / 100, 2.9, upper=3.5) for n in range(2)]
+    likely = [trial(f"likely {n}", 0.40 + n / 100, 2.0, upper=3.2) for n in range(3)]
     kept, left = shortlist([*hopeless, *likely], 4, 5.0, confirm_rows=100)
-    assert [one.name for one in kept] == ["hopeless 0", "hopeless 1", "likely 0", "likely 1"]
-    assert left == hopeless[2:]
+    assert names(kept) == ["hopeless 0", "hopeless 1", "likely 0", "likely 1"]
+    assert names(left) == ["hopeless 2", "hopeless 3", "hopeless 4", "likely 2"]
+
+
+def test_each_of_those_places_asks_for_more_slack() -> None:
+    """What fails together must not take all of them: here all but one are near the budget."""
+    near = [trial(f"near {n}", 0.20 + n / 100, 4.0, upper=4.8) for n in range(6)]
+    far = trial("far", 0.45, 2.0, upper=2.8)
+    kept, _ = shortlist([*near, far, trial("slow", 0.9, 0.0)], 4, 5.0, confirm_rows=100)
+    assert names(kept) == ["near 0", "near 1", "near 2", "far"]
 
 
 def test_a_larger_confirm_set_makes_more_of_them_likely() -> None:
     ordered = [trial("a", 0.2, 4.0, upper=5.5), trial("b", 0.3, 4.0, upper=5.5)]
     ordered += [trial("c", 0.4, 0.0, upper=0.0)]
-    assert [one.name for one in shortlist(ordered, 2, 5.0, confirm_rows=100)[0]] == ["a", "c"]
-    assert [one.name for one in shortlist(ordered, 2, 5.0, confirm_rows=400)[0]] == ["a", "b"]
+    assert names(shortlist(ordered, 2, 5.0, confirm_rows=100)[0]) == ["a", "c"]
+    assert names(shortlist(ordered, 2, 5.0, confirm_rows=400)[0]) == ["a", "b"]
 
 
 def test_where_none_is_likely_the_objective_alone_decides() -> None:
     ordered = [trial(str(n), 0.2 + n / 10, 4.9, upper=9.0) for n in range(3)]
     assert shortlist(ordered, 2, 5.0, confirm_rows=100) == (ordered[:2], ordered[2:])
+
+
+def test_few_take_all_places_in_their_order() -> None:
+    few = TRIALS[:3]
+    assert shortlist(few, 4, 5.0, confirm_rows=100) == (few, [])
