@@ -36,6 +36,8 @@ _WORN_ALIKE_DEG = 30.0
 _WORN_OTHERWISE_DEG = 60.0
 _FEW_PEOPLE = 3
 
+_SENSORS = ("acc", "gyr", "mag")
+
 _Floats = NDArray[np.float64]
 
 
@@ -60,7 +62,21 @@ def check_axes(dataset: Dataset) -> Iterator[Finding]:
             yield from _check_orientation(dataset, stem, axes)
         elif units[stem] == "rad/s":
             yield from _check_turning(stem, _sampled_norms(dataset, axes))
+        elif not units[stem] and stem.lower().startswith(_SENSORS):
+            yield _without_unit(stem, resting_levels(dataset, axes))
     yield from _check_agreement(dataset, units)
+
+
+def _without_unit(stem: str, resting: _Floats) -> Finding:
+    """A sensor whose unit nobody said is checked by nothing, and served without a range."""
+    seen = f"; it reads {float(np.median(resting)):.3g} at rest" if len(resting) else ""
+    return Finding(
+        code="unit",
+        severity="warning",
+        message=f"{stem}: no unit is mapped, so neither gravity nor ranges are checked{seen}; say "
+        'unit = "g", "m/s2", "rad/s", "deg/s" or "uT" in the mapping',
+        channel=stem,
+    )
 
 
 def resting_levels(dataset: Dataset, axes: list[int]) -> _Floats:

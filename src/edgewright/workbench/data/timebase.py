@@ -36,13 +36,12 @@ def stretches(time_s: Times, *, max_gap_s: float) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise([0, *breaks.tolist(), len(time_s)])]
 
 
-def median_rate_hz(time_s: Times, *, source: str) -> float:
-    """The rate that a clock keeps most of the time, to four digits.
+def median_rate_hz(step_s: Times, *, source: str) -> float:
+    """The rate that a clock keeps most of the time, to four digits, from its steps.
 
     Raises:
         InputError: the clock does not move forward.
     """
-    step_s = np.diff(time_s)
     forward = step_s[step_s > 0]
     if not len(forward):
         raise InputError(

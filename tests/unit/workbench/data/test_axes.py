@@ -103,3 +103,15 @@ def test_one_person_with_gravity_elsewhere_is_suspected_without_a_gyroscope() ->
 def test_people_who_all_wear_it_otherwise_are_not_suspected() -> None:
     people = (upright("ann", 0), upright("bob", 1), upright("eve", 2))
     assert axes_findings(Dataset(people, CHANNELS[:3], ("a", "b"), RATE_HZ, "made up")) == []
+
+
+def test_a_sensor_without_a_unit_is_told_with_what_it_reads_at_rest(good: Dataset) -> None:
+    calm = np.tile(np.float32([0.0, 0.0, 9.81, 0.0, 0.0, 0.0]), (200, 1))
+    recordings = tuple(
+        replace(each, samples=calm, label=np.zeros(200, np.int16)) for each in good.recordings
+    )
+    bare = tuple(Channel(name=channel.name) for channel in CHANNELS)
+    findings = check_dataset(replace(good, recordings=recordings, channels=bare)).findings
+    told = [each for each in findings if each.code == "unit"]
+    assert [each.channel for each in told] == ["acc", "gyro"]
+    assert "reads 9.81 at rest" in told[0].message

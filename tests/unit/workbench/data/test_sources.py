@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -93,6 +94,14 @@ class TestNpz:
             ({"fs": None}, "neither a rate nor a time column"),
             ({"units": np.array(["m/s3", "deg/s"])}, "unit 'm/s3' is not known; did you mean"),
             ({"label": np.full(20, 9, np.int8)}, r"labels \['9'\] are not in the label map"),
+            ({"label_ids": np.array([3, 5])}, "3 'label_names' and 2 'label_ids'"),
+            ({"label_ids": None}, "does not say which number is which name"),
+            ({"fs": np.array("fifty")}, "'fs' is 'fifty', expected a number"),
+            (
+                {"X": np.zeros((33_000, 2)), "label": np.arange(33_000), "label_names": None}
+                | dict.fromkeys(("subject", "recording"), np.zeros(33_000, np.int8)),
+                "holds 33000 different labels",
+            ),
         ],
     )
     def test_what_is_wrong_is_said(
@@ -127,6 +136,28 @@ class TestNpz:
             ("2", "2", 200),
         ]
         assert "1: 2 stretches of rows lie apart" in found.notes[0]
+
+    def test_ids_that_are_large_floats_stay_apart(self, tmp_path: Path) -> None:
+        people = np.array([1000001.0] * 10 + [1000002.0] * 10)
+        dataset = read_npz(
+            archive(tmp_path / "a.npz", subject=people, recording=None), SourceMapping()
+        )
+        assert dataset.subjects == ("1000001", "1000002")
+
+    @pytest.mark.parametrize("ids", [[-1.0, 3.0, 5.0], ["-1", "3", "5"]])
+    def test_numbers_of_labels_may_be_of_any_type(self, tmp_path: Path, ids: list[Any]) -> None:
+        path = archive(tmp_path / "a.npz", label_ids=np.array(ids))
+        assert read_npz(path, SourceMapping()).label_names == ("WALK", "SIT")
+
+    def test_names_without_numbers_give_the_order_of_labels_that_are_texts(
+        self, tmp_path: Path
+    ) -> None:
+        words = np.array(["WALK"] * 12 + ["SIT"] * 8)
+        names = np.array(["WALK", "SIT"])
+        path = archive(tmp_path / "a.npz", label=words, label_ids=None, label_names=names)
+        dataset = read_npz(path, SourceMapping())
+        assert dataset.label_names == ("WALK", "SIT")
+        assert dataset.recordings[0].label.tolist() == [0] * 10
 
     def test_an_archive_with_a_pickle_inside_is_refused(self, tmp_path: Path) -> None:
         path = archive(tmp_path / "a.npz", subject=np.array([{"run": "me"}] * 20, dtype=object))
@@ -224,6 +255,39 @@ class TestCsv:
                     labels={"walk": "w"},
                 ),
             )
+
+    @pytest.mark.parametrize(
+        ("labels", "names"),
+        [({}, ("walk",)), ({"none": "still", "walk": "walk"}, ("still", "walk"))],
+    )
+    def test_a_word_for_no_label_is_one_where_the_map_names_it(
+        self, write: Callable[[str], Path], labels: dict[str, str], names: tuple[str, ...]
+    ) -> None:
+        path = write(HEADER + csv_rows(60) + csv_rows(60, take="2").replace("walk", "none"))
+        dataset = read_csv(path, msgspec.structs.replace(TIMED, labels=labels))
+        assert dataset.label_names == names
+        assert dataset.recordings[1].label.tolist() == [-1 if not labels else 0] * 60
+        assert ["'none' is taken for no label" in note for note in dataset.notes] == [True] * (
+            not labels
+        )
+
+    def test_recordings_whose_rows_take_turns_keep_their_rate(
+        self, write: Callable[[str], Path]
+    ) -> None:
+        lines = csv_rows(60).splitlines() + [
+            f"{0.007 + at / 50:.4f},0.1,0.2,1,walk,bob,2" for at in range(60)
+        ]
+        dataset = read_csv(write(HEADER + "\n".join(sorted(lines)) + "\n"), TIMED)
+        assert dataset.rate_hz == 50.0
+        assert [len(each) for each in dataset.recordings] == [60, 60]
+
+    @pytest.mark.parametrize("mark", [";", "\t"])
+    def test_semicolons_and_tabs_are_taken_for_commas(
+        self, write: Callable[[str], Path], mark: str
+    ) -> None:
+        commas = read_csv(write(HEADER + csv_rows()), TIMED)
+        others = read_csv(write((HEADER + csv_rows()).replace(",", mark)), TIMED)
+        assert others.content_hash == commas.content_hash
 
     def test_a_file_of_one_person_is_named_by_its_stem(self, write: Callable[[str], Path]) -> None:
         mapping = SourceMapping(channels=ACC, label="what", subject_is="eve", time="t")

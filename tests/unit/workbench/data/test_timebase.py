@@ -44,12 +44,12 @@ def test_labels_follow_the_nearest_sample() -> None:
 
 def test_the_rate_is_the_one_the_clock_keeps_most_of_the_time() -> None:
     times = np.concatenate([np.arange(100) / 50, 9 + np.arange(3) / 10])
-    assert median_rate_hz(times, source="x") == 50.0
+    assert median_rate_hz(np.diff(times), source="x") == 50.0
 
 
 def test_a_clock_that_stands_still_is_refused() -> None:
     with pytest.raises(InputError, match="never moves forward"):
-        median_rate_hz(np.zeros(5), source="x.csv")
+        median_rate_hz(np.zeros(4), source="x.csv")
 
 
 def test_a_single_sample_makes_no_trouble() -> None:

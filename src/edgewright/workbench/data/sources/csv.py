@@ -1,9 +1,13 @@
-"""Comma-separated files with a header line, read in blocks: memory holds numbers, not texts."""
+"""Comma-separated files with a header line, read in blocks: memory holds numbers, not texts.
+
+Semicolons and tabs are taken for commas where the header has no comma.
+"""
 
 import csv
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from edgewright.workbench.data.sources._limits import check_bytes, check_values
 from edgewright.workbench.data.sources.table import Column, Table, dataset_from_table
 
 _BLOCK_ROWS = 16_384
+_HEADER_CHARS = 2**16
 _Block = list[list[str]]
 
 
@@ -39,8 +44,8 @@ def read_csv_table(path: Path, mapping: SourceMapping) -> Table:
     """
     with file_errors(path, doing="reading"), path.open(newline="", encoding="utf-8-sig") as file:
         check_bytes(path)
-        reader = csv.reader(file)
         try:
+            reader = csv.reader(file, delimiter=_delimiter(file))
             header = _header(reader, path)
             columns, rows = _columns(header, reader, _numbers_of(mapping), path)
         except (UnicodeDecodeError, csv.Error) as error:
@@ -51,6 +56,14 @@ def read_csv_table(path: Path, mapping: SourceMapping) -> Table:
 def _numbers_of(mapping: SourceMapping) -> frozenset[str]:
     numbers = {each.column for each in mapping.channels}
     return frozenset(numbers | ({mapping.time} if mapping.time_unit != "iso" else set()))
+
+
+def _delimiter(file: TextIO) -> str:
+    """What stands between the names of the header: a comma, or what some exports write instead."""
+    header = file.readline(_HEADER_CHARS)
+    file.seek(0)
+    others = [each for each in ";\t" if each in header]
+    return others[0] if others and "," not in header else ","
 
 
 def _header(reader: Iterator[list[str]], path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 """
 
 import math
+import re
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,9 @@ from edgewright.errors import InputError
 from edgewright.workbench.data.mapping import ChannelMapping, SourceMapping
 from edgewright.workbench.data.recordings import Dataset
 from edgewright.workbench.data.sources._limits import check_bytes, check_values
-from edgewright.workbench.data.sources.table import Table, dataset_from_table
+from edgewright.workbench.data.sources.table import Table, dataset_from_table, word_of
+
+_NEGATIVE = re.compile(r"-\d+")
 
 
 def read_npz(path: Path, mapping: SourceMapping) -> Dataset:
@@ -37,7 +40,7 @@ def read_npz(path: Path, mapping: SourceMapping) -> Dataset:
             f"{path}: {mapping.samples!r} must be numbers [time, channels], "
             f"got {samples.dtype} {list(samples.shape)}"
         )
-    mapping = _filled(mapping, arrays, samples.shape[1])
+    mapping = _filled(mapping, arrays, samples.shape[1], path)
     names = _column_names(arrays, samples.shape[1])
     columns: dict[str, NDArray[Any]] = {
         name: array for name, array in arrays.items() if array.shape == samples.shape[:1]
@@ -88,7 +91,9 @@ def _column_names(arrays: dict[str, NDArray[Any]], count: int) -> list[str]:
     return [str(position) for position in range(count)]
 
 
-def _filled(mapping: SourceMapping, arrays: dict[str, NDArray[Any]], count: int) -> SourceMapping:
+def _filled(
+    mapping: SourceMapping, arrays: dict[str, NDArray[Any]], count: int, path: Path
+) -> SourceMapping:
     changes: dict[str, Any] = {}
     if not mapping.channels:
         units = arrays.get("units")
@@ -101,13 +106,36 @@ def _filled(mapping: SourceMapping, arrays: dict[str, NDArray[Any]], count: int)
         )
     rate = arrays.get("fs")
     if mapping.rate_hz is None and not mapping.time and rate is not None and rate.size == 1:
+        if rate.dtype.kind not in "fiu":
+            raise InputError(f"{path}: 'fs' is {rate.item()!r}, expected a number of Hz")
         changes["rate_hz"] = float(rate.item())
-    if not mapping.labels and {"label_names", "label_ids"} <= set(arrays):
-        named = zip(arrays["label_ids"].tolist(), arrays["label_names"].tolist(), strict=True)
-        table = {str(key): str(name) for key, name in named if key >= 0}
+    if not mapping.labels and "label_names" in arrays:
+        table = _label_table(arrays, mapping, path)
         changes["labels"] = table
-        changes["label_names"] = mapping.label_names or tuple(table.values())
+        changes["label_names"] = mapping.label_names or tuple(dict.fromkeys(table.values()))
     try:
         return msgspec.structs.replace(mapping, **changes)
     except ValueError as error:
         raise InputError(f"the arrays do not fit a dataset: {error}") from error
+
+
+def _label_table(
+    arrays: dict[str, NDArray[Any]], mapping: SourceMapping, path: Path
+) -> dict[str, str]:
+    """The name of every number in `label`; a negative number is no label. Without `label_ids` the
+    names are those that `label` itself holds, in their order.
+    """
+    names = [str(name) for name in arrays["label_names"].ravel().tolist()]
+    ids, labels = arrays.get("label_ids"), arrays.get(mapping.label)
+    if ids is None and labels is not None and labels.dtype.kind not in "US":
+        raise InputError(
+            f"{path}: 'label_names' without 'label_ids' does not say which number is which name",
+            hint="add label_ids, the number of each name, or map `labels`",
+        )
+    if ids is not None and ids.size != len(names):
+        raise InputError(
+            f"{path}: {len(names)} 'label_names' and {ids.size} 'label_ids', expected as many"
+        )
+    keys = [word_of(key) for key in (ids.ravel() if ids is not None else arrays["label_names"])]
+    named = zip(keys, names, strict=True)
+    return {key: name for key, name in named if not _NEGATIVE.fullmatch(key)}

@@ -1,7 +1,7 @@
 """Columns to a dataset: what every tabular source (npz, csv, parquet) shares."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,8 @@ Column = NDArray[Any]
 _Rows = NDArray[np.intp] | slice
 
 _UNLABELLED_WORDS = {"", "-1", "nan", "none"}
+_MOST_LABELS = 2**15 - 1
+"""As many as the numbers of labels in a recording can tell apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +64,18 @@ def dataset_from_table(table: Table, mapping: SourceMapping) -> Dataset:
     """
     if table.rows == 0:
         raise InputError(f"{table.source}: it has no rows", hint="check that the export finished")
+    notes: list[str] = []
     channels, samples = _channels(table, mapping)
-    label_names, label = _labels(table, mapping)
+    label_names, label = _labels(table, mapping, notes)
     time_s = (
         seconds_of(table.column(mapping.time, role="time"), mapping, table.source)
         if (mapping.time)
         else None
     )
-    rate_hz = _rate(time_s, mapping, table.source)
+    recorded = list(_recorded(table, mapping, notes))
+    rate_hz = _rate(time_s, [rows for *_, rows in recorded], mapping, table.source)
     recordings: list[Recording] = []
-    notes: list[str] = []
-    for name, person, rows in _recorded(table, mapping, notes):
+    for name, person, rows in recorded:
         whole = Recording(samples[rows], label[rows], person, name, rate_hz)
         if time_s is None:
             recordings.append(whole)
@@ -127,23 +130,32 @@ def _grouped(column: Column) -> tuple[list[str], NDArray[np.intp]]:
     """The different ids of a column as texts (3.0 and 3 are one), and for each row which one."""
     if column.dtype.kind in "iufbU":
         values, which = np.unique(column, return_inverse=True)
-        found = [_word(value) for value in values.tolist()]
+        found = [word_of(value) for value in values]
     else:
         seen: dict[str, int] = {}
-        which = np.array([seen.setdefault(_word(v), len(seen)) for v in column.tolist()], np.intp)
+        which = np.array([seen.setdefault(word_of(v), len(seen)) for v in column.tolist()], np.intp)
         found = list(seen)
-    words = list(dict.fromkeys(found))
-    table = np.array([words.index(word) for word in found], np.intp)
-    return words, table[which]
+    places: dict[str, int] = {}
+    table = np.array([places.setdefault(word, len(places)) for word in found], np.intp)
+    return list(places), table[which]
 
 
-def _word(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:g}"
+def word_of(value: object) -> str:
+    """A label or an id as text, so that different numbers stay different.
+
+    >>> word_of(3.0), word_of(1000001.0), word_of(np.float32(0.1)), word_of(float("nan"))
+    ('3', '1000001', '0.1', '')
+    """
+    if isinstance(value, float | np.floating):
+        if math.isnan(value):
+            return ""
+        return str(int(value)) if value.is_integer() else str(value)
     return "" if value is None else str(value).strip()
 
 
-def _labels(table: Table, mapping: SourceMapping) -> tuple[tuple[str, ...], LabelIds]:
+def _labels(
+    table: Table, mapping: SourceMapping, notes: list[str]
+) -> tuple[tuple[str, ...], LabelIds]:
     if mapping.label_is:
         names = mapping.label_names or (mapping.label_is,)
         if mapping.label_is not in names:
@@ -152,7 +164,16 @@ def _labels(table: Table, mapping: SourceMapping) -> tuple[tuple[str, ...], Labe
     if mapping.label not in table.columns and mapping.label == SourceMapping().label:
         return mapping.label_names, np.full(table.rows, UNLABELLED, np.int16)
     words, which = _grouped(table.column(mapping.label, role="label"))
-    found = [word for word in words if word.lower() not in _UNLABELLED_WORDS]
+    named_by_hand = {*mapping.labels, *mapping.label_names}
+    nobody_knows = [
+        word for word in words if word.lower() in _UNLABELLED_WORDS and word not in named_by_hand
+    ]
+    found = [word for word in words if word not in nobody_knows]
+    notes += [
+        f"label {word!r} is taken for no label; map it to a name where it is a class"
+        for word in nobody_knows
+        if word.isalpha()
+    ]
     unmapped = [word for word in found if mapping.labels and word not in mapping.labels]
     if unmapped:
         raise InputError(
@@ -162,6 +183,12 @@ def _labels(table: Table, mapping: SourceMapping) -> tuple[tuple[str, ...], Labe
     named = {word: mapping.labels.get(word, word) for word in found}
     used = [name for name in natural_order(set(named.values())) if name]
     names = mapping.label_names or tuple(used)
+    if len(names) > _MOST_LABELS:
+        raise InputError(
+            f"{table.source}: column {mapping.label!r} holds {len(names)} different labels, "
+            f"expected at most {_MOST_LABELS}",
+            hint="is it a measured value? name the column of labels as `label`",
+        )
     strangers = [name for name in used if name not in names]
     if strangers:
         raise InputError(f"{table.source}: labels {strangers} are not in label_names {names}")
@@ -186,8 +213,9 @@ def _people(table: Table, mapping: SourceMapping) -> Iterator[tuple[str, str, _R
         names, which = _grouped(table.columns[mapping.recording])
     order = np.argsort(which, kind="stable")
     edges = np.searchsorted(which[order], np.arange(len(names) + 1))
+    places = {name: at for at, name in enumerate(names)}
     for name in natural_order(names):
-        at = names.index(name)
+        at = places[name]
         rows = order[edges[at] : edges[at + 1]]
         person = _one_person([people[n] for n in np.unique(who[rows])], name, table.source)
         yield name, person, _as_slice(rows)
@@ -265,7 +293,13 @@ def _moment(value: object, row: int, name: str, source: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _rate(time_s: NDArray[np.float64] | None, mapping: SourceMapping, source: str) -> float:
+def _rate(
+    time_s: NDArray[np.float64] | None,
+    recorded: Sequence[_Rows],
+    mapping: SourceMapping,
+    source: str,
+) -> float:
+    """The rate of the source; a step from one recording to another is none of a sensor's."""
     if time_s is None and mapping.rate_hz is None:
         raise InputError(
             f"{source}: neither a rate nor a time column is mapped",
@@ -273,7 +307,8 @@ def _rate(time_s: NDArray[np.float64] | None, mapping: SourceMapping, source: st
         )
     if time_s is None or (mapping.rate_hz is not None and len(time_s) < 2):
         return float(mapping.rate_hz or 0.0)
-    rate_hz = median_rate_hz(time_s, source=source)
+    steps_s = np.concatenate([np.diff(time_s[rows]) for rows in recorded])
+    rate_hz = median_rate_hz(steps_s, source=source)
     if 1.0 / rate_hz > mapping.max_gap_s:
         raise InputError(
             f"{source}: its samples are {1.0 / rate_hz:.4g} s apart, and max_gap_s is "
