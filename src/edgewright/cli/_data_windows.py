@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_seed_option = click.option("--seed", type=int, default=0, show_default=True)
+_seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
 
 class _Cutting(NamedTuple):

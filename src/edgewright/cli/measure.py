@@ -23,7 +23,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
               help="Of all rounds together, at most.")  # fmt: skip
 @click.option("--energy", is_flag=True, help="Also the energy of a call, by counters or CPU time.")
 @click.option("--memory", is_flag=True, help="Also the peak of a process of its own.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of rounds.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the order of rounds.",
+)
 @json_option
 def measure(
     *,

@@ -17,7 +17,7 @@ _FILE = click.Path(path_type=Path)
     "--count", type=click.IntRange(min=1), default=12, show_default=True, help="How many motifs."
 )
 @click.option("--output", default="", help="The model's output that is its embedding.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print what was learnt as JSON.")
 def motifs(
     *, model: Path, data: Path, out: Path, count: int, output: str, seed: int, as_json: bool

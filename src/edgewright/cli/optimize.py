@@ -30,7 +30,9 @@ _FILE = click.Path(path_type=Path)
     default="latency",
     show_default=True,
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and rounds.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of splits and rounds."
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option(
     "--formats",

@@ -22,7 +22,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("--max-abs", type=NumberRange(min=0), help="Largest absolute difference tolerated.")
 @click.option("--max-drop", type=NumberRange(min=0), help="Points of the metric that may be lost.")
 @click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random edge inputs.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the random edge inputs.",
+)
 @json_option
 def verify(
     *,

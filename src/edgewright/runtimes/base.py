@@ -2,6 +2,7 @@
 arrays.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -142,9 +143,15 @@ class Runtime(Protocol):
         """
 
 
+_WHERE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) (?=[A-Z])")
+"""A place in onnxruntime's own source, with the signature of a function."""
+
+
 def first_line(error: BaseException) -> str:
-    """What an engine's exception says, short enough for a message."""
-    text = str(error).strip()
+    """What an engine's exception says, short enough for a message: without where in the engine's
+    source, since the signature of a function alone may be 300 characters.
+    """
+    text = _WHERE.sub(" ", str(error)).strip()
     return text.splitlines()[0][:300] if text else type(error).__name__
 
 

@@ -8,7 +8,6 @@ Runtime is told to look where nothing can be.
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -135,7 +134,7 @@ class OnnxSession:
             results = self._run(self._names, checked, self._settings)
         except Exception as error:
             raise DeviceError(
-                f"onnxruntime failed: {_reason(error)}", hint="verify the model on this device"
+                f"onnxruntime failed: {first_line(error)}", hint="verify the model on this device"
             ) from error
         outputs = dict(zip(self._names, results, strict=True))
         if self._may_bind:
@@ -188,7 +187,7 @@ def _load_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = _reason(error)
+        reason = first_line(error)
         if "External data path" in reason:
             raise InputError(
                 f"{path}: its weights are in another file",
@@ -206,12 +205,3 @@ def _tensor(node: ort.NodeArg) -> EngineTensor:
         raise InputError(f"tensor {node.name!r} has type {node.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
     return EngineTensor(name=node.name, dtype=_DTYPES[node.type], shape=shape)
-
-
-_WHERE = re.compile(r"/\S+\.(?:cc|h):\d+ .*?\) (?=[A-Z])")
-"""A place in onnxruntime's own source, with the signature of a function."""
-
-
-def _reason(error: BaseException) -> str:
-    """What it says without where in its source: the signature alone may be 300 characters."""
-    return first_line(RuntimeError(_WHERE.sub(" ", str(error))))

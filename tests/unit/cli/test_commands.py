@@ -64,6 +64,19 @@ def test_no_number_of_the_command_line_may_be_nan_or_inf() -> None:
         assert "is not a finite number" in result.output or "not in the range" in result.output
 
 
+def test_no_seed_may_be_below_nothing() -> None:
+    seeds = [
+        (path, option)
+        for path, command in every_command()
+        for option in command.params
+        if option.name == "seed"
+    ]
+    assert "optimize" in dict(seeds)
+    for path, option in seeds:
+        assert isinstance(option.type, click.IntRange), path
+        assert option.type.min == 0, path
+
+
 def test_docs_page_is_what_the_commands_say() -> None:
     assert cli_docs.PAGE.read_text() == cli_docs.page(), "run: python tools/cli_docs.py"
 

@@ -1,8 +1,8 @@
 """A written file answers again, through its own engine, and is held against the model."""
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -11,8 +11,8 @@ import onnx
 import onnxruntime as ort
 
 from edgewright import _fs
-from edgewright.errors import GateError, InputError, UnavailableError
-from edgewright.runtimes.base import Array, EngineTensor, Runtime, Session
+from edgewright.errors import EdgewrightError, GateError, InputError, UnavailableError
+from edgewright.runtimes.base import Array, EngineTensor, Runtime, Session, first_line
 from edgewright.workbench.convert.artefact import Artefact
 from edgewright.workbench.convert.fitting import fitting
 from edgewright.workbench.convert.onnx_file import input_names, onnx_bytes, output_names
@@ -66,7 +66,9 @@ class Comparison:
         Raises:
             InputError: it gives NaN or infinity, or it does not run.
         """
-        for name, answer in self._reference(self._golden).items():
+        with refusing(source):
+            answers = self._reference(self._golden)
+        for name, answer in answers.items():
             if answer.dtype.kind == "f" and not np.isfinite(answer).all():
                 bad = int(np.count_nonzero(~np.isfinite(answer)))
                 raise InputError(
@@ -190,6 +192,24 @@ def _drawn(rng: np.random.Generator, tensor: EngineTensor) -> Array:
     drawn = rng.normal(size=[size or 1 for size in tensor.shape])
     kind = np.dtype(tensor.dtype)
     return np.where(drawn > 0, drawn, 0).astype(kind) if kind.kind in "iub" else drawn.astype(kind)
+
+
+@contextmanager
+def refusing(source: str) -> Iterator[None]:
+    """ONNX Runtime's own exceptions have no common root.
+
+    Raises:
+        InputError: it does not take the model, or the model not its rows.
+    """
+    try:
+        yield
+    except EdgewrightError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{source} does not answer: {first_line(error)}",
+            hint="check operators and opset, and that golden data are what the model takes",
+        ) from error
 
 
 def by_position(session: Session, model: onnx.ModelProto) -> Answer:

@@ -17,9 +17,11 @@ from edgewright.workbench.convert.comparing import (
     Comparison,
     OpenEngine,
     compare_lite,
+    refusing,
 )
 from edgewright.workbench.convert.contract_file import SUFFIX, contract_bytes
 from edgewright.workbench.convert.formats import (
+    EVERY,
     FORMATS,
     WRITERS,
     Format,
@@ -31,9 +33,6 @@ from edgewright.workbench.convert.onnx_file import input_names, opset_of, output
 from edgewright.workbench.convert.record import ExportRecord
 from edgewright.workbench.convert.source import Source, read_source
 from edgewright.workbench.verify import Answer
-
-EVERY = "all"
-"""The word for every format whose toolchain is here."""
 
 Tell = Callable[[str], None]
 
@@ -84,9 +83,10 @@ def convert(
         desk = Path(name)
         comparison = None
         if source.model is not None:
-            comparison = Comparison(
-                source.model, golden=known.golden, reference=reference, open_engine=open_engine
-            )
+            with refusing(str(model)):
+                comparison = Comparison(
+                    source.model, golden=known.golden, reference=reference, open_engine=open_engine
+                )
             comparison.check_reference(str(model))
         made = []
         for entry in wanted:

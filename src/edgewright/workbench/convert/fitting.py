@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 
 from edgewright.errors import InputError
@@ -13,7 +14,8 @@ def fitting(arrays: Mapping[str, Array], model: onnx.ModelProto, *, what: str) -
     """The rows that the graph takes, in its types.
 
     Raises:
-        InputError: an input has no array, or one of another shape or kind, or other rows.
+        InputError: an input has no array, or one of another shape or kind, no or other rows, or a
+            value that is no number.
     """
     fitted: dict[str, Array] = {}
     for entry in model.graph.input:
@@ -29,10 +31,16 @@ def fitting(arrays: Mapping[str, Array], model: onnx.ModelProto, *, what: str) -
         fits = array.ndim == len(sizes) and all(
             not want or want == have for want, have in zip(sizes[1:], array.shape[1:], strict=True)
         )
-        if not fits or not len(array):
+        if not fits:
             shape = ["rows", *(size or "any" for size in sizes[1:])]
             raise InputError(
                 f"{what}: input {entry.name!r} has shape {list(array.shape)}, expected {shape}"
+            )
+        if not array.size:
+            raise InputError(f"{what}: input {entry.name!r} has no rows", hint="give 1 or more")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(
+                f"{what}: input {entry.name!r} holds NaN or infinity", hint="drop these rows"
             )
         kind = onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
         if array.dtype.kind != kind.kind and not {array.dtype.kind, kind.kind} <= {"i", "u"}:

@@ -23,6 +23,9 @@ from edgewright.workbench.convert.child_venv import (
 )
 from edgewright.workbench.convert.onnx_file import cleaned, onnx_bytes
 
+EVERY = "all"
+"""The word for every format whose toolchain is here; in a report, for every one there is."""
+
 Write = Callable[[Job], Artefact]
 
 

@@ -128,26 +128,23 @@ def _take_in_external_data(
         for tensor in graph.initializer:
             if tensor.data_location != onnx.TensorProto.EXTERNAL:
                 continue
-            told = {entry.key: entry.value for entry in tensor.external_data}
-            size = (
-                math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-            )
+            location, offset, size = _place_of(tensor, source)
             left_bytes -= size
             if left_bytes < 0:
                 raise InputError(
-                    f"{source}: with its weights from {told.get('location', '?')!r} the model is "
+                    f"{source}: with its weights from {location!r} the model is "
                     f"larger than {LIMIT_BYTES} bytes, which no ONNX file can hold",
                     hint="models of that size are not made for edge devices: prune or quantise it "
                     "first",
                 )
-            path = folder / told.get("location", "")
+            path = folder / location
             if not path.resolve().is_relative_to(folder.resolve()):
                 raise InputError(
-                    f"{source}: weights lie outside of its folder ({told.get('location')})",
+                    f"{source}: weights lie outside of its folder ({location})",
                     hint="save it with external_data=False",
                 )
             with _fs.file_errors(path, doing="reading weights from"), path.open("rb") as file:
-                file.seek(int(told.get("offset", "0")))
+                file.seek(offset)
                 content = file.read(size)
             if len(content) != size:
                 raise InputError(
@@ -157,6 +154,26 @@ def _take_in_external_data(
             tensor.raw_data = content
             tensor.data_location = onnx.TensorProto.DEFAULT
             del tensor.external_data[:]
+
+
+def _place_of(tensor: onnx.TensorProto, source: str) -> tuple[str, int, int]:
+    """In which file a tensor lies, from where on, and how many bytes it has."""
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    try:
+        offset = int(told.get("offset", "0"))
+        size = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (KeyError, ValueError) as error:
+        raise _misplaced(tensor, source, str(error)) from error
+    if offset < 0 or min(tensor.dims, default=0) < 0:
+        raise _misplaced(tensor, source, f"offset {offset}, shape {list(tensor.dims)}")
+    return told.get("location", ""), offset, size
+
+
+def _misplaced(tensor: onnx.TensorProto, source: str, why: str) -> InputError:
+    return InputError(
+        f"{source}: where weights {tensor.name!r} lie beside it cannot be read: {why}",
+        hint="export the model again",
+    )
 
 
 def _refuse_external_data(model: onnx.ModelProto, source: str) -> None:

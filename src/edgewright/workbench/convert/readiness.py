@@ -10,7 +10,13 @@ import msgspec
 import onnx
 
 from edgewright.errors import EdgewrightError
-from edgewright.workbench.convert.formats import Format, check_available, find_format
+from edgewright.workbench.convert.formats import (
+    EVERY,
+    FORMATS,
+    Format,
+    check_available,
+    find_format,
+)
 from edgewright.workbench.convert.onnx_file import input_names, opset_of
 from edgewright.workbench.convert.prepare import shapes_of, with_batch, with_four_dimensions
 
@@ -87,14 +93,16 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def readiness(model: onnx.ModelProto, formats: Iterable[str]) -> tuple[Readiness, ...]:
-    """What stands between a model and each format.
+    """What stands between a model and each format; `all` stands for every one there is.
 
     Raises:
         InputError: there is no such format, or an axis beside the batch is free.
     """
+    named = dict.fromkeys(formats)
+    wanted = [find_format(name) for name in (FORMATS if EVERY in named else named)]
     fixed = with_batch(model)
     wide = with_four_dimensions(fixed)
-    return tuple(_one(find_format(name), fixed, wide) for name in formats)
+    return tuple(_one(entry, fixed, wide) for entry in wanted)
 
 
 def _one(entry: Format, fixed: onnx.ModelProto, wide: onnx.ModelProto) -> Readiness:

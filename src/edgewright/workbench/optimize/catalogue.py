@@ -45,6 +45,17 @@ class CatalogueTarget(Target, frozen=True, kw_only=True, forbid_unknown_fields=T
     price_usd: PriceClass = ""
     notes: str = ""
 
+    def __post_init__(self) -> None:
+        """Decoding adds the place in the file to what a ValueError says."""
+        if not self.formats or not all(self.formats):
+            raise ValueError(f"{self.name}: no engine format is named in formats")
+        if self.memory_mb < 0 or self.memory_kb < 0 or not self.memory_bytes:
+            raise ValueError(f"{self.name}: memory_mb or memory_kb must be more than 0")
+        if self.cores < 1 or self.ghz < 0 or self.accelerator_tops < 0 or self.flash_kb < 0:
+            raise ValueError(f"{self.name}: cores is 1 or more, no figure is below 0")
+        if self.power_w is not None and not 0 <= self.power_w[0] <= self.power_w[1]:
+            raise ValueError(f"{self.name}: power_w is [least, most] in watts")
+
     @property
     def memory_bytes(self) -> int:
         """Main memory; microcontrollers say it in kilobytes."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array, EngineTensor, Session
 from edgewright.workbench.optimize.labelled import (
     Labelled,
@@ -67,9 +68,32 @@ def read_data(
         calib = read_calibration(calibration, session.inputs)
         labelled = read_evaluation(evaluation, session.inputs)
         metric = choose_metric(labelled.labels, options.metric)
-        output = pick_answer(run_rows(session, labelled.inputs), metric, labelled.labels)
+        answers = _asked(session, labelled, model, evaluation)
+        output = pick_answer(answers, metric, labelled.labels)
     finally:
         session.close()
+    _check_finite(answers[output], output, model)
     select, confirm, split = divide(labelled, np.random.default_rng(options.seed))
     data = SearchData(select=select, confirm=confirm, judge=Judge(metric=metric, output=output))
     return Evaluation(data=data, calibration=calib, split=split, tensors=tensors)
+
+
+def _asked(session: Session, labelled: Labelled, model: Path, evaluation: Path) -> dict[str, Array]:
+    try:
+        return run_rows(session, labelled.inputs)
+    except DeviceError as error:
+        raise InputError(
+            f"{model} does not answer the rows of {evaluation}: {error.message}",
+            hint="are they what the model was made for?",
+        ) from error
+
+
+def _check_finite(answers: Array, output: str, model: Path) -> None:
+    """Before anything is made: a search for what equals NaN would last minutes and find nothing."""
+    if answers.dtype.kind == "f" and not np.isfinite(answers).all():
+        finite = np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
+        raise InputError(
+            f"{model}: output {output!r} holds NaN or infinity in {np.sum(~finite)} of "
+            f"{len(answers)} evaluation rows (first in row {int(np.argmin(finite))})",
+            hint="mend the model first; there is nothing to compare variants with",
+        )

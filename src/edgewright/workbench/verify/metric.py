@@ -109,8 +109,13 @@ def choose_metric(labels: Array, name: str | None = None) -> TaskMetric:
     known = ("accuracy", "miou", "rmse")
     if name is not None and name not in known:
         raise InputError(f"unknown metric {name!r}", hint=suggestion(name, list(known)))
-    if not len(labels):
+    if not labels.size:
         raise InputError("`y` is empty", hint="give at least one labelled sample")
+    if labels.dtype.kind not in "iubf":
+        raise InputError(
+            f"`y` holds {labels.dtype}, expected numbers",
+            hint="store class positions as int64, or target values as float32",
+        )
     whole = labels.dtype.kind in "iub"
     flat = labels.ndim == 1 or all(size == 1 for size in labels.shape[1:])
     if whole and name is None and _is_one_hot(labels):

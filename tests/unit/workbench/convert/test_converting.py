@@ -141,3 +141,28 @@ def test_the_model_itself_is_never_overwritten(model: Path) -> None:
     with pytest.raises(InputError, match="is the model itself"):
         convert(model, ["onnx"], model.parent)
     assert model.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (np.full((2, 3, 8), np.nan, np.float32), "golden data: input 'x' holds NaN"),
+        (np.ones((0, 3, 8), np.float32), "golden data: input 'x' has no rows"),
+    ],
+    ids=["nan", "none"],
+)
+def test_golden_data_that_nothing_answers_are_not_blamed_on_the_model(
+    model: Path, tmp_path: Path, rows: np.ndarray, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        convert(model, ["onnx"], tmp_path / "out", given=Given(golden={"x": rows}))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_no_engine_here_takes_is_refused_in_words(model: Path, tmp_path: Path) -> None:
+    future = onnx.load(model)
+    future.opset_import[0].version = 99
+    onnx.save(future, model)
+    with pytest.raises(InputError, match=r"net.onnx does not answer: .*pset 99"):
+        convert(model, ["onnx"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -90,14 +90,29 @@ def test_weights_that_are_absent_or_cut_off_are_refused_by_their_file(
         read_onnx(with_weights_beside)
 
 
-def edit_weight(path: Path, *, location: str = "weights.bin", rows: int = 300) -> None:
+def edit_weight(
+    path: Path, *, location: str = "weights.bin", rows: int = 300, offset: str | None = None
+) -> None:
     model = onnx.load_model_from_string(path.read_bytes())
     tensor = model.graph.initializer[0]
     tensor.dims[0] = rows
     for entry in tensor.external_data:
         if entry.key == "location":
             entry.value = location
+        if entry.key == "offset" and offset is not None:
+            entry.value = offset
     path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("rows", "offset"), [(300, "banana"), (300, "-4"), (-300, "0")], ids=["word", "minus", "rows"]
+)
+def test_weights_that_lie_nowhere_are_refused(
+    with_weights_beside: Path, rows: int, offset: str
+) -> None:
+    edit_weight(with_weights_beside, rows=rows, offset=offset)
+    with pytest.raises(InputError, match="where weights 'w' lie beside it cannot be read"):
+        read_onnx(with_weights_beside)
 
 
 def test_weights_outside_of_the_folder_are_never_read(with_weights_beside: Path) -> None:

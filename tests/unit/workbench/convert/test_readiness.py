@@ -5,6 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgewright.errors import InputError
+from edgewright.workbench.convert.formats import FORMATS
 from edgewright.workbench.convert.readiness import readiness
 
 
@@ -48,3 +49,8 @@ def test_a_convolution_over_time_is_said_to_be_rewritten(model: Path) -> None:
 def test_an_unknown_format_is_refused(model: Path) -> None:
     with pytest.raises(InputError, match="unknown format"):
         readiness(onnx.load(model), ["hallo"])
+
+
+def test_all_stands_for_every_format_whose_toolchain_is_here_or_not(tmp_path: Path) -> None:
+    found = readiness(with_odd_ends(tmp_path), ["all"])
+    assert [one.format for one in found] == list(FORMATS)

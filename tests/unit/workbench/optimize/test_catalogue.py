@@ -89,3 +89,18 @@ def test_a_target_that_suits_says_how_fast_it_may_be() -> None:
     assert advice.latency_ms.high
     assert advice.latency_ms.low < advice.latency_ms.value < advice.latency_ms.high < 50
     assert "measure there" in advice.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "words"),
+    [
+        (b'formats = ["onnx"]', b"formats = []", "no engine format"),
+        (b"memory_mb = 512", b"memory_mb = 0", "more than 0"),
+        (b"memory_mb = 512", b"memory_mb = -4", "more than 0"),
+        (b"memory_mb = 512", b"memory_mb = 512\nghz = -2.0", "below 0"),
+        (b"memory_mb = 512", b"memory_mb = 512\npower_w = [9, 1]", "least, most"),
+    ],
+)
+def test_figures_that_no_device_has_are_refused(was: bytes, becomes: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=f"mine.toml: our-board: .*{words}"):
+        parse_targets((MINE % b"our-board").replace(was, becomes), source="mine.toml")

@@ -104,3 +104,18 @@ def test_one_hot_labels_are_no_masks_unless_somebody_says_so() -> None:
     with pytest.raises(InputError, match="one 1 in each row"):
         choose_metric(labels)
     assert choose_metric(labels, "miou").name == "miou"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["walk", "run"]),
+        np.array(["0", "1"]),
+        np.array([0, 1], "M8[D]"),
+        np.array([0, 1], np.complex64),
+    ],
+    ids=["words", "digits", "dates", "complex"],
+)
+def test_labels_that_are_no_numbers_are_refused(labels: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"`y` holds .*, expected numbers"):
+        choose_metric(labels)
