@@ -188,7 +188,7 @@ def test_a_large_bundle_arrives_whole_and_leaves_nothing(
             pytest.raises(TrustError, match=wanted),
         ):
             fleet.publish(tmp_path / "noise.ewb")
-    with office.publishing.arriving(1) as place:
+    with office.publishing.arriving(1, by="ada") as place:
         assert not list(place.parent.iterdir())
 
 

@@ -108,8 +108,8 @@ def test_more_errors_than_the_old_model_had_are_refused_below_the_limit(
     assert watched.current == good
 
 
-def test_figures_of_the_old_model_survive_a_cut(watched: Any, play: Any) -> None:
-    play(watched.install("1"))
+def cut_in_probation(watched: Any, play: Any) -> str:
+    """The agent dies when it enters the probation of version 2."""
     path, bundle = next_bundle(watched, play, "2")
     write = watched.agent.tools.write
 
@@ -124,6 +124,27 @@ def test_figures_of_the_old_model_survive_a_cut(watched: Any, play: Any) -> None
     watched.agent.tools = msgspec.structs.replace(watched.agent.tools, write=cut)
     with pytest.raises(CutError):
         play(watched.agent.apply(path))
+    return str(bundle)
+
+
+def test_a_command_without_a_server_commits_nothing_in_its_probation(
+    watched: Any, play: Any
+) -> None:
+    good = play(watched.install("1"))
+    bundle = cut_in_probation(watched, play)
+    watched.start()
+    watched.server.is_on = False
+    play(watched.agent.settle())
+    assert (watched.current, watched.progress(MODEL).good) == (good, good)
+    assert watched.progress(MODEL).bad == ()
+    watched.server.is_on = True
+    watched.start()
+    assert play(watched.install("2")) == bundle
+
+
+def test_figures_of_the_old_model_survive_a_cut(watched: Any, play: Any) -> None:
+    play(watched.install("1"))
+    bundle = cut_in_probation(watched, play)
     watched.replay.told[bundle] = [SLOW]
     watched.probation_s = 200.0
     watched.start()

@@ -231,6 +231,27 @@ def test_pause_and_resume_are_for_their_states(house: House) -> None:
     assert house.standings(1)["d1"] == "succeeded"
 
 
+def test_commands_that_would_change_nothing_are_refused(house: House) -> None:
+    house.start("1", "100%", limits=Limits(soak_s=0, error_min_count=3))
+    house.tick(*NAMES)
+    house.tell("d1", "1", "idle", reason="refused: no such engine")
+    house.tick()
+    with pytest.raises(InputError, match="stays paused: wave 1 cannot pass: 1 of 4"):
+        house.office.rollouts.resume(1, by="ada")
+    assert house.office.rollouts.retry(1, reason="mended", by="ada").status == "running"
+    with pytest.raises(InputError, match="no device of rollout 1 has failed"):
+        house.office.rollouts.retry(1, reason="again", by="ada")
+
+
+def test_a_rollback_tells_how_many_devices_return(house: House) -> None:
+    house.start("1", "100%")
+    house.update("1", *NAMES)
+    house.start("2", "100%", query="device=d1")
+    house.update("2", "d1")
+    gone = house.office.rollouts.abort(1, returns=True, reason="bad", by="ada")
+    assert "3 device(s) are to return" in gone.history[-2].text
+
+
 def test_of_two_operators_one_wins_and_the_other_is_told(house: House) -> None:
     house.start("1", query="device=d1")
     with pytest.raises(InputError, match="another active rollout"):

@@ -31,7 +31,8 @@ from edgewright.trust.release import target_name
 from edgewright.trust.repository import Lack
 
 ARRIVING_LIMIT_BYTES = 4 << 30
-ARRIVING_AT_ONCE = 2
+ARRIVING_AT_ONCE = 8
+"""In all; of one person it is one, so that nobody can keep others from publishing."""
 SPARED_BYTES = 64 << 20
 """What an arriving file leaves of the disk for everything else."""
 
@@ -85,7 +86,8 @@ class Publishing(OfProject):
         self._image = image
         self._project = project
         self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(ARRIVING_AT_ONCE)
+        self._sending: set[str] = set()
+        self._door = threading.Lock()
 
     def within(self, project: str) -> Self:
         """The same for another project; they take turns with each other."""
@@ -119,22 +121,20 @@ class Publishing(OfProject):
             )
 
     @contextlib.contextmanager
-    def arriving(self, size_bytes: int) -> Iterator[Path]:
-        """A place for a file that comes over a network; it is gone when the block ends.
+    def arriving(self, size_bytes: int, *, by: str) -> Iterator[Path]:
+        """A place for a file that somebody sends over a network; it is gone when the block ends.
 
         Raises:
             InputError: it is empty or too large.
-            ResourceError: too many arrive already, or the disk has no place for it.
+            ResourceError: this person sends one already, too many arrive, or the disk has no place
+                for it.
         """
         if not 0 < size_bytes <= ARRIVING_LIMIT_BYTES:
             raise InputError(
                 f"a bundle of {size_bytes} bytes: expected 1 to {ARRIVING_LIMIT_BYTES}",
                 hint="send the .ewb file itself, with its length (content-length)",
             )
-        if not self._places.acquire(blocking=False):
-            raise ResourceError(
-                f"{ARRIVING_AT_ONCE} bundles arrive already", hint="try again in a minute"
-            )
+        self._admit(by)
         try:
             free = shutil.disk_usage(_fs.make_dirs(self._arrivals)).free
             if free - SPARED_BYTES < size_bytes:
@@ -148,7 +148,20 @@ class Publishing(OfProject):
             finally:
                 place.unlink(missing_ok=True)
         finally:
-            self._places.release()
+            self._sending.discard(by)
+
+    def _admit(self, by: str) -> None:
+        with self._door:
+            if by in self._sending:
+                raise ResourceError(
+                    f"a bundle of {by} arrives already, one at a time is taken",
+                    hint="wait until it is there, or send it again a minute after it was cut off",
+                )
+            if len(self._sending) >= ARRIVING_AT_ONCE:
+                raise ResourceError(
+                    f"{ARRIVING_AT_ONCE} bundles arrive already", hint="try again in a minute"
+                )
+            self._sending.add(by)
 
     def _note_staged(self, name: str, bundle_id: str, by: str) -> None:
         deed = Deed(

@@ -175,6 +175,18 @@ def has_assigned(connection: Connection, number: int) -> bool:
     return connection.scalar(query) is not None
 
 
+def assigned_count(connection: Connection, number: int) -> int:
+    """How many devices are still to run what a rollout brought."""
+    table = schema.assignments
+    query = select(func.count()).select_from(table).where(table.c.rollout == number)
+    return connection.scalar(query) or 0
+
+
+def note(connection: Connection, number: int, text: str, *, at_s: float) -> None:
+    """A line of a rollout's history that is no step of its rule."""
+    _write_history(connection, number, [text], at_s)
+
+
 def options_of(connection: Connection, number: int) -> RolloutOptions:
     """What was ordered beyond waves and limits."""
     table = schema.rollouts

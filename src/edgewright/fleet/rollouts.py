@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from edgewright.clock import Clock
-from edgewright.errors import ConflictError, InputError
+from edgewright.errors import ConflictError
 from edgewright.fleet import rollout_store as store
 from edgewright.fleet.audit import Deed, write_down
 from edgewright.fleet.devices import timezones_of
@@ -22,6 +22,13 @@ from edgewright.fleet.registry import find_release
 from edgewright.fleet.rollout import begin, step
 from edgewright.fleet.rollout_facts import RolloutFacts, facts
 from edgewright.fleet.rollout_plan import Offers, RolloutOrder, RolloutPlan, plan_of
+from edgewright.fleet.rollout_refusals import (
+    refuse_unusable,
+    require_failed,
+    require_gone_on,
+    require_left_over,
+    returning,
+)
 from edgewright.fleet.rollout_terms import (
     WATCHED,
     Abort,
@@ -85,7 +92,7 @@ class Rollouts(OfProject):
         now_s = self._clock.wall_s()
         with self._state.write() as connection:
             plan = self._plan(connection, order)
-            _refuse_unusable(plan, order)
+            refuse_unusable(plan, order)
             devices = [device for wave in plan.waves for device in wave]
             self._take_over(connection, plan.release.model, devices, now_s)
             state = begin(plan.waves, order.limits, now_s=now_s)
@@ -256,7 +263,7 @@ class Rollouts(OfProject):
         by: str,
         seen: int | None = None,
     ) -> RolloutFacts:
-        verb = type(event).__name__.lower()
+        verb, now_s = type(event).__name__.lower(), self._clock.wall_s()
         with self._state.write() as connection:
             self._require(connection, number)
             before = store.load(connection, number)
@@ -274,8 +281,14 @@ class Rollouts(OfProject):
                     hint=f"see: edgewright rollout status {number}",
                 )
             if isinstance(event, Abort) and before.status == "aborted":
-                _require_left_over(connection, number, event, before)
+                require_left_over(connection, number, event, before)
+            if isinstance(event, Retry):
+                require_failed(number, before)
+            if isinstance(event, Abort) and event.returns:
+                store.note(connection, number, returning(connection, number), at_s=now_s)
             self._step(connection, number, before, [event])
+            if isinstance(event, Resume):
+                require_gone_on(connection, number)
             self._audit(connection, by, f"rollout {verb}", number, getattr(event, "reason", ""))
             return facts(connection, number)
 
@@ -313,33 +326,6 @@ class Rollouts(OfProject):
 def _vouched(order: RolloutOrder) -> str:
     report = order.options.report
     return f", validated by report {report.sha256}" if report is not None else ""
-
-
-def _refuse_unusable(plan: RolloutPlan, order: RolloutOrder) -> None:
-    if plan.busy:
-        raise ConflictError(
-            f"{len(plan.busy)} device(s), {plan.busy[0]} first, are in another active rollout of "
-            f"{plan.release.model}",
-            hint="let it end or abort it, or choose other devices by their labels",
-        )
-    if not plan.waves:
-        raise InputError(
-            f"no device matches {order.query!r} and lacks {plan.release.text}"
-            if order.query
-            else f"no device lacks {plan.release.text}",
-            hint="see: edgewright device list",
-        )
-
-
-def _require_left_over(
-    connection: Connection, number: int, event: Abort, before: RolloutState
-) -> None:
-    """An aborted rollout can still be taken back, once."""
-    if not (event.returns and store.has_assigned(connection, number)):
-        raise ConflictError(
-            f"rollout {number} is aborted already ({before.reason})",
-            hint=f"see: edgewright rollout status {number}",
-        )
 
 
 def _events(connection: Connection, number: int, heard: Sequence[Heard]) -> list[Event]:

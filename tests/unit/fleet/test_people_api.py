@@ -1,3 +1,4 @@
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +7,12 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
+from edgewright.errors import TransportError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.people_api import House, build_app
+from edgewright.fleet.people_api.publishing import LEAST_BYTES_PER_S, SILENCE_S, require_pace
+from edgewright.fleet.publishing import ARRIVING_AT_ONCE
 from edgewright.fleet.roles import ROLES, Permission, may
 from edgewright.testing.fleet import release_file
 
@@ -219,9 +223,31 @@ def test_more_bundles_than_there_are_places_are_told_to_come_back(
     fleet: Office, client: TestClient[Any]
 ) -> None:
     headers = bearer(fleet, "releaser")
-    with fleet.publishing.arriving(1), fleet.within("other").publishing.arriving(1):
+    other = fleet.within("other").publishing
+    with contextlib.ExitStack() as places:
+        for number in range(ARRIVING_AT_ONCE):
+            places.enter_context(other.arriving(1, by=f"user-{number}"))
         assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 503
     assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 403
+
+
+def test_one_person_holds_one_place_only(fleet: Office, client: TestClient[Any]) -> None:
+    headers = bearer(fleet, "releaser")
+    with fleet.publishing.arriving(1, by="releaser"):
+        second = client.post("/api/v1/releases", content=b"x", headers=headers)
+    assert (second.status_code, "a bundle of releaser arrives already" in second.text) == (
+        503,
+        True,
+    )
+    with fleet.publishing.arriving(1, by="somebody-slow"):
+        assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 403
+
+
+def test_who_sends_too_slowly_is_not_waited_for() -> None:
+    require_pace(1, elapsed_s=59)
+    require_pace(LEAST_BYTES_PER_S * 40, elapsed_s=SILENCE_S + 40)
+    with pytest.raises(TransportError, match="expected at least 16384 a second"):
+        require_pace(LEAST_BYTES_PER_S * 40 - 1, elapsed_s=SILENCE_S + 40)
 
 
 def test_another_host_name_is_refused(fleet: Office) -> None:

@@ -2,6 +2,7 @@ import random
 
 import pytest
 
+from edgewright.errors import ConflictError
 from edgewright.fleet.office import Office
 from edgewright.fleet.quality import Quality, Served, breach, compare, with_probes
 from edgewright.fleet.rollout_options import RolloutOptions
@@ -166,4 +167,5 @@ def test_a_device_is_ordered_in_its_own_window_only(fleet: Office, clock: FakeCl
 
 def test_a_retry_is_commanded(fleet: Office) -> None:
     fleet.rollouts.start(RolloutOrder(release="tiny@1", waves="100%"), by="ada")
-    assert fleet.rollouts.retry(1, reason="again", by="ada").status == "running"
+    with pytest.raises(ConflictError, match="no device of rollout 1 has failed"):
+        fleet.rollouts.retry(1, reason="again", by="ada")

@@ -79,6 +79,11 @@ class Trial:
     async def probation(self, progress: Progress, release: Release) -> Outcome:
         """Watch the new bundle answer, until the verdict."""
         tools = self._tools
+        if not tools.server.is_on and progress.baseline is not None:
+            raise ResourceError(
+                "probation: it began beside a server that does not run now; the old model is back",
+                hint="start the agent (edgewright agent run), then it is tried again",
+            )
         if not tools.server.is_on:
             return Outcome(event=Event.SKIPPED, reason="no server runs here, the probe decides")
         folder = await tools.verified(release)

@@ -17,6 +17,8 @@ from edgewright.fleet.swu import SwuOrder, SwuUpdate
 
 SILENCE_S = 60.0
 """How long a sender may send nothing."""
+LEAST_BYTES_PER_S = 16 << 10
+"""What a sender must bring on average, once the first minute is over."""
 
 _PIECE_BYTES = 1 << 20
 _OFFERED, _WAITS = 201, 202
@@ -29,7 +31,7 @@ async def publish(office: TheOffice, request: Request[User, Any, Any]) -> Respon
     must sign first. Sending it again changes nothing.
     """
     size_bytes = _announced(request)
-    with office.publishing.arriving(size_bytes) as place:
+    with office.publishing.arriving(size_bytes, by=request.user.name) as place:
         arrived_bytes = await _written(_pieces(request), place)
         if arrived_bytes != size_bytes:
             raise InputError(
@@ -65,17 +67,35 @@ async def _written(pieces: AsyncIterator[bytes], place: Path) -> int:
 
 async def _pieces(request: Request[User, Any, Any]) -> AsyncIterator[bytes]:
     stream = request.stream()
+    clock, came_bytes = asyncio.get_running_loop().time, 0
+    began_s = clock()
     try:
         while True:
             async with asyncio.timeout(SILENCE_S):
                 piece = await anext(stream, None)
             if piece is None:
                 return
+            came_bytes += len(piece)
+            require_pace(came_bytes, clock() - began_s)
             yield piece
     except TimeoutError as error:
         raise TransportError(
             f"nothing more of the bundle came for {SILENCE_S:g} s", hint="send it again"
         ) from error
+
+
+def require_pace(came_bytes: int, elapsed_s: float) -> None:
+    """Pass while a sender brings enough to be waited for.
+
+    Raises:
+        TransportError: it keeps its place for too little.
+    """
+    if elapsed_s > SILENCE_S and came_bytes < LEAST_BYTES_PER_S * (elapsed_s - SILENCE_S):
+        raise TransportError(
+            f"{came_bytes} bytes of the bundle came in {elapsed_s:.0f} s, expected at least "
+            f"{LEAST_BYTES_PER_S} a second",
+            hint="publish from a machine that is nearer to the fleet",
+        )
 
 
 @post("/releases/{reference:str}/swu", opt={"permission": "publish"}, sync_to_thread=True)
