@@ -81,6 +81,12 @@ def test_package_imports_nothing() -> None:
     assert foreign == {"edgewright"}
 
 
+def test_an_engine_neither_calls_home_nor_keeps_an_identity(tmp_path: Path) -> None:
+    code = "import edgewright, onnxruntime; onnxruntime.get_available_providers()"
+    subprocess.run([sys.executable, "-c", code], env={"HOME": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_imports_only_what_parses_it() -> None:
     loaded = imported_by(["edgewright.cli"])
     heavy = WORKBENCH | FLEET | {"numpy", "onnxruntime", "rich", "cryptography", "msgspec", "tuf"}
