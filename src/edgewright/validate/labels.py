@@ -124,7 +124,8 @@ def row_questions(labelled: Labelled, metadata: v2.ModelMetadata) -> tuple[Quest
 
 
 def class_of(outputs: Outputs, *, wanted: str, count: int, is_text: bool) -> object:
-    """The class that an answer names: the wanted output, else the only one that can be meant.
+    """The class that an answer names: the wanted output, else the only one that can be meant. None
+    where its scores are not all finite, which name none.
 
     Raises:
         InputError: none or several can.
@@ -133,6 +134,8 @@ def class_of(outputs: Outputs, *, wanted: str, count: int, is_text: bool) -> obj
     if name not in outputs:
         raise InputError(f"there is no output {name!r}", hint=f"outputs: {sorted(outputs)}")
     array = outputs[name]
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return None
     if array.dtype.kind == "f" and array.size > 1:
         return int(np.argmax(array.ravel()))
     return array.ravel()[0].item()

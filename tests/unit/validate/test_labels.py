@@ -118,3 +118,9 @@ def test_rows_become_questions_of_one_row() -> None:
 def test_what_is_no_labelled_set_is_refused(arrays: dict) -> None:
     with pytest.raises(InputError, match=r"rows\.npz"):
         labelled_of_arrays(arrays, source="rows.npz")
+
+
+def test_scores_that_are_not_finite_name_no_class() -> None:
+    scores = np.array([[np.nan, 0.1, 0.2]], np.float32)
+    assert class_of({"y": scores}, wanted="", count=3, is_text=False) is None
+    assert class_of({"y": np.array([[0.1, 0.7, 0.2]])}, wanted="", count=3, is_text=False) == 1
