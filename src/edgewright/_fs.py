@@ -120,6 +120,26 @@ def write_atomic(path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o
             file.write(chunk)
 
 
+def check_place(path: Path) -> None:
+    """Refuse a path that no file can be written to, before the work whose result belongs there.
+
+    Raises:
+        InputError: it is a folder, or a part of it is a file.
+        ResourceError: its folder may not be written.
+    """
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    with file_errors(path, doing="writing"):
+        for number, is_so in (
+            (errno.EISDIR, path.is_dir()),
+            (errno.ENOTDIR, not folder.is_dir()),
+            (errno.EACCES, not os.access(folder, os.W_OK | os.X_OK)),
+        ):
+            if is_so:
+                raise OSError(number, os.strerror(number))
+
+
 def read_limited(path: Path, *, limit_bytes: int) -> bytes:
     """A file's content, refused when it is larger than it may be.
 

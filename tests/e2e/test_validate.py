@@ -267,6 +267,10 @@ def test_the_command_line_writes_all_reports_and_exits_with_the_verdict(
         (["model.pkl"], 2, "no bundle and no model file"),
         ([], 2, "TARGET"),
         (["--diff", "/nowhere/a.json", "/nowhere/b.json"], 2, "no such file"),
+        (["--diff", "a.json", "b.json", "--out", "c.json"], 2, "--diff takes two reports"),
+        (["http://127.0.0.1:9", "--html", "/"], 2, "writing /: it is a folder"),
+        (["http://127.0.0.1:9", "--against", "a.ewb", "--html", "a.html"], 2, "no other report"),
+        (["http://127.0.0.1:9", "--against", "a.ewb", "--rps", "9"], 2, "not against a rate"),
     ],
 )
 def test_bad_command_lines_end_with_one_line_and_their_code(

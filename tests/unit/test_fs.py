@@ -223,3 +223,16 @@ def test_two_names_of_a_file_are_one_and_what_is_not_there_is_no_file(tmp_path: 
     link.symlink_to(first)
     assert _fs.is_same_file(first, link)
     assert not _fs.is_same_file(first, other)
+
+
+def test_a_place_that_no_file_can_be_written_to_is_refused_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    _fs.check_place(tmp_path / "file")
+    _fs.check_place(tmp_path / "new" / "folder" / "file")
+    assert names(tmp_path) == ["file"]
+    for path, what in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "file" / "below", "a part of the path is a file"),
+    ):
+        with pytest.raises(InputError, match=what):
+            _fs.check_place(path)

@@ -12,6 +12,7 @@ import click
 
 from edgewright.cli._output import print_table, say
 from edgewright.cli._progress import progress_bar
+from edgewright.evidence.interval import number_text
 
 if TYPE_CHECKING:
     from edgewright.cli._progress import Bar
@@ -43,6 +44,14 @@ def timed_progress(task: str, *, expected_s: float) -> Iterator[None]:
             is_over.set()
             follower.join()
         bar.end("")
+
+
+def check_reports(files: "Reports") -> None:
+    """Refuse places that the reports cannot be written to, before minutes of load."""
+    from edgewright._fs import check_place
+
+    for name in filter(None, (files.out, files.html, files.junit, files.edge_json)):
+        check_place(Path(name))
 
 
 def write_reports(report: "Report | SuiteReport", files: "Reports") -> None:
@@ -133,4 +142,4 @@ def _print_one(report: "Report") -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else number_text(value)

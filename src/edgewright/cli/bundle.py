@@ -240,7 +240,12 @@ def _show(opened: "Bundle", *, as_json: bool) -> None:
     ]
     rows += [(f"blob {b.role}", f"{b.name}, {b.size_bytes} bytes") for b in manifest.blobs]
     rows += [
-        (f"evidence {e.name}", f"{e.value:g} {e.unit} ({e.method}, {e.how})")
+        (f"evidence {e.name}", f"{e.value:g}{_unit(e.unit)} ({e.method}, {e.how})")
         for e in manifest.evidence
     ]
     print_table("", ("what", "value"), rows)
+
+
+def _unit(unit: str) -> str:
+    """Behind a number; a ratio's 1 says nothing there."""
+    return "" if unit in ("", "1") else f" {unit}"

@@ -77,8 +77,7 @@ def push(
     A server in a container is reached with --edgewright, for example
     "docker compose -f /srv/compose.yaml exec -T edge edgewright".
     """
-    from edgewright._fs import read_limited, write_atomic
-    from edgewright.chain import pushing
+    from edgewright._fs import check_place, read_limited, write_atomic
     from edgewright.fleet.push import (
         PushOptions,
         parse_target,
@@ -98,6 +97,10 @@ def push(
         raise click.UsageError("--extra says what comes with --wheelhouse: give that too")
     if edgewright and wheelhouse:
         raise click.UsageError("--edgewright names what is there, --wheelhouse brings it: either")
+    if html:
+        check_place(html)
+    from edgewright.chain import pushing  # needs the extra; a wrong command line is told without
+
     order = pushing.PushOrder(
         bundle=Path(bundles[0]) if bundles else None,
         ssh=pushing.SshOptions(known_hosts=known_hosts, identities=identities, config=ssh_config),

@@ -12,6 +12,7 @@ from edgewright.cli._machine import ELSEWHERE, ssh_machine
 from edgewright.cli._numbers import NumberRange
 from edgewright.cli._output import json_option, print_json
 from edgewright.cli._validate_output import (
+    check_reports,
     print_difference,
     print_report,
     print_versus,
@@ -96,33 +97,66 @@ def validate(
     measurement itself is not sound, for example because the machine was busy).
     """
     if diff is not None:
+        if suite or any(given[name] for name in ("target", "html", "junit", "out")):
+            raise click.UsageError("--diff takes two reports and prints; --json for programs.")
         return _diff(*diff, as_json=as_json)
     told = _told(suite, given)
-    is_elsewhere = told.target.startswith(ELSEWHERE)
-    if not told.target:
-        raise click.UsageError("Missing argument 'TARGET': a URL, a bundle or a model file.")
-    if told.scenarios and (scenario or preset or given["seconds"] or given["rps"]):
-        raise click.UsageError("the suite lists scenarios with their load; change them there.")
-    if against is not None and (preset or scenario or told.scenarios or is_elsewhere):
-        raise click.UsageError(
-            "--against compares two servers or files with a scenario of its own."
-        )
-    if preset is not None and (scenario or told.load.seconds):
-        raise click.UsageError(f"--{preset} chooses scenarios and seconds itself.")
-    if preset is not None and told.load.loadgen_logs:
-        raise click.UsageError(f"--{preset} has scenarios that LoadGen does not do.")
+    _check_usage(told, given, scenario=scenario, preset=preset, against=against)
+    check_reports(told.reports)
     if against is not None:
         return _versus(_order(told, ""), against, out=told.reports.out, as_json=as_json)
-    if is_elsewhere:
+    if told.target.startswith(ELSEWHERE):
         report = _run_there(told, _machine(told, home), scenario=scenario, preset=preset)
     else:
         report = _run_here(told, scenario=scenario, preset=preset)
-    write_reports(report, told.reports)
     if as_json:
         print_json(report.kind, report)
     else:
         print_report(report)
+    write_reports(report, told.reports)
     return INTERRUPTED_EXIT_CODE if report.is_partial else report.exit_code
+
+
+def _check_usage(
+    told: "Suite",
+    given: dict[str, Any],
+    *,
+    scenario: str | None,
+    preset: str | None,
+    against: str | None,
+) -> None:
+    """Refuse what contradicts itself, and what would be passed over in silence."""
+    load, files = told.load, told.reports
+    chosen = preset or scenario or told.scenarios or told.target.startswith(ELSEWHERE)
+    for is_so, sentence in (
+        (not told.target, "Missing argument 'TARGET': a URL, a bundle or a model file."),
+        (
+            told.scenarios and (scenario or preset or given["seconds"] or given["rps"]),
+            "the suite lists scenarios with their load; change them there.",
+        ),
+        (
+            against and chosen,
+            "--against compares two servers or files with a scenario of its own.",
+        ),
+        (
+            against and (given["rps"] or given["p95_ms"]),
+            "--against holds latency against the other's, not against a rate or limit.",
+        ),
+        (
+            against and (files.html or files.junit or files.edge_json),
+            "--against prints, and writes --out; no other report.",
+        ),
+        (
+            preset and (scenario or load.seconds),
+            f"--{preset} chooses scenarios and seconds itself.",
+        ),
+        (
+            preset and load.loadgen_logs,
+            f"--{preset} has scenarios that LoadGen does not do.",
+        ),
+    ):
+        if is_so:
+            raise click.UsageError(sentence)
 
 
 def _told(file: Path | None, given: dict[str, Any]) -> "Suite":

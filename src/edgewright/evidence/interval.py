@@ -2,6 +2,9 @@
 
 import msgspec
 
+_WHOLE_BELOW = 1e15
+"""Beyond, digits before the point are no longer exact."""
+
 
 class Interval(msgspec.Struct, frozen=True):
     """A value and its bounds at `confidence`. A bound of None: the samples do not reach that far,
@@ -27,9 +30,22 @@ class Interval(msgspec.Struct, frozen=True):
         '12 (11.5 to unknown)'
         """
         suffix = f" {unit}" if unit else ""
+        value = number_text(self.value, digits=3)
         if self.low is None and self.high is None:
-            return f"{self.value:.3g}{suffix} (no interval)"
+            return f"{value}{suffix} (no interval)"
         low, high = (
-            "unknown" if bound is None else f"{bound:.3g}" for bound in (self.low, self.high)
+            "unknown" if bound is None else number_text(bound, digits=3)
+            for bound in (self.low, self.high)
         )
-        return f"{self.value:.3g}{suffix} ({low} to {high})"
+        return f"{value}{suffix} ({low} to {high})"
+
+
+def number_text(value: float, *, digits: int = 4) -> str:
+    """A figure for people: so many digits that say something, and no power of ten where the digits
+    before the point can be written.
+
+    >>> number_text(0.0123456), number_text(12.0), number_text(4083.4, digits=3), number_text(2e20)
+    ('0.01235', '12', '4083', '2e+20')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < _WHOLE_BELOW else text

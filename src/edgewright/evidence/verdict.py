@@ -6,7 +6,7 @@ from typing import Literal, Self
 import msgspec
 
 from edgewright.errors import GateError
-from edgewright.evidence.interval import Interval
+from edgewright.evidence.interval import Interval, number_text
 
 Outcome = Literal["VALID-PASS", "VALID-FAIL", "INVALID"]
 
@@ -108,9 +108,10 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         suffix = f" {self.unit}" if self.unit else ""
         interval = Interval(self.measured, self.low, self.high)
         is_point = self.low == self.high == self.measured
-        measured = f"{self.measured:.4g}{suffix}" if is_point else interval.text(self.unit)
+        measured = f"{number_text(self.measured)}{suffix}" if is_point else interval.text(self.unit)
         end = "kept" if self.ok else "missed" if self.is_decided else "undecided"
-        return f"{self.name}: {measured}, allowed {self.rule} {self.limit:.4g}{suffix}: {end}"
+        limit = number_text(self.limit)
+        return f"{self.name}: {measured}, allowed {self.rule} {limit}{suffix}: {end}"
 
     def error(self) -> GateError:
         """The same as an exception, for callers that stop at the first missed limit."""

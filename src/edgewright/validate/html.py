@@ -7,6 +7,7 @@ from importlib import resources
 import jinja2
 import msgspec
 
+from edgewright.evidence.interval import number_text
 from edgewright.validate.report import LeftOut, Report, outcome_of
 
 _WIDTH = 720.0
@@ -155,14 +156,17 @@ def _points(pairs: list[tuple[float, float]], end: float, most: float) -> str:
 
 def _x_ticks(end: float) -> tuple[Tick, ...]:
     return tuple(
-        Tick(_LEFT + share * (_WIDTH - _LEFT) * 0.999, f"{end * share:.3g}")
+        Tick(_LEFT + share * (_WIDTH - _LEFT) * 0.999, number_text(end * share, digits=3))
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     )
 
 
 def _y_ticks(most: float) -> tuple[Tick, ...]:
     top = _HEIGHT - _BOTTOM
-    return tuple(Tick(top - share * (top - 8), f"{most * share:.3g}") for share in (0.0, 0.5, 1.0))
+    return tuple(
+        Tick(top - share * (top - 8), number_text(most * share, digits=3))
+        for share in (0.0, 0.5, 1.0)
+    )
 
 
 def _decades(low: float, high: float) -> list[float]:
@@ -175,4 +179,4 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None else number_text(value)
