@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -293,5 +295,47 @@ def test_a_candidate_that_hangs_at_its_start_keeps_no_other_name_waiting(tmp_pat
             let_go.set()
             with pytest.raises(CandidateError):
                 await hanging
+
+    asyncio.run(scene())
+
+
+async def _encoded_by(client: Client) -> str:
+    answer = await client.request("POST", "/encode", body=b'{"x": [1, 2, 3, 4]}')
+    assert answer.status == 200, answer.body
+    return str(json.loads(answer.body)["model_version"])
+
+
+def test_an_answer_of_the_old_model_is_told_as_its_own_on_every_route(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            order = TryOrder(path=str(unpack_tiny(tmp_path, "2")), mode="lead")
+            await server.models.try_out(MODEL, order)
+            assert [await _version(client), await _encoded_by(client)] == ["2", "2"]
+            server.models._trials._candidates[MODEL][0].model.child._process.kill()
+            assert [await _encoded_by(client), await _version(client)] == ["1", "1"]
+
+    asyncio.run(scene())
+
+
+def test_what_a_candidate_leaves_is_answered_though_it_was_replaced_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """The old model is closed after the last request that it has to stand in for."""
+
+    async def scene() -> None:
+        async with _served(tmp_path) as (server, client):
+            path = unpack_tiny(tmp_path, "2")
+            await server.models.try_out(MODEL, TryOrder(path=str(path), mode="lead"))
+            child = server.models._trials._candidates[MODEL][0].model.child
+            child._process.send_signal(signal.SIGSTOP)
+            asked = asyncio.create_task(_version(client))
+            in_flight = 0
+            while not in_flight:
+                await asyncio.sleep(0.001)
+                in_flight = server.models.find(MODEL).in_flight
+            await server.models.load(path, name=MODEL)
+            os.killpg(child.pid, signal.SIGKILL)
+            assert await asked == "1"
+            assert await _version(client) == "2"
 
     asyncio.run(scene())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,18 +36,21 @@ CONTRACT = Contract(
 IDENTITY = "a" * 64
 
 
+FASTER = Contract(inputs=CONTRACT.inputs, outputs=CONTRACT.outputs, rate_hz=100.0)
+
+
 def open_mean(path: Path) -> Servable:
     return opened(lambda x: x.mean(axis=1), name=path.stem)
 
 
-def opened(function: Any, *, name: str = "mean") -> Servable:
+def opened(function: Any, *, name: str = "mean", contract: Contract = CONTRACT) -> Servable:
     session = FunctionSession(function)
     return Servable(
         name=name,
         version="1",
         platform="numpy",
         identity=IDENTITY,
-        model=LoadedModel(CONTRACT, session),
+        model=LoadedModel(contract, session),
     )
 
 
@@ -63,13 +67,21 @@ def motifs(identity: str = IDENTITY) -> Motifs:
 async def serving(
     *paths: str, learnt: Motifs | None = None, open_model: Any = open_mean
 ) -> AsyncIterator[Client]:
+    async with at_work(*paths, learnt=learnt, open_model=open_model) as (_, client):
+        yield client
+
+
+@asynccontextmanager
+async def at_work(
+    *paths: str, learnt: Motifs | None = None, open_model: Any = open_mean
+) -> AsyncIterator[tuple[InferenceServer, Client]]:
     server = InferenceServer(
         open_model, ServeOptions(), clock=FakeClock(), timer=time.perf_counter, motifs=learnt
     )
     await server.start([Path(path) for path in paths])
     try:
         async with Client(server.addresses[0]) as client:
-            yield client
+            yield server, client
     finally:
         await server.close(drain_s=1)
 
@@ -238,12 +250,12 @@ def test_a_model_that_fails_is_told_and_no_motif_is_made_up() -> None:
         ({"samples": [{"t": 0, "ax": 1}]}, "a sample has no 'ay'"),
         ({"samples": [5]}, "something else than numbers"),
         (
-            {"samples": [dict.fromkeys(("t", "ax", "ay", "az", "gx", "gy", "gz"), "1e999")]},
-            "finite",
+            {"samples": [dict.fromkeys(("t", "ax", "ay", "az", "gx", "gy", "gz"), "1")]},
+            "something else than numbers",
         ),
         (
             {"samples": [{**dict.fromkeys(("ax", "ay", "az", "gx", "gy", "gz"), 0), "t": None}]},
-            "not finite",
+            "something else than numbers",
         ),
         (
             {"samples": [dict.fromkeys(("ax", "ay", "az", "gx", "gy", "gz"), 0)]},
@@ -325,5 +337,53 @@ def test_health_is_text_or_json_and_metrics_have_their_names() -> None:
                 'edgeinfer_http_request_duration_seconds_count{method="GET",route="/healthz"} 2',
             ):
                 assert line in lines
+
+    asyncio.run(case())
+
+
+def test_windows_that_are_looked_at_keep_their_model_open() -> None:
+    """Unloaded meanwhile, it answers them first; a closed session would refuse to run."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slow(x: Array) -> Array:
+        assert not looking.is_set() or go_on.wait(10)
+        return x.mean(axis=1)
+
+    async def case() -> None:
+        functions = iter((slow, lambda x: x.mean(axis=1)))
+        open_next = at_work("mean", learnt=motifs(), open_model=lambda _: opened(next(functions)))
+        async with open_next as (server, client):
+            session = await started(client)
+            looking.set()
+            # Two passes of the one worker: the second begins when its model is replaced already.
+            assert (await stream(client, session, np.zeros((40, 6))))[0] == 202
+            assert (await stream(client, session, np.zeros((20, 6)), start_s=0.8))[0] == 202
+            await server.models.load(Path("mean"))
+            for _ in range(2):  # what was replaced would be closed by now
+                await server.models._loader(lambda: None)
+            go_on.set()
+            status, told = await ask(client, "GET", f"{API}/motifs?sessionId={session}")
+            assert (status, len(told.get("windows", ()))) == (200, 5), told
+
+    asyncio.run(case())
+
+
+def test_a_session_ends_with_a_model_of_another_rate() -> None:
+    """The same channels, but windows of another length in seconds."""
+
+    async def case() -> None:
+        contracts = {"mean": CONTRACT, "same": CONTRACT, "faster": FASTER}
+
+        def open_one(path: Path) -> Servable:
+            return opened(lambda x: x.mean(axis=1), contract=contracts[path.name])
+
+        async with at_work("mean", open_model=open_one) as (server, client):
+            session = await started(client)
+            assert (await stream(client, session, np.zeros((40, 6))))[0] == 202
+            await server.models.load(Path("same"))
+            assert (await stream(client, session, np.zeros((40, 6)), start_s=0.8))[0] == 202
+            await server.models.load(Path("faster"))
+            status, told = await stream(client, session, np.zeros((40, 6)), start_s=1.6)
+            assert (status, told["error"]) == (409, "the model was replaced; start again")
 
     asyncio.run(case())

@@ -1,12 +1,19 @@
+import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from edgewright.contract import Contract
+from edgewright.device.serve.passes import Job
 from edgewright.device.serve.plan import Plan
+from edgewright.device.serve.reading import Feed
+from edgewright.device.serve.serving import refuse_as_v2
 from edgewright.errors import DeviceError
 from edgewright.runtimes.base import Array
-from edgewright.testing.models import FunctionSession
+from edgewright.runtimes.model import LoadedModel
+from edgewright.testing.models import FunctionSession, servable
 
 HEAVY = Plan(is_inline=False, max_rows=4, single_s=10e-3, row_s=1e-3)
 LONE = Plan(is_inline=True, max_rows=1, single_s=20e-6, row_s=20e-6)
@@ -271,3 +278,40 @@ def test_without_a_timeout_of_its_own_a_request_has_its_models(bench: Any) -> No
     assert (first.status, second.status) == (504, 504)
     impatient = bench.ask(model, [1, 2], parameters={"timeout": 1000})
     assert impatient.status == 503
+
+
+def test_a_request_whose_inputs_differ_in_rows_is_refused_and_holds_up_nobody(
+    bench: Any, two_numbers: Contract
+) -> None:
+    session = FunctionSession(double)
+    session.run = lambda feeds: {"y": feeds["a"].astype(np.float32) + feeds["b"][:, None]}  # type: ignore[method-assign]  # of two inputs
+    opened = msgspec.structs.replace(servable(session), model=LoadedModel(two_numbers, session))
+    model = bench.serve(opened)
+
+    def ask(rows: int, others: int) -> Any:
+        exchange = bench.exchange()
+        inputs = [
+            {"name": "a", "shape": [rows, 2], "datatype": "INT8", "data": [rows] * (2 * rows)},
+            {"name": "b", "shape": [others], "datatype": "FP32", "data": [1] * others},
+        ]
+        model.infer(exchange, json.dumps({"inputs": inputs}).encode(), None)
+        return exchange
+
+    answers = [ask(*rows) for rows in ((2, 1), (2, 1), (1, 1), (1, 1), (1, 2), (1, 1))]
+    bench.turn()
+    assert [answer.status for answer in answers] == [400, 400, 200, 200, 400, 200]
+    assert "input 'b' has batch 1, expected 2 as in input 'a'" in answers[0].document["error"]
+    assert answers[2].document["outputs"][0]["data"] == [2, 2]
+
+
+def test_an_answer_that_cannot_be_written_keeps_no_other_one(bench: Any, caplog: Any) -> None:
+    def unwritable(*_: object) -> None:
+        raise TypeError("no JSON")
+
+    model = bench.serve(FunctionSession(double))
+    bad, good = bench.exchange(), bench.ask(model, [1, 2], id="1")
+    feed = Feed((np.ones((1, 2), np.float32).tobytes(),), ((1, 2),), 1)
+    model.submit(Job(bad, feed, 0.0, refuse_as_v2, unwritable))
+    bench.turn()
+    assert (bad.status, bad.document, good.status) == (500, {"error": "internal error"}, 200)
+    assert "no JSON" in caplog.text

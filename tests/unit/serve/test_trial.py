@@ -2,6 +2,7 @@ import time
 from itertools import count
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from edgewright.device.serve.ports import Servable
 from edgewright.device.serve.trial import joins_rows, sample_inputs, try_model
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array
+from edgewright.runtimes.model import LoadedModel
 from edgewright.steps import check_inputs
 from edgewright.testing.models import DOUBLER_CONTRACT, FunctionSession, servable
 
@@ -20,8 +22,6 @@ X = np.array([[1, 2], [3, 4]], np.float32)
 
 
 def golden(model: Servable, outputs: Array) -> Servable:
-    import msgspec
-
     return msgspec.structs.replace(model, golden=Golden(inputs={"x": X}, outputs={"y": outputs}))
 
 
@@ -58,8 +58,6 @@ def test_model_that_gives_other_answers_is_refused() -> None:
 def test_golden_inputs_out_of_contract_are_refused() -> None:
     model = golden(servable(FunctionSession(lambda x: x)), X)
     strange = Golden(inputs={"x": X * 1e6}, outputs={"y": X})
-    import msgspec
-
     with pytest.raises(InputError, match="expected -1000 to 1000"):
         try_model(msgspec.structs.replace(model, golden=strange), timer())
 
@@ -140,3 +138,30 @@ def test_samples_are_in_contract(
     sample = sample_inputs(contract, rows=4, seed=seed)
     check_inputs(contract, sample)
     assert sample["x"].shape == (4, 16, 3)
+
+
+def quantised_on_the_fly(x: Array) -> Array:
+    """All rows of a pass share one scale, as after ONNX's DynamicQuantizeLinear."""
+    step = np.float32(max(float(np.abs(x).max()), 1e-9) / 32767)
+    return np.round(x / step).astype(np.float32) * step
+
+
+def unlimited(function: Any) -> Servable:
+    """A model of the doubler's tensors that declares no range."""
+    inputs = (Tensor(name="x", dtype="float32", shape=("batch", 2)),)
+    contract = Contract(inputs=inputs, outputs=DOUBLER_CONTRACT.outputs)
+    session = FunctionSession(function)
+    return msgspec.structs.replace(servable(session), model=LoadedModel(contract, session))
+
+
+def test_rows_that_share_a_scale_are_not_joined() -> None:
+    """Beside rows of its own size nothing shows; beside a large one the small one is rounded."""
+    assert try_model(servable(FunctionSession(quantised_on_the_fly)), timer()).max_rows == 1
+    assert try_model(unlimited(quantised_on_the_fly), timer()).max_rows == 1
+
+
+def test_rows_are_joined_where_large_values_are_refused_by_the_model() -> None:
+    def fails(x: Array) -> Array:
+        return np.where(np.abs(x) > 100, np.float32(np.nan), x)
+
+    assert try_model(unlimited(fails), timer()).max_rows > 1

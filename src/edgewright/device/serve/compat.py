@@ -82,7 +82,7 @@ class Compat:
         except InputError as error:
             _refuse(counted, refusal_of(error))
             return
-        model.submit(Job(counted, feed, arrived_s, _refuse, partial(_answer, model, shape)))
+        model.submit(Job(counted, feed, arrived_s, _refuse, partial(_answer, shape)))
 
 
 def _feed(model: ServedModel, body: bytes) -> Feed:
@@ -108,7 +108,7 @@ def _feed(model: ServedModel, body: bytes) -> Feed:
     return Feed((array.tobytes(),), (array.shape,), len(array) if array.ndim else 1)
 
 
-def _answer(model: ServedModel, shape: _Shape, exchange: Exchange, outputs: Arrays) -> None:
+def _answer(shape: _Shape, model: ServedModel, exchange: Exchange, outputs: Arrays) -> None:
     exchange.reply(_OK, orjson.dumps(shape(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
 
 

@@ -31,7 +31,13 @@ from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.route_tally import Counted, RouteTally
 from edgewright.device.serve.routes import Route
 from edgewright.device.serve.serving import ServedModel
-from edgewright.device.serve.sessions import MOST_WAITING, Finding, Session, Sessions
+from edgewright.device.serve.sessions import (
+    MOST_WAITING,
+    Finding,
+    Session,
+    Sessions,
+    plan_of,
+)
 from edgewright.device.serve.synchrony import LEAST_SAMPLES, lagged_correlation
 from edgewright.device.serve.workers import Workers
 from edgewright.device.streams.base import Samples
@@ -111,7 +117,7 @@ class EdgeInfer:
         session = self._sessions.find(body.get("sessionId"), self._timer())
         if session.is_stopped:
             raise RefusalError(409, f"session {session.id} was stopped", reason="stopped")
-        if session.plan.channels != _channels(model):
+        if session.contract != model.contract and session.plan != plan_of(model.contract):
             raise RefusalError(409, "the model was replaced; start again", reason="replaced")
         if session.waiting >= MOST_WAITING:
             raise RefusalError(429, "windows wait already", reason="waiting", retry_after_s=1)
@@ -128,8 +134,10 @@ class EdgeInfer:
         motifs = self._learnt_for(model)
         assert motifs is not None  # noqa: S101 - its caller has asked
         session.waiting += len(windows)
+        model.queue.hold()  # one that is replaced meanwhile is closed afterwards
 
         def done(result: object) -> None:
+            model.queue.release()
             if isinstance(result, list):
                 session.add(len(windows), result, None)
             elif isinstance(result, EdgewrightError):
@@ -251,7 +259,7 @@ def read_samples(body: _Body, session: Session) -> Samples:
         raise InputError(f"'samples' is no list of 1 to {_MOST_SAMPLES} objects")
     names = _names(session, rows[0])
     try:
-        values = np.array([[row[name] for name in names] for row in rows], np.float64)
+        values = _numbers([[row[name] for name in names] for row in rows])
         times = _times(body, rows)
     except KeyError as error:
         raise InputError(f"a sample has no {error}", hint=f"it needs {list(names)}") from error
@@ -260,6 +268,14 @@ def read_samples(body: _Body, session: Session) -> Samples:
     if not np.isfinite(values).all() or not np.isfinite(times).all():
         raise InputError("a sample holds a number that is not finite")
     return Samples(time_s=times, values=values)
+
+
+def _numbers(values: list[Any]) -> Array:
+    """As they were sent: texts that look like numbers, null and true are none."""
+    array = np.array(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError("text, null, true or a list")
+    return array.astype(np.float64)
 
 
 def find_motifs(
@@ -337,21 +353,13 @@ def _names(session: Session, sample: object) -> tuple[str, ...]:
 
 def _times(body: _Body, rows: list[Any]) -> Array:
     if all("t" in row for row in rows):
-        times = np.array([row["t"] for row in rows], np.float64)
+        times = _numbers([row["t"] for row in rows])
     else:
         start, end = float(body["windowStart"]), float(body["windowEnd"])
         if not start < end:
             raise ValueError(f"windowStart {start:g} is not before windowEnd {end:g}")
         times = np.linspace(start, end, len(rows), endpoint=False)
     return times / 1000.0 if len(times) and abs(times[0]) >= _MILLISECONDS_FROM else times
-
-
-def _channels(model: ServedModel) -> tuple[str, ...]:
-    tensor = model.contract.inputs[0]
-    last = tensor.shape[-1]
-    if tensor.channels:
-        return tuple(channel.name for channel in tensor.channels)
-    return tuple(f"channel{index}" for index in range(last)) if isinstance(last, int) else ()
 
 
 def _check_ranges(model: ServedModel, values: Array) -> None:

@@ -159,7 +159,7 @@ class Friendly:
         self._submit(exchange, model, feed, render)
 
     def _submit(self, exchange: Exchange, model: ServedModel, feed: Feed, render: _Render) -> None:
-        job = Job(exchange, feed, self._timer(), refuse_as_v2, partial(_answer, model, render))
+        job = Job(exchange, feed, self._timer(), refuse_as_v2, partial(_answer, render))
         model.submit(job)
 
     def _refused(self, model: ServedModel, error: EdgewrightError) -> RefusalError:
@@ -168,7 +168,7 @@ class Friendly:
         return refusal
 
 
-def _answer(model: ServedModel, render: _Render, exchange: Exchange, outputs: Arrays) -> None:
+def _answer(render: _Render, model: ServedModel, exchange: Exchange, outputs: Arrays) -> None:
     exchange.reply(_OK, orjson.dumps(render(model, outputs), option=orjson.OPT_SERIALIZE_NUMPY))
 
 

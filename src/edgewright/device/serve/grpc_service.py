@@ -231,7 +231,7 @@ class GrpcService:
             feed, wanted=wanted, timeout_s=_shorter(feed.timeout_s, peer.timeout_s)
         )
         call = _Call()
-        model.submit(Job(call, feed, arrived_s, _refuse, partial(_answer, model, feed)))
+        model.submit(Job(call, feed, arrived_s, _refuse, partial(_answer, feed)))
         try:
             return await call.outcome
         finally:
@@ -273,7 +273,7 @@ def _refuse(exchange: Exchange, refusal: RefusalError) -> None:
         exchange.fail(refusal)
 
 
-def _answer(model: ServedModel, feed: Any, exchange: Exchange, outputs: Arrays) -> None:
+def _answer(feed: Any, model: ServedModel, exchange: Exchange, outputs: Arrays) -> None:
     """The HTTP writer's answer, all binary, as a protobuf message."""
     body, header_bytes = model.write(feed, outputs)
     response, contents = split_response(body, header_bytes)

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -48,6 +49,12 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a single client is connected: nobody can join its pass or wait for it then."""
 
 
+Answer = Callable[[Any, Exchange, Arrays], None]
+"""Answers one request, given the `ServedModel` that ran it: another one than it was sent to, where
+that failed and the old model stood in.
+"""
+
+
 class Job(msgspec.Struct, gc=False):
     """A request that waits for its result. Without an `answer` of its own it gets a V2 answer;
     one may refuse by raising an `InputError`.
@@ -57,7 +64,7 @@ class Job(msgspec.Struct, gc=False):
     feed: Feed
     arrived_s: float
     refuse: Refuse
-    answer: Callable[[Exchange, Arrays], None] | None = None
+    answer: Answer | None = None
     read_s: float = 0.0
     deadline_s: float | None = None
 
@@ -202,10 +209,10 @@ class PassQueue:
         """The next request and those that can share its pass."""
         waiting = self._waiting
         jobs = [waiting.popleft()]
-        if self.joins:
+        if self.joins and waiting:
             shapes = jobs[0].feed.shapes
             rows = jobs[0].feed.rows
-            while waiting:
+            while waiting and _are_even(shapes):
                 feed = waiting[0].feed
                 rows += feed.rows
                 if rows > self.plan.max_rows or not _same_rows(feed.shapes, shapes):
@@ -354,6 +361,11 @@ def _refuse_all(jobs: list[Job], _: Arrays) -> None:
     for job in jobs:
         refusal = RefusalError(503, "the model was replaced", reason="replaced", retry_after_s=1)
         job.refuse(job.exchange, refusal)
+
+
+def _are_even(shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether every input has as many rows; a request whose inputs differ is refused, alone."""
+    return len(shapes) == 1 or len({shape[0] for shape in shapes}) == 1
 
 
 def _same_rows(shapes: tuple[tuple[int, ...], ...], others: tuple[tuple[int, ...], ...]) -> bool:

@@ -1,5 +1,6 @@
 """One model at work: reads V2 requests, admits them, hands them to its queue, writes answers."""
 
+import logging
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -18,6 +19,8 @@ from edgewright.device.serve.writing import Writer
 from edgewright.errors import InputError
 from edgewright.transports.http1 import Exchange, Frame, preamble
 from edgewright.wire.v2 import BINARY_CONTENT, HEADER_LENGTH
+
+logger = logging.getLogger(__name__)
 
 _OK = preamble(200)
 _MAX_LANES = 4
@@ -247,11 +250,15 @@ class ServedModel:
     def _answer(self, job: Job, outputs: Arrays) -> None:
         try:
             if job.answer is not None:
-                job.answer(job.exchange, outputs)
+                job.answer(self, job.exchange, outputs)
                 return
             body, header_bytes = self._writer.write(job.feed, outputs)
         except InputError as error:
             self.queue.fail(job, refusal_of(error))
+            return
+        except Exception:  # the top of a task: nobody else's answer waits for this one's
+            logger.exception("answer failed: model=%s", self.name)
+            self.queue.fail(job, RefusalError(500, "internal error", reason="internal"))
             return
         if header_bytes is None:
             job.exchange.reply(_OK, body)

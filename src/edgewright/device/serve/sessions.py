@@ -35,12 +35,22 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     distance: float
 
 
+def plan_of(contract: Contract) -> Plan:
+    """How samples become windows of a model: its rate, length and overlap.
+
+    Raises:
+        InputError: it takes no windows of samples.
+    """
+    return plan_stream(contract, Wishes())
+
+
 class Session:
     """One sensor's samples, windows and findings. Touched by the event loop alone."""
 
     def __init__(self, contract: Contract, now_s: float) -> None:
         self.id = secrets.token_hex(16)
-        self.plan: Plan = plan_stream(contract, Wishes())
+        self.contract = contract
+        self.plan = plan_of(contract)
         self.is_stopped = False
         self.last_s = now_s
         self.windows = 0

@@ -4,12 +4,13 @@ ones; and how fast it is.
 
 from collections.abc import Callable, Mapping
 
+import msgspec
 import numpy as np
 
 from edgewright.contract import Channel, Contract, Tensor
 from edgewright.device.serve.plan import Measurement, Plan, choose_plan
 from edgewright.device.serve.ports import Array, Arrays, Clocked, Model, Servable, Timer
-from edgewright.errors import DeviceError
+from edgewright.errors import DeviceError, EdgewrightError
 from edgewright.evidence.parity import compare
 from edgewright.steps import check_inputs
 
@@ -18,6 +19,8 @@ _JOINED_ROWS = 8
 _REPEATS = 20
 _TRIAL_BUDGET_S = 0.1
 _FREE_DIMENSION = 16
+_LOUD = 1000.0
+"""So much larger than what was tried may a value be where no range is declared."""
 
 Rest = Callable[[], None]
 _RESHAPING_STEPS = frozenset({"Resample", "Window"})
@@ -44,14 +47,16 @@ def try_model(servable: Servable, timer: Timer, rest: Rest = no_rest) -> Plan:
     if not joins_rows(model.contract):
         return choose_plan(Measurement(single_s=single_s))
     several = _repeat_rows(model.contract, rows, _JOINED_ROWS)
-    return choose_plan(
-        Measurement(
-            single_s=single_s,
-            joined_s=_best_s(model, several, timer, rest),
-            rows=_JOINED_ROWS,
-            agrees=_rows_are_independent(model, several, rest),
-        )
+    measured = Measurement(
+        single_s=single_s,
+        joined_s=_best_s(model, several, timer, rest),
+        rows=_JOINED_ROWS,
+        agrees=_rows_are_independent(model, several, rest),
     )
+    plan = choose_plan(measured)
+    if plan.max_rows > 1 and not _bears_loud_neighbours(model, several, rest):
+        plan = choose_plan(msgspec.structs.replace(measured, agrees=False))
+    return plan
 
 
 def joins_rows(contract: Contract) -> bool:
@@ -121,6 +126,49 @@ def _rows_are_independent(model: Model, inputs: Arrays, rest: Rest) -> bool:
         if not compare(alone, same, model.contract.tolerances).ok:
             return False
     return True
+
+
+def _bears_loud_neighbours(model: Model, inputs: Arrays, rest: Rest) -> bool:
+    """Whether every other row is answered as it is alone when those beside it are as large as the
+    contract lets them be. Quantised on the fly, rows of one pass share a scale: where all are of a
+    size that does not show, and one client's odd values would spoil another's answer.
+    """
+    joined = {
+        tensor.name: _made_loud(tensor, inputs[tensor.name]) for tensor in model.contract.inputs
+    }
+    try:
+        check_inputs(model.contract, joined)
+        rest()
+        answers = model.predict_checked(joined)
+    except EdgewrightError:
+        return True  # who sends that is refused, and gets no pass with others
+    for row in range(0, _JOINED_ROWS, 2):
+        rest()
+        alone = model.predict_checked(_take_rows(model.contract, joined, row, row + 1))
+        same = {name: array[row : row + 1] for name, array in answers.items()}
+        if not compare(alone, same, model.contract.tolerances).ok:
+            return False
+    return True
+
+
+def _made_loud(tensor: Tensor, array: Array) -> Array:
+    """Every second row at the end of its range. Whole numbers without one stay: they may count
+    something.
+    """
+    is_limited = tensor.high is not None or any(c.high is not None for c in tensor.channels)
+    if array.dtype.kind != "f" and not (is_limited and array.dtype.kind in "ui"):
+        return array
+    loud = array.copy()
+    if is_limited:
+        loud[1::2] = _limits(tensor, array.dtype)[1].astype(array.dtype)
+    else:
+        loud[1::2] = np.clip(loud[1::2] * _LOUD, *_finite_range(array.dtype))
+    return loud
+
+
+def _finite_range(dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    known = np.finfo(dtype)  # type: ignore[arg-type]  # only asked for floats
+    return float(known.min), float(known.max)
 
 
 def _take_rows(contract: Contract, inputs: Arrays, first: int, last: int) -> dict[str, Array]:

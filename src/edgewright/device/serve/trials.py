@@ -85,7 +85,7 @@ class Trials:
             self._put(name, candidate.original)
         else:
             self._directory.remove(name)
-        leader.retire(partial(self._later, name, candidate.close))
+        leader.retire(partial(self._ended, name, candidate))
 
     def figures(self, name: str) -> CandidateFigures:
         """What the candidate of this name did so far.
@@ -125,10 +125,18 @@ class Trials:
         plan = Plan(is_inline=False, max_rows=1, single_s=single_s, row_s=single_s)
         leader = self._opening.served(candidate.servable, plan)
         leader.queue.fallback = partial(candidate.fall_back, leader.queue)
+        if candidate.stand_in is not None:
+            candidate.stand_in.queue.hold()  # it answers what the leader does not, to the last one
         self._candidates[name] = candidate, leader
         self._put(name, leader)
         at_s = self._resources.timer()
         logger.info("candidate leads: name=%s version=%s at=%g", name, leader.version, at_s)
+
+    def _ended(self, name: str, candidate: Candidate) -> None:
+        """The leader has answered its last request, or handed it over."""
+        if candidate.stand_in is not None:
+            candidate.stand_in.queue.release()
+        self._later(name, candidate.close)
 
     async def _opened(self, name: str, order: TryOrder) -> Candidate:
         if self._open_candidate is None:
