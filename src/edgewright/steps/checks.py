@@ -171,7 +171,9 @@ def compile_values(tensor: Tensor) -> Accepts:
     """Whether the values of an array of this type and shape are in contract beyond doubt; the door
     says what is wrong with one that is not accepted.
     """
-    if tensor.dtype in {"string", "bool"}:
+    if tensor.dtype == "bool":
+        return _accept_bools
+    if tensor.dtype == "string":
         return _accept_all
     lows, highs = _limits(tensor)
     if np.isinf(lows).all() and np.isinf(highs).all():
@@ -183,6 +185,11 @@ def compile_values(tensor: Tensor) -> Accepts:
 
 def _accept_all(_: Array) -> bool:
     return True
+
+
+def _accept_bools(array: Array) -> bool:
+    """Bytes from outside may be anything; what 2 means differs between engines."""
+    return bool(array.view(np.uint8).max(initial=0) <= 1)
 
 
 def _range_check(tensor: Tensor, low: float, high: float) -> Accepts:
@@ -220,6 +227,11 @@ def _channel_check(tensor: Tensor, lows: Array, highs: Array) -> Accepts:
 
 def _explain(array: Array, tensor: Tensor) -> None:
     """Raise for the first value that is out of contract; return when there is none."""
+    if tensor.dtype == "bool":
+        raise InputError(
+            f"input {tensor.name!r} holds a byte that is neither 0 nor 1",
+            hint="a BOOL is one byte, 0 or 1",
+        )
     lows, highs = _limits(tensor)
     fits = np.asarray((lows <= array) & (array <= highs))
     if fits.all():

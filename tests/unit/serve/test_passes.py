@@ -1,11 +1,12 @@
 import json
+import math
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from edgewright.contract import Contract
+from edgewright.contract import Contract, Tensor
 from edgewright.device.serve.passes import Job
 from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.reading import Feed
@@ -315,3 +316,31 @@ def test_an_answer_that_cannot_be_written_keeps_no_other_one(bench: Any, caplog:
     bench.turn()
     assert (bad.status, bad.document, good.status) == (500, {"error": "internal error"}, 200)
     assert "no JSON" in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (10,), ()])
+def test_a_model_without_rows_is_answered_whatever_shape_it_gives(bench: Any, shape: Any) -> None:
+    contract = Contract(
+        inputs=(Tensor(name="x", dtype="float32", shape=(1, 2)),),
+        outputs=(Tensor(name="y", dtype="float32", shape=shape),),
+    )
+    numbers = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    session = FunctionSession(lambda _: numbers)
+    opened = msgspec.structs.replace(servable(session), model=LoadedModel(contract, session))
+    model = bench.serve(opened, LONE)
+    answers = [bench.ask(model, [1, 2]), bench.ask(model, [3, 4])]
+    bench.turn()
+    for answer in answers:
+        (output,) = answer.document["outputs"]
+        assert (output["shape"], output["data"]) == (list(shape), numbers.ravel().tolist())
+
+
+def test_a_shared_pass_that_gives_fewer_rows_answers_nobody_with_anothers(bench: Any) -> None:
+    """What it finds is filtered: alone each request gets what is its own."""
+    model = bench.serve(FunctionSession(lambda x: x[x[:, 0] > 0]))
+    answers = [bench.ask(model, [value, 7], id="1") for value in (-1, 2, 3)]
+    answers.append(bench.ask(model, [-1, 7], [5, 7], id="1"))
+    bench.turn()
+    outputs = [answer.document["outputs"][0] for answer in answers]
+    assert [one["data"] for one in outputs] == [[], [2, 7], [3, 7], [5, 7]]
+    assert [one["shape"] for one in outputs] == [[0, 2], [1, 2], [1, 2], [1, 2]]

@@ -165,3 +165,12 @@ def test_rows_are_joined_where_large_values_are_refused_by_the_model() -> None:
         return np.where(np.abs(x) > 100, np.float32(np.nan), x)
 
     assert try_model(unlimited(fails), timer()).max_rows > 1
+
+
+def test_a_number_without_dimensions_is_tried_as_one() -> None:
+    scalar = Tensor(name="s", dtype="float32", shape=())
+    contract = Contract(inputs=(scalar,), outputs=DOUBLER_CONTRACT.outputs)
+    assert sample_inputs(contract, rows=1)["s"].shape == ()
+    limited = Tensor(name="s", dtype="uint8", shape=(), low=2, high=2.5)
+    sampled = sample_inputs(Contract(inputs=(limited,), outputs=contract.outputs), rows=1)["s"]
+    assert (sampled.shape, sampled.dtype, int(sampled)) == ((), np.uint8, 2)

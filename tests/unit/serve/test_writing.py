@@ -92,7 +92,7 @@ def test_classification_of_unsigned_scores_and_of_more_classes_than_there_are() 
     wanted = Wanted(name="scores", is_binary=False, classes=9)
     scores = {"scores": np.array([[3, 200]], np.uint8)}
     body, _ = Writer(contract, name="m", version="1").write(feed(wanted), scores)
-    assert json.loads(body)["outputs"][0]["data"] == ["200.000000:1", "3.000000:0"]
+    assert json.loads(body)["outputs"][0]["data"] == ["200:1", "3:0"]
 
 
 def test_classification_of_texts_is_refused(writer: Writer) -> None:
@@ -140,3 +140,13 @@ def test_binary_answers_of_several_shapes_keep_their_own_headers() -> None:
         assert bytes(contents["scores"]) == scores.tobytes()
         named = feed(Wanted(name="scores", is_binary=True), request_id="a")
         assert split_response(*numbers.write(named, {"scores": scores}))[0].id == "a"
+
+
+def test_classification_rounds_no_whole_number() -> None:
+    outputs = (Tensor(name="y", dtype="int64", shape=("batch", 4)),)
+    writer = Writer(Contract(inputs=CONTRACT.inputs, outputs=outputs), name="m", version="1")
+    least = -(2**63)
+    scores = np.array([[2**53, 2**53 + 1, least, 2**53 + 1]])
+    body, _ = writer.write(feed(Wanted(name="y", is_binary=False, classes=4)), {"y": scores})
+    expected = [f"{2**53 + 1}:1", f"{2**53 + 1}:3", f"{2**53}:0", f"{least}:2"]
+    assert json.loads(body)["outputs"][0]["data"] == expected

@@ -183,3 +183,14 @@ def test_channels_of_an_integer_tensor_with_one_sided_limits_are_checked() -> No
     check_inputs(limited, {"x": np.array([[1, 255]], np.uint8)})
     with pytest.raises(InputError, match=r"'x'\[0, 1\] \(b\) is 0"):
         check_inputs(limited, {"x": np.array([[1, 0]], np.uint8)})
+
+
+@pytest.mark.parametrize("shape", [("batch", 3), (3,), ()])
+def test_a_bool_is_zero_or_one(shape: tuple[int | str, ...]) -> None:
+    flags = contract_of(Tensor(name="x", dtype="bool", shape=shape))
+    sizes = tuple(2 if isinstance(size, str) else size for size in shape)
+    for byte in (0, 1):
+        check_inputs(flags, {"x": np.full(sizes, byte, np.uint8).view(np.bool_)})
+    for byte in (2, 255):
+        with pytest.raises(InputError, match="neither 0 nor 1"):
+            check_inputs(flags, {"x": np.full(sizes, byte, np.uint8).view(np.bool_)})

@@ -108,7 +108,7 @@ class InferenceApplication:
 
     def prepare(self, head: Head) -> Take | None:
         """Who takes the requests of a head that will come again: inference, found once."""
-        route = find_route(head.path)
+        route = _route_of(head)
         if (
             route is None
             or route.action != "infer"
@@ -163,7 +163,7 @@ class InferenceApplication:
         model.infer(exchange, body, header_bytes)
 
     def _find(self, head: Head) -> Route:
-        route = find_route(head.path)
+        route = _route_of(head)
         if route is None:
             raise RefusalError(404, f"there is nothing at {head.path[:200]}", reason="path")
         if len(self._routes) < _KEPT_ROUTES:
@@ -204,6 +204,13 @@ class InferenceApplication:
     def _model_statistics(self, exchange: Exchange, route: Route) -> None:
         model = self._models.find(route.model, route.version)
         _send(exchange, {"model_stats": [descriptions.model_statistics(model)]})
+
+
+def _route_of(head: Head) -> Route | None:
+    """A slash that came encoded parts nothing, and is in no name."""
+    if "%" in head.target and "%2f" in head.target.partition("?")[0].lower():
+        return None
+    return find_route(head.path)
 
 
 def _send(exchange: Exchange, document: object) -> None:

@@ -24,6 +24,8 @@ def array_of(name: str, values: object, dtype: "np.dtype[Any]") -> Array:
         if array.dtype.kind not in ("U" if is_text else "biuf"):
             what = "text" if is_text else "numbers"
             raise InputError(f"input {name!r} does not hold {what} only")
+        if array.dtype.kind == "b" and dtype.kind != "b":
+            raise InputError(f"input {name!r} holds true and false, expected {dtype}")
         if is_text or dtype.kind == "f":
             with np.errstate(over="ignore"):
                 return array.astype(dtype)
@@ -35,7 +37,7 @@ def array_of(name: str, values: object, dtype: "np.dtype[Any]") -> Array:
 def _whole(name: str, array: Array, dtype: "np.dtype[Any]") -> Array:
     """Whole numbers in a type that holds each of them as it is."""
     if array.dtype.kind == "f":
-        raise InputError(f"input {name!r} holds fractions, expected {dtype}")
+        raise InputError(f"input {name!r} holds fractions, or more than any {dtype}")
     cast = array.astype(dtype)
     if not np.array_equal(cast, array):
         raise InputError(f"input {name!r} holds a value that {dtype} cannot")

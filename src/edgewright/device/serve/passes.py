@@ -23,7 +23,7 @@ from edgewright.device.serve.tensors import InputForm
 from edgewright.device.serve.trial import joins_rows
 from edgewright.device.serve.watch import Watch
 from edgewright.device.serve.workers import Loader, Workers
-from edgewright.errors import EdgewrightError, InputError, TransportError
+from edgewright.errors import DeviceError, EdgewrightError, InputError, TransportError
 from edgewright.steps import compile_checks
 from edgewright.transports.http1 import Exchange
 
@@ -302,6 +302,8 @@ class PassQueue:
         outcome: Outcome,
     ) -> None:
         result, started_s, ended_s = outcome
+        if not isinstance(result, Exception) and len(jobs) > 1:
+            result = _with_all_rows(jobs, result)
         if isinstance(result, Exception):
             self._finish_failed(jobs, result)
             return
@@ -361,6 +363,15 @@ def _refuse_all(jobs: list[Job], _: Arrays) -> None:
     for job in jobs:
         refusal = RefusalError(503, "the model was replaced", reason="replaced", retry_after_s=1)
         job.refuse(job.exchange, refusal)
+
+
+def _with_all_rows(jobs: list[Job], outputs: dict[str, Array]) -> dict[str, Array] | Exception:
+    """The outputs of a shared pass, if they are as many rows as were asked."""
+    rows = sum([job.feed.rows for job in jobs])
+    for name, array in outputs.items():
+        if len(array) != rows:
+            return DeviceError(f"output {name!r} has {len(array)} rows of {rows} that were asked")
+    return outputs
 
 
 def _are_even(shapes: tuple[tuple[int, ...], ...]) -> bool:

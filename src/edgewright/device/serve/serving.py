@@ -232,14 +232,15 @@ class ServedModel:
         return None
 
     def _answer_all(self, jobs: list[Job], outputs: Arrays) -> None:
+        if len(jobs) == 1:
+            self._answer(jobs[0], outputs)
+            return
         bodies = None
         if _are_plain(jobs):
             bodies = self._writer.write_rows([job.feed for job in jobs], outputs)
         if bodies is not None:
             for job, body in zip(jobs, bodies, strict=True):
                 job.exchange.reply(_OK, body)
-        elif len(jobs) == 1:
-            self._answer(jobs[0], outputs)
         else:
             first = 0
             for job in jobs:

@@ -3,6 +3,7 @@ ones; and how fast it is.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -166,8 +167,8 @@ def _made_loud(tensor: Tensor, array: Array) -> Array:
     return loud
 
 
-def _finite_range(dtype: np.dtype[np.generic]) -> tuple[float, float]:
-    known = np.finfo(dtype)  # type: ignore[arg-type]  # only asked for floats
+def _finite_range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    known = np.finfo(dtype)
     return float(known.min), float(known.max)
 
 
@@ -193,7 +194,7 @@ def _sample(tensor: Tensor, named: dict[str, int], generator: np.random.Generato
     dtype = np.dtype(tensor.dtype)
     low, high = _limits(tensor, dtype)
     values = low + (high - low) * generator.random(shape)
-    return np.clip(values, low, high).astype(dtype)
+    return np.clip(values, low, high).astype(dtype).reshape(shape)
 
 
 def _limits(tensor: Tensor, dtype: np.dtype[np.generic]) -> tuple[Array, Array]:

@@ -114,7 +114,10 @@ class Writer:
                 hint="leave the classification parameter out",
             )
         count = min(wanted.classes, scores.shape[-1])
-        order = np.argsort(-scores.astype(np.float64), axis=-1, kind="stable")[..., :count]
+        # Mirrored, so that of equal scores the first place leads; negated, some would be rounded.
+        last, mirrored = scores.shape[-1] - 1, scores[..., ::-1]
+        ascending = last - np.argsort(mirrored, axis=-1, kind="stable")
+        order = ascending[..., ::-1][..., :count]
         best = np.take_along_axis(scores, order, axis=-1)
         texts = [
             self._class_text(score, place)
@@ -124,7 +127,8 @@ class Writer:
 
     def _class_text(self, score: float, place: int) -> str:
         label = f":{self._labels[place]}" if place < len(self._labels) else ""
-        return f"{score:f}:{place}{label}"
+        text = f"{score:f}" if isinstance(score, float) else str(score)
+        return f"{text}:{place}{label}"
 
 
 class _StringForm:
