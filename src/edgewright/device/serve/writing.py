@@ -119,16 +119,16 @@ class Writer:
         ascending = last - np.argsort(mirrored, axis=-1, kind="stable")
         order = ascending[..., ::-1][..., :count]
         best = np.take_along_axis(scores, order, axis=-1)
+        notation = "f" if scores.dtype.kind == "f" else "d"
         texts = [
-            self._class_text(score, place)
+            self._class_text(f"{score:{notation}}", place)
             for score, place in zip(best.ravel().tolist(), order.ravel().tolist(), strict=True)
         ]
         return np.array(texts, dtype=object).reshape(best.shape)
 
-    def _class_text(self, score: float, place: int) -> str:
+    def _class_text(self, score: str, place: int) -> str:
         label = f":{self._labels[place]}" if place < len(self._labels) else ""
-        text = f"{score:f}" if isinstance(score, float) else str(score)
-        return f"{text}:{place}{label}"
+        return f"{score}:{place}{label}"
 
 
 class _StringForm:
