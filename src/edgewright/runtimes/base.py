@@ -18,11 +18,14 @@ Array = NDArray[Any]
 
 
 class EngineTensor(msgspec.Struct, frozen=True, kw_only=True):
-    """A tensor as the engine file itself declares it. None is a dimension of any size."""
+    """A tensor as the engine file itself declares it. None is a dimension of any size; what the
+    file calls the first one, if it says so, is its `rows`.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    rows: str = ""
 
 
 class Availability(msgspec.Struct, frozen=True, kw_only=True):

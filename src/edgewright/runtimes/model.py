@@ -20,6 +20,7 @@ from edgewright.steps import (
     select_outputs,
 )
 
+BATCH = "batch"
 _LIST_SIZE = 256
 
 
@@ -136,15 +137,19 @@ def infer_contract(session: Session) -> Contract:
             "expected one of each at least",
             hint="a graph that takes nothing has nothing to answer",
         )
+    named = {tensor.rows for tensor in session.inputs if tensor.rows}
+    share_rows = len(named) < 2
     return Contract(
-        inputs=tuple(_declared(tensor) for tensor in session.inputs),
-        outputs=tuple(_declared(tensor) for tensor in session.outputs),
+        inputs=tuple(_declared(each, share_rows=share_rows) for each in session.inputs),
+        outputs=tuple(_declared(each, share_rows=share_rows) for each in session.outputs),
     )
 
 
-def _declared(tensor: EngineTensor) -> Tensor:
+def _declared(tensor: EngineTensor, *, share_rows: bool) -> Tensor:
+    """Inputs whose first dimensions the file calls differently may be of different lengths."""
+    rows = BATCH if share_rows else tensor.rows or "dim0"
     shape = tuple(
-        size if size is not None else "batch" if axis == 0 else f"dim{axis}"
+        size if size is not None else f"dim{axis}" if axis else rows
         for axis, size in enumerate(tensor.shape)
     )
     try:

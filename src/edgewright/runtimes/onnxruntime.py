@@ -204,4 +204,6 @@ def _tensor(node: ort.NodeArg) -> EngineTensor:
     if node.type not in _DTYPES:
         raise InputError(f"tensor {node.name!r} has type {node.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
-    return EngineTensor(name=node.name, dtype=_DTYPES[node.type], shape=shape)
+    first = node.shape[0] if node.shape else None
+    rows = first if isinstance(first, str) else ""
+    return EngineTensor(name=node.name, dtype=_DTYPES[node.type], shape=shape, rows=rows)

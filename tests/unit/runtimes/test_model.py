@@ -81,3 +81,21 @@ def test_a_model_that_takes_nothing_has_no_contract() -> None:
 
     with pytest.raises(InputError, match="0 inputs and 1 outputs"):
         infer_contract(Constant())
+
+
+def test_inputs_whose_rows_are_called_differently_need_not_be_as_many() -> None:
+    class Named:
+        def __init__(self, *rows: str) -> None:
+            self.inputs = tuple(
+                EngineTensor(name=f"x{place}", dtype="float32", shape=(None, 3), rows=each)
+                for place, each in enumerate(rows)
+            )
+            self.outputs = (EngineTensor(name="y", dtype="float32", shape=(None, None)),)
+
+    def shapes(*rows: str) -> list[object]:
+        contract = infer_contract(Named(*rows))  # type: ignore[arg-type]  # only asked for its tensors
+        return [list(tensor.shape) for tensor in (*contract.inputs, *contract.outputs)]
+
+    assert shapes("n", "m") == [["n", 3], ["m", 3], ["dim0", "dim1"]]
+    assert shapes("n", "n") == [["batch", 3], ["batch", 3], ["batch", "dim1"]]
+    assert shapes("n", "") == [["batch", 3], ["batch", 3], ["batch", "dim1"]]
