@@ -20,6 +20,8 @@ Unary = Callable[[bytes, "GrpcPeer"], Awaitable[bytes]]
 Streaming = Callable[[AsyncIterator[bytes], "GrpcPeer"], AsyncIterator[bytes]]
 
 _KEEPALIVE_MS = 20_000
+_IDLE_MS = 600_000
+"""A connection without calls for so long is closed; clients open one again with their next call."""
 
 
 class StatusError(Exception):
@@ -93,6 +95,7 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", message_bytes),
                 ("grpc.max_send_message_length", message_bytes),
                 ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                ("grpc.max_connection_idle_ms", _IDLE_MS),
                 ("grpc.so_reuseport", 0),
             ],
             maximum_concurrent_rpcs=calls,

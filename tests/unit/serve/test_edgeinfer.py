@@ -14,8 +14,9 @@ import pytest
 
 from edgewright.contract import Channel, Contract, Tensor
 from edgewright.device.serve import InferenceServer, Servable, ServeOptions
+from edgewright.device.serve.edgeinfer import SENSORS, read_samples
 from edgewright.device.serve.motifs import Learning, Motifs, learn_motifs
-from edgewright.device.serve.sessions import MOST_SESSIONS
+from edgewright.device.serve.sessions import MOST_SESSIONS, Session
 from edgewright.errors import DeviceError
 from edgewright.runtimes.base import Array
 from edgewright.runtimes.model import LoadedModel
@@ -387,3 +388,27 @@ def test_a_session_ends_with_a_model_of_another_rate() -> None:
             assert (status, told["error"]) == (409, "the model was replaced; start again")
 
     asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    ("units", "names"),
+    [
+        (("deg/s", "m/s2"), ("gx", "gy", "gz", "ax", "ay", "az")),
+        (("m/s2", "rad/s"), ("ax", "ay", "az", "gx", "gy", "gz")),
+        (("uT",), ("mx", "my", "mz")),
+        (("furlong", "rad/s"), ("ax", "ay", "az", "gx", "gy", "gz")),
+        (("g", "g"), ("ax", "ay", "az", "gx", "gy", "gz")),
+    ],
+)
+def test_samples_go_to_the_channels_of_their_unit(
+    units: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    channels = tuple(
+        Channel(name=f"c{3 * place + axis}", unit=unit)
+        for place, unit in enumerate(units)
+        for axis in range(3)
+    )
+    x = Tensor(name="x", dtype="float32", shape=("batch", 20, len(channels)), channels=channels)
+    session = Session(Contract(inputs=(x,), outputs=CONTRACT.outputs, rate_hz=50.0), 0.0)
+    body = {"samples": [{"t": 0.0, **{name: SENSORS.index(name) for name in SENSORS}}]}
+    assert read_samples(body, session).values.tolist() == [[SENSORS.index(n) for n in names]]

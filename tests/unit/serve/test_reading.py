@@ -40,6 +40,12 @@ def test_json_data_is_read_flat_or_nested(reader: Reader, data: Any) -> None:
     assert (feed.rows, feed.wanted, feed.timeout_s) == (2, None, None)
 
 
+def test_json_that_is_indented_for_people_is_read(reader: Reader) -> None:
+    tensor = x([[[[1]], [[2.5]]], [[[3]], [[4]]]], [2, 2])
+    feed = reader.read(json.dumps({"inputs": [tensor]}, indent=8).encode(), None)
+    assert array(reader, feed).tolist() == [[1, 2.5], [3, 4]]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -11,6 +11,7 @@ import pytest
 
 from edgewright.contract import Evidence
 from edgewright.device.serve import InferenceServer, Servable, ServeOptions
+from edgewright.device.serve.refusal import RefusalError
 from edgewright.errors import DeviceError, InputError
 from edgewright.runtimes.base import Array
 from edgewright.testing import FakeClock
@@ -359,3 +360,23 @@ def test_loading_is_of_the_same_priority_as_serving() -> None:
 
     asyncio.run(case())
     assert seen == [os.getpriority(os.PRIO_PROCESS, 0)]
+
+
+def test_a_name_that_never_loaded_keeps_the_server_unready_until_it_is_given_up() -> None:
+    def open_some(path: Path) -> Servable:
+        if path.stem == "absent":
+            raise InputError("no such file")
+        return open_doubler(path)
+
+    async def case() -> None:
+        async with running(open_some, "doubler") as (server, client):
+            with pytest.raises(InputError):
+                await server.models.load(Path("absent"), name="absent")
+            status, told = await get(client, "/readyz")
+            assert (status, told["faults"]) == (503, {"absent": "no such file"})
+            await server.models.unload("absent")
+            assert (await get(client, "/readyz"))[0] == 200
+            with pytest.raises(RefusalError, match="unknown"):
+                await server.models.unload("absent")
+
+    asyncio.run(case())

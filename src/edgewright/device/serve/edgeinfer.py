@@ -331,7 +331,9 @@ def _sensors(session: Session) -> list[tuple[str, list[int]]]:
     channels = session.plan.channels
     if len(channels) in (3, 6, 9):
         names = ("acceleration", "rotation", "magnetic field")
-        return [(names[at // 3], list(range(at, at + 3))) for at in range(0, len(channels), 3)]
+        return [
+            (names[kind], list(range(3 * at, 3 * at + 3))) for at, kind in enumerate(session.kinds)
+        ]
     return [(name, [at]) for at, name in enumerate(channels)]
 
 
@@ -347,7 +349,7 @@ def _names(session: Session, sample: object) -> tuple[str, ...]:
     if isinstance(sample, dict) and all(name in sample for name in channels):
         return channels
     if len(channels) in (3, 6, 9):
-        return SENSORS[: len(channels)]
+        return tuple(name for kind in session.kinds for name in SENSORS[3 * kind : 3 * kind + 3])
     return channels
 
 

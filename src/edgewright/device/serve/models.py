@@ -154,13 +154,16 @@ class Models:
         return await self.load(self._sources[name], name=name)
 
     async def unload(self, name: str, version: str | None = None) -> None:
-        """Serve nothing under this name, or this version of it no more.
+        """Serve nothing under this name, or this version of it no more; nor wait for it, where its
+        load failed.
 
         Raises:
             RefusalError: nothing is, or requests go to that version.
         """
         async with self._turn(name):
             if name not in self.directory:
+                if version is None and self._faults.pop(name, None) is not None:
+                    return
                 raise self.directory.unknown(name, None)
             if version is not None:
                 self._retire(self.directory.remove_version(name, version))

@@ -4,6 +4,7 @@ All sizes are bounded: sessions, samples kept, windows that wait, findings. A se
 silent for long is forgotten.
 """
 
+import contextlib
 import secrets
 from collections import deque
 from collections.abc import Callable
@@ -18,12 +19,15 @@ from edgewright.device.streams.base import Samples
 from edgewright.device.streams.plan import Plan, Wishes, plan_stream
 from edgewright.device.streams.resampler import Resampler
 from edgewright.device.streams.ring import Ring, Window
+from edgewright.errors import InputError
+from edgewright.steps.units import canonical
 
 MOST_SESSIONS = 64
 MOST_WAITING = 256
 _KEPT_FINDINGS = 2048
 _KEPT_SECONDS = 60.0
 _IDLE_S = 900.0
+_KINDS = {"g": 0, "rad/s": 1, "uT": 2}
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     end_s: float
     motif: int | None
     distance: float
+
+
+def _canonical(unit: str) -> str:
+    with contextlib.suppress(InputError):
+        return canonical(unit)[0]
+    return ""
 
 
 def plan_of(contract: Contract) -> Plan:
@@ -82,6 +92,16 @@ class Session:
         self.samples += len(samples.time_s)
         self.windows += len(windows)
         return windows
+
+    @property
+    def kinds(self) -> list[int]:
+        """Which of EdgeInfer's sensors each three channels are (acceleration, rotation, magnetic
+        field), by their units; where those do not say it, in that order.
+        """
+        units = self.plan.units[::3]
+        kinds = [_KINDS.get(unit, -1) for unit in map(_canonical, units)]
+        is_told = min(kinds, default=-1) >= 0 and len(set(kinds)) == len(kinds)
+        return kinds if is_told else list(range(len(units)))
 
     def recent(self) -> tuple[Array, Array]:
         """Times and values of the newest even samples without a gap."""

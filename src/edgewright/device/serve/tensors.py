@@ -43,6 +43,8 @@ _STRUCT_CODE = {
     "FP64": "d",
 }
 _MAX_NESTING = 8
+_BEGINNING_BYTES = 2048
+"""Within so many the first element begins, indented or not."""
 _MAX_PACKED = 1 << 28
 
 
@@ -116,7 +118,7 @@ class InputForm:
         Raises:
             InputError: not data of this type.
         """
-        depth = _nesting(bytes(memoryview(text)[: 4 * _MAX_NESTING]))
+        depth = _nesting(bytes(memoryview(text)[:_BEGINNING_BYTES]))
         if not 1 <= depth <= _MAX_NESTING:
             raise InputError(f"input {self.name!r}: data is not a list of {self.element.__name__}")
         try:
