@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,3 +332,62 @@ def test_the_status_is_readable_by_people(place: Place) -> None:
     )
     assert "current good factory" in done.stdout
     assert MODEL in done.stdout
+
+
+def mount(*options: str) -> None:
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"absent: the right to mount ({done.stderr.strip()})")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which can become read-only."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("absent: root and mount")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder))
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.root
+def test_a_disk_that_became_read_only_goes_on_answering_after_a_restart(
+    disk: Path, tmp_path: Path
+) -> None:
+    place = Place(disk)
+    place.call("apply", str(place.bundle("1")))
+    place.call("apply", str(place.bundle("2")))
+    active = place.home / "slots" / MODEL / "current"
+    largest = max(active.resolve().rglob("*"), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[-1] ^= 1
+    largest.chmod(0o600)
+    largest.write_bytes(content)
+    mount("-o", "remount,ro", str(disk))
+    command = [*AGENT, "run", "--home", str(place.home)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with (tmp_path / "agent.log").open("wb") as log:
+        agent = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        said = wait_for(
+            lambda: re.search(r"bundle=\w+ is served", (tmp_path / "agent.log").read_text())
+        )
+        assert said
+        (server_log,) = tmp_path.glob("edgewright-*/server.log")
+        url = re.findall(r"http://[0-9.:]+", server_log.read_text())[-1]
+
+        async def ask() -> int:
+            async with Client(url) as client:
+                return await answered(client)
+
+        assert asyncio.run(ask()) == 200
+        status = place.call("status")
+        assert (status["is_read_only"], status["is_running"]) == (True, True)
+        assert "takes no orders" in place.call("rollback", code=8)
+        mount("-o", "remount,rw", str(disk))
+        wait_for(lambda: place.active() == "1" and address(place))
+        assert infer(place) == 200
+    finally:
+        end(agent)

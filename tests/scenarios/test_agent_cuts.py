@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from edgewright.chain.agent_frozen import show_committed
 from edgewright.device.agent import State
 from edgewright.errors import DeviceError, EdgewrightError, ResourceError
 from edgewright.telemetry import ProbeReport
 from edgewright.testing.bundles import MODEL
+from edgewright.testing.device import FakeServer
 
 STEPS = [
     "download",
@@ -308,3 +310,34 @@ def test_every_bad_kind_leaves_the_device_as_it_was(device: Any, play: Any) -> N
     ]
     with pytest.raises(DeviceError):
         play(device.install("bad0"))
+
+
+@pytest.mark.parametrize("state", ["activate", "probation"])
+def test_a_disk_that_became_read_only_serves_what_was_committed(
+    device: Any, play: Any, state: str
+) -> None:
+    old = play(device.install("1"))
+    wanted = device.fleet.offer(device.bundle("2")).bundle_id
+    cut_at(device, state, is_kept=True)
+    with pytest.raises(Cut):
+        play(device.agent.follow_once())
+    slots, models = device.agent.tools.slots, device.agent.recorder.journal.models()
+    if state == "probation":
+        assert device.current == wanted
+    play(show_committed(device.server, slots, models))
+    assert device.served == old
+
+
+def test_a_first_bundle_that_was_not_committed_is_not_served_by_a_frozen_agent(
+    device: Any, play: Any
+) -> None:
+    wanted = device.fleet.offer(device.bundle("1")).bundle_id
+    cut_at(device, "probation", is_kept=True)
+    with pytest.raises(Cut):
+        play(device.agent.follow_once())
+    assert device.current == wanted
+    server, models = FakeServer(), device.agent.recorder.journal.models()
+    play(show_committed(server, device.agent.tools.slots, models))
+    assert server.shown == {}
+    play(show_committed(server, device.agent.tools.slots, {}))
+    assert server.shown[MODEL].name == wanted

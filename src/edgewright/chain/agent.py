@@ -169,6 +169,12 @@ def _require_listening(home: Home) -> None:
         try:
             line.connect(str(home.control_socket))
         except (FileNotFoundError, ConnectionRefusedError) as error:
+            if home.is_read_only:
+                raise ResourceError(
+                    f"{home.root} is on a file system that is read-only: its agent serves what was "
+                    "committed and takes no orders",
+                    hint="replace the medium (see dmesg), or mount it for writing",
+                ) from error
             raise ResourceError(
                 f"another command works on {home.root} (an apply or a rollback), or its agent is "
                 "still starting",

@@ -10,12 +10,14 @@ import logging
 import random
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from edgewright._heap import keep_one_heap, trim_heap
+from edgewright.chain.agent_frozen import serve_frozen
 from edgewright.chain.agent_hands import remote_hands
 from edgewright.chain.agent_line import fleet_of
 from edgewright.chain.agent_parts import build_agent, home_at, hook_flags, locked, slots_of
@@ -53,8 +55,17 @@ def run(home: Path) -> None:
     place = home_at(home)
     place.require_enrolled()
     hand_over(place, slots_of(place, place.settings()))
+    if place.is_read_only and not _waited_for_the_disk(place):
+        return
     with locked(place):
         asyncio.run(_run(place))
+
+
+def _waited_for_the_disk(home: Home) -> bool:
+    """Serve what was committed until the disk can be written (True) or somebody ends this."""
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as scratch, home.locked(is_frozen=True):
+        order = _server_order(home, home.settings(), folder=Path(scratch))
+        return asyncio.run(serve_frozen(home, ServerProcess(order, SystemClock())))
 
 
 async def _run(home: Home) -> None:
@@ -116,19 +127,21 @@ async def _worker_thread() -> AsyncIterator[Offload]:
         yield offload
 
 
-def _server_order(home: Home, settings: Settings) -> ServerOrder:
+def _server_order(home: Home, settings: Settings, *, folder: Path | None = None) -> ServerOrder:
+    """The server's command line; its sockets and log lie in the home, or in another folder."""
+    place = Home(folder) if folder else home
     command = [sys.executable, "-m", "edgewright", "serve", "--http", settings.serve_http]
     return ServerOrder(
         command=(
             *command,
             "--uds",
-            str(home.serve_socket),
+            str(place.serve_socket),
             "--admin",
-            str(home.admin_socket),
+            str(place.admin_socket),
             *hook_flags(settings),
         ),
-        admin=home.admin_socket,
-        log=home.server_log,
+        admin=place.admin_socket,
+        log=place.server_log,
         candidate_memory_mb=settings.probe_memory_mb,
     )
 

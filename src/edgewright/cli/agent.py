@@ -304,6 +304,11 @@ def _print_status(result: "AgentStatus") -> None:
     )
     for warning in warnings_of(result.expiries):
         say(f"warning: {warning}")
+    if result.is_read_only:
+        click.echo(
+            "The file system is read-only: what was committed goes on answering; no update, no "
+            "rollback, no word to the fleet"
+        )
     if result.maintenance:
         click.echo(f"A release of the fleet {result.maintenance}")
     print_table(

@@ -213,6 +213,12 @@ class Home(msgspec.Struct, frozen=True):
         _fs.write_atomic(self.identity_path, encode_json(identity), mode=0o600)
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written here: mostly the kernel's answer to a failing disk."""
+        with _fs.file_errors(self.root, doing="looking at"):
+            return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
+
+    @property
     def is_locked(self) -> bool:
         """Whether an agent runs on this home now."""
         path = self.root / "lock"
@@ -226,16 +232,18 @@ class Home(msgspec.Struct, frozen=True):
         return False
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Be the only agent on this home.
+    def locked(self, *, is_frozen: bool = False) -> Iterator[None]:
+        """Be the only agent on this home; `is_frozen` is for one that writes nothing.
 
         Raises:
             ResourceError: another one is.
         """
-        _fs.make_dirs(self.root)
         path = self.root / "lock"
+        if not is_frozen:
+            _fs.make_dirs(self.root)
+        how = os.O_RDONLY if is_frozen else os.O_RDWR | os.O_CREAT
         with _fs.file_errors(path, doing="locking"):
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = os.open(path, how | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

@@ -59,7 +59,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, and what kind of device this is. `lost_lines` counts journal lines that the disk
-    damaged; `maintenance` says why no update may begin to run now, "" when one may.
+    damaged; `maintenance` says why no update may begin to run now, "" when one may. On a disk that
+    `is_read_only` what was committed is served and nothing else happens.
     """
 
     home: str
@@ -73,6 +74,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     trust: Literal["repositories", "keys"]
     maintenance: str = ""
     expiries: tuple[Expiry, ...] = ()
+    is_read_only: bool = False
 
 
 def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus:
@@ -100,6 +102,7 @@ def read_status(home: Home, slots: Slots, *, wall_s: float = 0.0) -> AgentStatus
         trust="keys" if isinstance(trust, PinnedKeys) else "repositories",
         maintenance=home.settings().maintenance.why_closed(wall_s),
         expiries=read_expiries(trust, wall_s=wall_s),
+        is_read_only=home.is_read_only,
     )
 
 
