@@ -16,6 +16,8 @@ from edgewright.errors import InputError
 from edgewright.evidence.interval import Interval
 
 Statistic = Callable[[NDArray[np.float64]], float]
+SumsStatistic = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Values of many draws: of each the sum of its rows, and how many samples it has."""
 Sides = Literal["both", "upper", "lower"]
 
 _CHUNK_ELEMENTS = 2_000_000
@@ -106,6 +108,43 @@ def bootstrap_interval(
             picked = np.concatenate([members[i] for i in picked])
         drawn[round_index] = statistic(samples[picked])
     return _percentiles(float(statistic(samples)), drawn, len(members), confidence, "both")
+
+
+def sums_interval(
+    rows: ArrayLike,
+    *,
+    statistic: SumsStatistic,
+    groups: Sequence[Any] | NDArray[Any] | None = None,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+    rounds: int = 2000,
+) -> Interval:
+    """The bootstrap's interval of a statistic that is made of sums over samples, drawn at once: the
+    same as `bootstrap_interval` gives, at a fraction of its time. A row of numbers a sample.
+
+    >>> rows = np.random.default_rng(1).normal(5, 1, (400, 1))
+    >>> found = sums_interval(rows, statistic=lambda sums, counts: sums[:, 0] / counts,
+    ...                       rng=np.random.default_rng(0))
+    >>> found.low < 5 < found.high
+    True
+
+    Raises:
+        InputError: fewer than two samples or groups.
+    """
+    samples = np.asarray(rows, dtype=np.float64)
+    _checked(samples)
+    members = _members(groups, len(samples))
+    sums = np.stack([samples[member].sum(axis=0) for member in members])
+    counts = np.array([len(member) for member in members], dtype=np.float64)
+    drawn = np.empty(rounds)
+    step = max(_CHUNK_ELEMENTS // sums.size, 1)
+    for start in range(0, rounds, step):
+        picked = rng.integers(0, len(members), (min(step, rounds - start), len(members)))
+        drawn[start : start + step] = statistic(
+            sums[picked].sum(axis=1), counts[picked].sum(axis=1)
+        )
+    whole = statistic(sums.sum(axis=0, keepdims=True), counts.sum(keepdims=True))
+    return _percentiles(float(whole[0]), drawn, len(members), confidence, "both")
 
 
 def median_interval(

@@ -1,11 +1,13 @@
 """Intervals keep the coverage they promise, and say so when the samples cannot."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from edgewright.errors import InputError
 from edgewright.evidence.intervals import (
@@ -18,6 +20,7 @@ from edgewright.evidence.intervals import (
     rate_interval,
     samples_for_quantile,
     student_quantile,
+    sums_interval,
 )
 
 
@@ -155,3 +158,24 @@ def test_bootstrap_interval_covers_a_ratio_of_quantiles() -> None:
         assert interval.high is not None
         hits += interval.low < math.log(10) / math.log(2) < interval.high
     assert hits >= 88
+
+
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(12), 5)])
+def test_drawn_sums_give_the_interval_of_the_bootstrap(groups: NDArray[Any] | None) -> None:
+    rows = np.random.default_rng(3).gamma(2.0, size=(60, 2))
+
+    def ratio(drawn: NDArray[np.float64]) -> float:
+        picked = rows[drawn.astype(int)].sum(axis=0)
+        return float(np.sqrt(picked[0] / picked[1]))
+
+    slow = bootstrap_interval(
+        np.arange(60), statistic=ratio, groups=groups, rng=np.random.default_rng(0)
+    )
+    fast = sums_interval(
+        rows,
+        statistic=lambda sums, counts: np.sqrt(sums[:, 0] / sums[:, 1]) * counts / counts,
+        groups=groups,
+        rng=np.random.default_rng(0),
+    )
+    assert fast.value == pytest.approx(slow.value, rel=1e-12)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), rel=1e-12)

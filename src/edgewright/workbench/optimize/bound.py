@@ -17,7 +17,7 @@ import math
 import msgspec
 import numpy as np
 
-from edgewright.evidence.intervals import bootstrap_interval, paired_bootstrap_drop
+from edgewright.evidence.intervals import paired_bootstrap_drop, sums_interval
 from edgewright.runtimes.base import Array
 from edgewright.workbench.verify import Accuracy, TaskMetric
 from edgewright.workbench.verify.metric import Scores
@@ -94,13 +94,14 @@ def _resampled_upper(
     rng: np.random.Generator,
 ) -> float:
     """A metric that is no mean of samples: draw samples, compute both metrics anew."""
+    columns = reference.shape[1]
 
-    def statistic(drawn: Scores) -> float:
-        rows = drawn.astype(np.intp)
-        return metric.value(reference[rows]) - metric.value(candidate[rows])
+    def statistic(sums: Scores, counts: Scores) -> Scores:
+        before, after = sums[:, :columns], sums[:, columns:]
+        return metric.of_sums(before, counts) - metric.of_sums(after, counts)
 
-    interval = bootstrap_interval(
-        np.arange(len(reference)),
+    interval = sums_interval(
+        np.hstack([reference, candidate]),
         statistic=statistic,
         groups=groups,
         confidence=2 * CONFIDENCE - 1,

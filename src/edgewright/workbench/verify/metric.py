@@ -42,6 +42,11 @@ class TaskMetric(Protocol):
     def value(self, scores: Scores) -> float:
         """The metric of some samples, in points."""
 
+    def of_sums(self, sums: Scores, counts: Scores) -> Scores:
+        """The metric of many sets of samples at once: of each the sum of its rows, and how many
+        they are.
+        """
+
 
 class Accuracy(msgspec.Struct, frozen=True):
     """The share of samples whose largest score (or only value) is the label."""
@@ -56,7 +61,10 @@ class Accuracy(msgspec.Struct, frozen=True):
         return right
 
     def value(self, scores: Scores) -> float:
-        return 100.0 * float(scores.mean())
+        return _of_all(self, scores)
+
+    def of_sums(self, sums: Scores, counts: Scores) -> Scores:
+        return 100.0 * (sums[:, 0] / counts)
 
 
 class RelativeRmse(msgspec.Struct, frozen=True):
@@ -74,7 +82,11 @@ class RelativeRmse(msgspec.Struct, frozen=True):
         return squared
 
     def value(self, scores: Scores) -> float:
-        return 100.0 * (1.0 - float(np.sqrt(scores.mean())) / self.std)
+        return _of_all(self, scores)
+
+    def of_sums(self, sums: Scores, counts: Scores) -> Scores:
+        rmse: Scores = np.sqrt(sums[:, 0] / counts)
+        return 100.0 * (1.0 - rmse / self.std)
 
 
 class MeanIou(msgspec.Struct, frozen=True):
@@ -95,9 +107,21 @@ class MeanIou(msgspec.Struct, frozen=True):
         return np.stack(both + either, axis=1).astype(np.float64)
 
     def value(self, scores: Scores) -> float:
-        both, either = np.split(scores.sum(axis=0), 2)
-        seen = either > 0
-        return 100.0 * float((both[seen] / either[seen]).mean())
+        return _of_all(self, scores)
+
+    def of_sums(self, sums: Scores, counts: Scores) -> Scores:
+        both, either = np.split(sums, 2, axis=1)
+        shares: Scores = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+        return _points(shares.sum(axis=1) / (either > 0).sum(axis=1))
+
+
+def _points(shares: Scores) -> Scores:
+    return 100.0 * shares
+
+
+def _of_all(metric: TaskMetric, scores: Scores) -> float:
+    counts = np.array([len(scores)], np.float64)
+    return float(metric.of_sums(scores.sum(axis=0, keepdims=True), counts)[0])
 
 
 def choose_metric(labels: Array, name: str | None = None) -> TaskMetric:
