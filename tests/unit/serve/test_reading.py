@@ -164,6 +164,7 @@ def test_wrong_tensor_is_refused_by_name(
         (body(x([1, 2], [1, 2]), x([1, 2], [1, 2])), "given twice"),
         (body(x([1, 2], [1, 2]), x([1, 2], [1, 2], name="z")), "input 'z' is unknown"),
         (body(x([1, 2], [1, 2]), outputs=[{"name": "q"}]), "output 'q' is unknown"),
+        (body(x([1, 2], [1, 2]), outputs=[{"name": "y"}] * 2), "output is asked for twice"),
         (body(x([1, 2], [1, 2]), parameters={"timeout": "soon"}), "expected microseconds"),
         (body(x([1, 2], [1, 2]), parameters={"timeout": -1}), "expected microseconds"),
         (body(x([1, 2], [1, 2]), parameters={"binary_data_output": 1}), "true or false"),

@@ -208,6 +208,10 @@ class Reader:
         parameters = request.parameters or {}
         is_binary = _flag(parameters, "binary_data_output")
         if request.outputs is not None:
+            if len({output.name for output in request.outputs}) != len(request.outputs):
+                raise InputError(
+                    "an output is asked for twice", hint=f"the model gives {list(self._outputs)}"
+                )
             wanted = tuple(
                 self._wanted(output.name, output.parameters or {}, is_binary=is_binary)
                 for output in request.outputs
