@@ -10,7 +10,13 @@ from edgewright.chain.engines import engine_for_format, engine_named
 from edgewright.chain.weighing import weigh
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes import Runtime
-from edgewright.workbench.optimize import OptimizeOptions, OptimizeReport, Progress, optimize
+from edgewright.workbench.optimize import (
+    OptimizeOptions,
+    OptimizeReport,
+    Progress,
+    all_targets,
+    optimize,
+)
 from edgewright.workbench.optimize.place import Place
 from edgewright.workbench.optimize.variants import FORMATS
 from edgewright.workbench.pipeline.project import FILE as PROJECT_FILE
@@ -29,6 +35,7 @@ class OptimizeOrder(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Path | None = None
     evaluation: Path | None = None
     data: Path | None = None
+    target_files: tuple[Path, ...] = ()
 
 
 def optimize_here(
@@ -71,6 +78,7 @@ def _optimize(
         order.options,
         order.out,
         runtimes=engines_here(order.options.formats),
+        targets=all_targets(order.target_files),
         weigh=weigh,
         place=place,
         on_progress=on_progress,
@@ -95,6 +103,7 @@ def _optimize_run(
         order.options,
         order.out,
         runtimes=engines_here(order.options.formats),
+        targets=all_targets(order.target_files),
         weigh=weigh,
         place=place,
         on_progress=on_progress,

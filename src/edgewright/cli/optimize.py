@@ -25,6 +25,13 @@ _FILE = click.Path(path_type=Path)
 @click.option("--metric", help="accuracy, rmse or miou; the labels decide if absent.")
 @click.option("--target", help="A kind of device, see `edgewright targets list`.")
 @click.option(
+    "--target-file",
+    "target_files",
+    type=_FILE,
+    multiple=True,
+    help="TOML with targets of your own, for --target.",
+)
+@click.option(
     "--objective",
     type=click.Choice(["latency", "size", "energy"]),
     default="latency",
@@ -61,6 +68,7 @@ def optimize(  # one command line, one parameter for each flag
     max_drop: float,
     metric: str | None,
     target: str | None,
+    target_files: tuple[Path, ...],
     objective: Literal["latency", "size", "energy"],
     seed: int,
     threads: int,
@@ -116,6 +124,7 @@ def optimize(  # one command line, one parameter for each flag
                 calibration=calib,
                 evaluation=evaluation,
                 data=data,
+                target_files=target_files,
                 options=options,
                 out=out,
             ),
@@ -137,18 +146,21 @@ def _chains(model: Path, given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _show(report: "OptimizeReport", out: Path) -> None:
+    with_energy = report.objective == "energy"
     columns = (
-        *("format", "variant", "kB", "MB", report.metric),
-        *("drop", "bound", "p50/fp32", "verdict", "why"),
+        *("format", "variant", "kB", "MB", report.metric, "drop", "bound", "p50/fp32"),
+        *(["energy/fp32"] * with_energy),
+        *("verdict", "why"),
     )
-    print_table("", columns, [_row(candidate) for candidate in report.candidates])
+    rows = [_row(candidate, with_energy=with_energy) for candidate in report.candidates]
+    print_table("", columns, rows)
     say(report.verdict)
     for note in report.notes:
         say(f"note: {note}")
     say(f"{out / report.best_file}, {out / 'report.html'}, {out / 'report.json'}")
 
 
-def _row(candidate: "Candidate") -> tuple[str, ...]:
+def _row(candidate: "Candidate", *, with_energy: bool) -> tuple[str, ...]:
     size = candidate.size_bytes
     memory = candidate.memory_bytes
     return (
@@ -160,6 +172,7 @@ def _row(candidate: "Candidate") -> tuple[str, ...]:
         _number(candidate.metric_drop, 2),
         _number(candidate.metric_drop_upper, 2),
         _number(candidate.latency_ratio, 3),
+        *([_number(candidate.energy_ratio, 3)] * with_energy),
         candidate.verdict,
         candidate.reason,
     )

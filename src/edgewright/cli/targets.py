@@ -85,9 +85,9 @@ def recommend(  # one command line, one parameter for each flag
 ) -> None:
     """Say which targets suit a model and its budgets, and why the others do not.
 
-    Latencies are estimated from the model's arithmetic and the target's data sheet; measure before
-    you rely on one. After `targets calibrate` this machine has a row too, predicted from other
-    models that were measured on it.
+    Latency, memory and size are estimated from the model and the target's data sheet; measure
+    before you rely on one. After `targets calibrate` this machine has a row too, predicted from
+    other models that were measured on it.
     """
     from edgewright.chain.predictions import recommend_here
     from edgewright.workbench.optimize import Needs
@@ -104,12 +104,15 @@ def recommend(  # one command line, one parameter for each flag
             "yes" if one.suits else "no",
             "" if one.latency_ms is None else f"{one.latency_ms.value:.2g}",
             "" if one.latency_ms is None else one.latency_ms.text("ms"),
+            "" if one.memory_interval_mb is None else one.memory_interval_mb.text(),
+            "" if one.size_mb is None else one.size_mb.text(),
             one.method,
             "; ".join(one.reasons),
         )
         for one in advice.targets
     ]
-    print_table("", ("target", "suits", "ms", "interval", "how", "why"), rows)
+    columns = ("target", "suits", "ms", "interval", "memory, MB", "size, MB", "how", "why")
+    print_table("", columns, rows)
 
 
 @targets.command()

@@ -7,7 +7,7 @@ says what runs them, `space.py` and the makers have the variants, `search.py` fi
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from edgewright import _fs
 from edgewright.errors import EdgewrightError, UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.workbench.convert import read_onnx
-from edgewright.workbench.optimize.catalogue import all_targets, find_target
+from edgewright.workbench.optimize.catalogue import CatalogueTarget, all_targets, find_target
 from edgewright.workbench.optimize.engines import (
     Runtimes,
     Weigh,
@@ -54,6 +54,7 @@ def optimize(
     out: Path,
     *,
     runtimes: Mapping[str, Runtime | UnavailableError],
+    targets: Sequence[CatalogueTarget] | None = None,
     weigh: Weigh | None = None,
     place: Place | None = None,
     compress: Compress | None = None,
@@ -61,8 +62,9 @@ def optimize(
 ) -> OptimizeReport:
     """Write `out/best.*`, `out/report.json` and `out/report.html`.
 
-    `runtimes` are engines by format, or why there is none; `weigh` measures the memory that a file
-    needs in a process of its own; `place` measures variants instead of this machine; `compress`
+    `runtimes` are engines by format, or why there is none; `targets` are those that
+    may be named, all known ones if absent; `weigh` measures the memory that a file needs in a
+    process of its own; `place` measures variants instead of this machine; `compress`
     makes smaller models where the training recipe is at hand. A search that was killed goes on
     where it stopped when it is called again with the same inputs.
 
@@ -70,7 +72,9 @@ def optimize(
         InputError: the model or the data is wrong, or the target is unknown.
         UnavailableError: no engine here makes variants for the target.
     """
-    target = find_target(options.target, all_targets()) if options.target else None
+    target = None
+    if options.target:
+        target = find_target(options.target, all_targets() if targets is None else targets)
     source = read_onnx(model, takes_in=False)
     open_model = partial(engine_of_the_model(runtimes).open, threads=options.threads)
     judged = read_data(model, calibration, evaluation, options, open_model)

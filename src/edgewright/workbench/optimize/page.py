@@ -47,10 +47,17 @@ def report_page(report: OptimizeReport) -> str:
             _plot(report, "Accuracy and latency", "p50 over the p50 of fp32", "latency_ratio"),
             _plot(report, "Accuracy and size", "size in kB", "size_bytes"),
             _plot(report, "Accuracy and memory", "peak of a process, in MB", "memory_bytes"),
+            _plot(report, "Accuracy and energy", "energy over that of fp32", "energy_ratio"),
         )
         if plot is not None
     ]
-    return environment.from_string(template).render(report=report, plots=plots)
+    return environment.from_string(template).render(
+        report=report, plots=plots, has_energy=any(map(_energy, report.candidates))
+    )
+
+
+def _energy(row: Candidate) -> bool:
+    return row.energy_ratio is not None
 
 
 def _plot(report: OptimizeReport, title: str, x_label: str, field: str) -> Plot | None:
@@ -78,7 +85,7 @@ def _plot(report: OptimizeReport, title: str, x_label: str, field: str) -> Plot 
 
     front = _front(points)
     dots = tuple(
-        Dot(*place(*point), _kind(row), f"{row.recipe}: {row.reason}", point in front)
+        Dot(*place(*point), _kind(row), f"{row.format} {row.recipe}: {row.reason}", point in front)
         for row, point in zip(rows, points, strict=True)
     )
     line = " ".join(f"{x},{y}" for x, y in (place(*point) for point in front))

@@ -23,7 +23,7 @@ from edgewright.workbench.optimize.predicting import (
     Prediction,
     predict,
 )
-from edgewright.workbench.optimize.work import work_of
+from edgewright.workbench.optimize.work import Work, work_of
 
 # Multiply-adds a cycle and core that good float kernels reach, by the widest instructions.
 _MACS_PER_CYCLE = (
@@ -43,6 +43,11 @@ _CALL_MS = 0.05
 HERE = "this-machine"
 _RUNTIME_BYTES = {"tflm-c": 60_000, "ethos-u": 60_000}
 _DEFAULT_RUNTIME_BYTES = 60_000_000
+# Where weights and code stay in flash, the interpreter keeps this much of its own in memory.
+_INTERPRETER_BYTES = 20_000
+# Engines take this many times what is said of them; a float is four times as large as an int8.
+_RUNTIME_SHARE = (2 / 3, 2.0)
+_FLOAT_OVER_INT8 = 4
 _PRICE_TOP = {
     "below 20": 20.0,
     "20 to 100": 100.0,
@@ -62,16 +67,22 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model asks of a device for one sample."""
+    """What a model asks of a device for one sample; `file_bytes` is the ONNX file."""
 
     macs: int
     parameters: int
     largest_activation: int
+    file_bytes: int = 0
+
+    @property
+    def structure_bytes(self) -> int:
+        """What of the file is no float weight, and becomes no smaller."""
+        return max(self.file_bytes - _FLOAT_OVER_INT8 * self.parameters, 0)
 
 
 class TargetAdvice(msgspec.Struct, frozen=True, kw_only=True):
-    """One target's row; `latency_ms` is an estimate with its interval. "Predicted" ones are drawn
-    from measurements of other models on that very machine.
+    """One target's row; each figure is an estimate with its interval, of which `memory_mb` is the
+    middle. "Predicted" ones are drawn from measurements of other models on that very machine.
     """
 
     target: str
@@ -80,6 +91,8 @@ class TargetAdvice(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     latency_ms: Interval | None = None
     memory_mb: float | None = None
+    memory_interval_mb: Interval | None = None
+    size_mb: Interval | None = None
     method: Literal["estimated", "predicted"] = "estimated"
 
 
@@ -108,11 +121,11 @@ def recommend_targets(
         InputError: the file is no ONNX model.
     """
     graph = read_onnx(model)
-    size = size_of(graph)
+    work = work_of(graph, file_bytes=len(onnx_bytes(graph)))
+    size = _size_of(work)
     rows = [advise(target, size, needs) for target in targets]
     if len(measured) >= MIN_MEASURED:
-        work = work_of(graph, file_bytes=len(onnx_bytes(graph)))
-        rows.append(advise_here(predict(work, measured), needs))
+        rows.append(advise_here(predict(work, measured), needs, file_bytes=work.file_bytes))
     return Advice(
         model=size,
         targets=tuple(
@@ -128,19 +141,24 @@ def advise(target: CatalogueTarget, size: ModelSize, needs: Needs) -> TargetAdvi
     """One target's row, with every reason against it and the facts that speak for it."""
     format_name = target.formats[0]
     latency = estimated_latency_ms(target, size)
-    memory_bytes = size.parameters + 2 * size.largest_activation + _runtime_bytes(target)
-    against = _reasons_against(target, needs, latency, memory_bytes)
+    memory, file = estimated_memory(target, size), estimated_size(size)
+    against = _reasons_against(target, needs, latency, memory_bytes=round(memory.value))
+    against += _reasons_against_flash(target, file)
     return TargetAdvice(
         target=target.name,
         suits=not against,
         format=format_name,
         reasons=tuple(against) or _reasons_for(target, latency),
         latency_ms=latency,
-        memory_mb=memory_bytes / 2**20,
+        memory_mb=memory.value / 2**20,
+        memory_interval_mb=_in_mb(memory),
+        size_mb=_in_mb(file),
     )
 
 
-def advise_here(prediction: Prediction, needs: Needs) -> TargetAdvice:
+def advise_here(
+    prediction: Prediction, needs: Needs, *, file_bytes: int | None = None
+) -> TargetAdvice:
     """This machine's row: what other models took here, as float32 on one thread."""
     latency, memory = prediction.latency_ms, prediction.memory_mb
     against = []
@@ -156,6 +174,10 @@ def advise_here(prediction: Prediction, needs: Needs) -> TargetAdvice:
         reasons=tuple(against) or (for_it,),
         latency_ms=latency,
         memory_mb=None if memory is None else memory.value,
+        memory_interval_mb=memory,
+        size_mb=None
+        if file_bytes is None
+        else _in_mb(Interval(file_bytes, file_bytes, file_bytes)),
         method="predicted",
     )
 
@@ -172,14 +194,50 @@ def estimated_latency_ms(target: CatalogueTarget, size: ModelSize) -> Interval:
     return Interval(middle, low, high, 0.9)
 
 
+def estimated_memory(target: CatalogueTarget, size: ModelSize) -> Interval:
+    """Bytes while it runs, engine included: as int8, from a lean engine with one tensor alive to
+    floats in one that takes twice as much. Weights stay in flash where a target tells of some.
+    """
+    weights = 0 if target.flash_kb else size.parameters
+    runtime = _INTERPRETER_BYTES if target.flash_kb else _runtime_bytes(target)
+    lean, lavish = _RUNTIME_SHARE
+    alive = weights + 2 * size.largest_activation
+    return Interval(
+        alive + runtime,
+        weights + size.largest_activation + lean * runtime,
+        _FLOAT_OVER_INT8 * alive + lavish * runtime,
+        0.9,
+    )
+
+
+def estimated_size(size: ModelSize) -> Interval:
+    """Bytes of the engine file: as int8, from nothing but weights to all of them as floats."""
+    structure = size.structure_bytes
+    return Interval(
+        size.parameters + structure,
+        size.parameters,
+        _FLOAT_OVER_INT8 * size.parameters + structure,
+        0.9,
+    )
+
+
 def size_of(model: onnx.ModelProto) -> ModelSize:
     """Multiply-adds of one sample, weights, and the largest inner tensor, from inferred shapes."""
-    work = work_of(model)
+    return _size_of(work_of(model))
+
+
+def _size_of(work: Work) -> ModelSize:
     return ModelSize(
         macs=work.over_time + work.over_area + work.grouped + work.matrix + work.recurrent,
         parameters=work.weights,
         largest_activation=work.largest,
+        file_bytes=work.file_bytes,
     )
+
+
+def _in_mb(size: Interval) -> Interval:
+    low, high = (None if at is None else at / 2**20 for at in (size.low, size.high))
+    return Interval(size.value / 2**20, low, high, size.confidence)
 
 
 def _cpu_macs_per_s(target: CatalogueTarget) -> float:
@@ -199,7 +257,7 @@ def _runtime_bytes(target: CatalogueTarget) -> int:
 
 
 def _reasons_against(
-    target: CatalogueTarget, needs: Needs, latency: Interval, memory_bytes: int
+    target: CatalogueTarget, needs: Needs, latency: Interval, *, memory_bytes: int
 ) -> list[str]:
     reasons = []
     if memory_bytes > target.memory_bytes:
@@ -223,6 +281,14 @@ def _reasons_against(
                 f"{needs.max_price_usd:g} USD are allowed"
             )
     return reasons
+
+
+def _reasons_against_flash(target: CatalogueTarget, file: Interval) -> list[str]:
+    needed = file.value + _runtime_bytes(target)
+    if not target.flash_kb or needed <= target.flash_kb * 2**10:
+        return []
+    text = f"needs about {needed / 2**10:.0f} kB of flash with its engine"
+    return [f"{text}, the device has {target.flash_kb} kB"]
 
 
 def _reasons_for(target: CatalogueTarget, latency: Interval) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ compression beside the search.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ from edgewright.errors import UnavailableError
 from edgewright.runtimes import Runtime
 from edgewright.workbench.convert.contract_file import graph_outputs
 from edgewright.workbench.convert.torch_onnx import export_onnx
+from edgewright.workbench.optimize.catalogue import CatalogueTarget
 from edgewright.workbench.optimize.chain import parse_chain
 from edgewright.workbench.optimize.compress import Lessons, compressor, read_lessons
 from edgewright.workbench.optimize.engines import Weigh
@@ -39,6 +40,7 @@ def optimize_run(
     out: Path,
     *,
     runtimes: Mapping[str, Runtime | UnavailableError],
+    targets: Sequence[CatalogueTarget] | None = None,
     weigh: Weigh | None = None,
     place: Place | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -62,6 +64,7 @@ def optimize_run(
             options,
             out,
             runtimes=runtimes,
+            targets=targets,
             weigh=weigh,
             place=place,
             compress=compressor(lessons, chains) if chains else None,

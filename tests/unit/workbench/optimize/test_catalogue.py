@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edgewright.errors import InputError
 from edgewright.workbench.optimize import all_targets, find_target, packaged_targets
 from edgewright.workbench.optimize.catalogue import parse_targets
-from edgewright.workbench.optimize.recommending import ModelSize, Needs, advise
+from edgewright.workbench.optimize.recommending import ModelSize, Needs, advise, estimated_size
 
 ASKED_FOR = {
     "rpi4", "rpi5", "rpi5-hailo8", "rpi5-hailo8l", "jetson-nano", "jetson-orin-nano",
@@ -66,7 +67,7 @@ TCN = ModelSize(macs=42_000_000, parameters=442_000, largest_activation=25_600)
 @pytest.mark.parametrize(
     ("name", "needs", "word"),
     [
-        ("arduino-nano33", Needs(), "the device has 256 kB"),
+        ("arduino-nano33", Needs(memory_mb=0.05), "0.05 MB are allowed"),
         ("esp32-s3", Needs(p95_ms=20), "20 ms are allowed"),
         ("intel-nuc", Needs(power_w=10), "10 W are allowed"),
         ("jetson-orin-nx", Needs(max_price_usd=100), "100 USD are allowed"),
@@ -104,3 +105,36 @@ def test_a_target_that_suits_says_how_fast_it_may_be() -> None:
 def test_figures_that_no_device_has_are_refused(was: bytes, becomes: bytes, words: str) -> None:
     with pytest.raises(InputError, match=f"mine.toml: our-board: .*{words}"):
         parse_targets((MINE % b"our-board").replace(was, becomes), source="mine.toml")
+
+
+def test_every_estimate_has_an_interval_that_it_lies_in() -> None:
+    size = msgspec.structs.replace(TCN, file_bytes=4 * TCN.parameters + 9_000)
+    for target in packaged_targets():
+        advice = advise(target, size, Needs())
+        for found in (advice.latency_ms, advice.memory_interval_mb, advice.size_mb):
+            assert found, target.name
+            assert found.low is not None, target.name
+            assert found.high is not None, target.name
+            assert 0 < found.low < found.value < found.high, target.name
+        assert advice.memory_mb == advice.memory_interval_mb.value
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, ""),
+        ({"largest_activation": 200_000}, "the device has 256 kB"),
+        ({"parameters": 1_100_000}, "kB of flash with its engine, the device has 1024 kB"),
+    ],
+    ids=["fits", "memory", "flash"],
+)
+def test_weights_of_a_microcontroller_stay_in_its_flash(change: dict[str, int], word: str) -> None:
+    size = msgspec.structs.replace(TCN, **change)
+    advice = advise(find_target("arduino-nano33", packaged_targets()), size, Needs())
+    assert advice.suits == (not word)
+    assert any(word in reason for reason in advice.reasons)
+
+
+def test_integers_in_a_file_are_not_called_smaller_than_they_are() -> None:
+    found = estimated_size(ModelSize(macs=1, parameters=0, largest_activation=1, file_bytes=5_000))
+    assert (found.low, found.value, found.high) == (0, 5_000, 5_000)

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright._npz import encode_npz
-from edgewright.errors import InputError
+from edgewright.chain.optimizing import OptimizeOrder, optimize_here
+from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes.onnxruntime import OnnxRuntime
 from edgewright.workbench.optimize import OptimizeOptions
 from edgewright.workbench.optimize.evaluation import read_data
@@ -54,3 +56,26 @@ def test_rows_that_the_model_cannot_answer_are_the_datas_fault(tmp_path: Path) -
     calib, evaluation = write_rows(tmp_path, np.arange(ROWS))
     with pytest.raises(InputError, match=r"does not answer the rows of .*eval.npz: .*out of data"):
         read_data(model, calib, evaluation, OPTIONS, OnnxRuntime().open)
+
+
+def test_a_target_of_ones_own_narrows_the_search(tmp_path: Path) -> None:
+    own = tmp_path / "ours.toml"
+    own.write_text(
+        '[[targets]]\nname = "our-board"\nsummary = "Our board"\narchitecture = "armv7e-m"\n'
+        'cpu = "Cortex-M4"\nmemory_mb = 1\nformats = ["tflm-c"]\nsource = "our data sheet"\n'
+    )
+    model = write_model(tmp_path, [helper.make_node("Identity", ["found"], ["y"])])
+    calib, evaluation = write_rows(tmp_path, np.arange(ROWS) % 4)
+    order = OptimizeOrder(
+        model=model,
+        calibration=calib,
+        evaluation=evaluation,
+        options=OptimizeOptions(max_drop=1.0, target="our-board", formats=("onnx",)),
+        out=tmp_path / "out",
+        target_files=(own,),
+    )
+    with pytest.raises(UnavailableError, match="target 'our-board' runs tflm-c"):
+        optimize_here(order)
+    with pytest.raises(InputError, match="unknown target 'our-board'"):
+        optimize_here(msgspec.structs.replace(order, target_files=()))
+    assert not (tmp_path / "out").exists()
