@@ -1,7 +1,8 @@
 """`optimize` with the engines of this machine: who runs which format, and why others do not."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from edgewright.chain.engines import engine_for_format, engine_named
 from edgewright.chain.weighing import weigh
 from edgewright.errors import InputError, UnavailableError
 from edgewright.runtimes import Runtime
+from edgewright.workbench.convert import whole_onnx
 from edgewright.workbench.optimize import (
     OptimizeOptions,
     OptimizeReport,
@@ -71,18 +73,34 @@ def _optimize(
             "an ONNX model needs --calib and --eval",
             hint="npz files with one array per input; --eval also with y",
         )
-    return optimize(
-        order.model,
-        order.calibration,
-        order.evaluation,
-        order.options,
-        order.out,
-        runtimes=engines_here(order.options.formats),
-        targets=all_targets(order.target_files),
-        weigh=weigh,
-        place=place,
-        on_progress=on_progress,
-    )
+    with _whole(order.model) as model:
+        return optimize(
+            model,
+            order.calibration,
+            order.evaluation,
+            order.options,
+            order.out,
+            runtimes=engines_here(order.options.formats),
+            targets=all_targets(order.target_files),
+            weigh=weigh,
+            place=place,
+            on_progress=on_progress,
+        )
+
+
+@contextmanager
+def _whole(model: Path) -> Iterator[Path]:
+    """Exporters write weights beside the file by default: then a copy that has them inside, since
+    every variant is one file.
+    """
+    content = whole_onnx(model)
+    if not content:
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        path = Path(name) / model.name
+        path.write_bytes(content)
+        yield path
 
 
 def _optimize_run(

@@ -30,6 +30,7 @@ from edgewright.workbench.convert.onnx_file import (
     output_names,
     parse_onnx,
     read_onnx,
+    whole_onnx,
     write_onnx,
 )
 from edgewright.workbench.convert.record import ExportRecord
@@ -51,5 +52,6 @@ __all__ = [
     "output_names",
     "parse_onnx",
     "read_onnx",
+    "whole_onnx",
     "write_onnx",
 ]

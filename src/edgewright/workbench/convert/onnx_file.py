@@ -36,14 +36,28 @@ def read_onnx(path: Path, *, takes_in: bool = True) -> onnx.ModelProto:
     return parse_onnx(content, source=str(path), folder=path.parent if takes_in else None)
 
 
+def whole_onnx(path: Path) -> bytes:
+    """The bytes of a model whose weights lie beside it, with them inside; none where nothing lies
+    beside it.
+
+    Raises:
+        InputError: as `read_onnx`.
+    """
+    content = _fs.read_limited(path, limit_bytes=LIMIT_BYTES)
+    model = _parsed(content, str(path))
+    beside = any(
+        tensor.data_location == onnx.TensorProto.EXTERNAL
+        for graph in graphs_of(model.graph)
+        for tensor in graph.initializer
+    )
+    return onnx_bytes(parse_onnx(content, source=str(path), folder=path.parent)) if beside else b""
+
+
 def parse_onnx(content: bytes, *, source: str, folder: Path | None = None) -> onnx.ModelProto:
     """The same for bytes at hand; `source` names them in errors. Weights that lie in other files of
     `folder` are taken in, as long as one file can hold all.
     """
-    try:
-        model = onnx.load_model_from_string(content)
-    except (DecodeError, ValueError) as error:
-        raise _not_onnx(source, "the bytes are no protobuf message") from error
+    model = _parsed(content, source)
     if not model.ir_version or not model.graph.node or not model.opset_import:
         raise _not_onnx(source, "no graph inside")
     if folder is not None:
@@ -113,6 +127,13 @@ def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
                     yield from graphs_of(inner)
 
 
+def _parsed(content: bytes, source: str) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(content)
+    except (DecodeError, ValueError) as error:
+        raise _not_onnx(source, "the bytes are no protobuf message") from error
+
+
 def _not_onnx(source: str, why: str) -> InputError:
     return InputError(
         f"{source} is not an ONNX model: {why}",
@@ -162,10 +183,13 @@ def _place_of(tensor: onnx.TensorProto, source: str) -> tuple[str, int, int]:
     try:
         offset = int(told.get("offset", "0"))
         size = math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        length = int(told.get("length", size))
     except (KeyError, ValueError) as error:
         raise _misplaced(tensor, source, str(error)) from error
     if offset < 0 or min(tensor.dims, default=0) < 0:
         raise _misplaced(tensor, source, f"offset {offset}, shape {list(tensor.dims)}")
+    if length != size:
+        raise _misplaced(tensor, source, f"{length} bytes are told, its shape takes {size}")
     return told.get("location", ""), offset, size
 
 

@@ -6,7 +6,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgewright.errors import InputError
-from edgewright.workbench.convert import cleaned, onnx_bytes, parse_onnx, read_onnx, write_onnx
+from edgewright.workbench.convert import (
+    cleaned,
+    onnx_bytes,
+    parse_onnx,
+    read_onnx,
+    whole_onnx,
+    write_onnx,
+)
 
 
 def relu_model(*, domain: str = "", op_type: str = "Relu") -> onnx.ModelProto:
@@ -78,6 +85,14 @@ def test_weights_in_another_file_of_the_folder_are_taken_in(with_weights_beside:
     assert np.array_equal(numpy_helper.to_array(weight), np.ones((300, 300), np.float32))
 
 
+def test_a_whole_model_is_left_alone_and_another_made_whole(with_weights_beside: Path) -> None:
+    content = whole_onnx(with_weights_beside)
+    whole = with_weights_beside.with_name("whole.onnx")
+    whole.write_bytes(content)
+    assert read_onnx(whole, takes_in=False) == read_onnx(with_weights_beside)
+    assert whole_onnx(whole) == b""
+
+
 def test_weights_that_are_absent_or_cut_off_are_refused_by_their_file(
     with_weights_beside: Path,
 ) -> None:
@@ -91,26 +106,31 @@ def test_weights_that_are_absent_or_cut_off_are_refused_by_their_file(
 
 
 def edit_weight(
-    path: Path, *, location: str = "weights.bin", rows: int = 300, offset: str | None = None
+    path: Path,
+    *,
+    location: str = "weights.bin",
+    rows: int = 300,
+    offset: str = "0",
+    length: str | None = None,
 ) -> None:
     model = onnx.load_model_from_string(path.read_bytes())
     tensor = model.graph.initializer[0]
     tensor.dims[0] = rows
+    told = {"location": location, "offset": offset, "length": length or str(abs(rows) * 1200)}
     for entry in tensor.external_data:
-        if entry.key == "location":
-            entry.value = location
-        if entry.key == "offset" and offset is not None:
-            entry.value = offset
+        entry.value = told.get(entry.key, entry.value)
     path.write_bytes(model.SerializeToString())
 
 
 @pytest.mark.parametrize(
-    ("rows", "offset"), [(300, "banana"), (300, "-4"), (-300, "0")], ids=["word", "minus", "rows"]
+    ("rows", "offset", "length"),
+    [(300, "banana", None), (300, "-4", None), (-300, "0", None), (300, "0", "360004")],
+    ids=["word", "minus", "rows", "length"],
 )
 def test_weights_that_lie_nowhere_are_refused(
-    with_weights_beside: Path, rows: int, offset: str
+    with_weights_beside: Path, rows: int, offset: str, length: str | None
 ) -> None:
-    edit_weight(with_weights_beside, rows=rows, offset=offset)
+    edit_weight(with_weights_beside, rows=rows, offset=offset, length=length)
     with pytest.raises(InputError, match="where weights 'w' lie beside it cannot be read"):
         read_onnx(with_weights_beside)
 
