@@ -21,6 +21,7 @@ from edgewright.workbench.convert.comparing import (
 )
 from edgewright.workbench.convert.contract_file import SUFFIX, contract_bytes
 from edgewright.workbench.convert.formats import (
+    CUT,
     EVERY,
     FORMATS,
     WRITERS,
@@ -73,6 +74,7 @@ def convert(
     wanted = wanted_formats(formats)
     source, known = read_source(model), given or Given()
     _check_source(source, wanted)
+    _check_cuts(known.wishes, wanted)
     for entry in wanted:
         check_available(entry, from_litert=bool(source.lite))
     job = _job(source, known)
@@ -168,6 +170,15 @@ def _check_source(source: Source, wanted: list[Format]) -> None:
         raise InputError(
             f"{', '.join(wrong)} cannot be made from a LiteRT file",
             hint=f"give the ONNX model; made of LiteRT are: {', '.join(able)}",
+        )
+
+
+def _check_cuts(wishes: Wishes, wanted: list[Format]) -> None:
+    """A cut that nothing makes would leave the whole model in silence."""
+    if (wishes.start or wishes.end) and not any(entry.name in CUT for entry in wanted):
+        raise InputError(
+            f"{', '.join(entry.name for entry in wanted)}: takes the whole model, no cut",
+            hint=f"--start and --end are for {', '.join(sorted(CUT))}",
         )
 
 

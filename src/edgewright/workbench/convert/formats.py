@@ -208,6 +208,9 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+CUT = frozenset({"hailo", "qnn", "qualcomm-ai-hub", "rknn", "tensorrt", "vitis-ai"})
+"""Formats whose compilers get a part of the graph where one is asked for."""
+
 REASONED: dict[str, str] = {
     "pytorch-mobile": "PyTorch Mobile is discontinued; ExecuTorch replaces it: --to executorch",
     "stablehlo": "no engine of a device loads StableHLO; it is a compiler's input, not a result",

@@ -15,6 +15,7 @@ from edgewright.workbench.optimize.quantise import dynamic_int8, quantisable_nod
 from edgewright.workbench.optimize.ranges import Calibrator, Observation, Ranges, observe, ranges_by
 from edgewright.workbench.optimize.rewrite import (
     prepared,
+    raised,
     tidied,
     with_conv2d,
     with_fp16_weights,
@@ -69,6 +70,7 @@ class OnnxMaker:
         self._model = prepared(model)
         self._calibration = calibration
         self._open_file = open_file
+        self._newer: onnx.ModelProto | None = None
         self._observations: dict[str, Observation] | None = None
         self._ranges: dict[Calibrator, Ranges] = {}
 
@@ -87,20 +89,20 @@ class OnnxMaker:
     def make_only(self, node: str, recipe: StaticInt8) -> bytes:
         """A variant with one node in integers, to see how much that node suffers."""
         ranges = self._ranges_of(recipe.calibrator)
-        return onnx_bytes(cleaned(static_int8(self._model, ranges, recipe, only=(node,))))
+        return onnx_bytes(cleaned(static_int8(self._raised(), ranges, recipe, only=(node,))))
 
     def nodes(self) -> tuple[str, ...]:
         """Nodes that can be kept in float."""
-        return quantisable_nodes(self._model)
+        return quantisable_nodes(self._raised())
 
     def _made(self, recipe: VariantRecipe) -> onnx.ModelProto:
         match recipe:
             case Plain():
                 return self._plain(recipe)
             case DynamicInt8():
-                return dynamic_int8(self._model, recipe)
+                return dynamic_int8(self._raised(), recipe)
             case StaticInt8():
-                return static_int8(self._model, self._ranges_of(recipe.calibrator), recipe)
+                return static_int8(self._raised(), self._ranges_of(recipe.calibrator), recipe)
             case ProviderFp32():
                 return self._model
             case _:
@@ -116,14 +118,21 @@ class OnnxMaker:
             "int8 weights": (with_int8_weights, "the model has no weights worth it"),
         }
         rewrite, reason = rewrites[recipe.kind]
-        made = rewrite(self._model)
+        has_integers = recipe.kind == "int8 weights"
+        made = rewrite(self._raised() if has_integers else self._model)
         if made is None:
             raise UnavailableError(reason)
         return made
 
+    def _raised(self) -> onnx.ModelProto:
+        """What integers are made from: floats stay in the operator set that they came in."""
+        if self._newer is None:
+            self._newer = raised(self._model)
+        return self._newer
+
     def _ranges_of(self, calibrator: Calibrator) -> Ranges:
         if self._observations is None:
-            self._observations = observe(self._model, self._calibration, self._open_file)
+            self._observations = observe(self._raised(), self._calibration, self._open_file)
         if calibrator not in self._ranges:
             self._ranges[calibrator] = ranges_by(calibrator, self._observations)
         return self._ranges[calibrator]

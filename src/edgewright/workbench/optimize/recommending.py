@@ -21,9 +21,10 @@ from edgewright.workbench.optimize.predicting import (
     MIN_MEASURED,
     Measured,
     Prediction,
+    Work,
     predict,
 )
-from edgewright.workbench.optimize.work import Work, work_of
+from edgewright.workbench.optimize.work import work_of
 
 # Multiply-adds a cycle and core that good float kernels reach, by the widest instructions.
 _MACS_PER_CYCLE = (
@@ -39,7 +40,8 @@ _DEFAULT_INT8_GAIN = 1.6
 # Small models reach this share of an accelerator's or a core's nominal arithmetic.
 _ACCELERATOR_SHARE = (0.01, 0.05, 0.3)
 _CPU_SHARE = (0.2, 0.45, 0.9)
-_CALL_MS = 0.05
+# What a call costs beside its arithmetic: from a lean engine in the process to a driver and a bus.
+_CALL_MS = (0.01, 0.05, 0.5)
 HERE = "this-machine"
 _RUNTIME_BYTES = {"tflm-c": 60_000, "ethos-u": 60_000}
 _DEFAULT_RUNTIME_BYTES = 60_000_000
@@ -190,7 +192,10 @@ def estimated_latency_ms(target: CatalogueTarget, size: ModelSize) -> Interval:
     else:
         per_s = _cpu_macs_per_s(target)
         shares = _CPU_SHARE
-    low, middle, high = (size.macs / (per_s * share) * 1e3 + _CALL_MS for share in shares[::-1])
+    low, middle, high = (
+        size.macs / (per_s * share) * 1e3 + call_ms
+        for share, call_ms in zip(shares[::-1], _CALL_MS, strict=True)
+    )
     return Interval(middle, low, high, 0.9)
 
 

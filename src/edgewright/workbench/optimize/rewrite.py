@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import onnxslim
 from onnx import helper, numpy_helper
 
 from edgewright.errors import UnavailableError
-from edgewright.runtimes.base import Array
+from edgewright.runtimes.base import Array, first_line
+from edgewright.workbench.convert import opset_of
 
 MIN_STORED_VALUES = 256
 """Smaller constants (biases, scales, shapes) are not worth a conversion node."""
+
+MIN_QUANTISED_OPSET = 13
+"""QuantizeLinear knows channels from here on; before 10 there is none at all."""
 
 _AXIS = "edgewright_axis_2"
 
@@ -29,6 +34,26 @@ def prepared(model: onnx.ModelProto) -> onnx.ModelProto:
         taken.add(node.name)
     del copy.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(copy)
+
+
+def raised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph in an operator set that has scales per channel; the same when it is in one already.
+
+    Raises:
+        UnavailableError: onnx knows no way up.
+    """
+    before = opset_of(model)
+    if before >= MIN_QUANTISED_OPSET:
+        return model
+    try:
+        newer = onnx.version_converter.convert_version(model, MIN_QUANTISED_OPSET)
+    except Exception as error:
+        raise UnavailableError(
+            f"the model is of operator set {before}, integers want {MIN_QUANTISED_OPSET}, and "
+            f"onnx does not raise it: {first_line(error)}",
+            hint="export it again",
+        ) from error
+    return prepared(newer)
 
 
 def tidied(model: onnx.ModelProto) -> onnx.ModelProto | None:

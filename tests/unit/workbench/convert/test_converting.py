@@ -11,7 +11,7 @@ from edgewright.chain.contract_file import read_contract
 from edgewright.chain.engines import engine_for_format
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import GateError, InputError, UnavailableError
-from edgewright.workbench.convert import Given, convert, find_format
+from edgewright.workbench.convert import Given, Wishes, convert, find_format
 from edgewright.workbench.convert.artefact import Artefact
 from edgewright.workbench.convert.converting import _check_names
 from edgewright.workbench.convert.formats import FORMATS, REASONED, WRITERS
@@ -165,4 +165,13 @@ def test_a_model_that_no_engine_here_takes_is_refused_in_words(model: Path, tmp_
     onnx.save(future, model)
     with pytest.raises(InputError, match=r"net.onnx does not answer: .*pset 99"):
         convert(model, ["onnx"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_that_no_format_makes_is_refused(model: Path, tmp_path: Path) -> None:
+    given = Given(wishes=Wishes(start=("c",)))
+    with pytest.raises(InputError, match="onnx: takes the whole model, no cut"):
+        convert(model, ["onnx"], tmp_path / "out", given=given)
+    with pytest.raises(UnavailableError, match="hailo_sdk_client"):
+        convert(model, ["onnx", "hailo"], tmp_path / "out", given=given)
     assert not (tmp_path / "out").exists()

@@ -138,3 +138,13 @@ def test_weights_of_a_microcontroller_stay_in_its_flash(change: dict[str, int], 
 def test_integers_in_a_file_are_not_called_smaller_than_they_are() -> None:
     found = estimated_size(ModelSize(macs=1, parameters=0, largest_activation=1, file_bytes=5_000))
     assert (found.low, found.value, found.high) == (0, 5_000, 5_000)
+
+
+def test_what_a_call_costs_is_no_more_certain_for_a_tiny_model() -> None:
+    tiny = ModelSize(macs=100, parameters=50, largest_activation=8)
+    for target in packaged_targets():
+        found = advise(target, tiny, Needs()).latency_ms
+        assert found, target.name
+        assert found.low is not None, target.name
+        assert found.high is not None, target.name
+        assert found.high > 5 * found.low, target.name

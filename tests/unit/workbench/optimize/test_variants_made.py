@@ -8,14 +8,15 @@ import pytest
 
 from edgewright.errors import UnavailableError
 from edgewright.runtimes.onnxruntime import OnnxRuntime
-from edgewright.workbench.convert import onnx_bytes, parse_onnx
+from edgewright.workbench.convert import onnx_bytes, opset_of, parse_onnx
 from edgewright.workbench.optimize.maker import OnnxMaker
-from edgewright.workbench.optimize.rewrite import prepared, with_conv2d
+from edgewright.workbench.optimize.rewrite import MIN_QUANTISED_OPSET, prepared, raised, with_conv2d
 from edgewright.workbench.optimize.variants import (
     BASELINE,
     DynamicInt8,
     Plain,
     StaticInt8,
+    VariantRecipe,
     everything,
     structures,
 )
@@ -145,3 +146,61 @@ def test_conv1d_becomes_conv2d_with_its_padding_and_dilation(conv_net: onnx.Mode
     assert attributes["pads"] == [0, 4, 0, 0]
     assert "w1" not in {tensor.name for tensor in rewritten.graph.initializer}
     assert onnx_bytes(conv_net) == onnx_bytes(conv_net)
+
+
+def old_net(opset: int) -> onnx.ModelProto:
+    rng = np.random.default_rng(0)
+    stored = {
+        "w": 0.3 * rng.normal(size=(6, 128)),
+        "b": np.zeros(128),
+        "v": 0.1 * rng.normal(size=(128, 4)),
+        "c": np.zeros(4),
+    }
+    nodes = [
+        onnx.helper.make_node("Gemm", ["x", "w", "b"], ["h"]),
+        onnx.helper.make_node("Relu", ["h"], ["r"]),
+        onnx.helper.make_node("Gemm", ["r", "v", "c"], ["s"]),
+        onnx.helper.make_node("Softmax", ["s"], ["y"], axis=1),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "old",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 6])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 4])],
+        [onnx.numpy_helper.from_array(a.astype(np.float32), n) for n, a in stored.items()],
+    )
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=4)
+
+
+@pytest.mark.parametrize("opset", [8, 11])
+def test_integers_of_a_graph_older_than_they_are(opset: int, tmp_path: Path) -> None:
+    rows = X[:, 0]
+    maker = OnnxMaker(old_net(opset), {"x": rows}, OnnxRuntime().open)
+
+    def ask(recipe: VariantRecipe) -> np.ndarray:
+        (tmp_path / "m.onnx").write_bytes(maker.make(recipe))
+        session = OnnxRuntime().open(tmp_path / "m.onnx")
+        try:
+            return session.run({"x": rows})["y"]
+        finally:
+            session.close()
+
+    assert opset_of(parse_onnx(maker.make(BASELINE), source="m")) == opset
+    floats = ask(BASELINE)
+    for recipe in (
+        StaticInt8(activations="u8", weights="s8", per_channel=True, reduce_range=True),
+        StaticInt8(activations="u8", weights="s8", reduce_range=True),
+        DynamicInt8(weights="s8", reduce_range=True),
+        Plain(kind="int8 weights"),
+    ):
+        if recipe == Plain(kind="int8 weights"):
+            assert opset_of(parse_onnx(maker.make(recipe), source="m")) == MIN_QUANTISED_OPSET
+        assert np.abs(ask(recipe) - floats).max() < 0.1, recipe.name
+
+
+def test_a_graph_that_cannot_be_raised_says_why() -> None:
+    odd = old_net(8)
+    odd.graph.node[1].op_type = "Scan"
+    with pytest.raises(UnavailableError, match="operator set 8, integers want 13"):
+        raised(odd)
