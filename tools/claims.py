@@ -20,6 +20,8 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s#]*bench/results/[^)\s#]+\.json)(?:#([^
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 _FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 _FIGURE = re.compile(r"\d\s?(?:%|(?:[mnµu]?s|[kMG]B|req/s|rps|times)\b)")
+_LONG = 10_000
+"""From here on thousands are set apart."""
 _SAYS_MEASURED = re.compile(r"\bmeasured\b", re.IGNORECASE)
 
 
@@ -77,7 +79,8 @@ def renewed(page: Path) -> str:
         if figure is None or shown is None or isinstance(figure, bool | str):
             return match.group()
         decimals = len(shown.group().partition(".")[2])
-        number = f"{Decimal(str(figure)):.{decimals}f}"
+        separator = "," if abs(figure) >= _LONG else ""
+        number = f"{Decimal(str(figure)):{separator}.{decimals}f}"
         return match.group().replace(text, text.replace(shown.group(), number), 1)
 
     return _LINK.sub(renew, page.read_text(encoding="utf-8"))
