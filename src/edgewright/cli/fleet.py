@@ -387,15 +387,16 @@ def audit_show(*, newest: int, project: str, home: Path, as_json: bool) -> None:
 
 
 @audit.command(name="verify")
+@click.option("--noted", default="", help="Hash of an entry, noted earlier, that must be there.")
 @home_option
 @json_option
-def audit_verify(*, home: Path, as_json: bool) -> None:
+def audit_verify(*, noted: str, home: Path, as_json: bool) -> None:
     """Check that no entry was changed or taken out."""
     from edgewright.chain.fleet import open_fleet
     from edgewright.fleet.audit import verify_audit
 
     with open_fleet(home) as office:
-        newest = verify_audit(office.state)
+        newest = verify_audit(office.state, noted=noted)
     count, last = (newest.sequence, newest.hash) if newest else (0, "")
     if as_json:
         print_json("fleet-audit-verification", {"entries": count, "newest_hash": last})

@@ -6,18 +6,20 @@ also write a new chain; comparing the newest hash with one that was noted elsewh
 """
 
 import hashlib
+import re
 from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from edgewright.errors import TrustError
+from edgewright.errors import InputError, TrustError
 from edgewright.fleet.state import State, schema
 
 FLEET_ITSELF = ""
 """What entries that are no project's have in the place of its name."""
 
 _START = "0" * 64
+_NOTED = re.compile(r"[0-9a-f]{12,64}")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,13 +71,22 @@ def read_audit(
         return tuple(Entry(**row) for row in connection.execute(query).mappings())
 
 
-def verify_audit(state: State) -> Entry | None:
-    """Check the whole chain; returns its newest entry.
+def verify_audit(state: State, *, noted: str = "") -> Entry | None:
+    """Check the whole chain; returns its newest entry. `noted` is the hash of an entry (or its
+    first 12 digits or more) that was written down elsewhere: it shows whether the newest ones were
+    taken out, or all of them written anew.
 
     Raises:
         TrustError: an entry was changed, or one is missing.
+        InputError: what was noted is no hash.
     """
+    if noted and not _NOTED.fullmatch(noted):
+        raise InputError(
+            f"noted hash {noted[:80]!r}: expected 12 to 64 hexadecimal digits",
+            hint="`fleet audit verify` prints the newest hash to note",
+        )
     before, entry = _START, None
+    is_there = not noted
     with state.read() as connection:
         rows = connection.execute(select(schema.audit).order_by(schema.audit.c.sequence))
         for number, row in enumerate(rows.mappings(), start=1):
@@ -94,6 +105,12 @@ def verify_audit(state: State) -> Entry | None:
                     hint="compare with a backup; somebody wrote the database by hand",
                 )
             before = entry.hash
+            is_there = is_there or before.startswith(noted)
+    if not is_there:
+        raise TrustError(
+            f"audit log: no entry has the hash {noted[:16]}... that was noted",
+            hint="entries were taken out at the end, or the chain was written anew",
+        )
     return entry
 
 

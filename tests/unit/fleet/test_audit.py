@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import delete, update
 
-from edgewright.errors import TrustError
+from edgewright.errors import InputError, TrustError
 from edgewright.fleet.audit import Deed, read_audit, verify_audit, write_down
 from edgewright.fleet.office import Office
 from edgewright.fleet.state import schema
@@ -49,3 +49,16 @@ def test_a_missing_entry_is_found(written: Office) -> None:
         connection.execute(delete(schema.audit).where(schema.audit.c.sequence == 3))
     with pytest.raises(TrustError, match="entry 3"):
         verify_audit(written.state)
+
+
+def test_newest_entries_that_were_taken_out_are_found_by_a_noted_hash(written: Office) -> None:
+    newest = verify_audit(written.state)
+    assert newest is not None
+    assert verify_audit(written.state, noted=newest.hash[:12]) == newest
+    with written.state.write() as connection:
+        connection.execute(delete(schema.audit).where(schema.audit.c.sequence == 4))
+    assert verify_audit(written.state) is not None
+    with pytest.raises(TrustError, match="that was noted"):
+        verify_audit(written.state, noted=newest.hash)
+    with pytest.raises(InputError, match="12 to 64 hexadecimal digits"):
+        verify_audit(written.state, noted=newest.hash[:4])
