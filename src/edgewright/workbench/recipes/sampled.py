@@ -4,7 +4,8 @@ Rows are dealt out by group (the person, picture or machine that a row is of), t
 from the inputs' shapes and the classes, the loss from the task. Override what should differ.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -24,6 +25,27 @@ Chosen = TypeVar("Chosen", bound=msgspec.Struct)
 
 MIN_GROUPS = 3
 """One to train on, one to test on, one to watch meanwhile."""
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """A file, or every file below a folder."""
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
+
+
+def one_group_for_copies(names: Sequence[str], contents: Sequence[bytes]) -> tuple[str, ...]:
+    """Names of groups, where what holds the same as an earlier one belongs to that one's group: a
+    copy under another name must not be tested by a model that was trained on it.
+
+    >>> one_group_for_copies(["a", "b", "c"], [b"1", b"2", b"1"])
+    ('a', 'b', 'a')
+    """
+    first: dict[bytes, str] = {}
+    return tuple(
+        first.setdefault(hashlib.sha256(content).digest(), name)
+        for name, content in zip(names, contents, strict=True)
+    )
 
 
 class SampleReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,10 +157,7 @@ class SampledRecipe(Generic[Chosen]):
         return path
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
-        path = self.source(folder)
-        if path.is_dir():
-            return tuple(sorted(file for file in path.rglob("*") if file.is_file()))
-        return (path,)
+        return files_of(self.source(folder))
 
     def load_data(self, folder: Path) -> SampleData:
         return SampleData(self.read(folder))

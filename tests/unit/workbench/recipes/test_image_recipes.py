@@ -25,9 +25,9 @@ def bound(name: str, source: Path, **more: object):  # noqa: ANN201
 
 
 def test_a_folder_for_each_class_becomes_rows(tmp_path: Path) -> None:
-    for name in ("cat", "dog"):
+    for name, more in (("cat", 0), ("dog", 20)):
         for at in range(3):
-            picture(tmp_path / name / f"{at}.png", 40 * at)
+            picture(tmp_path / name / f"{at}.png", 40 * at + more)
     recipe = bound("image-classification", tmp_path, size=16, widths=[4, 8])
     data = recipe.load_data(tmp_path)
     samples = data.samples
@@ -58,6 +58,46 @@ def test_parquet_pictures_are_read(tmp_path: Path) -> None:
         bound("image-classification", tmp_path / "q.parquet").read(tmp_path)
 
 
+def test_copies_of_a_picture_belong_to_one_group(tmp_path: Path) -> None:
+    for name, colour in (("a", 10), ("b", 20), ("c", 10)):
+        picture(tmp_path / "cat" / f"{name}.png", colour)
+        picture(tmp_path / "dog" / f"{name}.png", colour + 100)
+    samples = bound("image-classification", tmp_path, size=8, widths=[4]).read(tmp_path)
+    assert samples.group.tolist() == [f"{which}/{n}.png" for which in ("cat", "dog") for n in "aba"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, -1], "1 rows have no label, row 2 among them"),
+        ([0, None, 1], "1 rows have no label, row 1 among them"),
+        ([0, 1, 2], "labels 0 to 2, and labels.txt beside it names 2"),
+    ],
+)
+def test_labels_that_nobody_knows_make_no_class(
+    tmp_path: Path, labels: list[int | None], message: str
+) -> None:
+    pa = pytest.importorskip("pyarrow", reason="absent: pyarrow (extra parquet)")
+    import pyarrow.parquet as pq
+
+    (tmp_path / "labels.txt").write_text("cat dog\n")
+    table = pa.table({"png": [b"x"] * 3, "label": labels})
+    pq.write_table(table, tmp_path / "p.parquet")
+    recipe = bound("image-classification", tmp_path / "p.parquet")
+    assert [path.name for path in recipe.sources(tmp_path)] == ["p.parquet", "labels.txt"]
+    with pytest.raises(InputError, match=message):
+        recipe.read(tmp_path)
+
+
+def test_a_row_without_a_picture_is_named(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow", reason="absent: pyarrow (extra parquet)")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"png": [b"x", None], "label": [0, 1]}), tmp_path / "p.parquet")
+    with pytest.raises(InputError, match="row 1 holds no picture"):
+        bound("image-classification", tmp_path / "p.parquet").read(tmp_path)
+
+
 def test_a_broken_picture_is_named(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         picture(tmp_path / name / "0.png", 9)
@@ -74,7 +114,7 @@ def test_a_project_without_data_says_what_to_add(tmp_path: Path, name: str) -> N
 
 def masked(folder: Path, names: tuple[str, ...]) -> None:
     for name in names:
-        picture(folder / f"{name}.png", 90, (40, 40))
+        picture(folder / f"{name}.png", ord(name), (40, 40))
         mask = np.zeros((40, 40), np.uint8)
         mask[:, 20:] = 1
         Image.fromarray(mask).save(folder / f"{name}_mask.png")

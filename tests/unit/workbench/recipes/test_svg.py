@@ -2,6 +2,7 @@
 
 import base64
 import io
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -232,6 +233,49 @@ def test_the_factory_measures_and_says_what_it_left_out(made: Made) -> None:
     rows = [row for logo in made.logos for row in (*logo.pilots, *logo.drawn)]
     assert all(-1 <= row.ssim <= 1 and row.svg_bytes > 0 for row in rows)
     assert made.logos[0].tools["vtracer"]
+
+
+def test_copies_of_a_logo_belong_to_one_group(made: Made, tmp_path: Path) -> None:
+    copied = msgspec.structs.replace(made.logos[0].source, file="copy.svg")
+    last = msgspec.structs.replace(made.logos[0], source=copied)
+    twice = Made(logos=(*made.logos, last), pictures=(*made.pictures, made.pictures[0]), skipped={})
+    samples = drawn_samples(twice, find_extractor("statistics", None), tmp_path)
+    assert samples.group[-1] == samples.group[0]
+    assert len(set(samples.group.tolist())) == 3
+
+
+def test_two_collections_of_one_name_are_refused(collection: Path, tmp_path: Path) -> None:
+    recipe = SvgQuality(SvgOptions(source=str(collection), test_source=f"other/{collection.name}"))
+    with pytest.raises(InputError, match="both collections are called"):
+        recipe.read(tmp_path)
+
+
+def test_a_folder_may_be_the_tested_collection(collection: Path, tmp_path: Path) -> None:
+    recipe = SvgQuality(SvgOptions(source=str(collection), test_source=str(collection)))
+    assert [path.is_file() for path in recipe.sources(tmp_path)] == [True] * 8
+
+
+def test_a_damaged_zip_is_named(collection: Path, tmp_path: Path) -> None:
+    path = tmp_path / "logos.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(collection / "logo0.svg", "logo0.svg")
+    content = bytearray(path.read_bytes())
+    content[45:60] = b"\xff" * 15
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a zip that can be read"):
+        make_rows(FactoryOrder(collection=path, processes=1), tmp_path / "cache")
+
+
+def test_a_zip_with_a_password_is_named(collection: Path, tmp_path: Path) -> None:
+    path = tmp_path / "logos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(collection / "logo0.svg", "logo0.svg")
+    content = bytearray(path.read_bytes())
+    content[6] |= 1  # the bit that says encrypted, in the member's head and in the directory
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="without a password"):
+        make_rows(FactoryOrder(collection=path, processes=1), tmp_path / "cache")
 
 
 def test_a_second_run_measures_nothing_and_gives_the_same(

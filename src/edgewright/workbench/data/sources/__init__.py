@@ -36,13 +36,18 @@ _STORED = "dataset:"
 
 
 def source_files(source: str, *, folder: Path) -> tuple[Path, ...]:
-    """The files that `read_source` would read."""
+    """The files that `read_source` would read. An export of Label Studio points at .csv files
+    beside it, so those count.
+    """
     if source == _PACKAGED:
         return (seglearn_file(),)
     if source.startswith(_STORED):
         return _store(folder).files(source.removeprefix(_STORED))
     path = folder / source
-    return folder_files(path, _BY_SUFFIX) if path.is_dir() else (path,)
+    if path.is_dir():
+        return folder_files(path, _BY_SUFFIX)
+    beside = folder_files(path.parent, (".csv",)) if path.suffix.lower() == ".json" else ()
+    return (path, *beside)
 
 
 def read_source(source: str, mapping: SourceMapping, *, folder: Path) -> Dataset:

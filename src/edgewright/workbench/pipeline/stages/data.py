@@ -2,7 +2,9 @@
 report.
 """
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from edgewright._fs import write_atomic
 from edgewright.contract import encode_json
@@ -25,7 +27,7 @@ def data_stage(plan: Plan) -> Stage:
     """The stage, bound to a project."""
 
     def reads() -> Mapping[str, str]:
-        return {path.name: hash_file(path) for path in plan.recipe.sources(plan.folder)}
+        return {_named(path, plan): hash_file(path) for path in plan.recipe.sources(plan.folder)}
 
     def run(workshop: Workshop) -> Facts:
         workshop.tell(0.0, "reading recordings")
@@ -54,6 +56,11 @@ def data_stage(plan: Plan) -> Stage:
         reads=reads,
         run=run,
     )
+
+
+def _named(path: Path, plan: Plan) -> str:
+    """A source by its whole path: folders say labels and people, and names repeat in them."""
+    return os.path.relpath(path, plan.folder)
 
 
 def _check_recordings(workshop: Workshop, dataset: Dataset) -> None:

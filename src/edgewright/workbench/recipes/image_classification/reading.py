@@ -15,13 +15,17 @@ from edgewright._pictures import (
 )
 from edgewright.errors import InputError, UnavailableError
 from edgewright.workbench.data import SampleSet
+from edgewright.workbench.recipes.sampled import one_group_for_copies
 
 PICTURE_COLUMNS = ("jpeg", "png", "image")
 LABEL_COLUMN = "label"
+LABEL_FILE = "labels.txt"
+"""Beside a Parquet file: the names of its numbers, a line each."""
 
 
 def read_pictures(source: Path, *, size: int, limit: int, seed: int) -> SampleSet:
-    """Every picture as a row of its own group, squares of `size` pixels, values 0 to 255.
+    """Every picture as a row, squares of `size` pixels, values 0 to 255. A picture and its copies
+    under other names are a group.
 
     Raises:
         InputError: no pictures there, a broken one, or fewer than two classes.
@@ -44,7 +48,11 @@ def read_pictures(source: Path, *, size: int, limit: int, seed: int) -> SampleSe
     return SampleSet(
         inputs={"image": pixels},
         target=target,
-        group=np.array([name for name, _, _ in entries]),
+        group=np.array(
+            one_group_for_copies(
+                [name for name, _, _ in entries], [picture.tobytes() for picture in pixels]
+            )
+        ),
         labels=tuple(labels),
         origin=source.name,
     )
@@ -84,20 +92,36 @@ def _from_parquet(source: Path) -> Iterator[Entry]:
     contents = table.column(columns[0]).to_pylist()
     labels = _label_texts(table.column(LABEL_COLUMN).to_pylist(), source)
     for at, (content, label) in enumerate(zip(contents, labels, strict=True)):
-        yield f"{at:06d}", label, content["bytes"] if isinstance(content, dict) else content
+        found = content.get("bytes") if isinstance(content, dict) else content
+        if not isinstance(found, bytes):
+            raise InputError(
+                f"{source}: row {at} holds no picture in {columns[0]!r}",
+                hint="drop the row, or store the file's bytes in it",
+            )
+        yield f"{at:06d}", label, found
 
 
 def _label_texts(raw: list[object], source: Path) -> list[str]:
     """Class names; numbers are looked up in a `labels.txt` beside the file, if there is one."""
-    names = source.parent / "labels.txt"
+    nobody_knows = [at for at, value in enumerate(raw) if value is None or value == -1]
+    if nobody_knows:
+        raise InputError(
+            f"{source}: {len(nobody_knows)} rows have no label, row {nobody_knows[0]} among them",
+            hint="drop the rows without one; -1 and null are no classes",
+        )
+    names = source.parent / LABEL_FILE
     if not names.is_file() or not all(isinstance(value, int) for value in raw):
         return [str(value) for value in raw]
     texts = [line.strip() for line in names.read_text().splitlines() if line.strip()]
     numbers: NDArray[np.int64] = np.array(raw, np.int64)
     if len(texts) == 1:
         texts = texts[0].replace(",", " ").split()
-    if numbers.min() < 0 or numbers.max() >= len(texts):
-        return [str(value) for value in raw]
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(texts):
+        raise InputError(
+            f"{source}: labels {numbers.min()} to {numbers.max()}, and {names.name} beside it "
+            f"names {len(texts)}",
+            hint="one line for each class from 0 on; or take the file away",
+        )
     return [texts[number] for number in numbers]
 
 

@@ -10,7 +10,7 @@ from edgewright.contract import Budgets, Contract, Tensor
 from edgewright.workbench.data import SampleSet
 from edgewright.workbench.recipes.base import CLASSIFICATION, Inputs, ModelFacts
 from edgewright.workbench.recipes.image_classification.network import SmallNet
-from edgewright.workbench.recipes.image_classification.reading import read_pictures
+from edgewright.workbench.recipes.image_classification.reading import LABEL_FILE, read_pictures
 from edgewright.workbench.recipes.sampled import SampledRecipe
 
 
@@ -43,6 +43,10 @@ class ImageClassification(SampledRecipe[ImageOptions]):
         CLASSIFICATION, unit="picture", group="picture", groups="pictures"
     )
     Options = ImageOptions
+
+    def sources(self, folder: Path) -> tuple[Path, ...]:
+        names = self.source(folder).parent / LABEL_FILE
+        return super().sources(folder) + ((names,) if names.is_file() else ())
 
     def read(self, folder: Path) -> SampleSet:
         options = self.options

@@ -15,6 +15,7 @@ from edgewright._pictures import (
 )
 from edgewright.errors import InputError
 from edgewright.workbench.data import SampleSet
+from edgewright.workbench.recipes.sampled import one_group_for_copies
 
 CLASS_LIMIT = 64
 _MASK = "_mask"
@@ -49,12 +50,15 @@ def read_tiles(
             hint="name one label for each value, in order",
         )
     pixels, targets, groups = [], [], []
-    for (picture_path, _), (picture, mask) in zip(pairs, loaded, strict=True):
+    stems = one_group_for_copies(
+        [path.stem for path, _ in pairs], [picture.tobytes() for picture, _ in loaded]
+    )
+    for stem, (picture, mask) in zip(stems, loaded, strict=True):
         rows = list(_tiles(picture, np.searchsorted(values, mask), size=size, tiles=tiles))
         for at, (tile, classes) in enumerate(rows):
             pixels.append(tile)
             targets.append(classes)
-            groups.append(f"{picture_path.stem}#{at}" if by_tile else picture_path.stem)
+            groups.append(f"{stem}#{at}" if by_tile else stem)
     return SampleSet(
         inputs={"image": np.stack(pixels).astype(np.float32)},
         target=np.stack(targets).astype(np.int64),

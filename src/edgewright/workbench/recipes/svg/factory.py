@@ -9,6 +9,7 @@ gives the same rows.
 import contextlib
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,8 @@ MEMBER_LIMIT = 20_000
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LOOKED_AT = 1024
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""Not a zip, damaged, cut off, encrypted, packed by an unknown method."""
 
 Tell = Callable[[float, str], None]
 
@@ -135,9 +138,10 @@ def collection_files(path: Path) -> Iterator[tuple[str, bytes]]:
         try:
             with zipfile.ZipFile(opened) as archive:
                 yield from _members(archive, wanted, path)
-        except zipfile.BadZipFile as error:
+        except _ZIP_ERRORS as error:
             raise InputError(
-                f"{path}: not a zip: {error}", hint="give a folder, a zip or a picture"
+                f"{path}: not a zip that can be read: {error}",
+                hint="give a folder, a picture, or a zip without a password",
             ) from error
 
 

@@ -13,7 +13,12 @@ from edgewright.contract import Budgets, Contract, Tensor
 from edgewright.errors import InputError
 from edgewright.workbench.data import RowView, SampleSet, Split
 from edgewright.workbench.recipes.base import REGRESSION, Inputs, ModelFacts, Moment
-from edgewright.workbench.recipes.sampled import SampleData, SampledRecipe
+from edgewright.workbench.recipes.sampled import (
+    SampleData,
+    SampledRecipe,
+    files_of,
+    one_group_for_copies,
+)
 from edgewright.workbench.recipes.svg.factory import FactoryOrder, Made, make_rows
 from edgewright.workbench.recipes.svg.feature_file import feature_rows
 from edgewright.workbench.recipes.svg.features import Extractor, ExtractorName, find_extractor
@@ -102,14 +107,19 @@ class SvgQuality(SampledRecipe[SvgOptions]):
 
     def sources(self, folder: Path) -> tuple[Path, ...]:
         options = self.options
-        more = [options.test_source, options.features_file]
-        return super().sources(folder) + tuple(folder / name for name in more if name)
+        more = [folder / name for name in (options.test_source, options.features_file) if name]
+        return (*super().sources(folder), *(file for path in more for file in files_of(path)))
 
     def read(self, folder: Path) -> SampleSet:
         options = self.options
         places = [self.source(folder)]
         if options.test_source:
             places.append(folder / options.test_source)
+            if places[0].stem == places[1].stem:
+                raise InputError(
+                    f"both collections are called {places[0].stem!r}, which names their logos",
+                    hint="rename the file or folder of source or test_source",
+                )
         weights = folder / options.features_file if options.features_file else None
         extractor = find_extractor(options.features, weights)
         made = [self._make(place, folder / CACHE) for place in places]
@@ -208,7 +218,10 @@ def drawn_samples(made: Made, extractor: Extractor, cache: Path, *, origin: str 
     """The drawn rows with their picture's features, which lie on disk once for each picture."""
     rows = [(at, row) for at, logo in enumerate(made.logos) for row in logo.drawn]
     pictures = np.array([at for at, _ in rows], np.intp)
-    names = [f"{logo.source.collection}/{logo.source.file}" for logo in made.logos]
+    names = one_group_for_copies(
+        [f"{logo.source.collection}/{logo.source.file}" for logo in made.logos],
+        [picture.tobytes() for picture in made.pictures],
+    )
     return SampleSet(
         inputs={
             "features": RowView(feature_rows(made, extractor, cache), pictures),
