@@ -1,7 +1,8 @@
 """The rules behind `data check`. Pure: a dataset in, findings out; nothing is repaired here."""
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from edgewright.workbench.data.timebase import CLOCK_BACKWARDS, CLOCK_HOLE, CLOC
 __all__ = ["check_dataset", "class_balance", "subject_balance", "triads"]
 
 _FEW_PEOPLE = 3
+_LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
 _RARE_SHARE = 0.02
 _SLOWEST_HZ, _FASTEST_HZ = 10.0, 1000.0
 _SUMMARISED = 2_000_000
@@ -158,6 +161,8 @@ def _check_balance(dataset: Dataset) -> Iterator[Finding]:
                 message=f"class {each.name} has {each.share:.1%} of the labelled time",
             )
     yield from _check_lonely_classes(dataset)
+    yield from _check_alike("subjects", dataset.subjects)
+    yield from _check_alike("classes", dataset.label_names)
     people = len(dataset.subjects)
     if people < _FEW_PEOPLE:
         yield Finding(
@@ -166,6 +171,23 @@ def _check_balance(dataset: Dataset) -> Iterator[Finding]:
             message=f"{people} subjects; an honest test needs people who were not trained on",
             count=people,
         )
+
+
+def _check_alike(what: str, names: Iterable[str]) -> Iterator[Finding]:
+    """One person under two spellings would be trained on and tested on."""
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        plain = _BETWEEN_WORDS.sub(" ", _LEADING_ZEROS.sub("", name.casefold())).strip()
+        spellings.setdefault(plain or name, []).append(name)
+    for found in spellings.values():
+        if len(found) > 1:
+            yield Finding(
+                code="alike",
+                severity="warning",
+                message=f"{what} {' and '.join(map(repr, found))} differ in their spelling alone; "
+                "are they one? then map or mend it",
+                count=len(found),
+            )
 
 
 def _check_lonely_classes(dataset: Dataset) -> Iterator[Finding]:

@@ -167,3 +167,25 @@ def test_a_channel_that_was_never_measured_is_absent_and_no_error(dataset: Datas
     assert [(f.code, f.severity, f.channel) for f in report.findings] == [
         ("absent", "info", f"gyro_{axis}") for axis in "xyz"
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (("Ann", "ann"), True),
+        (("s01", "S1"), True),
+        (("ann b", "Ann_B"), True),
+        (("p1-1", "p11"), False),
+        (("0.05", "0.5"), False),
+        (("10", "100"), False),
+    ],
+)
+def test_one_person_under_two_spellings_is_suspected(
+    dataset: Dataset, names: tuple[str, str], alike: bool
+) -> None:
+    first, second, *rest = dataset.recordings
+    two = (replace(first, subject=names[0]), replace(second, subject=names[1]), *rest)
+    report = check_dataset(replace(dataset, recordings=two))
+    told = [each.message for each in report.findings if each.code == "alike"]
+    assert len(told) == alike
+    assert all(repr(name) in message for message in told for name in names)

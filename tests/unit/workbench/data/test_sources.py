@@ -20,6 +20,7 @@ from edgewright.workbench.data import (
     read_source,
 )
 from edgewright.workbench.data.sources.seglearn import seglearn_file
+from edgewright.workbench.data.sources.table import seconds_of
 
 ACC = tuple(ChannelMapping(column=f"a{axis}", name=f"acc_{axis}", unit="g") for axis in "xyz")
 TIMED = SourceMapping(channels=ACC, label="what", subject="who", recording="take", time="t")
@@ -214,6 +215,7 @@ class TestCsv:
             (HEADER.replace("az", "a_z") + csv_rows(), "no column 'az' .* did you mean 'a_z'"),
             (HEADER + ",0,0,1,walk,ann,1\n", "row 1 of column 't' has no time"),
             (HEADER + "0,0,0,1,walk,ann,1\n" * 3, "the time column never moves forward"),
+            (HEADER + csv_rows(9) + csv_rows(9, who="", take="2"), "9 rows say no 'who', row 10"),
         ],
     )
     def test_what_is_wrong_is_said(
@@ -363,3 +365,14 @@ def test_a_relative_source_starts_at_the_folder(tmp_path: Path) -> None:
     dataset = read_source("a.npz", SourceMapping(), folder=tmp_path)
     assert isinstance(dataset, Dataset)
     assert dataset.source == "a.npz"
+
+
+@pytest.mark.parametrize("kind", ["datetime64[us]", "timedelta64[ms]"])
+def test_times_with_a_type_of_their_own_need_no_unit(kind: str) -> None:
+    times = np.array([0, 20_000_000], "timedelta64[ns]")
+    column = (times if kind[0] == "t" else np.datetime64("2026-01-02", "ns") + times).astype(kind)
+    before, after = seconds_of(column, SourceMapping(time="t"), "a.parquet")
+    assert after - before == pytest.approx(0.02, abs=1e-6)
+    column[1] = "NaT"
+    with pytest.raises(InputError, match="row 2 of column 't' has no time"):
+        seconds_of(column, SourceMapping(time="t"), "a.parquet")

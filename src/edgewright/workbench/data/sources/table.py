@@ -208,6 +208,14 @@ def _people(table: Table, mapping: SourceMapping) -> Iterator[tuple[str, str, _R
             hint="honest splits need to know who is who; name the column as `subject`, "
             "or set `subject_is` for a file of one person",
         )
+    if "" in people:
+        rows = np.flatnonzero(who == people.index(""))
+        raise InputError(
+            f"{table.source}: {len(rows)} rows say no {mapping.subject!r}, row {int(rows[0]) + 1} "
+            "among them",
+            hint="say whose they are, or drop them: rows of nobody may be of a person who is "
+            "tested",
+        )
     names, which = people, who
     if mapping.recording in table.columns:
         names, which = _grouped(table.columns[mapping.recording])
@@ -263,8 +271,9 @@ def seconds_of(column: Column, mapping: SourceMapping, source: str) -> NDArray[n
         InputError: a time is missing, or not of the unit that the mapping says.
     """
     seconds: NDArray[np.float64]
-    if column.dtype.kind == "M":
-        seconds = column.astype("datetime64[ns]").astype(np.int64) / 1e9
+    if column.dtype.kind in "mM":
+        ticks = column.astype(f"{column.dtype.kind}8[ns]")
+        seconds = np.where(np.isnat(ticks), np.nan, ticks.astype(np.int64) / 1e9)
     elif mapping.time_unit == "iso":
         texts = enumerate(column.tolist(), start=1)
         seconds = np.array([_moment(each, row, mapping.time, source) for row, each in texts])
