@@ -24,6 +24,9 @@ from edgewright.runtimes.base import Array
 Scores = NDArray[np.float64]
 """One row per sample: the sums that the metric is made of."""
 
+_UNKNOWN = -1
+"""The class of a pixel that nobody knows."""
+
 
 class TaskMetric(Protocol):
     """How well answers fit labels."""
@@ -90,7 +93,9 @@ class RelativeRmse(msgspec.Struct, frozen=True):
 
 
 class MeanIou(msgspec.Struct, frozen=True):
-    """Intersection over union of every class that occurs, averaged over classes."""
+    """Intersection over union of every class that occurs, averaged over classes; pixels of class -1
+    are those that nobody knows, and do not count.
+    """
 
     classes: int
     name: str = "miou"
@@ -100,7 +105,7 @@ class MeanIou(msgspec.Struct, frozen=True):
         wanted = labels.astype(np.int64)
         if wanted.ndim > 3 and 1 in wanted.shape[1:]:
             wanted = wanted.reshape(len(wanted), *(n for n in wanted.shape[1:] if n != 1))
-        decided = _mask_of(answers, wanted)
+        decided = np.where(wanted >= 0, _mask_of(answers, wanted), -1)
         axes = tuple(range(1, wanted.ndim))
         both = [((decided == k) & (wanted == k)).sum(axes) for k in range(self.classes)]
         either = [((decided == k) | (wanted == k)).sum(axes) for k in range(self.classes)]
@@ -155,7 +160,11 @@ def choose_metric(labels: Array, name: str | None = None) -> TaskMetric:
             f"metric {chosen!r} needs whole numbers in `y`, got {labels.dtype}",
             hint="store class positions as int64",
         )
-    return Accuracy() if chosen == "accuracy" else MeanIou(classes=int(labels.max()) + 1)
+    if chosen == "accuracy":
+        return Accuracy()
+    if labels.max() < 0:
+        raise InputError("`y` holds no pixel of a known class", hint="label some of the masks")
+    return MeanIou(classes=int(labels.max()) + 1)
 
 
 def pick_answer(outputs: Mapping[str, Array], metric: TaskMetric, labels: Array) -> str:
@@ -189,10 +198,10 @@ def _is_one_hot(labels: Array) -> bool:
     )
 
 
-def _check_classes(labels: Array, classes: int) -> None:
+def _check_classes(labels: Array, classes: int, *, least: int = 0) -> None:
     """A label that no answer can be would make every variant as good as the original."""
     low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
+    if low < least or high >= classes:
         raise InputError(
             f"`y` holds class {high if high >= classes else low}, the output has {classes}, "
             f"0 to {classes - 1}",
@@ -232,14 +241,14 @@ def _mask_of(answers: Array, labels: Array) -> Array:
     if answers.shape == shape:
         if answers.dtype.kind in "iub":
             return answers
-        _check_classes(labels, 2)
+        _check_classes(labels, 2, least=_UNKNOWN)
         return np.asarray(answers >= 0.5, np.int64)
     if answers.ndim == len(shape) + 1 and answers.shape[0] == shape[0]:
         for axis in (1, -1):
             if tuple(np.delete(answers.shape, axis)) == shape:
                 if answers.shape[axis] == 1:
                     return _mask_of(answers.squeeze(axis), labels)
-                _check_classes(labels, answers.shape[axis])
+                _check_classes(labels, answers.shape[axis], least=_UNKNOWN)
                 decided: Array = answers.argmax(axis=axis)
                 return decided
     raise InputError(f"shape {list(answers.shape)} holds no mask of shape {list(shape)}")

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from edgewright.errors import InputError
-from edgewright.workbench.recipes import find_recipe
+from edgewright.workbench.recipes import SEGMENTATION, find_recipe
 from edgewright.workbench.recipes.image_classification.network import SmallNet
 from edgewright.workbench.recipes.image_segmentation.network import UNet
+from edgewright.workbench.train.scores import score_outputs
 
 
 def picture(path: Path, colour: int, size: tuple[int, int] = (20, 20)) -> None:
@@ -149,3 +150,16 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_networks_keep_the_size_of_pictures() -> None:
     assert UNet(classes=3, width=4)(torch.zeros(1, 16, 24, 3))[0].shape == (1, 3, 16, 24)
     assert SmallNet(classes=5, widths=(4,))(torch.zeros(2, 8, 8, 3))[0].shape == (2, 5)
+
+
+def test_pixels_that_nobody_knows_are_no_class(tmp_path: Path) -> None:
+    masked(tmp_path, ("a", "b", "c"))
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:, 20:], mask[:20, :20], mask[20:, :10] = 1, 255, 255
+    Image.fromarray(mask).save(tmp_path / "a_mask.png")
+    samples = bound("image-segmentation", tmp_path, size=16, unknown=255).read(tmp_path)
+    assert samples.labels == ("class-0", "class-1")
+    assert len(samples) == 11, "a tile of which nothing is known teaches nothing"
+    assert set(np.unique(samples.target).tolist()) == {-1, 0, 1}
+    logits = np.stack([samples.target == 0, samples.target == 1], axis=1).astype(np.float32)
+    assert score_outputs(SEGMENTATION, logits, samples).pixel_accuracy == 1.0

@@ -35,6 +35,17 @@ def test_array_labels_give_one_hundred_minus_relative_rmse() -> None:
     assert value(labels, labels * 0.5) == pytest.approx(half, rel=1e-5)
 
 
+def test_pixels_that_nobody_knows_do_not_count() -> None:
+    labels = np.array([[[0, 1, -1, -1]]])
+    decided = np.array([[[0, 1, 0, 1]]])
+    assert value(labels, decided) == 100.0
+    assert value(labels, np.stack([1.0 - decided, decided * 1.0], axis=1)) == 100.0
+    with pytest.raises(InputError, match="no pixel of a known class"):
+        choose_metric(np.full((1, 4, 4), -1))
+    with pytest.raises(InputError, match="holds class -2"):
+        value(np.minimum(labels * 2, 1), np.stack([decided, decided], axis=1))
+
+
 def test_masks_give_mean_iou_wherever_the_classes_lie() -> None:
     labels = np.zeros((1, 4, 4), np.int64)
     labels[:, :2] = 1

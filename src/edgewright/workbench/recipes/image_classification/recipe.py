@@ -31,8 +31,8 @@ class ImageOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"size is {self.size}, expected 8 to 512 pixels")
         if not self.widths or self.size >> len(self.widths) < 1 or min(self.widths) < 1:
             raise ValueError(f"widths {list(self.widths)} do not fit {self.size} pixels")
-        if self.limit < 0:
-            raise ValueError(f"limit is {self.limit}, expected 0 or more")
+        if self.limit < 0 or self.seed < 0:
+            raise ValueError(f"limit {self.limit} and seed {self.seed} are 0 or more")
 
 
 class ImageClassification(SampledRecipe[ImageOptions]):

@@ -23,9 +23,16 @@ _BY_TILE = "tiles of one picture stand on both sides: there were too few picture
 
 
 def read_tiles(
-    source: Path, *, size: int, tiles: int, labels: tuple[str, ...], by_tile: bool
+    source: Path,
+    *,
+    size: int,
+    tiles: int,
+    labels: tuple[str, ...],
+    by_tile: bool,
+    unknown: int | None = None,
 ) -> SampleSet:
-    """Every tile as a row; the values of all masks, in order, are the classes.
+    """Every tile as a row; the values of all masks, in order, are the classes, but for the one
+    that says that nobody knows (-1 in the rows: neither learnt nor scored).
 
     Raises:
         InputError: no pair of picture and mask, sizes that differ, or too many mask values.
@@ -38,6 +45,7 @@ def read_tiles(
         )
     loaded = [_loaded(picture, mask) for picture, mask in pairs]
     values = np.unique(np.concatenate([np.unique(mask) for _, mask in loaded]))
+    values = values[values != unknown]
     if not 2 <= len(values) <= CLASS_LIMIT:
         raise InputError(
             f"{source}: the masks hold {len(values)} different values, expected 2 to {CLASS_LIMIT}",
@@ -54,7 +62,8 @@ def read_tiles(
         [path.stem for path, _ in pairs], [picture.tobytes() for picture, _ in loaded]
     )
     for stem, (picture, mask) in zip(stems, loaded, strict=True):
-        rows = list(_tiles(picture, np.searchsorted(values, mask), size=size, tiles=tiles))
+        numbers = np.where(mask == unknown, -1, np.searchsorted(values, mask))
+        rows = list(_tiles(picture, numbers, size=size, tiles=tiles))
         for at, (tile, classes) in enumerate(rows):
             pixels.append(tile)
             targets.append(classes)
@@ -111,4 +120,5 @@ def _tiles(
     for top in range(0, height - size + 1, size):
         for left in range(0, width - size + 1, size):
             here = slice(top, top + size), slice(left, left + size)
-            yield small[here], mask[here]
+            if (mask[here] >= 0).any():
+                yield small[here], mask[here]

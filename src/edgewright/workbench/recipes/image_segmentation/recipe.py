@@ -17,8 +17,9 @@ from edgewright.workbench.recipes.sampled import SampledRecipe
 class MaskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[recipe]`: a folder with `NAME.png` (or .jpg) beside `NAME_mask.png`, or with `images/` and
     `masks/`. Pictures are scaled so that the short side has `tiles` tiles of `size` pixels.
-    `split` says what never stands on two sides: a whole picture, or only a tile where there are too
-    few pictures; then every report says so.
+    A pixel whose mask is `unknown` (often 255) is neither learnt nor scored. `split` says what
+    never stands on two sides: a whole picture, or only a tile where there are too few pictures;
+    then every report says so.
     """
 
     source: str = ""
@@ -26,6 +27,7 @@ class MaskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tiles: int = 2
     width: int = 16
     labels: tuple[str, ...] = ()
+    unknown: int | None = None
     split: str = "picture"
     seed: int = 0
 
@@ -34,6 +36,10 @@ class MaskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"size is {self.size}, expected a multiple of 8 from 16 to 512")
         if self.tiles < 1 or self.width < 1:
             raise ValueError("tiles and width are 1 or more")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected 0 or more")
+        if self.unknown is not None and not 0 <= self.unknown <= 255:
+            raise ValueError(f"unknown is {self.unknown}, expected a mask value of 0 to 255")
         if self.split not in ("picture", "tile"):
             raise ValueError(f"split is {self.split!r}, expected 'picture' or 'tile'")
 
@@ -52,6 +58,7 @@ class ImageSegmentation(SampledRecipe[MaskOptions]):
             size=options.size,
             tiles=options.tiles,
             labels=options.labels,
+            unknown=options.unknown,
             by_tile=options.split == "tile",
         )
 
