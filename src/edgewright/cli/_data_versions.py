@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgewright.cli._data_common import FILE, project_option, store_of, store_version
-from edgewright.cli._numbers import Number
+from edgewright.cli._numbers import ABOVE_ZERO
 from edgewright.cli._output import json_option
 
 
@@ -62,7 +62,9 @@ def clean(dataset: str, *, repairs: tuple[str, ...], folder: Path, as_json: bool
 @click.argument("datasets", nargs=-1, required=True, metavar="NAME=DATASET...")
 @click.option("--map", "path", type=FILE, help='TOML: a table for each NAME, label = "name".')
 @click.option("--classes", type=click.IntRange(min=1), help="Refuse any other number of classes.")
-@click.option("--rate", "rate_hz", type=Number(), help="Hz; the highest of the sources without it.")
+@click.option(
+    "--rate", "rate_hz", type=ABOVE_ZERO, help="Hz; the highest of the sources without it."
+)
 @project_option
 @json_option
 def merge(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from edgewright.cli._data_common import FILE, FOLDER, names_in, project_option, store_of
-from edgewright.cli._numbers import Number
+from edgewright.cli._numbers import ABOVE_ZERO, NumberRange
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ class _Cutting(NamedTuple):
 def _window_options(function: F) -> F:
     """How windows are cut: length, hop and rate."""
     for option in (
-        click.option("--rate", "rate_hz", type=Number(), help="Hz; the dataset's own without it."),
         click.option(
-            "--hop", "hop_s", type=Number(), default=1.0, show_default=True, help="Seconds."
+            "--rate", "rate_hz", type=ABOVE_ZERO, help="Hz; the dataset's own without it."
         ),
         click.option(
-            "--window", "window_s", type=Number(), default=2.0, show_default=True, help="Seconds."
+            "--hop", "hop_s", type=ABOVE_ZERO, default=1.0, show_default=True, help="Seconds."
+        ),
+        click.option(
+            "--window", "window_s", type=ABOVE_ZERO, default=2.0, show_default=True, help="Seconds."
         ),
     ):
         function = option(function)
@@ -58,7 +60,10 @@ def _split_options(function: F) -> F:
 @click.option("--folds", type=int, help="Every person tested once, in so many groups.")
 @click.option("--leave-one-out", is_flag=True, help="Every person tested alone.")
 @click.option(
-    "--random", "share", type=Number(), help="Share of windows to test, whoever they are."
+    "--random",
+    "share",
+    type=NumberRange(0, 1, min_open=True, max_open=True),
+    help="Share of windows to test, whoever they are.",
 )
 @click.option("--i-know-this-leaks", "accepted", is_flag=True, help="What --random needs.")
 @_window_options
@@ -155,15 +160,16 @@ def calibration(
 ) -> None:
     """Draw the windows that a quantiser looks at: classes, people and intensities evenly.
 
-    They are real windows of people who train. The file names dataset, split and seed, and the hash
-    of what was drawn; `optimize --calib` takes it.
+    They are real windows of people who train, as devices send them: zeros for a sensor that a
+    recording was made without. The file names dataset, split and seed, and the hash of what was
+    drawn; `optimize --calib` takes it.
     """
-    from edgewright.workbench.data import draw_calibration, expect_npz, write_windows
+    from edgewright.workbench.data import as_sent, draw_calibration, expect_npz, write_windows
 
     expect_npz(out)
     found = store_of(folder).open(dataset)
     chosen = _one_split(found, path, test, val, seed)
-    windows = _cut(found, chosen.train, _Cutting(window_s, hop_s, rate_hz))
+    windows = as_sent(_cut(found, chosen.train, _Cutting(window_s, hop_s, rate_hz)))
     drawn = draw_calibration(windows, count=count, seed=seed)
     made = f"calibration, {count} asked, stratified by class, subject and intensity"
     record = write_windows(out, drawn, split=chosen.name, part="train", made_by=made, seed=seed)

@@ -24,5 +24,9 @@ class NumberRange(click.FloatRange):
         return number if math.isfinite(number) else self.fail(_refused(value), param, ctx)
 
 
+ABOVE_ZERO = NumberRange(min=0, min_open=True)
+"""Seconds, rates: what makes no sense at zero."""
+
+
 def _refused(value: object) -> str:
     return f"{value!r} is not a finite number."

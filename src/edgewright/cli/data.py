@@ -18,7 +18,7 @@ from edgewright.cli._data_common import (
 )
 from edgewright.cli._data_versions import clean, label, merge
 from edgewright.cli._data_windows import augment, calibration, split
-from edgewright.cli._numbers import Number
+from edgewright.cli._numbers import ABOVE_ZERO
 from edgewright.cli._output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ for _command in (augment, calibration, capture, clean, label, merge, split):
 @click.argument("source")
 @project_option
 @mapping_option
-@click.option("--rate", "rate_hz", type=Number(), help="Hz that the dataset shall have.")
+@click.option("--rate", "rate_hz", type=ABOVE_ZERO, help="Hz that the dataset shall have.")
 @json_option
 def import_command(
     source: str,

@@ -304,3 +304,20 @@ def test_a_stored_version_is_a_source(stored: tuple[Path, str]) -> None:
     source = f"dataset:{name[:8]}"
     assert read_source(source, SourceMapping(), folder=folder).content_hash == name
     assert all(path.is_file() for path in source_files(source, folder=folder))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "--rate", "0"),
+        ("split", "--rate", "-5"),
+        ("split", "--window", "0"),
+        ("split", "--random", "2", "--i-know-this-leaks"),
+        ("split", "--seed", "-1"),
+        ("merge", "--rate", "0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_usage_errors(arguments: tuple[str, ...]) -> None:
+    done = invoke(arguments[0], "a=b", *arguments[1:])
+    assert done.exit_code == 2
+    assert "is not in the range" in done.output

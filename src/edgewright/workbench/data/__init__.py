@@ -70,7 +70,7 @@ from edgewright.workbench.data.window_files import (
     read_split,
     write_windows,
 )
-from edgewright.workbench.data.windows import WindowSet, cut_windows
+from edgewright.workbench.data.windows import WindowSet, absent_as_zeros, as_sent, cut_windows
 
 __all__ = [
     "LEAKY_NAME",
@@ -101,6 +101,8 @@ __all__ = [
     "Split",
     "WindowSet",
     "WindowsRecord",
+    "absent_as_zeros",
+    "as_sent",
     "at_rate",
     "augment_windows",
     "check_dataset",

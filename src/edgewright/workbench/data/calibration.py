@@ -48,7 +48,7 @@ def windows_hash(windows: WindowSet) -> str:
 
 
 def _strata(windows: WindowSet) -> list[NDArray[np.intp]]:
-    intensity = windows.x.std(axis=1).mean(axis=1)
+    intensity = np.nan_to_num(windows.x.std(axis=1)).mean(axis=1)
     found = []
     for label in np.unique(windows.y):
         of_class = windows.y == label

@@ -98,7 +98,7 @@ def split_windows_at_random(
     Both parts carry `LEAKY_NAME`, which every report prints.
 
     Raises:
-        InputError: the caller did not accept that it leaks.
+        InputError: the caller did not accept that it leaks, or one part would be empty.
     """
     if not leaks_accepted:
         raise InputError(
@@ -107,6 +107,11 @@ def split_windows_at_random(
         )
     order = np.random.default_rng(seed).permutation(len(windows))
     cut = round(len(windows) * test_share)
+    if not 0 < cut < len(windows):
+        raise InputError(
+            f"a share of {test_share:g} tests {cut} of {len(windows)} windows",
+            hint="choose a share between 0 and 1 that leaves windows on both sides",
+        )
     test, train = np.sort(order[:cut]), np.sort(order[cut:])
     return windows.take(train).labelled(LEAKY_NAME), windows.take(test).labelled(LEAKY_NAME)
 

@@ -25,6 +25,9 @@ CLOCK_HOLE = "had a hole over"
 CLOCK_STILL = "stood still (the first sample counts)"
 """What a note says of a clock; the rest of the sentence is the recording."""
 
+_MOST_BETWEEN = 100
+"""How many times the measured rate a dataset may be brought to."""
+
 _EVEN_SHARE = 0.01
 """Share of a period by which every sample may miss its time in a clock that is left as it is."""
 
@@ -101,9 +104,19 @@ def _notes(name: str, step_s: Times, max_gap_s: float) -> list[str]:
 
 
 def at_rate(dataset: Dataset, rate_hz: float) -> Dataset:
-    """The dataset at another even rate: samples linear between neighbours, labels the nearest."""
+    """The dataset at another even rate: samples linear between neighbours, labels the nearest.
+
+    Raises:
+        InputError: no rate, or one that would only repeat what was measured.
+    """
     if dataset.rate_hz == rate_hz:
         return dataset
+    if not 0 < rate_hz <= dataset.rate_hz * _MOST_BETWEEN:
+        raise InputError(
+            f"{dataset.source}: a rate of {rate_hz:g} Hz, expected above 0 and at most "
+            f"{_MOST_BETWEEN} times its own {dataset.rate_hz:g} Hz",
+            hint="samples between two measured ones say nothing new",
+        )
     recordings = []
     for each in dataset.recordings:
         samples = resample(each.samples, from_hz=each.rate_hz, to_hz=rate_hz)

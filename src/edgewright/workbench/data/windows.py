@@ -136,6 +136,29 @@ def cut_windows(
     )
 
 
+def absent_as_zeros(windows: WindowSet) -> WindowSet:
+    """A channel that is NaN for a whole window was never measured; devices send zeros for it."""
+    absent = np.isnan(windows.x).all(axis=1, keepdims=True)
+    return replace(windows, x=np.where(absent, np.float32(0), windows.x))
+
+
+def as_sent(windows: WindowSet) -> WindowSet:
+    """The windows as devices send them: zeros for a sensor that a recording was made without.
+
+    Raises:
+        InputError: a value that a window should have is not finite; no device may send that.
+    """
+    sent = absent_as_zeros(windows)
+    bad = np.flatnonzero(~np.isfinite(sent.x).all(axis=(1, 2)))
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} windows hold values that are not finite, one of recording "
+            f"{windows.recording[bad[0]]!r} among them",
+            hint="`data clean --repair unlabel-bad-samples` leaves them out",
+        )
+    return sent
+
+
 def _stretches(recording: Recording, length: int) -> Iterator[tuple[int, int]]:
     """Where one label holds for long enough."""
     label = np.asarray(recording.label)

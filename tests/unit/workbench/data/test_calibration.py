@@ -1,11 +1,18 @@
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgewright.errors import InputError
-from edgewright.workbench.data import Dataset, WindowSet, cut_windows, draw_calibration
+from edgewright.workbench.data import (
+    Dataset,
+    WindowSet,
+    as_sent,
+    cut_windows,
+    draw_calibration,
+)
 from edgewright.workbench.data.calibration import windows_hash
 
 
@@ -57,3 +64,22 @@ def test_fewer_windows_than_asked_for_are_all_taken(windows: WindowSet) -> None:
 def test_an_empty_calibration_set_is_refused(windows: WindowSet) -> None:
     with pytest.raises(InputError, match="ask for 1 or more"):
         draw_calibration(windows, count=0)
+
+
+def test_windows_without_a_sensor_are_drawn_by_what_they_have(windows: WindowSet) -> None:
+    x = windows.x.copy()
+    x[::2, :, 0] = np.nan
+    lacking = replace(windows, x=x)
+    sent = as_sent(lacking)
+    assert np.array_equal(sent.x[0, :, 0], np.zeros(50))
+    assert np.array_equal(sent.x[:, :, 1:], windows.x[:, :, 1:])
+    assert len(draw_calibration(lacking, count=30)) == 30
+    drawn = [draw_calibration(each, count=40, seed=3).start.tolist() for each in (lacking, sent)]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_hole_in_a_window_is_nothing_that_a_device_sends(windows: WindowSet) -> None:
+    x = windows.x.copy()
+    x[3, 7, 0] = np.nan
+    with pytest.raises(InputError, match="1 windows hold values that are not finite"):
+        as_sent(replace(windows, x=x))

@@ -94,3 +94,10 @@ def test_a_random_split_needs_permission_and_carries_a_warning(dataset: Dataset)
     assert len(test) == round(0.3 * len(windows))
     assert "LEAKS" in train.warning
     assert "LEAKS" in test.warning
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 2.0, -0.5])
+def test_a_random_split_with_an_empty_side_is_refused(dataset: Dataset, share: float) -> None:
+    windows = cut_windows(dataset, dataset.subjects, length=100, hop=50)
+    with pytest.raises(InputError, match=f"a share of {share:g} tests"):
+        split_windows_at_random(windows, test_share=share, seed=0, leaks_accepted=True)

@@ -75,3 +75,9 @@ def test_another_rate_keeps_the_length_in_seconds(dataset: Dataset) -> None:
         assert abs(before.seconds - after.seconds) <= 1 / 25
         assert set(after.label.tolist()) == set(before.label.tolist())
     assert at_rate(dataset, 50.0) is dataset
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -5.0, 1e9])
+def test_a_rate_that_says_nothing_is_refused(dataset: Dataset, rate_hz: float) -> None:
+    with pytest.raises(InputError, match="above 0 and at most 100 times its own 50 Hz"):
+        at_rate(dataset, rate_hz)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from edgewright.contract import Channel
+from edgewright.errors import InputError
 from edgewright.workbench.data import Dataset, merge_datasets
 from edgewright.workbench.recipes import ModelFacts
 from edgewright.workbench.recipes.har import AugmentOptions, HarOptions, HarRecipe, augment
@@ -112,6 +113,22 @@ def test_a_recipe_merges_its_sources_by_name(tmp_path: Path) -> None:
     assert len(dataset.recordings) == 280
     assert dataset.label_names == tuple(exercises.values())
     assert len(recipe.sources(tmp_path)) == 2
+    counted = HarRecipe().with_options({**raw, "classes": 8}, source="edgewright.toml")
+    with pytest.raises(InputError, match="lead to 7 classes, expected 8"):
+        counted.load_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"classes": 3}, "nothing is merged"),
+        ({"split": {"seed": -1}}, "seed is -1"),
+        ({"split": {"test_count": -1}}, "test_count is -1"),
+    ],
+)
+def test_counts_that_mean_nothing_are_refused(raw: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        HarRecipe().with_options(raw, source="edgewright.toml")
 
 
 def test_a_sensor_that_no_window_has_is_masked_for_good(dataset: Dataset) -> None:

@@ -18,6 +18,11 @@ class SplitOptions(
     val_count: int = 1
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("test_count", "val_count", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+
 
 class AugmentOptions(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
@@ -68,7 +73,8 @@ class HarOptions(
 ):
     """The activity recipe: data, windows, network, augmentation.
 
-    `merge` names several sources instead of one `source`. With `masks_absent` one model serves
+    `merge` names several sources instead of one `source`; `classes` is how many their label maps
+    must lead to. With `masks_absent` one model serves
     devices with fewer sensors, which send zeros for the rest. `har-quick` is the residual CNN,
     `har-fusion` the same beside statistics of the window, `har-branches` several small ones of
     that kind (`branches`, which must divide `latent`); the last of `widths` is also the width
@@ -82,6 +88,7 @@ class HarOptions(
     added: tuple[str, ...] = ()
     mapping: SourceMapping = SourceMapping()
     merge: tuple[MergeOptions, ...] = ()
+    classes: int | None = None
     labels: tuple[str, ...] = ()
     rate_hz: float | None = None
     window_s: float = 2.0
@@ -115,6 +122,8 @@ class HarOptions(
             )
         if self.architecture == "transformer" and self.widths[-1] % 4:
             raise ValueError(f"the last of widths is {self.widths[-1]}, expected a multiple of 4")
+        if self.classes is not None and not self.merge:
+            raise ValueError("classes counts the labels of merge, and nothing is merged")
         if self.sensors and not self.masks_absent:
             raise ValueError("sensors needs masks_absent = true, for what the data lack")
         if not 0 <= self.dropout < 1:

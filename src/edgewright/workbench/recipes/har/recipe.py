@@ -1,12 +1,10 @@
 """The activity recipe: what to learn from inertial sensors, and what the model promises."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -28,6 +26,7 @@ from edgewright.workbench.data import (
     SourceMapping,
     Split,
     WindowSet,
+    absent_as_zeros,
     cut_windows,
     merge_datasets,
     read_source,
@@ -101,6 +100,7 @@ class HarRecipe:
                     for each in options.merge
                 },
                 {each.name: each.labels for each in options.merge},
+                classes=options.classes,
             )
         else:
             dataset = read_source(options.source, options.mapping, folder=folder)
@@ -130,7 +130,7 @@ class HarRecipe:
         )
         if self._options.sensors:
             windows = with_sensors(windows, self._options.sensors)
-        return _absent_as_zeros(windows) if self._options.masks_absent else windows
+        return absent_as_zeros(windows) if self._options.masks_absent else windows
 
     def facts(self, windows: WindowSet) -> ModelFacts:
         return ModelFacts(
@@ -226,12 +226,6 @@ class HarRecipe:
             return functional.cross_entropy(logits, target)
         log_p = functional.log_softmax(logits, dim=1)
         return -(target * (1.0 - log_p.exp()) ** _FOCUS * log_p).sum(dim=1).mean()
-
-
-def _absent_as_zeros(windows: WindowSet) -> WindowSet:
-    """A channel that is NaN for a whole window was never measured; devices send zeros for it."""
-    absent = np.isnan(windows.x).all(axis=1, keepdims=True)
-    return replace(windows, x=np.where(absent, np.float32(0), windows.x))
 
 
 def _ranged(channel: Channel) -> Channel:

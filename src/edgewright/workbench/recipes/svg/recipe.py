@@ -81,8 +81,8 @@ class SvgOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         if self.settings_each < 2:
             raise ValueError(f"settings_each is {self.settings_each}, expected 2 or more")
-        if self.logos < 0 or self.processes < 0:
-            raise ValueError("logos and processes are 0 or more")
+        if min(self.logos, self.processes, self.seed) < 0:
+            raise ValueError("logos, processes and seed are 0 or more")
         if self.network == "anchored" and self.features != "pilots":
             raise ValueError(f'network "anchored" starts from pilots, features are {self.features}')
 
