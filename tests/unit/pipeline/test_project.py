@@ -1,10 +1,14 @@
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from edgewright._fs import write_atomic
 from edgewright.chain.new_project import InitOrder, init_project
+from edgewright.contract.decoding import convert
 from edgewright.errors import InputError
+from edgewright.workbench.data import SourceMapping
 from edgewright.workbench.pipeline.budgets import TIME_LIMITS_S, keep_budgets
 from edgewright.workbench.pipeline.project import Project, parse_project, read_project
 from edgewright.workbench.pipeline.scaffold import scaffolds, write_project
@@ -24,6 +28,17 @@ TEXT = b'schema_version = 1\nname = "steps"\n[recipe]\nname = "har"\n[train]\nep
 
 def parse(*overrides: str) -> Project:
     return parse_project(TEXT, source="edgewright.toml", overrides=overrides)
+
+
+def test_the_mapping_that_a_new_project_shows_is_one() -> None:
+    text = (
+        files("edgewright.workbench.pipeline") / "templates/har/edgewright.toml.tmpl"
+    ).read_text()
+    shown = text[text.index("# [recipe.mapping]") : text.index("[recipe.split]")]
+    lines = [line.removeprefix("# ") for line in shown.splitlines()]
+    raw = tomllib.loads("\n".join(lines))["recipe"]["mapping"]
+    mapping = convert(raw, SourceMapping, source="template")
+    assert [each.name for each in mapping.channels] == ["acc_x", "acc_y", "acc_z"]
 
 
 def test_overrides_are_toml_values_or_plain_words() -> None:

@@ -57,9 +57,11 @@ def attribute_tables(
     named: Mapping[str, Mapping[str, tuple[str, ...]]],
     people: NDArray[np.str_],
     right: NDArray[np.bool_],
+    *,
+    by_source: bool = True,
 ) -> tuple[AttributeTable, ...]:
     """A table for each attribute; people that no group names stand under "(not said)". People of
-    merged sources also give a table by source.
+    merged sources, whose names begin with it, also give a table by source.
     """
     tables = []
     for attribute, groups in named.items():
@@ -67,6 +69,6 @@ def attribute_tables(
         values = np.array([of_person.get(who, "(not said)") for who in people.tolist()])
         tables.append(by_attribute(attribute, values, right))
     sources = np.array([who.rpartition("/")[0] for who in people.tolist()])
-    if len(sources) and all(sources.tolist()):
+    if by_source and len(sources) and all(sources.tolist()):
         tables.append(by_attribute("source", sources, right))
     return tuple(tables)

@@ -27,6 +27,8 @@ from edgewright.workbench.train.value_metrics import ValueMetrics
 REPORT_SCHEMA_VERSION = 1
 _MOST_GROUPS = 60
 _LATENT = "latent"
+_PERSON = "person"
+"""Names of people say their source when sources were merged; a file's name says its folder."""
 _PIPELINE_TAGS = {
     "classification": "tabular-classification",
     "regression": "tabular-regression",
@@ -100,7 +102,9 @@ def make_report(
     return msgspec.structs.replace(
         _report(name, record, task, scores, seeds),
         calibration=reliability(outputs[-1], test.target),
-        attributes=attribute_tables(record.options.groups, test.group, right),
+        attributes=attribute_tables(
+            record.options.groups, test.group, right, by_source=task.group == _PERSON
+        ),
         embedding=embedding,
     )
 
