@@ -55,6 +55,13 @@ def test_metadata_config_statistics_and_index_describe_the_model() -> None:
         ("POST", "/v2/models/doubler%2Finfer", b"{}", 404, "there is nothing at"),
         ("POST", "/v2%2fmodels/doubler/infer?a=1", b"{}", 404, "there is nothing at"),
         ("POST", "/v1/models/doubler:predict", b'{"instances":[[true,false]]}', 400, "true and"),
+        (
+            "POST",
+            "/v1/models/doubler:classify",
+            b'{"instances":[[1,2]' + b",[1,2]" * 25_000 + b"]}",
+            400,
+            "at most 50000",
+        ),
         ("POST", "/v2/models/doubler/versions/9/infer", b"{}", 404, "version '9' is unknown"),
         ("POST", "/v2/models/doubler/infer", b"{}", 400, "not a valid V2 message"),
         ("POST", "/v2/models/doubler/infer", request(5000), 400, "expected -1000 to 1000"),

@@ -150,3 +150,14 @@ def test_classification_rounds_no_whole_number() -> None:
     body, _ = writer.write(feed(Wanted(name="y", is_binary=False, classes=4)), {"y": scores})
     expected = [f"{2**53 + 1}:1", f"{2**53 + 1}:3", f"{2**53}:0", f"{least}:2"]
     assert json.loads(body)["outputs"][0]["data"] == expected
+
+
+def test_classes_that_would_hold_everybody_up_are_refused() -> None:
+    outputs = (Tensor(name="y", dtype="float32", shape=("batch", 10)),)
+    writer = Writer(Contract(inputs=CONTRACT.inputs, outputs=outputs), name="m", version="1")
+    many = {"y": np.zeros((25_001, 10), np.float32)}
+    with pytest.raises(InputError, match="2 classes for each of 25001 are 50002, at most 50000"):
+        writer.write(feed(Wanted(name="y", is_binary=False, classes=2)), many)
+    few = {"y": np.zeros((3, 10), np.float32)}
+    body, _ = writer.write(feed(Wanted(name="y", is_binary=False, classes=2)), few)
+    assert len(json.loads(body)["outputs"][0]["data"]) == 6

@@ -27,6 +27,7 @@ from edgewright.device.serve.reading import Feed
 from edgewright.device.serve.refusal import RefusalError, refusal_of
 from edgewright.device.serve.routes import Route
 from edgewright.device.serve.serving import ServedModel, refuse_as_v2
+from edgewright.device.serve.writing import check_classes
 from edgewright.errors import EdgewrightError, InputError
 from edgewright.transports.http1 import Exchange, Head, preamble
 
@@ -276,6 +277,7 @@ def _classes(count: int, model: ServedModel, outputs: Arrays) -> object:
     found = [a for a in outputs.values() if a.dtype.kind == "f" and a.ndim == 2 and a.shape[1] > 1]
     if not found:
         raise InputError(f"model {model.name!r} gives no scores", hint="use :predict")
+    check_classes(found[0], min(count, found[0].shape[1]))
     labels = model.contract.labels
     order = np.argsort(-found[0].astype(np.float64), axis=1, kind="stable")[:, :count]
     rows = [

@@ -10,6 +10,7 @@ from edgewright.device.serve.tensors import OutputForm
 from edgewright.errors import InputError
 from edgewright.wire.v2 import BINARY_SIZE, pack_strings
 
+MOST_CLASSES = 50_000
 _KEPT_TEMPLATES = 64
 
 
@@ -114,6 +115,7 @@ class Writer:
                 hint="leave the classification parameter out",
             )
         count = min(wanted.classes, scores.shape[-1])
+        check_classes(scores, count)
         # Mirrored, so that of equal scores the first place leads; negated, some would be rounded.
         last, mirrored = scores.shape[-1] - 1, scores[..., ::-1]
         ascending = last - np.argsort(mirrored, axis=-1, kind="stable")
@@ -129,6 +131,22 @@ class Writer:
     def _class_text(self, score: str, place: int) -> str:
         label = f":{self._labels[place]}" if place < len(self._labels) else ""
         return f"{score}:{place}{label}"
+
+
+def check_classes(scores: Array, count: int) -> None:
+    """Whether so many of the last axis's classes at each place are few enough: the event loop
+    writes each of them, and everybody waits meanwhile.
+
+    Raises:
+        InputError: they are too many.
+    """
+    places = scores.size // max(scores.shape[-1], 1)
+    if places * count > MOST_CLASSES:
+        raise InputError(
+            f"{count} classes for each of {places} are {places * count}, at most {MOST_CLASSES} "
+            "are written in one answer",
+            hint="send fewer rows together, or take the scores as they are",
+        )
 
 
 class _StringForm:
