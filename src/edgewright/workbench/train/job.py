@@ -69,8 +69,9 @@ def do_job(
     """The job, in this process; a recipe that is not installed is handed in.
 
     Raises:
-        InputError: the data are not those that the job names.
+        InputError: the data are not those that the job names, or nobody is watched to choose by.
     """
+    _expect_watched(job)
     bound = recipe or find_recipe(job.recipe).with_options(job.recipe_options, source="the job")
     data = open_data(
         bound, dataset=job.dataset, folder=Path(job.folder), store=DatasetStore(Path(job.store))
@@ -86,6 +87,23 @@ def do_job(
         origin=RunOrigin(dataset=job.dataset, split=job.split, command=job.command),
         mirror=mirror,
     )
+
+
+def _expect_watched(job: Job) -> None:
+    """The epoch that fits the training rows best is the one that learnt them by heart."""
+    options = job.options
+    asked = {
+        'keep = "best"': options.keep == "best",
+        "patience": options.patience > 0,
+        "stop_at": options.stop_at is not None,
+    }
+    chosen = [name for name, is_asked in asked.items() if is_asked]
+    if chosen and not job.split.val:
+        raise InputError(
+            f"[train] {', '.join(chosen)}: an epoch is chosen by rows that are watched, and the "
+            "split watches nobody",
+            hint="set recipe.split.val_count = 1 or more, or train all epochs and keep the last",
+        )
 
 
 def open_data(
