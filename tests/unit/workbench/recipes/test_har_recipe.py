@@ -160,6 +160,8 @@ def test_the_split_follows_the_options(dataset: Dataset) -> None:
     assert split.test == ("2",)
     assert split.val == ()
     assert split.train == ("1", "3", "4", "5")
+    with pytest.raises(InputError, match="tests nobody"):
+        HarRecipe().with_options({"split": {"test_count": 0}}, source="x").split(dataset)
 
 
 def test_data_is_loaded_and_labels_are_picked(tmp_path: Path) -> None:

@@ -117,6 +117,11 @@ class HarRecipe:
             val=chosen.val or chosen.val_count,
             seed=chosen.seed,
         )
+        if not split.test:
+            raise InputError(
+                "[recipe.split] tests nobody, so nothing could be said of the model",
+                hint="set test_count = 1 or more, or name people in test",
+            )
         return train_on_added(split, dataset)
 
     def cut(self, dataset: Dataset, subjects: tuple[str, ...]) -> WindowSet:
