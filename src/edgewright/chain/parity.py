@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from edgewright._fs import read_limited
 from edgewright._npz import decode_npz
@@ -164,6 +165,11 @@ def _golden(path: Path, model: LoadedModel) -> tuple[dict[str, Array], Array | N
             f"{path}: no array for input {missing[0]!r}, it has {sorted(raw)}",
             hint="name the arrays like the reference's inputs: " + ", ".join(wanted),
         )
+    for name in wanted:
+        if named[name].dtype.kind == "f" and not np.isfinite(named[name]).all():
+            raise InputError(
+                f"{path}: input {name!r} holds NaN or infinity", hint="drop these rows"
+            )
     labels = named.get("y") if "y" not in wanted else None
     return {name: named[name] for name in wanted}, labels
 

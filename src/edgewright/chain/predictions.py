@@ -21,7 +21,10 @@ ENGINE = "onnxruntime"
 
 
 def calibrate_here(keep: Path, *, tell: Callable[[float, str], None] = lambda *_: None) -> int:
-    """Measure made-up networks and keep what was found; returns how many."""
+    """Measure made-up networks and keep what was found; returns how many. A file that cannot be
+    written is told before the minute, not after it.
+    """
+    keep_measurements(keep, ())
     found = calibrate(_bench(), tell=tell)
     keep_measurements(keep, found)
     return len(found)
