@@ -63,3 +63,17 @@ def test_any_order_of_pushes_and_confirmations_loses_nothing(moves: list[int]) -
             if found:
                 queue.confirm(found[-1].sequence)
     assert len(queue) == pushed - taken
+
+
+def test_what_is_delivered_though_it_was_pushed_out_meanwhile_is_not_lost() -> None:
+    queue = MemoryQueue(limit=2)
+    queue.push([b"a", b"b"])
+    (*_, last) = queue.oldest(9)
+    queue.push([b"c"])
+    assert queue.dropped == 1
+    queue.confirm(last.sequence)
+    assert ([each.payload for each in queue.oldest(9)], queue.dropped) == ([b"c"], 0)
+    queue.push([b"d", b"e"])  # c may be on its way, and then is not: who asks again has it no more
+    assert [each.payload for each in queue.oldest(9)] == [b"d", b"e"]
+    queue.confirm(queue.oldest(9)[-1].sequence)
+    assert (len(queue), queue.dropped) == (0, 1)

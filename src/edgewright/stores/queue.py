@@ -69,6 +69,9 @@ class MemoryQueue:
         self._waiting: deque[Queued] = deque()
         self._last = 0
         self._dropped = 0
+        self._given = 0
+        self._in_hand = 0
+        """Of those given out last, how many were pushed out since: they may be delivered yet."""
 
     @property
     def dropped(self) -> int:
@@ -88,15 +91,20 @@ class MemoryQueue:
             self._last += 1
             self._waiting.append(Queued(self._last, payload))
             if len(self._waiting) > self._limit:
-                self._waiting.popleft()
+                self._in_hand += self._waiting.popleft().sequence <= self._given
                 self._dropped += 1
 
     def oldest(self, count: int) -> list[Queued]:
         """The next messages to deliver."""
-        return list(itertools.islice(self._waiting, count))
+        given = list(itertools.islice(self._waiting, count))
+        self._given, self._in_hand = (given[-1].sequence if given else 0), 0
+        return given
 
     def confirm(self, sequence: int) -> None:
         """All messages up to this one are delivered."""
+        if sequence >= self._given:
+            self._dropped -= self._in_hand
+            self._in_hand = 0
         while self._waiting and self._waiting[0].sequence <= sequence:
             self._waiting.popleft()
 
