@@ -185,6 +185,8 @@ def test_bad_requests_for_a_validation_are_refused(golden: Path, tmp_path: Path)
     with planted() as url:
         with pytest.raises(InputError, match="it serves: double"):
             ask(url, golden, model="halve")
+        with pytest.raises(InputError, match="no model 'half of it'; it serves: double"):
+            ask(url, golden, model="half of it")
         with pytest.raises(InputError, match="needs a rate"):
             ask(url, golden, scenario="server")
         with pytest.raises(InputError, match="--p95-ms"):

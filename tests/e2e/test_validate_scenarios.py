@@ -270,6 +270,17 @@ def test_a_slower_version_is_found_side_by_side() -> None:
 
 
 @pytest.mark.long
+def test_a_version_that_answers_nonsense_does_not_pass_side_by_side() -> None:
+    order = VersusOrder(rounds=24, round_s=0.03, attempts=1, limits=BUSY)
+    with planted() as before, planted("--nan-every", "40") as after:
+        report = run_versus(ValidationOrder(target=after, scenario="single-stream"), before, order)
+    assert report.outcome == "VALID-FAIL"
+    assert [gate.name for gate in report.verdict.gates if gate.has_failed][-1] == "wrong answers"
+    assert any(note.startswith("question ") for note in report.notes)
+    assert any("answered alike" in note for note in report.notes)
+
+
+@pytest.mark.long
 def test_a_comparison_is_written_and_ends_with_its_verdict(tmp_path: Path) -> None:
     """The machine's noise counts here, and a busy one makes it INVALID."""
     out = tmp_path / "versus.json"

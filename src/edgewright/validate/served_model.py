@@ -1,6 +1,7 @@
 """What a V2 server says about a model before the load begins."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -21,6 +22,11 @@ def open_client(target: LoadTarget) -> Client:
     return Client(f"http://{target.authority}", timeout_s=_TIMEOUT_S)
 
 
+def model_path(model: str) -> str:
+    """Where a V2 server has a model, whatever a person calls it."""
+    return f"/v2/models/{quote(model, safe='')}"
+
+
 async def ask_metadata(target: LoadTarget, model: str) -> v2.ModelMetadata:
     """The served model's tensors.
 
@@ -28,7 +34,7 @@ async def ask_metadata(target: LoadTarget, model: str) -> v2.ModelMetadata:
         TransportError: nobody answers there.
         InputError: no such model, or the answer is not V2.
     """
-    path = f"{target.path}/v2/models/{model}"
+    path = f"{target.path}{model_path(model)}"
     async with open_client(target) as client:
         answer = await client.request("GET", path)
         if answer.status == _NOT_FOUND:

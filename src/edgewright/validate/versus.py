@@ -5,19 +5,26 @@ what was measured while others kept the cores busy.
 
 Two processes of one version differ by some percent (where their memory lies, for one), for as long
 as they live. `TOLERATED` is what is allowed for that; only what is slower beyond it is a miss.
+
+A version is not fast by answering nonsense: the later one's answers are looked at for their form.
+Whether they are better ones is another question, so that they differ from the earlier one's is told
+and no miss.
 """
 
 import msgspec
 import numpy as np
 
 from edgewright.clock import Clock, iso
+from edgewright.contract import Tolerances
 from edgewright.errors import InputError, TransportError
 from edgewright.evidence import Gate, Outcome, Verdict, decide
+from edgewright.evidence.parity import compare
 from edgewright.evidence.shift import Shift, paired_shift
 from edgewright.measure import Machine, Noise, describe_machine, noise_between, read_noise
 from edgewright.measure.load import LoadLimits, LoadTarget
 from edgewright.measure.load_result import LoadResult
-from edgewright.validate.load import Load
+from edgewright.validate.answers import AnswerCheck, check_answers
+from edgewright.validate.load import Load, merged_answers
 from edgewright.validate.questions import Question
 from edgewright.validate.soundness import SoundnessLimits, noise_doubts
 from edgewright.validate.ways import Way
@@ -26,6 +33,9 @@ ROUNDS = 48
 ROUND_S = 0.25
 TOLERATED = 0.05
 FALSE_ALARM = 1 / 400
+Answers = tuple[dict[bytes, int], ...]
+"""For each question the distinct answers with their counts."""
+
 QUANTILES = {"latency p50": 0.5, "latency p95": 0.95}
 
 
@@ -87,6 +97,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     rounds_ms: dict[str, tuple[tuple[float, float], ...]]
     noise: Noise
     doubts: tuple[str, ...]
+    answers: tuple[Answers, Answers]
 
 
 async def compare_side_by_side(
@@ -115,6 +126,7 @@ async def compare_side_by_side(
         discarded.append(f"attempt {len(discarded) + 1} was discarded: {session.doubts[0]}")
         session = await _measured(loads, both, order, rng)
     shifts = {name: judge_rounds(rounds) for name, rounds in session.rounds_ms.items()}
+    check = await _checked(after, questions, session.answers[1])
     return VersusReport(
         before=before.text,
         after=after.text,
@@ -129,8 +141,15 @@ async def compare_side_by_side(
         machine=describe_machine(),
         shifts=shifts,
         rounds_ms=session.rounds_ms,
-        verdict=versus_verdict(shifts, tolerated=order.tolerated, doubts=session.doubts),
-        notes=(*(_note(name, one, order) for name, one in shifts.items()), *discarded),
+        verdict=versus_verdict(
+            shifts, tolerated=order.tolerated, doubts=session.doubts, wrong=check.wrong
+        ),
+        notes=(
+            *(_note(name, one, order) for name, one in shifts.items()),
+            _agreement(both, session.answers),
+            *check.reasons,
+            *discarded,
+        ),
         noise=session.noise,
     )
 
@@ -159,6 +178,10 @@ async def _measured(
         },
         noise=seen,
         doubts=noise_doubts(seen, knows_server=knows_both, limits=order.limits),
+        answers=(
+            merged_answers([one for one, _ in pairs]),
+            merged_answers([two for _, two in pairs]),
+        ),
     )
 
 
@@ -169,17 +192,50 @@ def judge_rounds(rounds_ms: tuple[tuple[float, float], ...]) -> Shift:
 
 
 def versus_verdict(
-    shifts: dict[str, Shift], *, tolerated: float = TOLERATED, doubts: tuple[str, ...] = ()
+    shifts: dict[str, Shift],
+    *,
+    tolerated: float = TOLERATED,
+    doubts: tuple[str, ...] = (),
+    wrong: int = 0,
 ) -> Verdict:
     """p50 must be decided; p95 decides only when it accuses beyond doubt, since a tail needs more
-    rounds than people wait for. `doubts` are about the machine.
+    rounds than people wait for. `doubts` are about the machine, `wrong` counts the later one's
+    answers that no sound version gives.
     """
     gates = [
         Gate.at_most(f"{name}, after / before", shift.ratio, 1 + tolerated)
         for name, shift in shifts.items()
     ]
     deciding, *others = gates
-    return decide([deciding, *(gate for gate in others if gate.has_failed)], unsound=doubts)
+    answers = Gate.at_most("wrong answers", wrong, 0, timed=False)
+    accusing = [gate for gate in others if gate.has_failed]
+    return decide([deciding, *accusing, answers], unsound=doubts)
+
+
+async def _checked(
+    after: Contender, questions: tuple[Question, ...], answers: Answers
+) -> AnswerCheck:
+    """The form of the later one's answers; the earlier one's golden vectors do not bind it."""
+    metadata = await after.way.metadata(after.target, after.model)
+    open_ones = tuple(msgspec.structs.replace(one, expected=None) for one in questions)
+    return check_answers(
+        answers, open_ones, Tolerances(), declared=metadata.outputs, decode=after.way.answer
+    )
+
+
+def _agreement(both: tuple[Contender, Contender], answers: tuple[Answers, Answers]) -> str:
+    """How often both answer alike, for people."""
+    asked = [(old, new) for old, new in zip(*answers, strict=True) if old and new]
+    alike = sum(_are_alike(both, next(iter(old)), next(iter(new))) for old, new in asked)
+    return f"{alike} of {len(asked)} questions were answered alike by both"
+
+
+def _are_alike(both: tuple[Contender, Contender], old: bytes, new: bytes) -> bool:
+    before, after = both
+    try:
+        return compare(before.way.answer(old), after.way.answer(new), Tolerances()).ok
+    except InputError:  # no answer at all, which the look at their form counts
+        return False
 
 
 def _note(name: str, shift: Shift, order: VersusOrder) -> str:

@@ -12,7 +12,12 @@ from edgewright.errors import InputError
 from edgewright.measure.load import Connect, LoadTarget, encode_request
 from edgewright.validate.encoding import decode_answer, decode_binary, encode_binary, header_end
 from edgewright.validate.questions import Question
-from edgewright.validate.served_model import ask_metadata, list_models, open_client
+from edgewright.validate.served_model import (
+    ask_metadata,
+    list_models,
+    model_path,
+    open_client,
+)
 from edgewright.wire import v2
 
 _SUCCESS = 200
@@ -146,4 +151,4 @@ def _posted(target: LoadTarget, model: str, body: bytes, headers: dict[str, str]
 
 
 def _path(model: str) -> str:
-    return f"/v2/models/{model}/infer"
+    return f"{model_path(model)}/infer"

@@ -40,6 +40,13 @@ def test_a_tail_accuses_but_does_not_leave_undecided() -> None:
     assert versus_verdict(mixed).outcome == "VALID-PASS"
 
 
+def test_nonsense_is_a_miss_however_fast_and_however_busy_the_machine() -> None:
+    found = shifts(0.5)
+    assert versus_verdict(found).outcome == "VALID-PASS"
+    for doubts in ((), ("other processes used 60% of the cores",)):
+        assert versus_verdict(found, doubts=doubts, wrong=1).outcome == "VALID-FAIL"
+
+
 def test_a_spoilt_comparison_accuses_nobody() -> None:
     found = shifts(1.3)
     assert versus_verdict(found).outcome == "VALID-FAIL"
