@@ -12,6 +12,8 @@ import msgspec
 F = TypeVar("F", bound=Callable[..., object])
 
 JSON_SCHEMA_VERSION = 1
+_NAME_SHARE = 3
+"""A first column of at most this part of the width is not folded."""
 
 
 def json_option(function: F) -> F:
@@ -39,19 +41,33 @@ def _plain(value: object) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on stdout; tab-separated without a title when piped."""
+    """A table on stdout; tab-separated without a title when piped. In a narrow terminal cells are
+    folded, never cut: a name or an id is there to be copied. Names, which come first, stay whole.
+    """
     texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(columns), *texts]:
             click.echo("\t".join(row))
         return
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*columns, title=title or None, title_justify="left", header_style="bold")
+    console = Console()
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for place, column in enumerate(columns):
+        longest = max((len(row[place]) for row in texts), default=0)
+        is_name = place == 0 and longest <= console.width // _NAME_SHARE
+        table.add_column(column, no_wrap=is_name, overflow="fold")
     for row in texts:
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)
 
 
 def calm_threads() -> None:
