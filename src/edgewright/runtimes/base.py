@@ -17,9 +17,9 @@ from edgewright.errors import InputError
 Array = NDArray[Any]
 
 
-class EngineTensor(msgspec.Struct, frozen=True, kw_only=True):
+class EngineTensor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A tensor as the engine file itself declares it. None is a dimension of any size; what the
-    file calls the first one, if it says so, is its `rows`.
+    file calls the first one, if it says so, is its `rows`. Files of the reference engine hold it.
     """
 
     name: str
