@@ -60,6 +60,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         header_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(columns):
         longest = max((len(row[place]) for row in texts), default=0)

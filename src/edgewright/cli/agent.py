@@ -130,6 +130,8 @@ def run(context: click.Context, *, home: Path, once: bool, as_json: bool) -> Non
     else:
         for progress in results:
             _say_progress(progress)
+        if not results:
+            say("the fleet asks for nothing new")
 
 
 @agent.command()

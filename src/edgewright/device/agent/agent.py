@@ -57,6 +57,11 @@ class Agent:
         if model in known:
             return model
         known = [name for name in known if name not in self._special]
+        if not known and not model:
+            raise InputError(
+                "no model is on this device yet",
+                hint="apply one (edgewright agent apply FILE), or start a rollout of it",
+            )
         if model or len(known) != 1:
             what = f"model {model!r} is not on this device" if model else "which model is meant"
             raise InputError(what, hint=f"name one of {known} with --model")
