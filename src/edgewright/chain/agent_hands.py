@@ -8,7 +8,7 @@ import msgspec
 from edgewright import _fs
 from edgewright.chain.agent import support_bundle
 from edgewright.clock import SystemClock
-from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess
+from edgewright.device.agent import Agent, Done, Home, RemoteHands, ServerProcess, Slots
 from edgewright.device.agent.capture import Capture
 from edgewright.device.agent.limited import ProcessLimits
 from edgewright.device.agent.measuring import Measuring
@@ -72,13 +72,13 @@ def remote_hands(
         "probe": probe,
         "support-bundle": gather,
         "capture": capture,
-        "measure": partial(_measure, home, fleet),
+        "measure": partial(_measure, home, agent.tools.slots, fleet),
     }
     allowed = settings.remote_commands
     return RemoteHands(fleet, deeds, allowed=allowed, clock=SystemClock())
 
 
-async def _measure(home: Home, fleet: Fleet, command: RemoteCommand) -> Done:
+async def _measure(home: Home, slots: Slots, fleet: Fleet, command: RemoteCommand) -> Done:
     settings = home.settings()
     if not settings.measure_keys:
         raise DeviceError(
@@ -92,6 +92,7 @@ async def _measure(home: Home, fleet: Fleet, command: RemoteCommand) -> Done:
         keys=[read_public_key(home.root / name) for name in settings.measure_keys],
         folder=home.root / MEASURE_FOLDER,
         limits=ProcessLimits(timeout_s=command.lasts_s, memory_mb=settings.probe_memory_mb),
+        require_free=slots.require_free,
         clock=SystemClock(),
     )
     return await measuring.run(command)

@@ -10,7 +10,14 @@ import pytest
 from edgewright.device.agent.limited import ProcessLimits
 from edgewright.device.agent.measuring import Measuring
 from edgewright.device.agent.settings import Settings
-from edgewright.errors import DeviceError, EdgewrightError, InputError, TransportError, TrustError
+from edgewright.errors import (
+    DeviceError,
+    EdgewrightError,
+    InputError,
+    ResourceError,
+    TransportError,
+    TrustError,
+)
 from edgewright.testing import FakeClock
 from edgewright.testing.keys import MemorySigner
 from edgewright.wire.kits import KitFile, KitOrder, encode_head
@@ -52,8 +59,17 @@ def kit(*, device: str = "d1", signer: MemorySigner = SIGNER) -> bytes:
 
 
 def run(
-    line: Line, folder: Path, command: tuple[str, ...] = SAYS_FILES, *, timeout_s: float = 30.0
+    line: Line,
+    folder: Path,
+    command: tuple[str, ...] = SAYS_FILES,
+    *,
+    timeout_s: float = 30.0,
+    free_mb: float = 1.0,
 ) -> bytes:
+    def require_free(size_mb: float) -> None:
+        if size_mb > free_mb:
+            raise ResourceError("the reserve would be reached")
+
     measuring = Measuring(
         command,
         line,
@@ -61,6 +77,7 @@ def run(
         keys=[SIGNER.public],
         folder=folder,
         limits=ProcessLimits(timeout_s=timeout_s, memory_mb=200.0),
+        require_free=require_free,
         clock=FakeClock(),
     )
     return asyncio.run(measuring.run(RemoteCommand(number=7, kind="measure", lasts_s=60.0))).upload
@@ -119,6 +136,13 @@ def test_a_process_that_fails_says_why_and_leaves_nothing(
 ) -> None:
     with pytest.raises(DeviceError, match=why):
         run(Line(kit()), tmp_path / "kit", ("/bin/sh", "-c", script), timeout_s=0.5)
+    assert not (tmp_path / "kit").exists()
+
+
+def test_a_kit_takes_nothing_of_the_disks_reserve(tmp_path: Path) -> None:
+    line = Line(kit())
+    with pytest.raises(ResourceError):
+        run(line, tmp_path / "kit", free_mb=0.001)
     assert not (tmp_path / "kit").exists()
 
 

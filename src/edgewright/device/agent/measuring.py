@@ -7,14 +7,14 @@ other. Nothing of it is served, nothing is kept.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgewright import _fs
 from edgewright.clock import Clock
-from edgewright.device.agent.limited import ProcessLimits, run_limited
+from edgewright.device.agent.limited import MIB, ProcessLimits, run_limited
 from edgewright.device.agent.process import ending
 from edgewright.device.agent.remote import Done, Line
 from edgewright.errors import DeviceError, InputError
@@ -35,6 +35,7 @@ class Measuring:
         keys: Collection[PublicKey],
         folder: Path,
         limits: ProcessLimits,
+        require_free: Callable[[float], None],
         clock: Clock,
     ) -> None:
         self._command = command
@@ -43,6 +44,7 @@ class Measuring:
         self._keys = keys
         self._folder = folder
         self._limits = limits
+        self._require_free = require_free
         self._clock = clock
 
     async def run(self, command: RemoteCommand) -> Done:
@@ -51,7 +53,7 @@ class Measuring:
         Raises:
             TrustError: nobody of `keys` signed the kit, or it is for another device.
             InputError: it is damaged, or its time is over.
-            ResourceError: it has no place on the disk.
+            ResourceError: it has no place on the disk, or would take of its reserve.
             DeviceError: the process that measures crashed, hung, or took too much memory.
         """
         _fs.remove_tree(self._folder)
@@ -69,6 +71,7 @@ class Measuring:
             device=self._device,
             now_s=self._clock.wall_s(),
         )
+        self._require_free(order.total_bytes / MIB)
         _fs.make_dirs(self._folder)
         for file in order.files:
             digest, left = hashlib.sha256(), file.size_bytes

@@ -138,7 +138,7 @@ class Slots:
                 f"the budget of {self._budget_mb:g} MB",
                 hint="raise disk_budget_mb in agent.toml",
             )
-        self._require_free(size_mb)
+        self.require_free(size_mb)
 
     def require_stream(self, so_far_bytes: int, *, more_bytes: int) -> None:
         """Pass when a file of unknown length may grow to `so_far_bytes` by its last `more_bytes`.
@@ -152,9 +152,14 @@ class Slots:
                 f"the file is larger than the whole budget of {self._budget_mb:g} MB",
                 hint="raise disk_budget_mb in agent.toml",
             )
-        self._require_free(more_bytes / MIB)
+        self.require_free(more_bytes / MIB)
 
-    def _require_free(self, size_mb: float) -> None:
+    def require_free(self, size_mb: float) -> None:
+        """Pass when so much fits without touching the reserve.
+
+        Raises:
+            ResourceError: it does not.
+        """
         free_mb = shutil.disk_usage(_existing(self._root)).free / MIB
         if free_mb - size_mb < self._reserve_mb:
             raise ResourceError(
