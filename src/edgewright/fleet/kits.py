@@ -2,14 +2,17 @@
 the first part that a person sends until the device has told what came of it.
 """
 
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 from edgewright import _fs
-from edgewright.errors import AbsentError, ConflictError, InputError
+from edgewright.errors import AbsentError, ConflictError, InputError, ResourceError
 from edgewright.wire.kits import HEAD_LIMIT_BYTES, KIT_MOST_BYTES, PREFIX_BYTES
 from edgewright.wire.remote_commands import KIT_PART_BYTES
 
+SPARED_BYTES = 64 << 20
+"""What kits leave of the disk for everything else."""
 MOST_BYTES = KIT_MOST_BYTES + HEAD_LIMIT_BYTES + PREFIX_BYTES
 
 
@@ -26,7 +29,7 @@ class Kits:
         Raises:
             ConflictError: parts are missing before it.
             InputError: the part or the kit is too large, or the part is empty.
-            ResourceError: the disk is full.
+            ResourceError: the disk is nearly full.
         """
         if not 0 < len(content) <= KIT_PART_BYTES:
             raise InputError(f"a part of {len(content)} bytes, 1 to {KIT_PART_BYTES} are taken")
@@ -37,7 +40,11 @@ class Kits:
             return have
         if at != have:
             raise ConflictError(f"a part from byte {at} on, expected from {have} on")
-        _fs.make_dirs(self._folder)
+        if shutil.disk_usage(_fs.make_dirs(self._folder)).free < len(content) + SPARED_BYTES:
+            raise ResourceError(
+                f"the fleet's disk has less than {SPARED_BYTES >> 20} MiB left",
+                hint="free some space there",
+            )
         try:
             with _fs.appended_file(path, mode=0o600) as file:
                 file.write(content)

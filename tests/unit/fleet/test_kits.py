@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.unit.fleet.test_remote_commands import Device
 
-from edgewright.errors import AbsentError, ConflictError, InputError
+from edgewright.errors import AbsentError, ConflictError, InputError, ResourceError
 from edgewright.fleet.audit import read_audit
 from edgewright.fleet.kits import MOST_BYTES
 from edgewright.fleet.office import Office
@@ -115,6 +115,16 @@ def test_a_kit_that_is_never_whole_is_not_fetched_and_expires(
     assert office.commands.show("d1", number).status == "expired"
     with pytest.raises(ConflictError, match="it is expired"):
         office.commands.add_to_kit("d1", number, b"x", at=0, is_last=True, by="ada")
+
+
+def test_kits_leave_some_of_the_disk(
+    office: Office, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = office.commands.order("d1", ORDER, by="ada").number
+    monkeypatch.setattr("edgewright.fleet.kits.SPARED_BYTES", 1 << 60)
+    with pytest.raises(ResourceError, match="MiB left"):
+        office.commands.add_to_kit("d1", number, b"x", at=0, is_last=True, by="ada")
+    assert office.commands.show("d1", number).status == "preparing"
 
 
 def test_kits_that_are_prepared_count_as_commands_that_wait(office: Office, device: Device) -> None:
