@@ -86,7 +86,8 @@ class Publishing(OfProject):
         self._image = image
         self._project = project
         self._turn = threading.Lock()
-        self._sending: set[str] = set()
+        self._sending: dict[str, int] = {}
+        """Bytes that people announced."""
         self._door = threading.Lock()
 
     def within(self, project: str) -> Self:
@@ -134,23 +135,17 @@ class Publishing(OfProject):
                 f"a bundle of {size_bytes} bytes: expected 1 to {ARRIVING_LIMIT_BYTES}",
                 hint="send the .ewb file itself, with its length (content-length)",
             )
-        self._admit(by)
+        self._admit(by, size_bytes)
         try:
-            free = shutil.disk_usage(_fs.make_dirs(self._arrivals)).free
-            if free - SPARED_BYTES < size_bytes:
-                raise ResourceError(
-                    f"{size_bytes} bytes of a bundle do not fit the fleet's disk ({free} free)",
-                    hint="make room on the fleet's machine",
-                )
             place = self._arrivals / secrets.token_hex(16)
             try:
                 yield place
             finally:
                 place.unlink(missing_ok=True)
         finally:
-            self._sending.discard(by)
+            del self._sending[by]
 
-    def _admit(self, by: str) -> None:
+    def _admit(self, by: str, size_bytes: int) -> None:
         with self._door:
             if by in self._sending:
                 raise ResourceError(
@@ -161,7 +156,14 @@ class Publishing(OfProject):
                 raise ResourceError(
                     f"{ARRIVING_AT_ONCE} bundles arrive already", hint="try again in a minute"
                 )
-            self._sending.add(by)
+            free = shutil.disk_usage(_fs.make_dirs(self._arrivals)).free
+            if free - SPARED_BYTES < size_bytes + sum(self._sending.values()):
+                raise ResourceError(
+                    f"{size_bytes} bytes of a bundle do not fit the fleet's disk ({free} free, "
+                    "less what arrives now)",
+                    hint="make room on the fleet's machine",
+                )
+            self._sending[by] = size_bytes
 
     def _note_staged(self, name: str, bundle_id: str, by: str) -> None:
         deed = Deed(

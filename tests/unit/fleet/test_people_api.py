@@ -2,17 +2,18 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
 
-from edgewright.errors import TransportError
+from edgewright.errors import ResourceError, TransportError
 from edgewright.fleet.devices import TokenOrder
 from edgewright.fleet.office import Office
 from edgewright.fleet.people_api import House, build_app
 from edgewright.fleet.people_api.publishing import LEAST_BYTES_PER_S, SILENCE_S, require_pace
-from edgewright.fleet.publishing import ARRIVING_AT_ONCE
+from edgewright.fleet.publishing import ARRIVING_AT_ONCE, SPARED_BYTES
 from edgewright.fleet.roles import ROLES, Permission, may
 from edgewright.testing.fleet import release_file
 
@@ -241,6 +242,21 @@ def test_one_person_holds_one_place_only(fleet: Office, client: TestClient[Any])
     )
     with fleet.publishing.arriving(1, by="somebody-slow"):
         assert client.post("/api/v1/releases", content=b"x", headers=headers).status_code == 403
+
+
+def test_what_arrives_beside_it_takes_of_the_disk_too(
+    fleet: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SimpleNamespace(free=SPARED_BYTES + 100)
+    monkeypatch.setattr("edgewright.fleet.publishing.shutil.disk_usage", lambda _: disk)
+    arriving = fleet.publishing.arriving
+    with arriving(60, by="ada"):
+        with pytest.raises(ResourceError, match="do not fit"), arriving(60, by="bert"):
+            pass
+        with arriving(40, by="bert"):
+            pass
+    with arriving(60, by="bert"):
+        pass
 
 
 def test_who_sends_too_slowly_is_not_waited_for() -> None:
