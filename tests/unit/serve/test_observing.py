@@ -209,9 +209,15 @@ def test_log_that_cannot_be_turned_over_grows_on_until_it_can(tmp_path: Path, ca
         log(seen(status=status))
         log.flush()
         end_s = time.monotonic() + 10
-        while not path.exists() or str(status) not in path.read_text():  # one is begun meanwhile
+        while not is_written(status):
             assert time.monotonic() < end_s
             time.sleep(0.001)
+
+    def is_written(status: int) -> bool:
+        try:
+            return str(status) in path.read_text()
+        except FileNotFoundError:  # it was turned over, and a new one is begun meanwhile
+            return False
 
     for status in range(200, 206):
         write(status)
