@@ -156,7 +156,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--architecture", choices=tuple(TRAINING), default="tcn-vae")
-    parser.add_argument("--chain", nargs="+", default=["prune=0.5,distil=5,qat=2,cluster=32"])
+    parser.add_argument("--chain", nargs="+", default=["prune=0.65,distil=20"])
     return parser.parse_args()
 
 
