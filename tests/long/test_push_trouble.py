@@ -22,7 +22,9 @@ from edgewright.testing.bundles import build_tiny, wrong_output
 pytestmark = [pytest.mark.long, pytest.mark.root, pytest.mark.timeout(240)]
 
 MODEL = "steady"
-HERE, THERE = "10.231.77.1", "10.231.77.2"
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+HERE, THERE = f"10.231.{77 + _WORKER}.1", f"10.231.{77 + _WORKER}.2"
+"""Each worker's own: two islands of one address would be reached by turns."""
 DISK_MB = 220
 FILLER_BYTES = 24 << 20
 
