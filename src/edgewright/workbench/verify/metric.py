@@ -117,11 +117,7 @@ class MeanIou(msgspec.Struct, frozen=True):
     def of_sums(self, sums: Scores, counts: Scores) -> Scores:
         both, either = np.split(sums, 2, axis=1)
         shares: Scores = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
-        return _points(shares.sum(axis=1) / (either > 0).sum(axis=1))
-
-
-def _points(shares: Scores) -> Scores:
-    return 100.0 * shares
+        return np.asarray(100.0 * shares.sum(axis=1) / (either > 0).sum(axis=1), np.float64)
 
 
 def _of_all(metric: TaskMetric, scores: Scores) -> float:
