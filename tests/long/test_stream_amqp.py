@@ -37,6 +37,11 @@ async def make_queues(broker: RabbitMq) -> None:
             await channel.declare_queue(name, durable=True)
 
 
+async def delete_queue(broker: RabbitMq) -> None:
+    async with channel_of(broker) as channel:
+        await channel.queue_delete("imu")
+
+
 async def take(broker: RabbitMq, count: int) -> list[dict[str, object]]:
     found = []
     async with channel_of(broker) as channel:
@@ -104,9 +109,17 @@ queue = {{folder = "queue", key_file = "queue.key"}}
             broker.cut_connections()
             asyncio.run(send(broker, -1.0, first=20, count=20))
             after = asyncio.run(asyncio.wait_for(take(broker, 2), 90))
+            asyncio.run(delete_queue(broker))
+            assert process.stderr is not None
+            said = iter(process.stderr.readline, "")
+            assert any("no longer delivers queue 'imu'" in line for line in said)
+            asyncio.run(make_queues(broker))
+            asyncio.run(send(broker, 1.0, first=40, count=20))
+            anew = asyncio.run(asyncio.wait_for(take(broker, 2), 90))
             stdout, stderr = stop(process)
     assert process.returncode == 0, stderr
+    assert [each["state"] for each in anew] == ["up", "up"]
     assert [each["state"] for each in before] == ["up", "up"]
     assert [each["state"] for each in after] == ["down", "down"]
-    assert json.loads(stdout)["streams"][0]["samples"]["samples"] == 40
+    assert json.loads(stdout)["streams"][0]["samples"]["samples"] == 60
     assert "it is back" in stderr

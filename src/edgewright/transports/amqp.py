@@ -6,6 +6,7 @@ amqp://rabbit.example:5672/plant
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from edgewright.errors import InputError, TransportError
 from edgewright.transports.line import PAYLOAD_BYTES, Line, Messages
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
+_ADDRESS_IN_MEMORY = re.compile(r" object at 0x[0-9a-f]+")
 _TIMEOUT_S = 10.0
 AT_ONCE = 200
 """Messages that the broker sends before we have acknowledged one."""
@@ -93,7 +95,26 @@ async def connected(host: Host) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
             # A message that no queue takes is an error of its publisher, not silence.
             channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.set_qos(prefetch_count=AT_ONCE)
-            yield channel
+            async with _closed_when_cancelled(channel):
+                yield channel
+
+
+@contextlib.asynccontextmanager
+async def _closed_when_cancelled(channel: aio_pika.abc.AbstractChannel) -> AsyncIterator[None]:
+    """A broker that deletes a queue cancels who listens to it, and says no more; the library would
+    wait for ever. A channel that closes ends the waiting.
+    """
+    closing: set[asyncio.Task[None]] = set()
+
+    def close(_: object) -> None:
+        closing.add(asyncio.ensure_future(channel.close()))
+
+    inner = await channel.get_underlay_channel()
+    inner.on_consumer_cancel_callbacks.add(close)
+    try:
+        yield
+    finally:
+        await asyncio.gather(*closing, return_exceptions=True)
 
 
 class AmqpLine:
@@ -182,8 +203,19 @@ def _translated(host: Host) -> Iterator[None]:
     try:
         yield
     except (TimeoutError, aio_pika.exceptions.AMQPError, OSError) as error:
-        what = str(error) or type(error).__name__
-        raise TransportError(f"broker {host}: {what}", hint="check host and password") from error
+        raise TransportError(
+            f"broker {host}: {said_by(error, host)}", hint="check host and password"
+        ) from error
+
+
+def said_by(error: Exception, host: Host) -> str:
+    """What a broker's refusal is about. One of a virtual host reaches us as a frame that was not
+    expected, without the broker's words.
+    """
+    is_refused = isinstance(error, aio_pika.exceptions.AMQPError) and "OpenOk" in str(error)
+    if is_refused:
+        return f"it does not open the virtual host {host.virtual_host!r} for {host.user!r}"
+    return _ADDRESS_IN_MEMORY.sub("", str(error)) or type(error).__name__
 
 
 def _no_host() -> InputError:

@@ -60,7 +60,8 @@ class AmqpDelivery:
             ) from error
         except (aio_pika.exceptions.AMQPError, OSError, RuntimeError) as error:
             await self.close()
-            raise TransportError(f"broker {self._host}: {error}") from error
+            said = amqp.said_by(error, self._host)
+            raise TransportError(f"broker {self._host}: {said}") from error
         except (TransportError, asyncio.CancelledError):
             await self.close()
             raise

@@ -34,4 +34,4 @@ class AmqpFeed:
                     topic = (message.routing_key or self._queue).replace(".", "/")
                     yield [Message(topic, message.body)]
                     await message.ack()
-        raise TransportError(f"broker {self._host} closed the connection")
+        raise TransportError(f"broker {self._host} no longer delivers queue {self._queue!r}")
