@@ -77,3 +77,14 @@ def test_what_is_delivered_though_it_was_pushed_out_meanwhile_is_not_lost() -> N
     assert [each.payload for each in queue.oldest(9)] == [b"d", b"e"]
     queue.confirm(queue.oldest(9)[-1].sequence)
     assert (len(queue), queue.dropped) == (0, 1)
+
+
+def test_a_queue_in_memory_is_bounded_in_bytes_as_well() -> None:
+    queue = MemoryQueue(limit=1000, limit_bytes=100)
+    queue.push(numbered(0, 25, size=10))
+    assert ([each.payload for each in queue.oldest(99)], queue.dropped) == (numbered(15, 10), 15)
+    queue.confirm(queue.oldest(5)[-1].sequence)
+    queue.push(numbered(25, 5, size=10))
+    assert (len(queue), queue.dropped) == (10, 15)
+    assert queue.takes(b"x" * 100)
+    assert not queue.takes(b"x" * 101)

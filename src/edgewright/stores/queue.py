@@ -60,12 +60,14 @@ class Queue(Protocol):
 
 
 class MemoryQueue:
-    """A queue of at most `limit` messages that ends with the process."""
+    """A queue of at most `limit` messages and `limit_bytes`, that ends with the process."""
 
     is_durable = False
 
-    def __init__(self, *, limit: int) -> None:
+    def __init__(self, *, limit: int, limit_bytes: int = 64 << 20) -> None:
         self._limit = limit
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
         self._waiting: deque[Queued] = deque()
         self._last = 0
         self._dropped = 0
@@ -82,16 +84,17 @@ class MemoryQueue:
         return len(self._waiting)
 
     def takes(self, payload: bytes) -> bool:
-        """Any message."""
-        return True
+        """Whether it fits into an empty queue."""
+        return len(payload) <= self._limit_bytes
 
     def push(self, payloads: Sequence[bytes]) -> None:
         """Put messages at the end."""
         for payload in payloads:
             self._last += 1
             self._waiting.append(Queued(self._last, payload))
-            if len(self._waiting) > self._limit:
-                self._in_hand += self._waiting.popleft().sequence <= self._given
+            self._size_bytes += len(payload)
+            while len(self._waiting) > self._limit or self._size_bytes > self._limit_bytes:
+                self._in_hand += self._taken_out().sequence <= self._given
                 self._dropped += 1
 
     def oldest(self, count: int) -> list[Queued]:
@@ -106,7 +109,12 @@ class MemoryQueue:
             self._dropped -= self._in_hand
             self._in_hand = 0
         while self._waiting and self._waiting[0].sequence <= sequence:
-            self._waiting.popleft()
+            self._taken_out()
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _taken_out(self) -> Queued:
+        first = self._waiting.popleft()
+        self._size_bytes -= len(first.payload)
+        return first

@@ -23,8 +23,11 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _REFUSED = 0x80
 _TIMEOUT_S = 10.0
 _MOST_WAITING = 20_000
+_MOST_WAITING_BYTES = 64 << 20
 _MOST_TOGETHER = 200
 _TOPIC_BYTES = 65_535
+
+logger = logging.getLogger(__name__)
 
 # What the library logs is raised as an error too, or has its bounds here.
 _quiet = logging.getLogger("edgewright.transports.mqtt.library")
@@ -89,6 +92,39 @@ def parse_broker(
     )
 
 
+class _Inbox(asyncio.Queue[aiomqtt.Message]):
+    """What arrived and was not taken yet, bounded in bytes as well: nothing holds back a broker
+    that sends with QoS 0. What does not fit is lost, or comes again over a new connection (QoS 1).
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._size_bytes = self.lost = 0
+        self.is_broken = False
+
+    def full(self) -> bool:
+        return super().full() or self._size_bytes >= _MOST_WAITING_BYTES
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        if self.full():
+            self._refuse(item)
+        super().put_nowait(item)
+        self._size_bytes += len(item.payload)
+
+    def get_nowait(self) -> aiomqtt.Message:
+        item = super().get_nowait()
+        self._size_bytes -= len(item.payload)
+        return item
+
+    def _refuse(self, item: aiomqtt.Message) -> None:
+        if item.qos:
+            self.is_broken = True
+            return
+        if not self.lost:
+            logger.warning("messages with QoS 0 come faster than they are taken; some are lost")
+        self.lost += 1
+
+
 @contextlib.asynccontextmanager
 async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.Client]:
     """A connection; whatever MQTT raises inside the block leaves it as ours.
@@ -110,6 +146,7 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
         will=will,
         keepalive=session.keepalive_s,
         timeout=_TIMEOUT_S,
+        queue_type=_Inbox,
         max_queued_incoming_messages=_MOST_WAITING,
         logger=_quiet,
     )
@@ -140,7 +177,8 @@ class MqttLine:
             async def done(acknowledge: Callable[[], None] = acknowledge) -> None:
                 acknowledge()
 
-            yield messages, done
+            fitting = [each for each in messages if len(each[1]) <= PAYLOAD_BYTES]
+            yield fitting, done
 
     async def publish(
         self, messages: Sequence[tuple[str, bytes]], *, is_awaited: bool = False
@@ -175,9 +213,13 @@ async def received(
     client: aiomqtt.Client,
 ) -> AsyncIterator[tuple[list[tuple[str, bytes]], Callable[[], None]]]:
     """Messages as they come, as topic and payload, as many together as have arrived; and what tells
-    the broker that we are done with them. What is larger than `PAYLOAD_BYTES` is left out.
+    the broker that we are done with them.
+
+    Raises:
+        TransportError: the broker sent more than can wait here; it sends them again.
     """
     inner = client._client  # noqa: SLF001 - see `connected`
+    inbox = client._queue  # noqa: SLF001 - an `_Inbox`, since `connected` says so
     messages = client.messages
     async for first in messages:
         batch = [first]
@@ -188,8 +230,12 @@ async def received(
             for message in batch:
                 inner.ack(message.mid, message.qos)
 
-        fitting = [each for each in batch if len(each.payload) <= PAYLOAD_BYTES]
-        yield [(str(each.topic), each.payload) for each in fitting], acknowledge
+        yield [(str(each.topic), each.payload) for each in batch], acknowledge
+        if isinstance(inbox, _Inbox) and inbox.is_broken:
+            raise TransportError(
+                "the broker sends more messages than can wait here",
+                hint="let it wait for acknowledgements (mosquitto: max_inflight_messages)",
+            )
 
 
 async def publish_all(

@@ -66,6 +66,23 @@ def test_a_refusal_for_good_is_told_at_the_end() -> None:
         forwarded(Delivery(InputError("not wanted")), 1)
 
 
+def test_a_message_that_the_queue_has_no_room_for_takes_no_other_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    delivery = Delivery()
+
+    async def case() -> Forwarder:
+        queue = MemoryQueue(limit=100, limit_bytes=50)
+        forwarder = Forwarder(queue, delivery, clock=FakeClock(), name="there")
+        await forwarder.put([Message("t" * 9_999, b"y" * 99), Message("t", b"small")])
+        with pytest.raises(TransportError, match=r"1 of 2 messages .* 99 bytes are more than its"):
+            await forwarder.close(patience_s=30)
+        return forwarder
+
+    assert (asyncio.run(case()).refused, delivery.taken) == (1, [b"small"])
+    assert len(caplog.text) < 500  # the topic is not told as a whole
+
+
 class Picky:
     """Refuses a whole batch for one message in it, as servers do; keeps the sizes of batches."""
 

@@ -39,6 +39,13 @@ def test_a_line_that_breaks_is_taken_up_again_and_bad_messages_are_counted() -> 
     assert (source.told.messages, source.told.unreadable, source.told.breaks) == (4, 2, 2)
 
 
+def test_a_message_that_is_too_large_is_left_out_unread_and_counted() -> None:
+    most = b'{"x": 1}'.ljust(1 << 20)
+    source = live(Feed([Message("a", most + b" "), Message("a", most)]))
+    assert asyncio.run(read(source)) == [("a", [1.0])]
+    assert (source.told.messages, source.told.unreadable) == (2, 1)
+
+
 def test_waits_between_two_tries_grow_and_are_bounded() -> None:
     clock = FakeClock()
     source = LiveSource(Feed(*[[] for _ in range(3)]), reader_of(Reading(), {"x": ""}), clock=clock)

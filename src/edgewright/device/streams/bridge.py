@@ -1,9 +1,9 @@
 """From one broker to another, through a queue: what came in is not acknowledged before the queue
-has it, so a message is lost only where the bound of the queue pushes it out, and that is counted.
+has it, so a message is lost only where the bound of the queue pushes it out, or where it is larger
+than the queue takes; both are counted.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -13,8 +13,6 @@ from edgewright.clock import Clock
 from edgewright.device.streams.forward import Forwarder, Message
 from edgewright.device.streams.live import Feed, Told, unbroken
 from edgewright.device.streams.run import until
-
-logger = logging.getLogger(__name__)
 
 
 class BridgeSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +36,6 @@ class Bridge:
         self._clock = clock
         self._patience_s = patience_s
         self.told = Told()
-        self._too_large = 0
 
     async def run(self, stop: asyncio.Event) -> BridgeSummary:
         """Forward until `stop` is set.
@@ -57,14 +54,11 @@ class Bridge:
         return BridgeSummary(
             received=self.told.messages,
             delivered=self.forwarder.delivered,
-            refused=self.forwarder.refused + self._too_large,
+            refused=self.forwarder.refused,
             dropped=self.forwarder.dropped,
         )
 
     async def _take(self, batch: Sequence[Message]) -> None:
-        messages = [Message(self._prefix + each.topic, each.payload) for each in batch]
-        fitting = [each for each in messages if self.forwarder.takes(each)]
-        if len(fitting) < len(messages) and not self._too_large:
-            logger.warning("messages larger than the queue takes are left out")
-        self._too_large += len(messages) - len(fitting)
-        await self.forwarder.put(fitting)
+        await self.forwarder.put(
+            [Message(self._prefix + each.topic, each.payload) for each in batch]
+        )

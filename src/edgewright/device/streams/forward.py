@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_SHOWN = 80
 # Wildcards and the end of a text: no broker takes a topic of a message with them.
 _NOT_IN_TOPICS = re.compile(r"[+#\x00]")
 
@@ -92,17 +93,20 @@ class Forwarder:
         """Messages that wait to be delivered."""
         return len(self._queue)
 
-    def takes(self, message: Message) -> bool:
-        """Whether the queue is large enough for it."""
-        return self._queue.takes(msgspec.msgpack.encode(message))
-
     async def put(self, messages: Sequence[Message]) -> None:
-        """Take messages over; they are in the queue when this returns.
+        """Take messages over; they are in the queue when this returns. One that is larger than the
+        queue takes is given up, as one that the other side refuses.
 
         Raises:
             ResourceError: the queue's disk is full or failed.
         """
-        payloads = [msgspec.msgpack.encode(message) for message in messages]
+        payloads = [
+            encoded
+            for message in messages
+            if self._takes(message, encoded := msgspec.msgpack.encode(message))
+        ]
+        if not payloads:
+            return
         async with self._lock:
             await asyncio.to_thread(self._queue.push, payloads)
         self._start()
@@ -136,11 +140,33 @@ class Forwarder:
             logger.warning("%s: %d messages stay in the queue for later", self._name, left)
         lost = self.refused + (0 if is_durable else left + dropped)
         if lost:
+            is_away = lost > self.refused
             raise TransportError(
                 f"{self._name}: {lost} of {lost + self.delivered} messages were not delivered: "
                 f"{self._last_error or 'the queue was full'}",
-                hint="check the address; give the sink a queue on disk to keep them",
+                hint="check the address; give the sink a queue on disk to keep them"
+                if is_away
+                else "nothing helps those messages; all others were delivered or are kept",
             )
+
+    def _takes(self, message: Message, encoded: bytes) -> bool:
+        if self._queue.takes(encoded):
+            return True
+        error = InputError(
+            f"{len(message.payload)} bytes are more than its queue takes",
+            hint="give the queue a larger limit",
+        )
+        self._give_up(message, error)
+        return False
+
+    def _give_up(self, message: Message, error: InputError) -> None:
+        """Count a message that will never be delivered; of some in a row the first is told."""
+        if not self._refuses:
+            logger.warning(
+                "%s refuses a message of %r: %s", self._name, shown(message.topic), error
+            )
+        self._refuses, self._last_error = True, str(error)
+        self.refused += 1
 
     def _start(self) -> None:
         self._empty.clear()
@@ -191,12 +217,7 @@ class Forwarder:
             if len(batch) > 1:
                 self._most, self._suspect = len(batch) // 2, batch[-1].sequence
                 return
-            if not self._refuses:
-                logger.warning(
-                    "%s refuses a message of %r: %s", self._name, messages[0].topic, error
-                )
-            self._refuses = True
-            self.refused += 1
+            self._give_up(messages[0], error)
         else:
             self._refuses = False
             self.delivered += len(batch)
@@ -251,6 +272,11 @@ class ForwardingSink:
 
     async def close(self) -> None:
         await self.forwarder.close(patience_s=self._patience_s)
+
+
+def shown(topic: str) -> str:
+    """A topic as a log has it: one of 65 kB would bury everything else."""
+    return topic if len(topic) <= _SHOWN else f"{topic[:_SHOWN]}..."
 
 
 def check_topic(topic: str) -> str:

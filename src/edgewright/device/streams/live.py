@@ -14,9 +14,10 @@ import msgspec
 
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Samples
-from edgewright.device.streams.forward import Message
+from edgewright.device.streams.forward import Message, shown
 from edgewright.device.streams.reading import SampleReader
 from edgewright.errors import InputError, TransportError
+from edgewright.transports.line import PAYLOAD_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -97,12 +98,14 @@ class LiveSource:
 
     def _read(self, message: Message) -> Samples | None:
         try:
+            if len(message.payload) > PAYLOAD_BYTES:
+                raise InputError(f"{len(message.payload)} bytes, expected {PAYLOAD_BYTES} or fewer")
             text = message.payload.decode()
             samples = self._reader.read(text, arrived_s=self._clock.wall_s())
         except (InputError, UnicodeDecodeError) as error:
             self.told.unreadable += 1
             if self.told.unreadable == 1:
-                logger.warning("a message of %s is left out: %s", message.topic, error)
+                logger.warning("a message of %s is left out: %s", shown(message.topic), error)
             return None
         return msgspec.structs.replace(samples, key=self._key(message.topic))
 

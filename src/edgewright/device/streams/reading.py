@@ -10,6 +10,7 @@ the contract's unless `units` says otherwise. The clock is a column of the messa
 """
 
 import contextlib
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -60,9 +61,11 @@ class SampleReader:
         Raises:
             InputError: it has not the channels, or no number where one is needed.
         """
-        rows = list(samples_of(payload.replace("\t", ",").strip()))
+        found = samples_of(payload.replace("\t", ",").strip())
+        rows = list(itertools.islice(found, _MOST_ROWS + 1))
         if not 0 < len(rows) <= _MOST_ROWS:
-            raise InputError(f"{len(rows)} samples in one message, expected 1 to {_MOST_ROWS}")
+            count = len(rows) if len(rows) <= _MOST_ROWS else f"more than {_MOST_ROWS}"
+            raise InputError(f"{count} samples in one message, expected 1 to {_MOST_ROWS}")
         values = [[number_in(row, column) for column in self._columns] for row in rows]
         return Samples(time_s=self._times(rows, arrived_s), values=np.array(values) * self._factors)
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from edgewright.transports import mqtt
+from edgewright.transports.line import PAYLOAD_BYTES
 from edgewright.workbench.data.capture.base import Message
 
 
@@ -19,5 +20,7 @@ class MqttSource:
             await mqtt.subscribe(client, (self._topic,))
             async for messages, acknowledge in mqtt.received(client):
                 for topic, payload in messages:
+                    if len(payload) > PAYLOAD_BYTES:
+                        continue
                     yield Message(topic=topic, payload=payload.decode(errors="replace"))
                 acknowledge()

@@ -1,0 +1,39 @@
+"""What waits between a broker and us is bounded, whatever the broker sends."""
+
+import asyncio
+import logging
+
+import pytest
+
+aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
+
+from edgewright.transports import mqtt  # noqa: E402 - needs the extra
+
+
+def message(qos: int, size_bytes: int) -> "aiomqtt.Message":
+    return aiomqtt.Message("t", b"x" * size_bytes, qos, False, 1, None)
+
+
+def test_bytes_that_wait_are_bounded_and_what_does_not_fit_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inbox = mqtt._Inbox(20_000)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(70):
+            try:
+                inbox.put_nowait(message(0, 1 << 20))
+            except asyncio.QueueFull:
+                continue
+    assert (inbox.qsize(), inbox.lost, inbox.is_broken) == (64, 6, False)
+    assert caplog.text.count("some are lost") == 1
+    inbox.get_nowait()
+    inbox.put_nowait(message(0, 1))
+    assert inbox.qsize() == 64
+
+
+def test_one_that_must_not_be_lost_breaks_the_line_so_that_it_comes_again() -> None:
+    inbox = mqtt._Inbox(1)
+    inbox.put_nowait(message(1, 1))
+    with pytest.raises(asyncio.QueueFull):
+        inbox.put_nowait(message(1, 1))
+    assert inbox.is_broken
