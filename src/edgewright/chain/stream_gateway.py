@@ -200,7 +200,7 @@ class _Running:
         self.kind = str(part.source.__struct_config__.tag)
         self.source = source_of(part.source, plan, tools)
         self.sinks: list[Sink] = [sink_of(order, tools) for order in part.sinks]
-        self.streams = Streams(partial(_stream_of, plan, predictor, self.model))
+        self.streams = Streams(partial(_stream_of, plan, predictor, self.model), most=part.sensors)
         self.spent = Spent()
 
     async def run(self, stop: asyncio.Event) -> Summary:

@@ -1,6 +1,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import pytest
+
 from edgewright.device.streams.base import Item, Result, Samples
 from edgewright.device.streams.forward import Message
 from edgewright.device.streams.live import LiveSource
@@ -66,7 +68,9 @@ class Counting:
         return Summary(windows=self.items)
 
 
-def test_each_sensor_has_its_own_stream_and_the_most_silent_is_forgotten() -> None:
+def test_each_sensor_has_its_own_stream_and_the_most_silent_is_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     made: dict[str, Counting] = {}
 
     def make(key: str) -> Counting:
@@ -77,6 +81,8 @@ def test_each_sensor_has_its_own_stream_and_the_most_silent_is_forgotten() -> No
         streams.step(Samples(time_s=[], values=[], key=key))  # type: ignore[arg-type]  # not looked at
     assert {key: each.items for key, each in made.items()} == {"a": 3, "b": 1, "c": 1, "b#": 1}
     assert streams.summary().windows == 6
+    assert caplog.text.count("more than 2 sensors: what 'b' had of a window is forgotten") == 1
+    assert len(caplog.records) == 1
 
 
 def test_items_end_when_they_are_told_to() -> None:

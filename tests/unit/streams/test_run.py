@@ -102,6 +102,15 @@ def test_a_window_out_of_contract_has_a_reason_and_no_answer() -> None:
     assert summary.refused == 2
 
 
+def test_samples_that_never_fill_a_window_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    stream = stream_of(SignModel())
+    for n in range(40):
+        stream.step(Samples(time_s=np.array([n * 0.5]), values=np.array([[1.0]])))
+    (record,) = caplog.records
+    told = record.getMessage()
+    assert "11 samples made no window of 0.3 s without a cut: 10 gaps above max_gap_s" in told
+
+
 def test_only_changes_are_passed_on_when_asked() -> None:
     sink, command = ListSink(), ListSink(wants_every=True)
     source = ListSource([5.0] * 20)

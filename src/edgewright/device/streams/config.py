@@ -12,6 +12,7 @@ from edgewright.device.streams.command import CommandOrder
 from edgewright.device.streams.debounce import Rule
 from edgewright.device.streams.plan import Wishes
 from edgewright.device.streams.reading import Reading
+from edgewright.device.streams.run import MOST_SENSORS
 
 KEPT_IN_MEMORY = 10_000
 _WHICH_SENSOR = {
@@ -173,7 +174,7 @@ SinkOrder = FileSink | HttpSink | InfluxSink | MqttSink | AmqpSink | SqlSink | C
 
 class StreamPart(_Part, frozen=True, kw_only=True):
     """A source, a model, and where results go. `name` is for metrics; its place in the file when
-    left out.
+    left out. Of more than so many `sensors`, those that were silent for longest are forgotten.
     """
 
     model: str
@@ -185,8 +186,11 @@ class StreamPart(_Part, frozen=True, kw_only=True):
     max_gap_s: float = 0.25
     rule: Rule = Rule()
     changes_only: bool = False
+    sensors: int = MOST_SENSORS
 
     def __post_init__(self) -> None:
+        if self.sensors < 1:
+            raise ValueError(f"sensors is {self.sensors}, expected 1 or more")
         Wishes(hop=self.hop, rate_hz=self.rate_hz, max_gap_s=self.max_gap_s)  # says what is wrong
         source = self.source
         has_sensors = isinstance(source, MqttSource | AmqpSource) and source.key_part is not None

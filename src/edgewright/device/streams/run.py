@@ -1,6 +1,7 @@
 """The loop: samples in, windows by the contract, answers, what is held to be true, results out."""
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,11 @@ from edgewright.device.streams.plan import PicturePlan, Plan
 from edgewright.device.streams.resampler import Counts, Resampler
 from edgewright.device.streams.ring import Ring
 
+logger = logging.getLogger(__name__)
+
 MOST_SENSORS = 256
+_CUTS = 10
+"""Cuts without a window in between that are no accident any more."""
 
 T = TypeVar("T")
 
@@ -66,15 +71,38 @@ class Stream:
         self._ring = Ring(
             length=plan.length, hop=plan.hop, channels=len(plan.channels), rate_hz=plan.rate_hz
         )
+        self._plan = plan
+        self._name = f"{model} {key}".rstrip()
+        self._is_told = False
 
     def step(self, item: Item) -> list[Result]:
         """The results of the windows that are full now."""
         assert isinstance(item, Samples)  # noqa: S101 - chain joins a source with its plan
-        return [
+        results = [
             self._judge.judge(window.values, start_s=window.start_s, end_s=window.end_s)
             for stretch in self._resampler.push(item)
             for window in self._ring.push(stretch)
         ]
+        if not self._judge.judged and not self._is_told:
+            self._tell_of_cuts(self._resampler.counts)
+        return results
+
+    def _tell_of_cuts(self, counts: Counts) -> None:
+        """Who waits for a result that never comes should know why."""
+        if counts.gaps + counts.steps_back < _CUTS:
+            return
+        self._is_told = True
+        plan = self._plan
+        logger.warning(
+            "%s: %d samples made no window of %g s without a cut: %d gaps above max_gap_s (%g s), "
+            "%d steps back in time; check the samples' time, its unit and max_gap_s",
+            self._name,
+            counts.samples,
+            (plan.length - 1) / plan.rate_hz,
+            counts.gaps,
+            plan.max_gap_s,
+            counts.steps_back,
+        )
 
     def summary(self) -> Summary:
         """What was done so far."""
@@ -116,6 +144,7 @@ class Streams:
         self._most = most
         self._streams: OrderedDict[str, Steps] = OrderedDict()
         self._forgotten = Summary()
+        self._is_told = False
 
     def __len__(self) -> int:
         """Sensors that are known."""
@@ -125,11 +154,22 @@ class Streams:
         """The results of the item's sensor."""
         if item.key not in self._streams:
             if len(self._streams) >= self._most:
-                _, oldest = self._streams.popitem(last=False)
-                self._forgotten = add_up([self._forgotten, oldest.summary()])
+                self._forget()
             self._streams[item.key] = self._make(item.key)
         self._streams.move_to_end(item.key)
         return self._streams[item.key].step(item)
+
+    def _forget(self) -> None:
+        key, oldest = self._streams.popitem(last=False)
+        if not self._is_told:
+            logger.warning(
+                "more than %d sensors: what %r had of a window is forgotten, and so on with each "
+                "that is silent for longest; raise `sensors`",
+                self._most,
+                key[:80],
+            )
+        self._is_told = True
+        self._forgotten = add_up([self._forgotten, oldest.summary()])
 
     def summary(self) -> Summary:
         """All sensors together; may be asked while another thread is in `step`."""
