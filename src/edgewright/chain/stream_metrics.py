@@ -164,6 +164,7 @@ def _render_queues(
         {
             "delivered": ("Messages that the other side has.", lambda each: each.delivered),
             "dropped": ("Messages that the queue's bound pushed out.", lambda each: each.dropped),
+            "damaged": ("Messages that the queue's disk damaged.", lambda each: each.damaged),
             "rejected": ("Messages that the other side refused for good.", lambda e: e.refused),
         },
     )

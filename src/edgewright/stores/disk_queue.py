@@ -3,36 +3,35 @@
     FOLDER/00000000000000000001.seg    records: length, nonce, AES-256-GCM text
     FOLDER/place.json                  what is delivered, and how many were dropped
     FOLDER/lock                        held by the one process that uses the queue
+    FOLDER/reserve                     room to note deliveries in, when the disk is full
 
-A record is sealed together with its number, so records cannot be swapped, repeated or moved. `push`
-returns after an fsync; a cut can tear the last record only, which is dropped when the queue is
-opened. A message that was delivered but not yet confirmed when the power went is delivered again:
-at least once, never not at all. When the bound is reached the oldest segment goes (a sixteenth of
-the bound), and what was in it is counted.
+`push` returns after an fsync; a cut can tear the last record only, which is dropped when the queue
+is opened. What the disk damaged is left out, counted and told. A message that was delivered but not
+yet confirmed when the power went is delivered again: at least once, never not at all. When the
+bound is reached the oldest segment goes (a sixteenth of the bound), and what was in it is counted.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import itertools
+import logging
 import os
-import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgewright import _fs
 from edgewright.errors import InputError, ResourceError
+from edgewright.stores._sealed import OVERHEAD_BYTES, Seal
 from edgewright.stores.queue import Queued
 
+logger = logging.getLogger(__name__)
+
 KEY_BYTES = 32
-_LENGTH = struct.Struct(">I")
-_SEALED = struct.Struct(">QI")
-_NONCE_BYTES = 12
-_OVERHEAD_BYTES = _LENGTH.size + _NONCE_BYTES + 16
+_RESERVE_BYTES = 8 << 10
 _SEGMENTS = 16
 # Of any queue, whatever its limit: a segment may have been written under a larger one.
 _LARGEST_SEGMENT_BYTES = 1 << 20
@@ -74,13 +73,14 @@ class DiskQueue:
                 hint=f"give it {SMALLEST_LIMIT_BYTES} or more",
             )
         self._folder = _fs.make_dirs(folder)
-        self._cipher = AESGCM(key)
+        self._seal = Seal(key)
         self._limit_bytes = limit_bytes
         self._segment_bytes = min(limit_bytes // _SEGMENTS, _LARGEST_SEGMENT_BYTES)
         self._lock = self._locked()
         try:
             self._place = self._read_place(key)
             self._segments = self._recovered()
+            self._hold_reserve()
         except BaseException:
             os.close(self._lock)
             raise
@@ -107,7 +107,7 @@ class DiskQueue:
 
     def takes(self, payload: bytes) -> bool:
         """Whether a message fits into a segment."""
-        return len(payload) + _OVERHEAD_BYTES <= self._segment_bytes
+        return len(payload) + OVERHEAD_BYTES <= self._segment_bytes
 
     def push(self, payloads: Sequence[bytes]) -> None:
         """Put messages at the end, for good.
@@ -124,9 +124,9 @@ class DiskQueue:
                 )
         waiting = list(payloads)
         while waiting:
-            segment = self._open_segment(len(waiting[0]) + _OVERHEAD_BYTES)
+            segment = self._open_segment(len(waiting[0]) + OVERHEAD_BYTES)
             fitting = self._fitting(waiting, self._segment_bytes - segment.size_bytes)
-            self._make_room(sum(map(len, fitting)) + _OVERHEAD_BYTES * len(fitting))
+            self._make_room(sum(map(len, fitting)) + OVERHEAD_BYTES * len(fitting))
             self._append(segment, fitting)
             del waiting[: len(fitting)]
 
@@ -171,7 +171,7 @@ class DiskQueue:
         place = msgspec.structs.replace(
             place, next=max(place.next, sequence), dropped=place.dropped + dropped
         )
-        _fs.write_atomic(self._folder / "place.json", msgspec.json.encode(place), mode=0o600)
+        self._note(msgspec.json.encode(place))
         self._place = place
         while self._ahead and self._ahead[0].sequence < self._place.next:
             self._ahead.popleft()
@@ -180,6 +180,31 @@ class DiskQueue:
                 return
             _fs.remove_tree(self._path(first))
             self._segments.pop(0)
+            self._hold_reserve()
+
+    def _note(self, content: bytes) -> None:
+        """Write the place. On a disk that is full of our own messages there would be no room to
+        note that they are delivered, and no room would ever come.
+        """
+        path = self._folder / "place.json"
+        try:
+            _fs.write_atomic(path, content, mode=0o600)
+        except ResourceError:
+            if not self._reserve.exists():
+                raise
+            _fs.remove_tree(self._reserve)
+            _fs.write_atomic(path, content, mode=0o600)
+
+    @property
+    def _reserve(self) -> Path:
+        return self._folder / "reserve"
+
+    def _hold_reserve(self) -> None:
+        """Take the room, or try it again when a segment has gone."""
+        if self._reserve.exists():
+            return
+        with contextlib.suppress(ResourceError):
+            _fs.write_atomic(self._reserve, os.urandom(_RESERVE_BYTES), mode=0o600)
 
     def _make_room(self, needed_bytes: int) -> None:
         while len(self._segments) > 1 and self.size_bytes + needed_bytes > self._limit_bytes:
@@ -198,12 +223,12 @@ class DiskQueue:
     @staticmethod
     def _fitting(payloads: list[bytes], room_bytes: int) -> list[bytes]:
         """The first of them that fit into a segment's room."""
-        sizes = itertools.accumulate(len(each) + _OVERHEAD_BYTES for each in payloads)
+        sizes = itertools.accumulate(len(each) + OVERHEAD_BYTES for each in payloads)
         return payloads[: sum(1 for _ in itertools.takewhile(lambda s: s <= room_bytes, sizes))]
 
     def _append(self, segment: _Segment, payloads: list[bytes]) -> None:
         numbered = [Queued(*each) for each in enumerate(payloads, start=segment.end)]
-        path, content = self._path(segment), b"".join(map(self._sealed, numbered))
+        path, content = self._path(segment), b"".join(map(self._seal.record, numbered))
         try:
             with _fs.appended_file(path, mode=0o600) as file:
                 written = file.write(content)
@@ -222,31 +247,18 @@ class DiskQueue:
         segment.count += len(numbered)
         segment.size_bytes += len(content)
 
-    def _sealed(self, queued: Queued) -> bytes:
-        nonce = os.urandom(_NONCE_BYTES)
-        length = len(queued.payload) + 16
-        text = self._cipher.encrypt(nonce, queued.payload, _SEALED.pack(queued.sequence, length))
-        return _LENGTH.pack(length) + nonce + text
-
     def _read(self, segment: _Segment, start: int) -> list[Queued]:
         """The messages of a segment from `start` on."""
         content = _fs.read_limited(self._path(segment), limit_bytes=_LARGEST_SEGMENT_BYTES)
-        found = []
-        for sequence, nonce, text in _records(content, segment.first):
-            if sequence < start:
-                continue
-            payload = self._opened(sequence, nonce, text)
-            if payload is not None:
-                found.append(Queued(sequence, payload))
-        self._place.damaged += segment.end - max(segment.first, start) - len(found)
+        messages = (message for message, _ in self._seal.messages(content, segment.first))
+        found = [message for message in messages if start <= message.sequence < segment.end]
+        damaged = segment.end - max(segment.first, start) - len(found)
+        if damaged:
+            logger.warning(
+                "queue %s: %d messages are lost, the disk damaged them", self._folder, damaged
+            )
+        self._place.damaged += damaged
         return found
-
-    def _opened(self, sequence: int, nonce: bytes, text: bytes) -> bytes | None:
-        """The message of a record; None when it is not what was sealed."""
-        try:
-            return self._cipher.decrypt(nonce, text, _SEALED.pack(sequence, len(text)))
-        except InvalidTag:
-            return None
 
     def _segment_at(self, sequence: int) -> _Segment | None:
         for segment in self._segments:
@@ -260,8 +272,7 @@ class DiskQueue:
     def _recovered(self) -> list[_Segment]:
         """The segments on disk; a torn end of the last one is cut off, delivered ones go."""
         _fs.remove_leftovers(self._folder)
-        paths = sorted(self._folder.glob("*.seg"))
-        segments = []
+        segments, paths = [], self._segment_paths()
         for path, following in itertools.zip_longest(paths, paths[1:]):
             first = int(path.stem)
             if following is None:
@@ -276,15 +287,20 @@ class DiskQueue:
             self._place.next = max(self._place.next, segments[0].first)
         return segments
 
+    def _segment_paths(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("*.seg") if path.stem.isdecimal())
+
     def _whole(self, path: Path, first: int) -> _Segment:
         content = _fs.read_limited(path, limit_bytes=_LARGEST_SEGMENT_BYTES)
         segment = _Segment(first=first, count=0, size_bytes=0)
-        end_bytes = 0
-        for sequence, nonce, text in _records(content, first):
-            end_bytes += _LENGTH.size + len(nonce) + len(text)
-            if self._opened(sequence, nonce, text) is not None:
-                segment.count, segment.size_bytes = sequence + 1 - first, end_bytes
+        for message, end_bytes in self._seal.messages(content, first):
+            segment.count, segment.size_bytes = message.sequence + 1 - first, end_bytes
         if segment.size_bytes < len(content):
+            logger.warning(
+                "queue %s: its last %d bytes are no whole message, as after a power cut; left out",
+                self._folder,
+                len(content) - segment.size_bytes,
+            )
             _fs.truncate(path, segment.size_bytes)
         return segment
 
@@ -292,6 +308,7 @@ class DiskQueue:
         path = self._folder / "place.json"
         check = hashlib.sha256(b"edgewright queue" + key).hexdigest()[:16]
         if not path.exists():
+            self._check_key()
             place = _Place(key_check=check)
             _fs.write_atomic(path, msgspec.json.encode(place), mode=0o600)
             return place
@@ -300,11 +317,24 @@ class DiskQueue:
         except msgspec.DecodeError as error:
             raise InputError(f"{path}: {error}", hint="move the queue's folder away") from error
         if place.key_check != check:
-            raise InputError(
-                f"queue {self._folder} was written with another key",
-                hint="give the key that belongs to it, or choose another folder",
-            )
+            raise self._other_key()
         return place
+
+    def _check_key(self) -> None:
+        """Messages without a place: a key that opens none of them would have them thrown away."""
+        paths = self._segment_paths()
+        for path in paths:
+            content = _fs.read_limited(path, limit_bytes=_LARGEST_SEGMENT_BYTES)
+            if any(True for _ in self._seal.messages(content, int(path.stem))):
+                return
+        if any(path.stat().st_size for path in paths):
+            raise self._other_key()
+
+    def _other_key(self) -> InputError:
+        return InputError(
+            f"queue {self._folder} was written with another key",
+            hint="give the key that belongs to it, or choose another folder",
+        )
 
     def _locked(self) -> int:
         path = self._folder / "lock"
@@ -315,21 +345,7 @@ class DiskQueue:
         except OSError as error:
             os.close(handle)
             raise ResourceError(
-                f"queue {self._folder} is used by another process", hint="end that one first"
+                f"queue {self._folder} is used already, by another process or twice by this one",
+                hint="end that process, or give each its own folder",
             ) from error
         return handle
-
-
-def _records(content: bytes, first: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, nonce and text of each record that is there as a whole."""
-    position = 0
-    for sequence in itertools.count(first):
-        start = position + _LENGTH.size + _NONCE_BYTES
-        if start > len(content):
-            return
-        (length,) = _LENGTH.unpack_from(content, position)
-        if start + length > len(content):
-            return
-        nonce = content[position + _LENGTH.size : start]
-        yield sequence, nonce, content[start : start + length]
-        position = start + length

@@ -35,6 +35,10 @@ class Queue(Protocol):
     def dropped(self) -> int:
         """Messages that were pushed out by newer ones before anybody confirmed them."""
 
+    @property
+    def damaged(self) -> int:
+        """Messages that the queue could not give back as they were."""
+
     def __len__(self) -> int:
         """Messages that wait."""
 
@@ -63,6 +67,7 @@ class MemoryQueue:
     """A queue of at most `limit` messages and `limit_bytes`, that ends with the process."""
 
     is_durable = False
+    damaged = 0
 
     def __init__(self, *, limit: int, limit_bytes: int = 64 << 20) -> None:
         self._limit = limit

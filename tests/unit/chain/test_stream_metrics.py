@@ -93,6 +93,7 @@ def test_counts_of_each_stream_are_on_the_page() -> None:
         f"edgewright_stream_refused_total{{{labels}}} 1",
         f'edgewright_stream_sink_waiting{{{labels},sink="0"}} 1',
         f'edgewright_stream_sink_dropped_total{{{labels},sink="0"}} 1',
+        f'edgewright_stream_sink_damaged_total{{{labels},sink="0"}} 0',
         f'edgewright_stream_sink_away{{{labels},sink="0"}} 1',
         'edgewright_bridge_messages_total{bridge="0"} 0',
     ):

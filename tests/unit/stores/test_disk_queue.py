@@ -1,3 +1,5 @@
+import bisect
+import itertools
 import os
 import resource
 import signal
@@ -66,6 +68,9 @@ def test_a_wrong_key_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
     queue.close()
     with pytest.raises(InputError, match="written with another key"):
         opened(tmp_path, key=bytes(32))
+    (tmp_path / "place.json").unlink()
+    with pytest.raises(InputError, match="written with another key"):
+        opened(tmp_path, key=bytes(32))
     again = opened(tmp_path)
     assert payloads(again) == [b"a"]
     again.close()
@@ -73,7 +78,7 @@ def test_a_wrong_key_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
 
 def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     queue = opened(tmp_path)
-    with pytest.raises(ResourceError, match="used by another process"):
+    with pytest.raises(ResourceError, match="is used already"):
         opened(tmp_path)
     queue.close()
     opened(tmp_path).close()
@@ -114,6 +119,84 @@ def test_a_damaged_message_is_left_out_and_counted(tmp_path: Path) -> None:
     again.confirm(again.oldest(2)[-1].sequence)
     assert (len(again), again.oldest(1)) == (0, [])
     again.close()
+
+
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_damage_costs_the_messages_that_it_hit_and_is_told(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path_factory.mktemp("queue")
+    pushed = [b"%03d" % number * (1 + number % 5) for number in range(60)]
+    queue = opened(folder, limit_bytes=1 << 20)
+    queue.push(pushed)
+    queue.close()
+    (segment,) = folder.glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    ends = list(itertools.accumulate(4 + 12 + 16 + len(each) for each in pushed))
+    start = data.draw(st.integers(0, ends[-3] - 1))
+    stop = data.draw(st.integers(start + 1, min(start + 500, ends[-3])))
+    content[start:stop] = bytes(byte ^ 0xFF for byte in content[start:stop])
+    segment.write_bytes(content)
+    caplog.clear()
+    again = opened(folder, limit_bytes=1 << 20)
+    hit = {bisect.bisect_right(ends, at) for at in range(start, stop)}
+    assert payloads(again) == [each for at, each in enumerate(pushed) if at not in hit]
+    assert again.damaged == len(hit)
+    assert f"{len(hit)} messages are lost" in caplog.text
+    again.close()
+
+
+def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.seg").write_bytes(b"not ours")
+    queue = opened(tmp_path)
+    queue.push([b"a"])
+    queue.close()
+    again = opened(tmp_path)
+    assert payloads(again) == [b"a"]
+    assert (tmp_path / "notes.seg").read_bytes() == b"not ours"
+    again.close()
+
+
+FULL = """
+import sys
+from pathlib import Path
+from edgewright.errors import ResourceError
+from edgewright.stores.disk_queue import DiskQueue
+def opened():
+    return DiskQueue(Path(sys.argv[1]) / "queue", key=bytes(32), limit_bytes=1 << 20)
+queue, pushed, given = opened(), 0, []
+try:
+    while True:
+        queue.push([b"%0200d" % pushed])
+        pushed += 1
+except ResourceError as error:
+    assert "full" in str(error), error
+while batch := queue.oldest(7):
+    given += [int(each.payload) for each in batch]
+    queue.confirm(batch[-1].sequence)
+    queue.close()
+    queue = opened()
+queue.push([b"%0200d" % pushed])
+print(pushed, given == [*range(pushed)], (Path(sys.argv[1]) / "queue" / "reserve").stat().st_size)
+"""
+
+
+def test_a_queue_that_filled_its_disk_can_be_emptied(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    mounted = 'mount -t tmpfs -o size=64k tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    ran = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", mounted, "sh", tmp_path / "disk", sys.executable, FULL],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "unshare" in ran.stderr or "mount" in ran.stderr:
+        pytest.skip(f"absent: a disk of one's own ({ran.stderr.strip()})")
+    assert ran.returncode == 0, ran.stderr
+    pushed, are_all_given, reserve_bytes = ran.stdout.split()
+    assert (are_all_given, reserve_bytes) == ("True", "8192")
+    assert int(pushed) > 100
 
 
 def test_records_cannot_be_swapped(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ class Forwarder:
         return self._queue.dropped
 
     @property
+    def damaged(self) -> int:
+        """Messages that the queue's disk damaged."""
+        return self._queue.damaged
+
+    @property
     def waiting(self) -> int:
         """Messages that wait to be delivered."""
         return len(self._queue)
