@@ -11,7 +11,7 @@ from edgewright.transports.amqp import parse_host
 
 def feed(order: config.AmqpSource, tools: Tools) -> AmqpFeed:
     """A queue's messages."""
-    host = parse_host(order.broker, **tools.login(order.login))
+    host = parse_host(order.broker, **tools.login(order.login, order.broker))
     return AmqpFeed(host, order.queue, exchange=order.exchange, routing=order.routing)
 
 
@@ -22,6 +22,6 @@ def source(order: config.AmqpSource, plan: Plan | PicturePlan, tools: Tools) -> 
 
 def sink(order: config.AmqpSink, tools: Tools) -> Sink:
     """Results to an exchange."""
-    host = parse_host(order.broker, **tools.login(order.login))
+    host = parse_host(order.broker, **tools.login(order.login, order.broker))
     delivery = AmqpDelivery(host, exchange=order.exchange, keys_differ="{" in order.routing)
     return tools.forwarding(delivery, order.queue, repr(host), topic=order.routing)

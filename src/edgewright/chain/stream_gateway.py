@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,14 @@ from edgewright.device.serve.models import Models
 from edgewright.device.streams import Summary, Wishes, plan_stream, run_stream
 from edgewright.device.streams.base import Array, Predictor, Sink
 from edgewright.device.streams.bridge import Bridge, BridgeSummary
-from edgewright.device.streams.config import FileSink, FileSource, StreamFile, StreamPart
+from edgewright.device.streams.command import check_command
+from edgewright.device.streams.config import (
+    CommandSinkOrder,
+    FileSink,
+    FileSource,
+    StreamFile,
+    StreamPart,
+)
 from edgewright.device.streams.plan import PicturePlan, Plan, plan_pictures, takes_pictures
 from edgewright.device.streams.run import PictureStream, Spent, Steps, Stream, Streams
 from edgewright.errors import DeviceError, InputError
@@ -136,14 +143,26 @@ async def _run(
             stack.push_async_callback(metrics.close)
             addresses = [metrics.address]
         tools = Tools(folder, clock=clock, patience_s=order.patience_s)
-        streams = [
-            _Running(part, part.name or str(place), predictors[part.model], tools)
-            for place, part in enumerate(order.stream)
-        ]
+        streams = []
+        for place, part in enumerate(order.stream):
+            with _of_part(f"stream[{place}]", several=len(order.stream) > 1):
+                name = part.name or str(place)
+                streams.append(_Running(part, name, predictors[part.model], tools))
         bridges = [bridge_of(part, tools) for part in order.bridge]
         page.add(streams, bridges)
         on_ready(addresses)
         return await _until_done(streams, bridges, stop)
+
+
+@contextlib.contextmanager
+def _of_part(place: str, *, several: bool) -> Iterator[None]:
+    """Say of several streams which one is wrong."""
+    try:
+        yield
+    except InputError as error:
+        if not several:
+            raise
+        raise InputError(f"{place}: {error.message}", hint=error.hint) from error
 
 
 async def _until_done(
@@ -196,6 +215,9 @@ class _Running:
                 hint="leave changes_only out",
             )
         _check_source_stays(part, tools)
+        for sink in part.sinks:
+            if isinstance(sink, CommandSinkOrder):
+                check_command(sink, predictor.contract, plan)
         self._part = part
         self.kind = str(part.source.__struct_config__.tag)
         self.source = source_of(part.source, plan, tools)

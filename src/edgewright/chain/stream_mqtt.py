@@ -14,10 +14,18 @@ from edgewright.errors import InputError
 from edgewright.transports import mqtt
 from edgewright.transports.mqtt import parse_broker
 
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_SESSION_BYTES = 65_535
+
 
 def feed(order: config.MqttSource, tools: Tools) -> MqttFeed:
-    """A broker's messages."""
-    broker = parse_broker(order.broker, **tools.login(order.login))
+    """A broker's messages.
+
+    Raises:
+        InputError: the address, a topic or the session's name is wrong.
+    """
+    _check_listening(order.topics, order.session)
+    broker = parse_broker(order.broker, **tools.login(order.login, order.broker))
     return MqttFeed(broker, order.topics, session=order.session)
 
 
@@ -32,7 +40,7 @@ def sink(order: config.MqttSink | config.CommandSinkOrder, tools: Tools) -> Sink
     Raises:
         InputError: the topic is none that a message can have.
     """
-    broker = parse_broker(order.broker, **tools.login(order.login))
+    broker = parse_broker(order.broker, **tools.login(order.login, order.broker))
     if isinstance(order, config.CommandSinkOrder):
         mqtt.check_topic(order.topic)
         return CommandSink(MqttActuator(broker, order.topic), order, clock=tools.clock)
@@ -54,9 +62,10 @@ def bridge(order: config.BridgePart, tools: Tools) -> Bridge:
     """
     if order.prefix:
         mqtt.check_topic(order.prefix)
-    near = parse_broker(order.source, **tools.login(order.source_login))
-    far = parse_broker(order.target, **tools.login(order.target_login))
-    if (near.host, near.port) == (far.host, far.port):
+    _check_listening(order.topics, order.session)
+    near = parse_broker(order.source, **tools.login(order.source_login, order.source))
+    far = parse_broker(order.target, **tools.login(order.target_login, order.target))
+    if _place(near) == _place(far):
         raise InputError(f"a bridge from {near!r} to itself sends its messages in a circle")
     return Bridge(
         MqttFeed(near, order.topics, session=order.session),
@@ -65,3 +74,13 @@ def bridge(order: config.BridgePart, tools: Tools) -> Bridge:
         clock=tools.clock,
         patience_s=tools.patience_s,
     )
+
+
+def _check_listening(topics: tuple[str, ...], session: str) -> None:
+    mqtt.check_filters(topics)
+    if len(session.encode()) > _SESSION_BYTES or "\0" in session:
+        raise InputError(f"session {session[:40]!r}... is no name that MQTT can carry")
+
+
+def _place(broker: mqtt.Broker) -> tuple[str, int]:
+    return "localhost" if broker.host in _LOCAL else broker.host, broker.port

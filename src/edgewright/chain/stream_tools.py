@@ -43,11 +43,32 @@ class Tools:
         return self._folder / text
 
     def secret(self, path: str) -> str:
-        """The one line of a file."""
-        return read_limited(self.path(path), limit_bytes=_SECRET_BYTES).decode().strip()
+        """The one line of a file.
 
-    def login(self, login: config.Login) -> LoginFacts:
-        """Who we are, with what the files say."""
+        Raises:
+            InputError: it is absent, or not one line of text.
+        """
+        where, wanted = self.path(path), "one line with a password or token"
+        content = read_limited(where, limit_bytes=_SECRET_BYTES)
+        try:
+            text = content.decode().strip()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where} is not UTF-8 text, expected {wanted}") from error
+        if len(text.splitlines()) != 1:
+            raise InputError(f"{where} has {len(text.splitlines())} lines, expected {wanted}")
+        return text
+
+    def login(self, login: config.Login, url: str) -> LoginFacts:
+        """Who we are at this address, with what the files say.
+
+        Raises:
+            InputError: a file is wrong, or the address has no TLS for them.
+        """
+        scheme = url.partition("://")[0]
+        if (login.ca or login.cert) and scheme in ("mqtt", "amqp"):
+            raise InputError(
+                f"`ca` and `cert` are for TLS, and {scheme}:// has none", hint=f"write {scheme}s://"
+            )
         return {
             "user": login.user or None,
             "password": self.secret(login.password_file) if login.password_file else None,

@@ -96,7 +96,8 @@ def table_source(replay: Replay, plan: Plan, *, clock: Clock) -> TableSource:
         if not time:
             raise InputError(
                 f"{replay.path}: no time column among {list(header)}",
-                hint="give --time-column, or --source-rate-hz if the rows are evenly spaced",
+                hint="name it (--time-column; `time` in a stream file), or say the rate of rows "
+                "that are evenly spaced (--source-rate-hz; `rate_hz`)",
             )
     columns = Columns(
         channels=_channel_columns(replay, plan, [name for name in header if name != time]),
@@ -118,7 +119,8 @@ def _channel_columns(replay: Replay, plan: Plan, header: list[str]) -> tuple[str
     if missing := [name for name in wanted if name not in header]:
         raise InputError(
             f"{replay.path}: no column for channel(s) {missing}, it has {header}",
-            hint=f"name them with --columns in the order {','.join(plan.channels)}",
+            hint="name them (--columns; `columns` in a stream file) in the order "
+            f"{','.join(plan.channels)}",
         )
     return wanted
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from edgewright.cli._numbers import Number
+from edgewright.cli._numbers import ABOVE_ZERO, Number
 from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
@@ -35,19 +35,21 @@ _FILE = click.Path(path_type=Path)
     "--time-unit", type=click.Choice(["s", "ms", "us", "ns"]), default="s", show_default=True
 )
 @click.option(
-    "--source-rate-hz", type=Number(), help="Rate of evenly spaced rows that carry no time."
+    "--source-rate-hz", type=ABOVE_ZERO, help="Rate of evenly spaced rows that carry no time."
 )
-@click.option("--rate-hz", type=Number(), help="The model's rate, if its contract does not say it.")
+@click.option(
+    "--rate-hz", type=ABOVE_ZERO, help="The model's rate, if its contract does not say it."
+)
 @click.option("--hop", type=click.IntRange(min=1), help="Samples between windows; half a window.")
 @click.option(
     "--max-gap-s",
-    type=Number(),
+    type=ABOVE_ZERO,
     default=0.25,
     show_default=True,
     help="A longer gap is not bridged.",
 )
 @click.option(
-    "--speed", type=Number(), help="Keep the samples' own pace, times this; else at once."
+    "--speed", type=ABOVE_ZERO, help="Keep the samples' own pace, times this; else at once."
 )
 @click.option(
     "--enter", type=Number(), default=0.5, show_default=True, help="Score that takes a label up."

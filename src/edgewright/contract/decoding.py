@@ -23,6 +23,7 @@ from edgewright.errors import InputError
 T = TypeVar("T")
 
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`(?: - at `(?P<path>[^`]*)`)?")
+_UNKNOWN_KIND = re.compile(r"Invalid value '(?P<given>.*)' - at `\$\.?(?P<path>[^`]*)`", re.DOTALL)
 _AT_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 
 
@@ -67,35 +68,64 @@ def _explain(message: str, raw: object, kind: object) -> tuple[str, str]:
     if unknown is None:
         place = _AT_PATH.search(message)
         where = f" at '{place['path']}'" if place and place["path"] else ""
-        return _AT_PATH.sub("", message)[0].lower() + _AT_PATH.sub("", message)[1:] + where, ""
+        said = _AT_PATH.sub("", message)[0].lower() + _AT_PATH.sub("", message)[1:] + where
+        return said, _kind_hint(message, raw, kind) or _list_hint(message, place)
     path = (unknown["path"] or "$").removeprefix("$").removeprefix(".")
     key = f"{path}.{unknown['field']}" if path else unknown["field"]
-    known = _fields_at(kind, re.findall(r"[^.\[\]]+|\[[^]]*\]", path), raw)
+    structs = _structs_at(kind, _steps(path), raw)
+    known = sorted({f.encode_name for each in structs for f in msgspec.structs.fields(each)})
     return f"unknown key '{key}'", suggestion(unknown["field"], known) if known else ""
 
 
-def _fields_at(kind: Any, path: list[str], raw: Any) -> list[str]:
-    """The keys that a place in a nested value may have, following the value's own tags through
-    unions.
-    """
+def _kind_hint(message: str, raw: object, kind: object) -> str:
+    """The kinds that there are, where the value that tells them apart is none of them."""
+    found = _UNKNOWN_KIND.fullmatch(message)
+    if found is None:
+        return ""
+    *path, name = _steps(found["path"])
+    structs = _structs_at(kind, path, raw)
+    tags = [each.__struct_config__.tag for each in structs if _tag_field(each) == name]
+    return suggestion(found["given"], [str(tag) for tag in tags]) if tags else ""
+
+
+def _list_hint(message: str, place: re.Match[str] | None) -> str:
+    """TOML has two ways to write a list, and who means one of a kind often forgets both."""
+    name = place["path"].rpartition(".")[2] if place else ""
+    if name and message.startswith("Expected `array`, got `object`"):
+        return f"write [[{name}]] above it, with two brackets"
+    if name and message.startswith("Expected `array`, got `str`"):
+        return f'write {name} = ["..."]'
+    return ""
+
+
+def _steps(path: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+|\[[^]]*\]", path)
+
+
+def _tag_field(struct: type[msgspec.Struct]) -> str | None:
+    return struct.__struct_config__.tag_field
+
+
+def _structs_at(kind: Any, path: list[str], raw: Any) -> list[type[msgspec.Struct]]:
+    """What a place in a nested value may be, following the value's own tags through unions."""
     members = [kind] if not isinstance(kind, types.UnionType) else list(get_args(kind))
     origin = get_origin(kind)
     if origin in (tuple, list, dict):
         inner = get_args(kind)[1 if origin is dict else 0]
         index = path[0].strip("[]") if path else ""
         below = raw[int(index)] if isinstance(raw, list) and index.isdigit() else None
-        return _fields_at(inner, path[1:], below)
+        return _structs_at(inner, path[1:], below)
     structs = [m for m in members if isinstance(m, type) and issubclass(m, msgspec.Struct)]
-    tag_field = structs[0].__struct_config__.tag_field if structs else None
+    tag_field = _tag_field(structs[0]) if structs else None
     if tag_field and isinstance(raw, dict):
         structs = [m for m in structs if m.__struct_config__.tag == raw.get(tag_field)] or structs
     if not path:
-        return sorted({field.encode_name for m in structs for field in msgspec.structs.fields(m)})
+        return structs
     for member in structs:
         for field in msgspec.structs.fields(member):
             if field.encode_name == path[0]:
                 below = raw.get(path[0]) if isinstance(raw, dict) else None
-                return _fields_at(field.type, path[1:], below)
+                return _structs_at(field.type, path[1:], below)
     return []
 
 

@@ -278,6 +278,25 @@ def check_topic(topic: str) -> None:
         raise InputError(f"topic {topic[:40]!r}... is longer than {_TOPIC_BYTES} bytes")
 
 
+def check_filters(topics: Sequence[str]) -> None:
+    """Whether they can be listened to.
+
+    Raises:
+        InputError: there are none, or one cannot.
+    """
+    if not topics:
+        raise InputError("no topics to listen to", hint='topics = ["#"] is all of them')
+    for topic in topics:
+        levels = topic.split("/")
+        wild = [level for level in levels if {"+", "#"} & {*level}]
+        is_well_placed = set(wild) <= {"+", "#"} and "#" not in levels[:-1]
+        if not topic or "\0" in topic or not is_well_placed:
+            raise InputError(
+                f"{topic[:80]!r} is no topic filter",
+                hint="+ stands for one part between slashes, # for all that follow at the end",
+            )
+
+
 def _no_broker() -> InputError:
     # The address may hold a password, so the message does not repeat it.
     return InputError("the address of the broker is not understood", hint="mqtt://host:1883 is one")

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from edgewright.device.streams.forward import Message
-from edgewright.errors import TransportError
+from edgewright.errors import InputError, TransportError
 
 aiocoap = pytest.importorskip("aiocoap", reason="absent: aiocoap (extra coap)")
 resource = pytest.importorskip("aiocoap.resource")
@@ -83,3 +83,9 @@ def test_what_cannot_be_observed_is_refused(port: int) -> None:
 
     with pytest.raises(TransportError, match=r"4\.04"):
         asyncio.run(case())
+
+
+@pytest.mark.parametrize("url", ["http://x/y", "coap://", "coap://x:99999/y", "coap://x:a/y", "x"])
+def test_what_is_no_resource_is_refused_before_anything_runs(url: str) -> None:
+    with pytest.raises(InputError, match="no CoAP resource"):
+        coap_feed.CoapFeed(url)

@@ -214,5 +214,5 @@ def test_what_a_topic_must_not_hold_is_replaced_in_it(state: str) -> None:
 
 def test_a_topic_with_an_unknown_placeholder_is_refused() -> None:
     check_topic("gym/{key}/{model}/{state}")
-    with pytest.raises(InputError, match="'who' is not known"):
+    with pytest.raises(InputError, match="holds a placeholder that is not known"):
         check_topic("gym/{who}")

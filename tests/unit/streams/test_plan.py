@@ -54,7 +54,7 @@ def test_unnamed_channels_get_numbers() -> None:
     ("fields", "wishes", "words"),
     [
         ({"rate_hz": None}, Wishes(), "at which rate.*--rate-hz"),
-        ({}, Wishes(rate_hz=20.0), "says 50 Hz, --rate-hz says 20 Hz"),
+        ({}, Wishes(rate_hz=20.0), "says 50 Hz, you say 20 Hz"),
         (
             {"inputs": (LATENT,)},
             Wishes(),

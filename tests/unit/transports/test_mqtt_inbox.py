@@ -1,4 +1,4 @@
-"""What waits between a broker and us is bounded, whatever the broker sends."""
+"""What waits between a broker and us is bounded; what can be listened to is told before."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ import pytest
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
 
+from edgewright.errors import InputError  # noqa: E402 - stands below the skip
 from edgewright.transports import mqtt  # noqa: E402 - needs the extra
 
 
@@ -37,3 +38,12 @@ def test_one_that_must_not_be_lost_breaks_the_line_so_that_it_comes_again() -> N
     with pytest.raises(asyncio.QueueFull):
         inbox.put_nowait(message(1, 1))
     assert inbox.is_broken
+
+
+@pytest.mark.parametrize("topic", ["", "a/#/b", "a/b#", "a+/b", "a\0b", "#/a"])
+def test_a_topic_that_cannot_be_listened_to_is_refused(topic: str) -> None:
+    mqtt.check_filters(["#", "+", "a/+/b", "a/#", "/a/", "+/#"])
+    with pytest.raises(InputError, match="no topic filter"):
+        mqtt.check_filters(["a", topic])
+    with pytest.raises(InputError, match="no topics to listen to"):
+        mqtt.check_filters([])

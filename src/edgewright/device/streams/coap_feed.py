@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from urllib.parse import urlsplit
 
 import aiocoap
 import aiocoap.error
@@ -11,15 +12,24 @@ from edgewright.device.streams.forward import Message
 from edgewright.errors import InputError, TransportError
 from edgewright.transports.coap import hear_on
 
+_SCHEMES = ("coap", "coaps", "coap+tcp", "coaps+tcp")
 _FRESH_S = 60.0  # where the server names no Max-Age (RFC 7252, 5.10.5)
 _LATE_S = 10.0  # RFC 7641, 3.3.1 leaves 5 to 15
+
+
+def _is_resource(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number, or too large
+        return False
 
 
 class CoapFeed:
     """Each notification is a message. `url` is coap://host[:port]/path."""
 
     def __init__(self, url: str) -> None:
-        if not url.startswith(("coap://", "coaps://", "coap+tcp://", "coaps+tcp://")):
+        if not _is_resource(url):
             raise InputError(f"{url!r} is no CoAP resource", hint="coap://host/path is one")
         self._url = url
 

@@ -15,7 +15,11 @@ import math
 
 import msgspec
 
+from edgewright.contract import Contract
+from edgewright.contract.decoding import suggestion
 from edgewright.device.streams.base import Result
+from edgewright.device.streams.plan import Answering
+from edgewright.errors import InputError
 
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,13 +40,49 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError(f"low {self.low:g} and high {self.high:g} are no range")
         if bool(self.values) == bool(self.output):
             raise ValueError("either `values` for states or an `output` is needed")
-        if not self.stale_s > 0:
-            raise ValueError(f"stale_s is {self.stale_s:g}, expected above 0")
+        if not 0 < self.stale_s < math.inf:
+            raise ValueError(f"stale_s is {self.stale_s:g}, expected above 0, and an end")
         for state, value in {"safe": self.safe, **self.values}.items():
             if not self.low <= value <= self.high:
                 raise ValueError(
                     f"the value {value:g} of {state!r} is outside {self.low:g} to {self.high:g}"
                 )
+
+
+def check_command(order: CommandOrder, contract: Contract, plan: Answering) -> None:
+    """Whether the model can ever say what the actuator waits for; else it would be told `safe` for
+    ever.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if order.values and not plan.scores:
+        raise InputError(
+            "the command has `values` for states, and the model has no output with a score per "
+            "label",
+            hint="name an `output` instead",
+        )
+    for state in order.values:
+        if state not in plan.labels:
+            raise InputError(
+                f"the command has a value for {state!r}, which the model never says",
+                hint=suggestion(state, list(plan.labels)),
+            )
+    if order.output and plan.scores:
+        raise InputError(
+            f"the command waits for the output {order.output!r}, and the model gives states",
+            hint="say `values` for them instead",
+        )
+    sizes = {tensor.name: tensor.shape[1:] for tensor in contract.outputs}
+    if order.output and order.output not in sizes:
+        raise InputError(
+            f"the model has no output {order.output!r}", hint=suggestion(order.output, list(sizes))
+        )
+    if order.output and any(size != 1 for size in sizes[order.output]):
+        raise InputError(
+            f"the output {order.output!r} has the shape {list(sizes[order.output])}, a command is "
+            "one number"
+        )
 
 
 def command_for(result: Result, order: CommandOrder) -> float:

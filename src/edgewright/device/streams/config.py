@@ -4,6 +4,7 @@ A section that has kinds names its own (`kind = "mqtt"`). Passwords and tokens s
 their own, never here.
 """
 
+import math
 from typing import Literal
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from edgewright.device.streams.command import CommandOrder
 from edgewright.device.streams.debounce import Rule
 from edgewright.device.streams.plan import Wishes
-from edgewright.device.streams.reading import Reading
+from edgewright.device.streams.reading import Reading, check_time_unit
 from edgewright.device.streams.run import MOST_SENSORS
 
 KEPT_IN_MEMORY = 10_000
@@ -36,6 +37,10 @@ class Login(_Part, frozen=True, kw_only=True):
     cert: str = ""
     key: str = ""
 
+    def __post_init__(self) -> None:
+        if self.key and not self.cert:
+            raise ValueError("`key` without the `cert` that it belongs to")
+
 
 class QueueOrder(_Part, frozen=True, kw_only=True):
     """A queue on disk. The key lies in a file, made when it is absent."""
@@ -43,6 +48,9 @@ class QueueOrder(_Part, frozen=True, kw_only=True):
     folder: str
     key_file: str
     limit_mb: float = 64.0
+
+    def __post_init__(self) -> None:
+        _check_above_zero(limit_mb=self.limit_mb)
 
 
 class FileSource(_Part, frozen=True, kw_only=True, tag="file", tag_field="kind"):
@@ -54,6 +62,10 @@ class FileSource(_Part, frozen=True, kw_only=True, tag="file", tag_field="kind")
     time_unit: str = "s"
     rate_hz: float | None = None
     speed: float | None = None
+
+    def __post_init__(self) -> None:
+        check_time_unit(self.time_unit)
+        _check_above_zero(rate_hz=self.rate_hz, speed=self.speed)
 
 
 class MqttSource(Reading, frozen=True, kw_only=True, tag="mqtt", tag_field="kind"):
@@ -76,6 +88,11 @@ class AmqpSource(Reading, frozen=True, kw_only=True, tag="amqp", tag_field="kind
     key_part: int | None = None
     login: Login = Login()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.queue:
+            raise ValueError("`queue` is empty, expected its name")
+
 
 class CoapSource(Reading, frozen=True, kw_only=True, tag="coap", tag_field="kind"):
     """A resource that is observed."""
@@ -88,6 +105,10 @@ class SerialSource(Reading, frozen=True, kw_only=True, tag="serial", tag_field="
 
     port: str
     baud: int = 115_200
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_above_zero(baud=self.baud)
 
 
 class CameraSource(_Part, frozen=True, kw_only=True, tag="camera", tag_field="kind"):
@@ -230,6 +251,8 @@ class StreamFile(_Part, frozen=True, kw_only=True):
     schema_version: Literal[1] = 1
 
     def __post_init__(self) -> None:
+        if not 0 <= self.patience_s < math.inf:
+            raise ValueError(f"patience_s is {self.patience_s:g}, expected 0 or more")
         if not self.stream and not self.bridge:
             raise ValueError("there is neither a [[stream]] nor a [[bridge]]")
         if self.serve is not None and not self.stream:
@@ -239,3 +262,21 @@ class StreamFile(_Part, frozen=True, kw_only=True):
         names = [part.name for part in self.stream if part.name]
         if len(set(names)) < len(names):
             raise ValueError("two streams have the same name")
+        self._check_sessions()
+
+    def _check_sessions(self) -> None:
+        sources = [part.source for part in self.stream if isinstance(part.source, MqttSource)]
+        held = [(source.broker, source.session) for source in sources if source.session]
+        held += [(part.source, part.session) for part in self.bridge if part.session]
+        for place in held:
+            if held.count(place) > 1:
+                raise ValueError(
+                    f"two parts hold the session {place[1]!r} at one broker, which would throw out "
+                    "each in turn: give each its own"
+                )
+
+
+def _check_above_zero(**numbers: float | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"{name} is {number:g}, expected above 0")

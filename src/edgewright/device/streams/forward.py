@@ -294,7 +294,8 @@ def check_topic(topic: str) -> str:
         return topic.format(model="", key="", state="")
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise InputError(
-            f"topic {topic!r}: {error} is not known", hint="{model}, {key} and {state} are"
+            f"topic {topic!r} holds a placeholder that is not known",
+            hint="{model}, {key} and {state} are; a brace itself is written twice",
         ) from error
 
 

@@ -76,12 +76,13 @@ def plan_stream(contract: Contract, wishes: Wishes) -> Plan:
     rate_hz = contract.rate_hz or wishes.rate_hz
     if rate_hz is None:
         raise InputError(
-            "the contract does not say at which rate the model takes samples", hint="give --rate-hz"
+            "the contract does not say at which rate the model takes samples",
+            hint="say it: --rate-hz, in a stream file `rate_hz`",
         )
     if contract.rate_hz and wishes.rate_hz and contract.rate_hz != wishes.rate_hz:
         raise InputError(
-            f"the contract says {contract.rate_hz:g} Hz, --rate-hz says {wishes.rate_hz:g} Hz",
-            hint="leave --rate-hz out; samples at other rates are resampled",
+            f"the contract says {contract.rate_hz:g} Hz, you say {wishes.rate_hz:g} Hz",
+            hint="leave it out; samples at other rates are resampled",
         )
     length, channels = (int(size) for size in tensor.shape[1:])
     scores = _scores_output(contract)

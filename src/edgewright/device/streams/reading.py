@@ -39,12 +39,19 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if self.time_unit not in TIME_UNITS_S:
-            raise ValueError(
-                f"time_unit is {self.time_unit!r}, expected one of {list(TIME_UNITS_S)}"
-            )
-        if self.rate_hz is not None and not self.rate_hz > 0:
+        check_time_unit(self.time_unit)
+        if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
             raise ValueError(f"rate_hz is {self.rate_hz:g}, expected above 0")
+
+
+def check_time_unit(unit: str) -> None:
+    """Whether times can be counted in it.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if unit not in TIME_UNITS_S:
+        raise ValueError(f"time_unit is {unit!r}, expected one of {list(TIME_UNITS_S)}")
 
 
 class SampleReader:

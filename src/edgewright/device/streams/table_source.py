@@ -15,7 +15,7 @@ import numpy as np
 from edgewright._fs import file_errors
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Samples
-from edgewright.device.streams.reading import TIME_UNITS_S, number_in
+from edgewright.device.streams.reading import TIME_UNITS_S, check_time_unit, number_in
 from edgewright.errors import InputError
 
 _CHUNK_ROWS = 256
@@ -34,10 +34,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if self.time_unit not in TIME_UNITS_S:
-            raise ValueError(
-                f"time_unit is {self.time_unit!r}, expected one of {list(TIME_UNITS_S)}"
-            )
+        check_time_unit(self.time_unit)
         if not self.time and not self.rate_hz:
             raise ValueError("either a time column or a rate is needed")
 
