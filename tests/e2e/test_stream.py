@@ -141,6 +141,13 @@ def test_an_unknown_sink_is_refused_before_anything_runs(bundle: Path, recording
     assert "unknown kind of address" in done.stderr
 
 
+def test_results_are_not_appended_to_the_samples(bundle: Path, recording: Path) -> None:
+    before = recording.read_bytes()
+    done = edgewright("stream", bundle, "--source", recording, "--sink", recording)
+    assert (done.returncode, recording.read_bytes()) == (2, before)
+    assert "is read, and results would be appended to it" in done.stderr
+
+
 def test_predict_answers_every_row_of_an_npz(bundle: Path, tmp_path: Path) -> None:
     windows = np.random.default_rng(1).uniform(-1, 1, (150, 20, 2)).astype(np.float32)
     np.savez(tmp_path / "in.npz", imu=windows, other=np.zeros(3))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from edgewright._fs import is_same_file, read_limited
+from edgewright._fs import read_limited
 from edgewright.chain.serving import default_threads, open_servable
 from edgewright.chain.stream_metrics import StreamPage
 from edgewright.chain.stream_parts import bridge_of, sink_of, source_of
 from edgewright.chain.stream_tools import Tools
-from edgewright.chain.streaming import opened_model
+from edgewright.chain.streaming import check_source_stays, opened_model
 from edgewright.clock import Clock
 from edgewright.contract import Contract, decode_toml
 from edgewright.device.serve import InferenceServer, ServeOptions
@@ -189,11 +189,8 @@ def _check_source_stays(part: StreamPart, tools: Tools) -> None:
         return
     read = tools.path(part.source.path)
     for sink in part.sinks:
-        if isinstance(sink, FileSink) and is_same_file(tools.path(sink.path), read):
-            raise InputError(
-                f"{read} is read, and results would be appended to it",
-                hint="give the sink another path",
-            )
+        if isinstance(sink, FileSink):
+            check_source_stays(read, tools.path(sink.path))
 
 
 class _Running:

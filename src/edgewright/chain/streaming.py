@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgewright._fs import is_same_file
 from edgewright.bundle import unpack
 from edgewright.chain.engines import open_engine_file, open_model_of
 from edgewright.clock import Clock
@@ -125,7 +126,22 @@ def _channel_columns(replay: Replay, plan: Plan, header: list[str]) -> tuple[str
     return wanted
 
 
+def check_source_stays(read: Path, written: Path) -> None:
+    """Refuse to append results to the samples that are read.
+
+    Raises:
+        InputError: both are one file.
+    """
+    if is_same_file(written, read):
+        raise InputError(
+            f"{read} is read, and results would be appended to it",
+            hint="give the sink another path",
+        )
+
+
 async def _run(stream: Stream, source: TableSource, order: StreamOrder, clock: Clock) -> Summary:
+    for text in order.sinks:
+        check_source_stays(order.source.path, Path(text))
     sinks = [_sink(text, clock) for text in order.sinks]
     return await run_stream(stream, source, sinks, only_changes=order.only_changes)
 

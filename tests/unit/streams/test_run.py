@@ -1,6 +1,7 @@
 import asyncio
 import io
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from edgewright.contract import Channel, Contract, Tensor
 from edgewright.device.streams import Result, Samples, Stream, Wishes, plan_stream, run_stream
 from edgewright.device.streams.debounce import Rule
-from edgewright.device.streams.json_sink import JsonStreamSink
+from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
 from edgewright.errors import DeviceError, InputError
 from edgewright.steps import check_inputs
 
@@ -147,3 +148,13 @@ def test_results_are_json_lines() -> None:
     assert first["kind"] == "stream-result"
     assert (first["model"], first["label"], first["changed"]) == ("sign", "high", True)
     assert "changed" not in second
+
+
+def test_results_after_a_torn_line_stand_on_lines_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    for before in (b"", b'{"whole": 1}\n', b'{"whole": 1}\n{"to'):
+        path.write_bytes(before)
+        sink = JsonFileSink(path)
+        asyncio.run(run_stream(stream_of(SignModel()), ListSource([5.0] * 4), [sink]))
+        after, is_torn = path.read_bytes().removeprefix(before), before.endswith(b"to")
+        assert (after[:1], after.count(b"\n")) == ((b"\n", 2) if is_torn else (b"{", 1))

@@ -1,5 +1,6 @@
 import asyncio
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,16 @@ def test_rows_without_a_time_are_evenly_spaced(tmp_path: Path) -> None:
 def test_the_pace_of_the_samples_is_kept(tmp_path: Path) -> None:
     clock = FakeClock()
     source = TableSource(
-        written(tmp_path, "t,x,y\n100,1,1\n101,1,1\n103,1,1\n"), XY, clock=clock, speed=2.0
+        written(tmp_path, "t,x,y\n100,1,1\n101,1,1\n103,1,1\n5,1,1\n7,1,1\n"),
+        XY,
+        clock=clock,
+        speed=2.0,
     )
 
     async def arrivals() -> list[float]:
         return [clock.monotonic_s() async for _ in source.chunks()]
 
-    assert asyncio.run(arrivals()) == [0.0, 0.5, 1.5]
+    assert asyncio.run(arrivals()) == [0.0, 0.5, 1.5, 1.5, 2.5]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,10 @@ def test_the_pace_of_the_samples_is_kept(tmp_path: Path) -> None:
         ("", "expected a header"),
         ("1,2,3\n", "the first line is '1,2,3', expected a header"),
         ("t,x,z\n0,1,2\n", r":2: no column 'y'"),
+        ("t;x;y\n0,5;1;2\n", "separated by ';', expected commas"),
+        ("t\tx\ty\n0\t1\t2\n", r"separated by '\\t', expected commas"),
+        ("t,x,y,x\n0,1,2,3\n", "2 columns have the name 'x'"),
+        (b"ustar\0\0\0\0\n", r":1: not UTF-8 text"),
         ("t,x,y\n0,1\n", r":2: 2 cells, expected 3"),
         ("t,x,y\n0,1,up\n", r":2: column 'y' holds 'up', expected a number"),
         (b"t,x,y\n\xff\xfe,1,2\n", r":2: not UTF-8"),
@@ -106,6 +114,24 @@ def test_what_is_no_table_is_named_with_its_line(
 def test_bad_json_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match=r"s\.jsonl:1: "):
         read(written(tmp_path, line + "\n", "s.jsonl"))
+
+
+def test_a_table_of_a_spreadsheet_begins_with_a_mark(tmp_path: Path) -> None:
+    path = written(tmp_path, "\ufefft,x,y\r\n0.5,1,2\r\n")
+    assert (read_header(path), read(path).tolist()) == (("t", "x", "y"), [[0.5, 1, 2]])
+
+
+def test_what_lies_deeper_in_a_json_line_has_a_dotted_name(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"t": 0.5, "acc": {"x": 1, "y": 2}}\n', "s.jsonl")
+    columns = Columns(channels=("acc.x", "acc.y"), time="t")
+    assert read_header(path) == ("t", "acc.x", "acc.y")
+    assert read(path, columns).tolist() == [[0.5, 1, 2]]
+
+
+def test_what_can_be_read_once_only_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        read_header(tmp_path / "pipe")
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:

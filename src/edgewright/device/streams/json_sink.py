@@ -1,5 +1,6 @@
 """Results as JSON lines, into a file or an open stream such as stdout."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -15,8 +16,19 @@ def encode_results(results: Sequence[Result]) -> bytes:
     return b"".join(msgspec.json.encode(result) + b"\n" for result in results)
 
 
+def _is_torn(path: Path) -> bool:
+    """Whether the last line was not finished."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
+
+
 class JsonFileSink:
-    """Appends; a torn last line is the only thing that a power cut can spoil."""
+    """Appends; a torn last line is the only thing that a power cut or a full disk can spoil: what
+    comes after it stands on a line of its own.
+    """
 
     wants_every = False
 
@@ -24,7 +36,10 @@ class JsonFileSink:
         self._path = path
         make_dirs(path.parent)
         with file_errors(path, doing="writing"):
+            is_torn = path.is_file() and _is_torn(path)
             self._file = path.open("ab")
+            if is_torn:
+                self._file.write(b"\n")
 
     async def start(self) -> None:
         """It is open."""

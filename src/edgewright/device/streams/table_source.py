@@ -1,6 +1,10 @@
-"""Samples from a file: CSV with a header, or JSON lines. A replay of what a sensor once said."""
+"""Samples from a file: CSV with a header, or JSON lines. A replay of what a sensor once said.
+
+What lies deeper in a JSON line is a column with a dotted name, as in a live source's message.
+"""
 
 import asyncio
+import codecs
 import csv
 import itertools
 import json
@@ -17,6 +21,7 @@ from edgewright.clock import Clock
 from edgewright.device.streams.base import Samples
 from edgewright.device.streams.reading import TIME_UNITS_S, check_time_unit, number_in
 from edgewright.errors import InputError
+from edgewright.wire.samples import flat
 
 _CHUNK_ROWS = 256
 _LINE_LIMIT = 64 << 10
@@ -84,18 +89,20 @@ class TableSource:
 
 
 class _Pace:
-    """Waits until a row is due."""
+    """Waits until a row is due. Where the recording's clock stepped back the pace begins anew."""
 
     def __init__(self, clock: Clock, speed: float | None) -> None:
         self._clock = clock
         self._speed = speed
         self._first: tuple[float, float] | None = None
+        self._last_s = -math.inf
 
     async def wait_for(self, time_s: float) -> None:
         if self._speed is None or not math.isfinite(time_s):
             return
-        if self._first is None:
+        if self._first is None or time_s < self._last_s:
             self._first = (self._clock.monotonic_s(), time_s)
+        self._last_s = time_s
         started_s, first_s = self._first
         due_s = started_s + (time_s - first_s) / self._speed
         if (wait_s := due_s - self._clock.monotonic_s()) > 0:
@@ -108,6 +115,11 @@ def read_header(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: the file is absent, empty, or its first line is no header.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            f"{path} is no file but a pipe or a device, which can be read once only",
+            hint="save the samples first",
+        )
     with file_errors(path, doing="reading"), path.open("rb") as file:
         line = next(_lines(file, path), (0, ""))[1]
     if path.suffix in {".jsonl", ".ndjson"}:
@@ -118,6 +130,8 @@ def read_header(path: Path) -> tuple[str, ...]:
 def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
     for number in itertools.count(1):
         raw = file.readline(_LINE_LIMIT + 1)
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)  # spreadsheets put it there
         if not raw:
             return
         if len(raw) > _LINE_LIMIT:
@@ -127,16 +141,28 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
             )
         try:
             text = raw.decode().strip()
-        except UnicodeDecodeError as error:
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
             raise InputError(
                 f"{path}:{number}: not UTF-8 text", hint="this is not a table of samples"
-            ) from error
+            )
         if text:
             yield number, text
 
 
 def _csv_header(line: str, path: Path) -> tuple[str, ...]:
     names = tuple(name.strip() for name in next(csv.reader([line]), []))
+    if len(names) == 1 and (found := {*";\t|"} & {*line}):
+        raise InputError(
+            f"{path}: cells are separated by {min(found)!r}, expected commas",
+            hint="write it anew with commas between cells and points in numbers",
+        )
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(
+            f"{path}: {names.count(twice[0])} columns have the name {twice[0]!r}",
+            hint="give each its own",
+        )
     if not names or any(_is_number(name) for name in names):
         raise InputError(
             f"{path}: the first line is {line[:60]!r}, expected a header with column names",
@@ -163,14 +189,14 @@ def _json_records(file: IO[bytes], path: Path) -> Iterator[tuple[int, Mapping[st
         yield number, _json_record(line, f"{path}:{number}")
 
 
-def _json_record(line: str, where: str) -> dict[str, object]:
+def _json_record(line: str, where: str) -> Mapping[str, object]:
     try:
         record = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{where}: not JSON: {error}", hint="mend or delete that line") from error
     if not isinstance(record, dict):
         raise InputError(f"{where}: {line[:60]!r} is not a JSON object with named values")
-    return record
+    return flat(record)
 
 
 def _is_number(text: str) -> bool:
