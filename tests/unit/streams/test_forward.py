@@ -56,6 +56,21 @@ def test_what_could_not_be_delivered_is_delivered_later_in_order() -> None:
     assert delivery.taken == [b"0", b"1", b"2", b"3", b"4"]
 
 
+class Silent(Delivery):
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_side_that_never_answers_is_told_as_that() -> None:
+    async def case() -> None:
+        forwarder = Forwarder(MemoryQueue(limit=9), Silent(), clock=FakeClock(), name="there")
+        await forwarder.put([Message("t", b"x")])
+        await forwarder.close(patience_s=0.01)
+
+    with pytest.raises(TransportError, match=r"1 of 1 messages .* no answer within 0\.01 s"):
+        asyncio.run(case())
+
+
 def test_a_fault_of_our_own_is_raised_and_not_tried_for_ever() -> None:
     with pytest.raises(ZeroDivisionError):
         forwarded(Delivery(ZeroDivisionError()), 1)

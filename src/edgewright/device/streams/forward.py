@@ -148,11 +148,15 @@ class Forwarder:
             is_away = lost > self.refused
             raise TransportError(
                 f"{self._name}: {lost} of {lost + self.delivered} messages were not delivered: "
-                f"{self._last_error or 'the queue was full'}",
+                f"{self._last_error or self._why(patience_s)}",
                 hint="check the address; give the sink a queue on disk to keep them"
                 if is_away
                 else "nothing helps those messages; all others were delivered or are kept",
             )
+
+    def _why(self, patience_s: float) -> str:
+        """Why messages are lost when nobody refused anything."""
+        return "the queue was full" if self._queue.dropped else f"no answer within {patience_s:g} s"
 
     def _takes(self, message: Message, encoded: bytes) -> bool:
         if self._queue.takes(encoded):
