@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import numpy as np
 import pytest
 
 from edgewright.device.streams.base import Item, Result, Samples
@@ -54,6 +55,48 @@ def test_waits_between_two_tries_grow_and_are_bounded() -> None:
     assert asyncio.run(read(source)) == []
     assert len(clock.slept_s) == 3
     assert all(0.25 <= slept <= 45 for slept in clock.slept_s)
+
+
+def stamped(arrivals_s: Sequence[float], *, count: int, rate_hz: float) -> np.ndarray:
+    """The times that samples get which come `count` in a message, without any of their own."""
+    clock = FakeClock()
+
+    class Timed(Feed):
+        async def batches(self) -> AsyncGenerator[Sequence[Message], None]:
+            for arrived_s in arrivals_s:
+                clock.advance(arrived_s - clock.monotonic_s())
+                yield [Message("a", b"[" + b",".join([b'{"x": 1}'] * count) + b"]")]
+
+    reader = reader_of(Reading(rate_hz=rate_hz), {"x": ""})
+    source, start_s = LiveSource(Timed(), reader, clock=clock), clock.wall_s()
+
+    async def times() -> list[np.ndarray]:
+        return [samples.time_s - start_s async for samples in source.chunks()]
+
+    return np.concatenate(asyncio.run(times()))
+
+
+def test_messages_that_a_line_delays_are_still_even_samples() -> None:
+    jitter = np.random.default_rng(3).uniform(0, 0.4, 60)
+    steps = np.diff(stamped(np.arange(1, 61) + jitter, count=20, rate_hz=20))
+    assert steps.min() >= 0.025
+    assert steps.max() <= 0.05 + 0.05 * 0.5
+
+
+@pytest.mark.parametrize("true_hz", [19.8, 20.2])
+def test_a_clock_that_runs_a_little_off_is_followed(true_hz: float) -> None:
+    arrivals = np.arange(1, 400) * 20 / true_hz
+    times = stamped(arrivals, count=20, rate_hz=20)
+    assert np.diff(times).min() > 0
+    assert times[-1] == pytest.approx(arrivals[-1], abs=0.25)
+
+
+def test_a_message_that_is_missing_leaves_its_hole() -> None:
+    arrivals = [1.0, 2.1, 3.0, 5.05, 6.0]
+    steps = np.diff(stamped(arrivals, count=20, rate_hz=20))
+    (hole,) = np.flatnonzero(steps > 0.08)
+    assert (hole, steps[hole]) == (59, pytest.approx(1.1, abs=0.06))
+    assert steps.min() > 0
 
 
 class Counting:

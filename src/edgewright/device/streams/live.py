@@ -6,6 +6,7 @@ broke is asked again at growing intervals, for as long as it takes.
 
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 30.0
+_MOST_REMEMBERED = 4096
 
 
 class Feed(Protocol):
@@ -85,6 +87,7 @@ class LiveSource:
         self._reader = reader
         self._clock = clock
         self._key_part = key_part
+        self._last_s: OrderedDict[str, float] = OrderedDict()
         self.told = Told()
 
     async def chunks(self) -> AsyncGenerator[Samples, None]:
@@ -100,14 +103,23 @@ class LiveSource:
         try:
             if len(message.payload) > PAYLOAD_BYTES:
                 raise InputError(f"{len(message.payload)} bytes, expected {PAYLOAD_BYTES} or fewer")
-            text = message.payload.decode()
-            samples = self._reader.read(text, arrived_s=self._clock.wall_s())
+            samples = self._samples(self._key(message.topic), message.payload.decode())
         except (InputError, UnicodeDecodeError) as error:
             self.told.unreadable += 1
             if self.told.unreadable == 1:
                 logger.warning("a message of %s is left out: %s", shown(message.topic), error)
             return None
-        return msgspec.structs.replace(samples, key=self._key(message.topic))
+        return samples
+
+    def _samples(self, key: str, text: str) -> Samples:
+        arrived_s, after_s = self._clock.wall_s(), self._last_s.get(key)
+        samples = self._reader.read(text, arrived_s=arrived_s, after_s=after_s)
+        if self._reader.spaces:
+            self._last_s[key] = float(samples.time_s[-1])
+            self._last_s.move_to_end(key)
+            if len(self._last_s) > _MOST_REMEMBERED:
+                self._last_s.popitem(last=False)
+        return msgspec.structs.replace(samples, key=key)
 
     def _key(self, topic: str) -> str:
         if self._key_part is None:

@@ -25,11 +25,17 @@ from edgewright.wire.samples import Row, samples_of
 
 TIME_UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MOST_ROWS = 10_000
+_EARLY = 1.0
+_LATE = 0.5
+"""Of a message's own length: what is jitter of the line. What is later has a hole before it."""
+_TRUST = 0.05
+"""Share of the jitter that is believed, so that a sensor's clock may run a little off."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How messages are read. `rate_hz` spaces samples that come many in a message without times:
-    the last one was taken when the message came.
+    the last one was taken when the message came, or the first one followed the message before,
+    where the line alone can have made the difference.
     """
 
     columns: dict[str, str] = {}
@@ -62,8 +68,14 @@ class SampleReader:
         self._columns = columns
         self._factors = np.array(factors)
 
-    def read(self, payload: str, *, arrived_s: float) -> Samples:
-        """The samples of one message.
+    @property
+    def spaces(self) -> bool:
+        """Whether times are made of the rate, so that a message continues the one before."""
+        return bool(self._reading.rate_hz) and not self._reading.time
+
+    def read(self, payload: str, *, arrived_s: float, after_s: float | None = None) -> Samples:
+        """The samples of one message; `after_s` is the last time of the same sensor's message
+        before.
 
         Raises:
             InputError: it has not the channels, or no number where one is needed.
@@ -74,9 +86,10 @@ class SampleReader:
             count = len(rows) if len(rows) <= _MOST_ROWS else f"more than {_MOST_ROWS}"
             raise InputError(f"{count} samples in one message, expected 1 to {_MOST_ROWS}")
         values = [[number_in(row, column) for column in self._columns] for row in rows]
-        return Samples(time_s=self._times(rows, arrived_s), values=np.array(values) * self._factors)
+        times = self._times(rows, arrived_s, after_s)
+        return Samples(time_s=times, values=np.array(values) * self._factors)
 
-    def _times(self, rows: list[Row], arrived_s: float) -> Array:
+    def _times(self, rows: list[Row], arrived_s: float, after_s: float | None) -> Array:
         reading = self._reading
         if reading.time:
             unit_s = TIME_UNITS_S[reading.time_unit]
@@ -87,7 +100,21 @@ class SampleReader:
                 hint="name the column with `time`, or give `rate_hz`",
             )
         step_s = 1.0 / reading.rate_hz if reading.rate_hz else 0.0
-        return arrived_s - np.arange(len(rows) - 1, -1, -1) * step_s
+        times = arrived_s - np.arange(len(rows) - 1, -1, -1) * step_s
+        if len(rows) > 1 and after_s is not None:
+            times += _shift(float(times[0]) - after_s, step_s, len(rows))
+        return times
+
+
+def _shift(apart_s: float, step_s: float, count: int) -> float:
+    """What to add to the times of a message whose first sample seems to be `apart_s` after the last
+    one before: nothing when that is no jitter, else what makes it nearly one step.
+    """
+    late_s = apart_s - step_s
+    length_s = count * step_s
+    if not -_EARLY * length_s <= late_s <= _LATE * length_s:
+        return 0.0
+    return max(_TRUST * late_s, -step_s / 2) - late_s
 
 
 def reader_of(reading: Reading, channels: Mapping[str, str]) -> SampleReader:
