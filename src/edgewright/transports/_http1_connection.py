@@ -1,7 +1,8 @@
 """The server's side of one HTTP/1.1 connection: takes requests, writes answers in order.
 
 A head that is byte for byte one seen before is not parsed again: clients of an inference server
-repeat theirs. What is new, or comes in parts, is read by `_http1_framing`.
+repeat theirs, and `_http1_quick` takes what is one whole request with such a head. What is new, or
+comes in parts, is read by `_http1_framing`.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ import orjson
 
 from edgewright.transports._http1_framing import HEAD_END, Framing
 from edgewright.transports._http1_head import BadRequestError
-from edgewright.transports._http1_house import House, Known
+from edgewright.transports._http1_house import House
+from edgewright.transports._http1_quick import NEVER_S, QuickConnection
 from edgewright.transports._http1_text import preamble, status_and_headers
-from edgewright.transports.base import Frame, Head, Response
+from edgewright.transports.base import Head, Response
 
 _HELD_BYTES = 64 << 10
 _LINGER_S = 2.0
@@ -21,52 +23,18 @@ _RECENT_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WITHOUT_BODY = frozenset({204, 304})
 _CLOSE = b"connection: close\r\n"
-_NEVER = float("inf")
-_LENGTH_COUNT = 4096
-_LENGTHS = tuple(b"%d" % size for size in range(_LENGTH_COUNT))
 
 
-class Connection(asyncio.Protocol):
+class Connection(QuickConnection, asyncio.Protocol):
     """One peer. At most one request is with the application at any time; the rest waits here."""
 
-    __slots__ = (
-        "_buffer",
-        "_framing",
-        "_house",
-        "_is_blocked",
-        "_is_ending",
-        "_is_paused",
-        "_is_pumping",
-        "_known",
-        "_limits",
-        "_task",
-        "_transport",
-        "_writable",
-        "client_certificate",
-        "deadline_s",
-        "head",
-        "is_closed",
-        "peer",
-        "served",
-    )
+    __slots__ = ("_limits", "_task", "_writable", "client_certificate", "peer")
 
     def __init__(self, house: House) -> None:
-        self._house = house
+        super().__init__(house, Framing(house.limits, house.keep_head))
         self._limits = house.limits
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._framing = Framing(self._limits, house.keep_head)
-        self._buffer = self._framing.buffer
-        self._known: Known | None = None
-        self._is_pumping = False
-        self._is_blocked = False
-        self._is_paused = False
-        self._is_ending = False
         self._task: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self.head: Head | None = None
-        self.served = 0
-        self.is_closed = False
-        self.deadline_s = _NEVER
         self.peer = ""
         self.client_certificate = b""
 
@@ -95,22 +63,7 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         self._wake_writer()
 
-    def data_received(self, data: bytes) -> None:
-        known = self._known
-        if (
-            known is not None
-            and self.head is None
-            and len(data) == known.total_bytes
-            and not self._buffer
-            and self._framing.pending is None
-            and not self._is_blocked
-            and not self._is_ending
-            and data.startswith(known.raw)
-        ):  # the last head again, with a whole body
-            self.head = known.head
-            self.deadline_s = _NEVER
-            known.take(self, data[known.raw_bytes :])  # type: ignore[misc]  # only kept with one
-            return
+    def _receive_with_care(self, data: bytes) -> None:
         if self._is_ending:
             return
         if not self._buffer and self._framing.pending is None:
@@ -149,26 +102,6 @@ class Connection(asyncio.Protocol):
             b"%bdate: %b\r\ncontent-length: %d\r\n\r\n%b" % (preamble, house.date, len(body), body)
         )
         self._ready_again()
-
-    def reply_framed(self, frame: Frame, content: bytes) -> None:
-        head, house, transport = self.head, self._house, self._transport
-        if head is None or self.is_closed or transport.is_closing():
-            return
-        if not head.keeps_alive or house.is_closing or head.method == "HEAD":
-            self._reply_with_care(head, frame.preamble, frame.body(content))
-            return
-        if frame.date is not house.date:
-            frame.renew(house.date)
-        size = frame.fixed_bytes + len(content)
-        length = _LENGTHS[size] if size < _LENGTH_COUNT else b"%d" % size
-        transport.write(
-            b"".join((frame.preamble_and_date, length, frame.opening, content, frame.after))
-        )
-        self.head = None
-        self.served += 1
-        self.deadline_s = house.idle_deadline_s
-        if self._buffer or self._is_paused:
-            self._next()
 
     def _ready_again(self) -> None:
         self.head = None
@@ -214,7 +147,7 @@ class Connection(asyncio.Protocol):
             self.deadline_s = self._house.now_s + self._limits.body_timeout_s
             self._writable = asyncio.get_running_loop().create_future()
             await self._writable
-            self.deadline_s = _NEVER
+            self.deadline_s = NEVER_S
 
     def finish(self, *, ends: bool = False) -> None:
         """The answer is written; go on with the next request, or close."""
@@ -283,7 +216,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._known = known
                 self.head = known.head
-                self.deadline_s = _NEVER
+                self.deadline_s = NEVER_S
                 known.take(self, data[body_at:used])
             if self.head is not None or self._is_blocked or self._is_ending:
                 break
@@ -317,7 +250,7 @@ class Connection(asyncio.Protocol):
 
     def _dispatch(self, head: Head, body: bytes) -> None:
         self.head = head
-        self.deadline_s = _NEVER
+        self.deadline_s = NEVER_S
         self._house.application(self, head, body)
 
     # Flow

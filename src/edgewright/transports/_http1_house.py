@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from edgewright import _native
 from edgewright.transports._held import HeldBodies
 from edgewright.transports.base import Application, Head, Limits, Take
 
@@ -68,3 +69,7 @@ class Known:
         self.take = take
         self.raw_bytes = len(raw)
         self.total_bytes = len(raw) + head.content_length
+
+
+if _native.part is not None:
+    Known = _native.part.Known  # type: ignore[misc]  # the same class in C

@@ -117,7 +117,7 @@ def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any, kind: Any) 
         numbers = "[1, 2, 3, 4]" if "[2,2]" in before else "[1, 2]"
         for _ in range(2):
             answer = send(bench, model, numbers, before, after)
-            assert not any(lane.exchanges for lane in model._lanes)
+            assert not any(map(len, model.lanes))
             bench.turn()
             assert answer.status == 200
 

@@ -11,6 +11,7 @@ from edgewright.device.serve.access import OPEN_ACTIONS, Access
 from edgewright.device.serve.compat import Compat
 from edgewright.device.serve.edgeinfer import EDGEINFER_ACTIONS, EdgeInfer
 from edgewright.device.serve.friendly import Friendly
+from edgewright.device.serve.gathering import Door
 from edgewright.device.serve.metrics import render_metrics
 from edgewright.device.serve.models import Models
 from edgewright.device.serve.ports import Timer
@@ -102,8 +103,8 @@ class InferenceApplication:
                 self._actions[route.action](exchange, route)
         except RefusalError as refusal:
             refuse_as_v2(exchange, refusal)
-        except Exception:  # the top of a task: one request's fault must not end the server
-            logger.exception("request failed: method=%s path=%s", head.method, head.path)
+        except Exception as error:  # noqa: BLE001 - the top of a task: it must not end the server
+            _log_failed(head, error)
             refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
 
     def prepare(self, head: Head) -> Take | None:
@@ -125,18 +126,18 @@ class InferenceApplication:
             return None
         newest = self._models.newest(route.model)
 
-        def take(exchange: Exchange, body: bytes) -> None:
+        def care(exchange: Exchange, body: bytes) -> None:
             model = newest.model
             if model is None:
                 self(exchange, head, body)
-                return
-            try:
-                model.infer(exchange, body, header_bytes)
-            except Exception:  # the top of a task: one request's fault must not end the server
-                logger.exception("request failed: path=%s", head.path)
-                refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+            else:
+                model.infer_with_care(exchange, body, header_bytes)
 
-        return take
+        def fail(exchange: Exchange, error: Exception) -> None:
+            _log_failed(head, error)
+            refuse_as_v2(exchange, RefusalError(500, "internal error", reason="internal"))
+
+        return Door(newest if header_bytes is None else _NoLanes(), care, fail)
 
     def _may(self, head: Head, route: Route) -> bool:
         return (
@@ -204,6 +205,16 @@ class InferenceApplication:
     def _model_statistics(self, exchange: Exchange, route: Route) -> None:
         model = self._models.find(route.model, route.version)
         _send(exchange, {"model_stats": [descriptions.model_statistics(model)]})
+
+
+class _NoLanes:
+    """Of requests that lanes cannot read."""
+
+    model = None
+
+
+def _log_failed(head: Head, error: Exception) -> None:
+    logger.error("request failed: method=%s path=%s", head.method, head.path, exc_info=error)
 
 
 def _route_of(head: Head) -> Route | None:

@@ -2,8 +2,6 @@
 model, where making and wrapping arrays costs more than the model.
 """
 
-from typing import Any
-
 import numpy as np
 import orjson
 
@@ -17,28 +15,24 @@ _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 class Row:
     """Takes one row's numbers and gives one row's text. Whatever is wrong is raised."""
 
-    __slots__ = ("_accepts", "_buffer", "_fill", "_numbers", "_place", "_run", "inputs", "outputs")
+    __slots__ = ("_accepts", "_buffer", "_numbers", "_place", "inputs", "outputs", "run")
 
     def __init__(self, bound: Bound, form: InputForm) -> None:
         (place,), (answer,) = bound.inputs.values(), bound.outputs.values()
         self.inputs: Arrays = bound.inputs
         self.outputs: Arrays = bound.outputs
-        self._fill = form.filler(place.size)
         self._buffer = place.data.cast("B")
         self._place = place
         self._accepts = compile_values(form.tensor)
-        self._run = bound.run
+        self.run = bound.run
+        """Let the model answer them."""
         self._numbers = answer.reshape(-1)
 
-    def take(self, values: Any) -> None:
-        """Put the numbers where the model reads them, if they are in contract."""
-        self._fill(self._buffer, 0, *values)
+    def take(self, content: bytes) -> None:
+        """Put packed numbers where the model reads them, if they are in contract."""
+        self._buffer[:] = content
         if not self._accepts(self._place):
             raise ValueError("not in contract")
-
-    def run(self) -> None:
-        """Let the model answer them."""
-        self._run()
 
     def text(self) -> bytes:
         """The answer's numbers as JSON, without the brackets."""

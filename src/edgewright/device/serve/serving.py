@@ -1,7 +1,6 @@
 """One model at work: reads V2 requests, admits them, hands them to its queue, writes answers."""
 
 import logging
-import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -60,29 +59,29 @@ class ServedModel:
         self._admission = admission
         self._timer = resources.timer
         self._resources = resources
-        self._lanes: list[Lane] = []
+        self.lanes: list[Lane] = []
         self._rows: dict[tuple[int, ...], Row | None] = {}
         self._lane_trials = _LANE_TRIALS if self._may_have_lanes() else 0
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a pass."""
-        return self.queue.waiting + sum(len(lane.exchanges) for lane in self._lanes)
+        return self.queue.waiting + sum(map(len, self.lanes))
 
     @property
     def in_flight(self) -> int:
         """Requests that wait or run."""
-        return self.queue.in_flight + sum(len(lane.exchanges) for lane in self._lanes)
+        return self.queue.in_flight + sum(map(len, self.lanes))
 
     def retire(self, act: Callable[[], None]) -> None:
         """Act once, when everything that was taken is answered; nothing more may be asked."""
-        for lane in self._lanes:
+        for lane in self.lanes:
             lane.run()
         self.queue.when_idle(partial(self._end, act))
 
     def _end(self, act: Callable[[], None]) -> None:
         """Leave nothing that holds this model and is held by it; see `PassQueue.end`."""
-        self._lanes, self._lane_trials = [], 0
+        self.lanes, self._lane_trials = [], 0
         self._rows.clear()
         self.queue.end()
         act()
@@ -90,13 +89,16 @@ class ServedModel:
     def infer(self, exchange: Exchange, body: bytes, header_bytes: int | None) -> None:
         """Take a V2 request."""
         if header_bytes is None:
-            for lane in self._lanes:
-                if body.startswith(lane.shape.before) and body.endswith(lane.shape.after):
-                    lane.add(exchange, body)
+            for lane in self.lanes:
+                if lane.take(exchange, body):
                     return
-        self._infer_with_care(exchange, body, header_bytes, self._timer())
+        self.infer_with_care(exchange, body, header_bytes)
 
-    def _infer_with_care(
+    def infer_with_care(self, exchange: Exchange, body: bytes, header_bytes: int | None) -> None:
+        """Take a V2 request that no lane has taken."""
+        self._read(exchange, body, header_bytes, self._timer())
+
+    def _read(
         self, exchange: Exchange, body: bytes, header_bytes: int | None, arrived_s: float
     ) -> None:
         try:
@@ -130,8 +132,7 @@ class ServedModel:
         if feed.encoded or any(option is not None for option in options):
             return
         form = self.reader.forms[0]
-        pack = form.packer(math.prod(feed.shapes[0]))
-        shape = find_shape(body, form, feed.shapes[0], pack)
+        shape = find_shape(body, form, feed.shapes[0])
         if shape is None:
             return
         before, after = self._writer.around_rows()
@@ -143,7 +144,7 @@ class ServedModel:
             queue=self.queue,
             row=self._row(feed.shapes[0]),
         )
-        self._lanes = [lane, *self._lanes[: _MAX_LANES - 1]]
+        self.lanes = [lane, *self.lanes[: _MAX_LANES - 1]]
 
     def _row(self, shape: tuple[int, ...]) -> Row | None:
         if shape not in self._rows:
@@ -158,9 +159,7 @@ class ServedModel:
             predict=self.servable.model.predict_checked,
             timer=resources.timer,
             wall_s=resources.wall_s,
-            add_late=lambda exchange, body, arrived_s: self._infer_with_care(
-                exchange, body, None, arrived_s
-            ),
+            add_late=lambda exchange, body, arrived_s: self._read(exchange, body, None, arrived_s),
             schedule=resources.call_soon,
             is_alone=resources.is_alone,
         )

@@ -25,9 +25,6 @@ Content = bytes | memoryview | list[Any]
 Pack = Callable[..., bytes]
 """Elements as arguments to raw bytes; raises one of `PACK_ERRORS`."""
 
-Fill = Callable[..., None]
-"""A buffer, a place in it and elements as arguments; raises as `Pack`."""
-
 PACK_ERRORS = (struct.error, OverflowError)
 
 _ELEMENT: dict[str, type] = {"FP": float, "UI": int, "IN": int, "BO": bool, "BY": str}
@@ -58,6 +55,7 @@ class InputForm:
         self.element = _ELEMENT[self.datatype[:2]]
         self.is_string = tensor.dtype == "string"
         self.dtype = np.dtype(object if self.is_string else tensor.dtype)
+        self.code = _STRUCT_CODE.get(self.datatype, "")
         self._decoders = _nested_decoders(self.element)
 
     def check_declared(self, datatype: str, shape: tuple[int, ...]) -> int:
@@ -101,16 +99,9 @@ class InputForm:
 
     def packer(self, count: int) -> Pack:
         """Packs so many elements at once."""
-        return self._packed(count).pack
-
-    def filler(self, count: int) -> Fill:
-        """Puts so many elements at once where they belong."""
-        return self._packed(count).pack_into
-
-    def _packed(self, count: int) -> struct.Struct:
         if self.is_string or count > _MAX_PACKED:
             raise InputError(f"input {self.name!r} has {count} elements")
-        return struct.Struct(f"<{count}{_STRUCT_CODE[self.datatype]}")
+        return struct.Struct(f"<{count}{self.code}").pack
 
     def parse(self, text: msgspec.Raw, shape: tuple[int, ...]) -> Content:
         """JSON data, flat or nested as the shape says.

@@ -1,0 +1,198 @@
+/* JSON numbers to packed elements. A decimal is rounded to a double first and that to a float, as
+ * Python does it; where the quick arithmetic leaves a doubt, Python's own conversion decides.
+ */
+
+#include "native.h"
+
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MOST_DIGITS 19 /* as many fit into 64 bits, whatever they are */
+#define MOST_TOKEN 64
+#define EXACT_POWER 22 /* the largest power of ten that is a double */
+
+static const double POWERS[EXACT_POWER + 1] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+};
+
+/* A number as it stands in the text: digits * 10^exponent. */
+typedef struct {
+    const char *begin, *end;
+    uint64_t digits;
+    int exponent;
+    bool is_negative, is_integer, is_whole; /* whole: no digit was left out */
+} Decimal;
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static const char *after_space(const char *p, const char *end) {
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t' || *p == '\r')) p++;
+    return p;
+}
+
+/* What follows the number, NULL where there is none. */
+static const char *read_decimal(const char *p, const char *end, Decimal *found) {
+    int counted = 0;
+    *found = (Decimal){.begin = p, .is_integer = true, .is_whole = true};
+    if (p < end && *p == '-') {
+        found->is_negative = true;
+        p++;
+    }
+    if (p == end || !is_digit(*p)) return NULL;
+    if (*p == '0' && p + 1 < end && is_digit(p[1])) return NULL;
+    for (; p < end && is_digit(*p); p++) {
+        if (counted == MOST_DIGITS) {
+            found->is_whole = false;
+            continue;
+        }
+        found->digits = found->digits * 10 + (uint64_t)(*p - '0');
+        counted += found->digits != 0;
+    }
+    if (p < end && *p == '.') {
+        found->is_integer = false;
+        p++;
+        if (p == end || !is_digit(*p)) return NULL;
+        for (; p < end && is_digit(*p); p++) {
+            if (counted == MOST_DIGITS) {
+                found->is_whole = false;
+                continue;
+            }
+            found->digits = found->digits * 10 + (uint64_t)(*p - '0');
+            counted += found->digits != 0;
+            found->exponent--;
+        }
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        int exponent = 0;
+        bool is_negative = false;
+        found->is_integer = false;
+        p++;
+        if (p < end && (*p == '+' || *p == '-')) is_negative = *p++ == '-';
+        if (p == end || !is_digit(*p)) return NULL;
+        for (; p < end && is_digit(*p); p++) {
+            if (exponent < 10000) exponent = exponent * 10 + (*p - '0');
+        }
+        found->exponent += is_negative ? -exponent : exponent;
+    }
+    found->end = p;
+    return p;
+}
+
+/* As Python reads it; false where that is no finite number. */
+static bool slow_double(const Decimal *decimal, double *into) {
+    char token[MOST_TOKEN + 1];
+    Py_ssize_t size = decimal->end - decimal->begin;
+    if (size > MOST_TOKEN) return false;
+    memcpy(token, decimal->begin, (size_t)size);
+    token[size] = 0;
+    double value = PyOS_string_to_double(token, NULL, NULL);
+    if (value == -1.0 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+    }
+    *into = value;
+    return isfinite(value);
+}
+
+/* At most two roundings away from the decimal, or exact. */
+static bool quick_double(const Decimal *decimal, double *into, bool *is_exact) {
+    int exponent = decimal->exponent;
+    if (FLT_EVAL_METHOD != 0 || !decimal->is_whole) return false;
+    if (exponent < -EXACT_POWER || exponent > EXACT_POWER) return false;
+    double value = (double)decimal->digits;
+    value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];
+    *is_exact = decimal->digits <= ((uint64_t)1 << DBL_MANT_DIG);
+    *into = decimal->is_negative ? -value : value;
+    return true;
+}
+
+static bool is_minus_zero_of_integers(const Decimal *decimal) {
+    return decimal->is_integer && decimal->is_negative && decimal->digits == 0;
+}
+
+static bool put_double(const Decimal *decimal, char *into) {
+    double value;
+    bool is_exact = false;
+    if (is_minus_zero_of_integers(decimal)) value = 0.0;
+    else if (!quick_double(decimal, &value, &is_exact) || !is_exact) {
+        if (!slow_double(decimal, &value)) return false;
+    }
+    memcpy(into, &value, sizeof value);
+    return true;
+}
+
+static bool put_float(const Decimal *decimal, char *into) {
+    double value;
+    bool is_exact = false;
+    if (is_minus_zero_of_integers(decimal)) value = 0.0;
+    else if (!quick_double(decimal, &value, &is_exact)) {
+        if (!slow_double(decimal, &value)) return false;
+    } else if (!is_exact && (float)(value * (1 - 0x1p-50)) != (float)(value * (1 + 0x1p-50))) {
+        if (!slow_double(decimal, &value)) return false;
+    }
+    float rounded = (float)value;
+    if (!isfinite(rounded)) return false;
+    memcpy(into, &rounded, sizeof rounded);
+    return true;
+}
+
+#define PUT_INTEGER(type)                                                                          \
+    do {                                                                                           \
+        type element = (type)value;                                                                \
+        if (element != value) return false;                                                        \
+        memcpy(into, &element, sizeof element);                                                    \
+        return true;                                                                               \
+    } while (0)
+
+static bool put_integer(const Decimal *decimal, char code, char *into) {
+    if (!decimal->is_integer || !decimal->is_whole || decimal->digits > INT64_MAX) return false;
+    int64_t value = (int64_t)decimal->digits;
+    if (decimal->is_negative) value = -value;
+    switch (code) {
+    case 'B': PUT_INTEGER(uint8_t);
+    case 'b': PUT_INTEGER(int8_t);
+    case 'h': PUT_INTEGER(int16_t);
+    case 'i': PUT_INTEGER(int32_t);
+    case 'q': PUT_INTEGER(int64_t);
+    default: return false;
+    }
+}
+
+static bool put(const Decimal *decimal, char code, char *into) {
+    if (code == 'f') return put_float(decimal, into);
+    if (code == 'd') return put_double(decimal, into);
+    return put_integer(decimal, code, into);
+}
+
+Py_ssize_t size_of_code(char code) {
+    switch (code) {
+    case 'B':
+    case 'b': return 1;
+    case 'h': return 2;
+    case 'i':
+    case 'f': return 4;
+    case 'q':
+    case 'd': return 8;
+    default: return 0;
+    }
+}
+
+bool read_numbers(const char *text, const char *end, char code, Py_ssize_t count, char *into) {
+    Py_ssize_t item_bytes = size_of_code(code);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Decimal decimal;
+        text = read_decimal(after_space(text, end), end, &decimal);
+        if (text == NULL || !put(&decimal, code, into)) return false;
+        into += item_bytes;
+        text = after_space(text, end);
+        if (i + 1 < count) {
+            if (text == end || *text != ',') return false;
+            text++;
+        }
+    }
+    return text == end;
+}
