@@ -13,12 +13,24 @@ export PYTHONDONTWRITEBYTECODE :=
 # The rooms whose branches `make check` counts, from their own unit tests.
 COVERED := contract bundle trust errors _fs
 
+# What runs once more on the hot path in C.
+NATIVE_TESTS := tests/unit/serve tests/unit/transports tests/e2e/test_serve.py \
+	tests/e2e/test_serve_grpc.py tests/e2e/test_serve_observed.py tests/e2e/test_edgeinfer.py \
+	tests/e2e/test_bad_input.py tests/long/test_serving_fuzz.py
+
+# What runs a third time where a byte too far ends the process. Children would inherit the sanitizers,
+# so no test that starts one; leaks are counted by test_native.py.
+SANITIZED_TESTS := tests/unit/serve/test_native.py tests/unit/serve/test_lane.py \
+	tests/unit/serve/test_passes.py tests/unit/serve/test_letting_go.py \
+	tests/unit/transports/test_http1_server.py tests/long/test_serving_fuzz.py
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
 TFLM_MAKEFILE := tensorflow/lite/micro/tools/make/Makefile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check test-long test-arm64 test-tflm prove pins clean \
-	format lint types layers dependencies dead-code spelling coverage
+	native test-native format lint types layers dependencies dead-code spelling coverage
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +75,19 @@ test-long: setup ## a slice of every long harness, chosen by the commit
 	@export EDGEWRIGHT_SLICE="$${EDGEWRIGHT_SLICE:-$$(git rev-parse HEAD 2>/dev/null || echo none)}"; \
 	echo "slice $$EDGEWRIGHT_SLICE"; $(BIN)/python -m pytest -n $(WORKERS) -m "long and not alone and not arm64" && \
 	$(BIN)/python -m pytest -n 0 -m "long and alone"
+
+native: setup ## the server's hot path in C, into build/native (needs a C compiler)
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target build/native ./native
+
+test-native: native ## the server's tests once more, on its hot path in C, also under sanitizers
+	@PYTHONPATH="$(abspath build/native)" EDGEWRIGHT_HOT_PATH=native $(BIN)/python -m pytest \
+		-n $(WORKERS) -m "not alone" $(NATIVE_TESTS)
+	@CFLAGS="-O1 -g $(SANITIZERS)" $(BIN)/python -m pip install --quiet --no-deps --upgrade \
+		--target build/native-sanitized ./native
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		PYTHONPATH="$(abspath build/native-sanitized)" EDGEWRIGHT_HOT_PATH=native \
+		$(BIN)/python -m pytest -n 0 $(SANITIZED_TESTS)
 
 test-arm64: setup ## the device package on an emulated arm64, tests of its rooms included
 	@$(BIN)/python tools/arm64_rootfs.py

@@ -22,6 +22,7 @@ from edgewright.measure.procfs import descendants
 _CPU_CLOCK = 2
 _SERVE = "from edgewright.cli import main; main()"
 _END_S = 10.0
+_NATIVE = ROOT / "build" / "native"
 _KEEPS_CODE = {"PYTHONDONTWRITEBYTECODE": ""}
 """As installers do: no server should compile itself at every start."""
 SHAPES = {"mlp-16": (1, 16), "tcn-bench": (1, 100, 9), "tcn-bench-int8": (1, 100, 9)}
@@ -131,10 +132,22 @@ def running(command: list[str]) -> Iterator[Server]:
         yield Server(process, address)
 
 
-def edgewright(*words: str | Path) -> list[str]:
-    """The command that serves these paths on a free port."""
-    serve = [sys.executable, "-c", _SERVE, "serve"]
+def edgewright(*words: str | Path, in_c: bool = False) -> list[str]:
+    """The command that serves these paths on a free port, its hot path in Python or in C (see
+    `build_native`).
+    """
+    path = os.pathsep.join(filter(None, (str(_NATIVE), os.environ.get("PYTHONPATH"))))
+    settings = ["EDGEWRIGHT_HOT_PATH=python"]
+    if in_c:
+        settings = ["EDGEWRIGHT_HOT_PATH=native", f"PYTHONPATH={path}"]
+    serve = ["env", *settings, sys.executable, "-c", _SERVE, "serve"]
     return [*serve, *map(str, words), "--http", "127.0.0.1:0", "--json"]
+
+
+def build_native() -> None:
+    """Make the part in C, as `make native` does."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+    subprocess.run([*pip, "--target", str(_NATIVE), str(ROOT / "native")], check=True)
 
 
 def values_of(model: str) -> np.ndarray:

@@ -264,6 +264,8 @@ def _grpc(
 
 
 def _announce(server: "InferenceServer", *, as_json: bool) -> None:
+    from edgewright import _native
+
     names = [f"{model.name} {model.version}" for model in server.models]
     if as_json:
         document = {
@@ -272,8 +274,10 @@ def _announce(server: "InferenceServer", *, as_json: bool) -> None:
             "address": server.addresses[0],
             "addresses": server.addresses,
             "models": names,
+            "hot_path": _native.name(),
         }
         click.echo(msgspec.json.encode(document))
     what = ", ".join(names) or "no model yet"
     with contextlib.suppress(OSError):  # a full disk under its log must not keep it from serving
-        say(f"ready: {what} on {' and '.join(server.addresses)}")
+        how = "" if _native.part is None else ", hot path in C"
+        say(f"ready: {what} on {' and '.join(server.addresses)}{how}")
