@@ -12,7 +12,7 @@ from edgewright.device.serve.plan import Plan
 from edgewright.device.serve.reading import Feed
 from edgewright.device.serve.serving import refuse_as_v2
 from edgewright.errors import DeviceError
-from edgewright.runtimes.base import Array
+from edgewright.runtimes.base import Array, EngineTensor
 from edgewright.runtimes.model import LoadedModel
 from edgewright.testing.models import FunctionSession, servable
 
@@ -125,6 +125,50 @@ def test_request_with_many_rows_leaves_the_event_loop(bench: Any) -> None:
     assert not answer.preamble
     bench.workers.run_one()
     assert answer.status == 200
+
+
+def test_a_row_larger_than_was_tried_counts_as_many(bench: Any) -> None:
+    """A model of any picture is tried on small ones: a large one would hold up everybody."""
+    session, model = serve_any_length(bench, row_s=50e-6)
+    for value in range(30):
+        small = ask_length(bench, model, 4, value)
+        large, other = (ask_length(bench, model, 400, value) for _ in range(2))
+        bench.turn()
+        assert [bool(one.preamble) for one in (small, large, other)] == [True, False, False]
+        while bench.workers.tasks:
+            bench.workers.run_one()
+        assert large.document["outputs"][0]["data"] == [2 * value, 2 * value]
+    assert set(session.passes) == {1}
+
+
+def test_requests_larger_than_was_tried_share_a_pass_with_fewer_others(bench: Any) -> None:
+    session, model = serve_any_length(bench, row_s=1e-6)
+    for _ in range(3):
+        session.passes.clear()
+        for value in range(8):
+            ask_length(bench, model, 8, value)
+        bench.turn()
+        assert (max(session.passes), sum(session.passes)) == (4, 8)
+
+
+def serve_any_length(bench: Any, row_s: float) -> tuple[FunctionSession, Any]:
+    """A model of rows of any length that was tried with four numbers."""
+    session = FunctionSession(lambda x: 2 * x[:, :2])
+    session.inputs = (EngineTensor(name="x", dtype="float32", shape=(None, None)),)
+    contract = Contract(
+        inputs=(Tensor(name="x", dtype="float32", shape=("batch", "length")),),
+        outputs=(Tensor(name="y", dtype="float32", shape=("batch", 2)),),
+    )
+    plan = Plan(is_inline=True, max_rows=8, single_s=50e-6, row_s=row_s, row_values=4)
+    opened = msgspec.structs.replace(servable(session), model=LoadedModel(contract, session))
+    return session, bench.serve(opened, plan)
+
+
+def ask_length(bench: Any, model: Any, length: int, value: float) -> Any:
+    tensor = {"name": "x", "shape": [1, length], "datatype": "FP32", "data": [value] * length}
+    exchange = bench.exchange()
+    model.infer(exchange, json.dumps({"inputs": [tensor]}).encode(), None)
+    return exchange
 
 
 def test_request_of_a_peer_that_left_is_not_run(bench: Any) -> None:

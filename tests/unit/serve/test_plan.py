@@ -41,3 +41,10 @@ def test_every_plan_makes_sense(single_s: float, joined_s: float) -> None:
     assert 1 <= plan.max_rows <= MAX_ROWS
     assert plan.row_s >= 0
     assert plan.runs_inline(1) == plan.is_inline
+
+
+def test_no_row_costs_nothing_whatever_was_measured() -> None:
+    """A joined pass that took no longer than a single one says nothing about 100,000 rows."""
+    plan = measured(20e-6, 20e-6)
+    assert plan.runs_inline(MAX_ROWS)
+    assert not plan.runs_inline(100_000)

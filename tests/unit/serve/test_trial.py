@@ -13,7 +13,7 @@ from edgewright.contract import Channel, Contract, Normalise, Tensor, Window
 from edgewright.device.serve.ports import Servable
 from edgewright.device.serve.trial import joins_rows, sample_inputs, try_model
 from edgewright.errors import DeviceError, InputError
-from edgewright.runtimes.base import Array
+from edgewright.runtimes.base import Array, EngineTensor
 from edgewright.runtimes.model import LoadedModel
 from edgewright.steps import check_inputs
 from edgewright.testing.models import DOUBLER_CONTRACT, FunctionSession, servable
@@ -174,3 +174,14 @@ def test_a_number_without_dimensions_is_tried_as_one() -> None:
     limited = Tensor(name="s", dtype="uint8", shape=(), low=2, high=2.5)
     sampled = sample_inputs(Contract(inputs=(limited,), outputs=contract.outputs), rows=1)["s"]
     assert (sampled.shape, sampled.dtype, int(sampled)) == ((), np.uint8, 2)
+
+
+def test_what_was_tried_is_remembered_where_rows_have_sizes_of_their_own() -> None:
+    session = FunctionSession(lambda x: x[:, :2])
+    session.inputs = (EngineTensor(name="x", dtype="float32", shape=(None, None)),)
+    sized = Tensor(name="x", dtype="float32", shape=("batch", "length"))
+    contract = Contract(inputs=(sized,), outputs=DOUBLER_CONTRACT.outputs)
+    model = msgspec.structs.replace(servable(session), model=LoadedModel(contract, session))
+    assert try_model(model, timer()).row_values == 16
+    assert try_model(golden(model, X), timer()).row_values == 2
+    assert try_model(servable(FunctionSession(lambda x: x)), timer()).row_values == 0

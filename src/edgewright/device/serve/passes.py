@@ -153,6 +153,15 @@ class PassQueue:
         workers = 1 if self.plan.is_inline else self._at_once
         return self.in_flight * (self.plan.row_s if self.joins else self.plan.single_s) / workers
 
+    def rows_like(self, feed: Feed) -> int:
+        """How many rows of the size that was tried a request is like."""
+        plan = self.plan
+        return plan.rows_like(feed.rows, feed.shapes) if plan.row_values else feed.rows
+
+    def expected_s(self, feed: Feed) -> float:
+        """How long a request's own pass will take."""
+        return self.plan.expected_s(self.rows_like(feed))
+
     def add(self, job: Job) -> None:
         """Let a request wait for its pass."""
         job.read_s = self._timer()
@@ -181,7 +190,7 @@ class PassQueue:
         """Run what waits: here, or as far as workers are free."""
         self._is_scheduled = False
         while self._waiting:
-            is_inline = self._runs_here(self._waiting[0].feed.rows)
+            is_inline = self._runs_here(self._waiting[0].feed)
             if not is_inline and self._passes >= self._most_passes():
                 return
             jobs = self._take()
@@ -198,8 +207,9 @@ class PassQueue:
         is_bound = self.joins or self._is_limited or self._waiting[0].deadline_s is not None
         return self._at_once + (not is_bound)
 
-    def _runs_here(self, rows: int) -> bool:
+    def _runs_here(self, feed: Feed) -> bool:
         """Whether the next pass runs in the event loop."""
+        rows = self.rows_like(feed)
         if self.plan.runs_inline(rows):
             return True
         is_alone = len(self._waiting) == 1 and not self._passes and self._resources.is_alone()
@@ -211,10 +221,10 @@ class PassQueue:
         jobs = [waiting.popleft()]
         if self.joins and waiting:
             shapes = jobs[0].feed.shapes
-            rows = jobs[0].feed.rows
+            rows = self.rows_like(jobs[0].feed)
             while waiting and _are_even(shapes):
                 feed = waiting[0].feed
-                rows += feed.rows
+                rows += self.rows_like(feed)
                 if rows > self.plan.max_rows or not _same_rows(feed.shapes, shapes):
                     break
                 jobs.append(waiting.popleft())
@@ -320,7 +330,7 @@ class PassQueue:
             return
         if len(jobs) > 1:  # one of them may be at fault: the others get a pass of their own
             for job in jobs:
-                self._start([job], is_inline=self.plan.runs_inline(job.feed.rows))
+                self._start([job], is_inline=self.plan.runs_inline(self.rows_like(job.feed)))
             return
         if isinstance(error, EdgewrightError):
             refusal = refusal_of(error)

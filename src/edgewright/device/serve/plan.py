@@ -6,6 +6,9 @@ pass of up to `LONE_S` delays nobody and is spared the way to a thread and back.
 together are joined into one pass when that gives the same answers and saves time.
 """
 
+import math
+from collections.abc import Sequence
+
 import msgspec
 
 INLINE_S = 500e-6
@@ -25,26 +28,44 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     single_s: float
     joined_s: float = 0.0
     rows: int = 1
+    row_values: int = 0
     agrees: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`max_rows` above 1 means that requests are joined; `row_s` is what one more row costs."""
+    """`max_rows` above 1 means that requests are joined; `row_s` is what one more row costs.
+    `row_values` is how many numbers a row held that was tried, where rows may have other sizes
+    (pictures, recordings); a larger one counts as so many rows as it holds numbers of.
+    """
 
     is_inline: bool
     max_rows: int
     single_s: float
     row_s: float
+    row_values: int = 0
     may_run_alone: bool = False
     """Whether a lone client's pass may run in the event loop; never where an engine may hang."""
 
     def runs_inline(self, rows: int) -> bool:
         """Whether a request of this many rows is quick enough for the event loop."""
-        return self.is_inline and (rows == 1 or self.expected_s(rows) <= JOINED_INLINE_S)
+        if rows == 1:
+            return self.is_inline
+        return self.is_inline and rows <= MAX_ROWS and self.expected_s(rows) <= JOINED_INLINE_S
 
     def runs_alone(self, rows: int) -> bool:
         """Whether a lone client's request of this many rows may hold the event loop up."""
         return self.may_run_alone and self.expected_s(rows) <= LONE_S
+
+    def rows_like(self, rows: int, shapes: Sequence[Sequence[int]]) -> int:
+        """How many rows of the size that was tried a request of these shapes is like.
+
+        >>> plan = Plan(is_inline=True, max_rows=1, single_s=1e-3, row_s=1e-3, row_values=768)
+        >>> plan.rows_like(1, [(1, 480, 640, 3)])
+        1200
+        """
+        if not self.row_values:
+            return rows
+        return max(rows, math.ceil(sum(map(math.prod, shapes)) / self.row_values))
 
     def expected_s(self, rows: int) -> float:
         """How long a pass over this many rows will take."""
@@ -67,6 +88,7 @@ def choose_plan(measured: Measurement) -> Plan:
             max_rows=1,
             single_s=measured.single_s,
             row_s=measured.single_s,
+            row_values=measured.row_values,
             may_run_alone=True,
         )
     row_s = max(0.0, measured.joined_s - measured.single_s) / (measured.rows - 1)
@@ -80,5 +102,6 @@ def choose_plan(measured: Measurement) -> Plan:
         max_rows=max_rows,
         single_s=measured.single_s,
         row_s=row_s,
+        row_values=measured.row_values,
         may_run_alone=True,
     )

@@ -131,6 +131,8 @@ class ServedModel:
         options = feed.id, feed.wanted, feed.timeout_s
         if feed.encoded or any(option is not None for option in options):
             return
+        if not self.queue.plan.runs_inline(self.queue.rows_like(feed)):
+            return
         form = self.reader.forms[0]
         shape = find_shape(body, form, feed.shapes[0])
         if shape is None:
@@ -140,7 +142,7 @@ class ServedModel:
             shape,
             form,
             frame=Frame(_OK, before, after),
-            tools=self._tools(),
+            tools=self._tools(feed),
             queue=self.queue,
             row=self._row(feed.shapes[0]),
         )
@@ -151,10 +153,12 @@ class ServedModel:
             self._rows[shape] = bind_row(self.servable.model, self.reader.forms[0], shape)
         return self._rows[shape]
 
-    def _tools(self) -> Tools:
-        resources = self._resources
+    def _tools(self, feed: Feed) -> Tools:
+        resources, plan = self._resources, self.queue.plan
         return Tools(
-            max_rows=self.queue.plan.max_rows,
+            max_rows=max(
+                1, plan.max_rows // (self.queue.rows_like(feed) if plan.row_values else 1)
+            ),
             check=self.queue.check,
             predict=self.servable.model.predict_checked,
             timer=resources.timer,
@@ -218,7 +222,7 @@ class ServedModel:
             )
         if timeout_s is None:
             return None
-        needed_s = expected_s + self.queue.plan.expected_s(job.feed.rows)
+        needed_s = expected_s + self.queue.expected_s(job.feed)
         if needed_s > timeout_s:
             return RefusalError(
                 503,

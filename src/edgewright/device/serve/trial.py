@@ -44,14 +44,16 @@ def try_model(servable: Servable, timer: Timer, rest: Rest = no_rest) -> Plan:
     timer = (model.core_clock() if isinstance(model, Clocked) else None) or timer
     rows = _check_answers(servable, rest)
     one = _take_rows(model.contract, rows, 0, 1) if joins_rows(model.contract) else rows
+    row_values = sum(array.size for array in one.values()) if _is_sized(model.contract) else 0
     single_s = _best_s(model, one, timer, rest)
     if not joins_rows(model.contract):
-        return choose_plan(Measurement(single_s=single_s))
+        return choose_plan(Measurement(single_s=single_s, row_values=row_values))
     several = _repeat_rows(model.contract, rows, _JOINED_ROWS)
     measured = Measurement(
         single_s=single_s,
         joined_s=_best_s(model, several, timer, rest),
         rows=_JOINED_ROWS,
+        row_values=row_values,
         agrees=_rows_are_independent(model, several, rest),
     )
     plan = choose_plan(measured)
@@ -68,6 +70,15 @@ def joins_rows(contract: Contract) -> bool:
     return all(tensor.shape and tensor.shape[0] == BATCH for tensor in tensors) and not any(
         type(step).__name__ in _RESHAPING_STEPS
         for step in (*contract.preprocess, *contract.postprocess)
+    )
+
+
+def _is_sized(contract: Contract) -> bool:
+    """Whether a row may be larger than another: a dimension beside that of the rows is free."""
+    return any(
+        isinstance(size, str) and (place, size) != (0, BATCH)
+        for tensor in contract.inputs
+        for place, size in enumerate(tensor.shape)
     )
 
 
