@@ -1,4 +1,5 @@
 import logging
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -106,3 +107,17 @@ def test_moments_of_huge_values_are_numbers(value: float) -> None:
         moments = moments.add(np.array([[value], [-value], [value]]))
     assert np.isfinite([*moments.mean, *moments.std]).all()
     assert moments.std[0] > 1e37
+
+
+def test_a_large_array_is_looked_at_in_places() -> None:
+    """All values of a picture as float64 would be eight times its size."""
+    picture = np.random.default_rng(1).integers(0, 256, (1, 1500, 1500, 3), np.uint8)
+    moments = ChannelMoments(("r", "g", "b"), 0, np.zeros(3), np.zeros(3))
+    tracemalloc.start()
+    found = moments.add(picture)
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most_bytes < picture.nbytes
+    assert found.rows == 1
+    assert found.mean == pytest.approx(picture.mean(axis=(0, 1, 2)), abs=2)
+    assert found.std == pytest.approx(picture.std(axis=(0, 1, 2)), abs=2)
