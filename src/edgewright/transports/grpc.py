@@ -2,6 +2,8 @@
 known here. Needs the extra `grpc`.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -22,6 +24,12 @@ Streaming = Callable[[AsyncIterator[bytes], "GrpcPeer"], AsyncIterator[bytes]]
 _KEEPALIVE_MS = 20_000
 _IDLE_MS = 600_000
 """A connection without calls for so long is closed; clients open one again with their next call."""
+_ENDING = "UNAVAILABLE", "the server ends; ask again what was not answered"
+_DRAIN_STEP_S = 0.02
+_QUIET_S = 0.1
+"""A stream whose messages are answered and that brings none for so long is ended by a close."""
+_LAST_WORDS_S = 1.0
+"""One that goes on bringing messages is ended between two of them, after so long."""
 
 
 class StatusError(Exception):
@@ -74,6 +82,34 @@ class GrpcPeer:
         return {key: value for key, value in pairs if isinstance(value, str)}
 
 
+class _Stream:
+    """A stream of messages that can be ended between two of them: what was read is answered."""
+
+    def __init__(self, context: Any) -> None:
+        self.must_end = False
+        self._context = context
+        self._time = asyncio.get_running_loop().time
+        self._waits_since_s: float | None = self._time()
+
+    async def messages(self, requests: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """What comes; the next one is asked for when the last one is answered."""
+        async for content in requests:
+            self._waits_since_s = None
+            yield content
+            if self.must_end:
+                raise StatusError(*_ENDING)
+            self._waits_since_s = self._time()
+
+    async def end_if_quiet(self) -> None:
+        """Say goodbye, unless a message is being answered or came a moment ago."""
+        since_s = self._waits_since_s
+        if since_s is None or self._time() - since_s < _QUIET_S:
+            return
+        self._waits_since_s = None
+        with contextlib.suppress(grpc.aio.BaseError):  # it ends by itself just now
+            await self._context.abort(getattr(grpc.StatusCode, _ENDING[0]), _ENDING[1])
+
+
 class GrpcServer:
     """Serves the methods of one service on one address."""
 
@@ -88,6 +124,7 @@ class GrpcServer:
         calls: int,
         tls: GrpcTls | None = None,
     ) -> None:
+        self._streams: set[_Stream] = set()
         self._tls = tls
         self._host, self._port = address
         self._server: Any = grpc.aio.server(
@@ -105,7 +142,7 @@ class GrpcServer:
             for name, act in unary.items()
         }
         for name, stream in streaming.items():
-            handlers[name] = grpc.stream_stream_rpc_method_handler(_streaming(name, stream))
+            handlers[name] = grpc.stream_stream_rpc_method_handler(self._streaming(name, stream))
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, handlers),)
         )
@@ -134,8 +171,37 @@ class GrpcServer:
         return int(self._server.add_secure_port(address, self._tls.credentials()))
 
     async def close(self, drain_s: float = 5.0) -> None:
-        """Take no more calls, wait for those under way, then cut them off."""
-        await self._server.stop(drain_s)
+        """Take no more calls, wait for those under way, then cut them off. Streams are ended
+        between two messages, and told so: who waits for nothing keeps nobody waiting.
+        """
+        stopping = asyncio.ensure_future(self._server.stop(drain_s))
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + min(_LAST_WORDS_S, drain_s / 2)
+        while not stopping.done():
+            for stream in tuple(self._streams):
+                stream.must_end = loop.time() >= ends_s
+                await stream.end_if_quiet()
+            await asyncio.wait({stopping}, timeout=_DRAIN_STEP_S)
+        await stopping
+
+    def _streaming(self, name: str, act: Streaming) -> Any:
+        async def handle(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+            stream = _Stream(context)
+            self._streams.add(stream)
+            try:
+                async for answer in act(stream.messages(requests), GrpcPeer(context)):
+                    yield answer
+            except grpc.aio.AbortError:
+                raise  # `close` has ended it
+            except StatusError as error:
+                await context.abort(getattr(grpc.StatusCode, error.code), str(error))
+            except Exception:
+                logger.exception("call failed: method=%s", name)
+                await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            finally:
+                self._streams.discard(stream)
+
+        return handle
 
 
 def _unary(name: str, act: Unary) -> Any:
@@ -148,19 +214,5 @@ def _unary(name: str, act: Unary) -> Any:
             logger.exception("call failed: method=%s", name)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         raise AssertionError("abort raises")
-
-    return handle
-
-
-def _streaming(name: str, act: Streaming) -> Any:
-    async def handle(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        try:
-            async for answer in act(requests, GrpcPeer(context)):
-                yield answer
-        except StatusError as error:
-            await context.abort(getattr(grpc.StatusCode, error.code), str(error))
-        except Exception:
-            logger.exception("call failed: method=%s", name)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
 
     return handle

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 from edgewright.contract import Evidence
 from edgewright.device.serve import InferenceServer, Servable, ServeOptions
 from edgewright.device.serve.refusal import RefusalError
-from edgewright.errors import DeviceError, InputError
+from edgewright.errors import DeviceError, InputError, TransportError
 from edgewright.runtimes.base import Array
 from edgewright.testing import FakeClock
 from edgewright.testing.models import FunctionSession, open_doubler, servable
@@ -341,6 +342,27 @@ def test_requests_in_flight_are_answered_when_the_server_closes() -> None:
             assert [answer[0] for answer in await asyncio.gather(*waiting)] == [200] * 4
 
     asyncio.run(case())
+
+
+def test_a_pass_that_outlives_its_peer_ends_before_its_model_is_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    session = FunctionSession(lambda x: np.float32(2) * x, seconds=0.3)
+
+    async def case() -> None:
+        async with running(lambda _: servable(session), "slow") as (server, client):
+            path = "/v2/models/doubler/infer"
+            waiting = [asyncio.create_task(post(client, path, request())) for _ in range(2)]
+            while server.models.find("doubler").in_flight < 2:  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0)
+            await server.close(drain_s=0.01)
+            cut_off = await asyncio.gather(*waiting, return_exceptions=True)
+            assert all(isinstance(one, TransportError) for one in cut_off)
+
+    asyncio.run(case())
+    gc.collect()
+    assert session.is_closed
+    assert not caplog.records
 
 
 def test_body_beyond_the_limit_is_refused() -> None:

@@ -163,8 +163,10 @@ class InferenceServer:
         servers: list[Server | Listener] = [*self._servers]
         servers += [other for other in (self._admin, self._listener) if other is not None]
         await asyncio.gather(*(server.close(drain_s) for server in servers))
-        await self.models.close()
+        # Passes of peers that were cut off still run; a model is closed after its last one.
         self._workers.close()
+        await asyncio.sleep(0)
+        await self.models.close()
 
     def _check_names(self) -> None:
         """Nobody could load the model of a limit or a reference later where there is no
