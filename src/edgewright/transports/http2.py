@@ -58,6 +58,7 @@ class Http2Connection(asyncio.Protocol):
         self._will_flush = False
         self._tick_s = house.now_s
         self._resets = self._noise = self._requests = 0
+        self._last_taken = 0
         self.served = 0
         self.is_closed = False
         self.deadline_s = _NEVER
@@ -259,8 +260,7 @@ class Http2Connection(asyncio.Protocol):
     def _begin(self, event: h2.events.RequestReceived) -> None:
         number = event.stream_id or 0
         if self._house.is_closing:
-            self._reset(number, ErrorCodes.REFUSED_STREAM)
-            return
+            return  # the goodbye tells that it was not taken: it may be asked elsewhere
         raw = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
         try:
             head = head_of_fields(raw)
@@ -277,6 +277,7 @@ class Http2Connection(asyncio.Protocol):
                     self._protocol.send_headers(number, [(b":status", b"100")])
 
     def _opened(self, number: int, head: Head) -> Stream:
+        self._last_taken = number
         stream = self._streams[number] = Stream(self, number, head)
         self.deadline_s = _NEVER
         return stream
@@ -372,7 +373,7 @@ class Http2Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _say_goodbye(self, code: ErrorCodes) -> None:
-        self._protocol.close_connection(code)
+        self._protocol.close_connection(code, last_stream_id=self._last_taken)
         self._end()
 
     def _end(self) -> None:

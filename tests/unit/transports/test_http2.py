@@ -392,6 +392,30 @@ def test_idle_peer_is_told_when_the_server_closes(tmp_path: Path) -> None:
     asyncio.run(case())
 
 
+def test_what_comes_while_the_server_closes_may_be_asked_elsewhere(tmp_path: Path) -> None:
+    """A reset alone is an error to clients; a goodbye that says what was taken is none."""
+
+    async def case() -> None:
+        async with running(tmp_path) as (server, tls, _):
+            rude = await Rude.connect(server, tls)
+            early = rude.begin("/", ends=False, expect="100-continue")
+            await rude.flush()
+            await rude.until(lambda e: isinstance(e, h2.events.InformationalResponseReceived))
+            closing = asyncio.create_task(server.close(drain_s=5))
+            await asyncio.sleep(0)
+            late = rude.begin("/late")
+            rude.protocol.send_data(early, b"asked before", end_stream=True)
+            await rude.flush()
+            assert await rude.answer(early) == (200, b"asked before")
+            assert await rude.goodbye() == NO_ERROR
+            await closing
+            (end,) = [e for e in rude.events if isinstance(e, h2.events.ConnectionTerminated)]
+            assert end.last_stream_id == early
+            assert not [e for e in rude.events if getattr(e, "stream_id", None) == late]
+
+    asyncio.run(case())
+
+
 def test_garbage_is_a_refusal(tmp_path: Path) -> None:
     async def case() -> None:
         async with running(tmp_path) as (server, tls, _):
