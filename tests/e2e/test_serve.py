@@ -6,9 +6,11 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from edgewright.device.drift.files import save_reference
 from edgewright.errors import InputError
 from edgewright.measure.procfs import read_process
 from edgewright.testing.bundles import MODEL, build_tiny, no_model, not_finite, wrong_output
+from edgewright.testing.tls import certificate
 from edgewright.transports.http1 import Client
 from edgewright.transports.inference import InferenceClient
 
@@ -557,3 +560,24 @@ def test_client_in_c_gets_the_models_answer(serve: Serve, bundle: Path, tmp_path
     refused = ask("1", "2")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "shape" in refused.stderr
+
+
+def test_silent_peers_over_tls_leave_a_file_for_who_has_something_to_ask(
+    serve: Serve, bundle: Path, tmp_path: Path
+) -> None:
+    pem, _ = certificate(tmp_path)
+    served = serve(bundle, "--tls-cert", pem, "--tls-key", pem)
+    pid = served.process.pid
+    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (files + 30, files + 30))
+    tls = ssl.create_default_context(cafile=str(pem))
+    with contextlib.ExitStack() as peers:
+        for _ in range(100):
+            peers.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        for _ in range(3):
+            with InferenceClient(f"https://localhost:{served.port}", tls=tls) as client:
+                answer = client.infer(MODEL, {"x": np.ones((1, 4), np.float32)})
+                assert answer.outputs
+    code, said = served.end()
+    assert code == 0
+    assert "Traceback" not in said

@@ -16,12 +16,15 @@ from edgewright.errors import ResourceError
 from edgewright.transports._held import HeldBodies
 from edgewright.transports._http1_connection import Connection
 from edgewright.transports._http1_house import House, Known, Peer
+from edgewright.transports._http1_tls import TlsDoor
 from edgewright.transports.base import Application, Head, Limits, Prepare
 
 _KEPT_HEADS = 1024
 _DRAIN_STEP_S = 0.02
 _BACKLOG = 1024
 _HTTP2 = "h2"
+_HANDSHAKES_LEAST = 256
+"""So many may be under way even where there are fewer places."""
 _CROWD = 512
 """So many peers leave memory behind that is worth giving back when most of them are gone."""
 
@@ -73,10 +76,9 @@ class Server:
         self._clock = clock
         self._connections: dict[Peer, None] = {}
         self._crowd = 0
-        self._came = self._came_before = 0
-        self._count_anew_s = self.now_s
         self._trim = trim
         self._listener: asyncio.Server | None = None
+        self._tls: TlsDoor | None = None
         self._uds: Path | None = None
         self._timer: asyncio.TimerHandle | None = None
         shortest_s = min(limits.header_timeout_s, limits.body_timeout_s, limits.idle_timeout_s)
@@ -98,24 +100,14 @@ class Server:
             connection.expire(self.now_s)
         self._watch_crowd()
 
-    def newcomer(self, make: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
-        """Somebody has come over TLS: no peer until the handshake is over, which has the time of
-        headers, and no small thing to remember until then.
-        """
-        self._came += 1
-        return make()
-
     @property
-    def newcomers(self) -> int:
-        """How many of them there were lately, at least within the time of a handshake."""
-        return self._came + self._came_before
+    def handshakes(self) -> int:
+        """How many peers have not finished their TLS handshake."""
+        return 0 if self._tls is None else self._tls.handshakes
 
     def _watch_crowd(self) -> None:
         """Give memory back after a crowd has left, or those who never became peers."""
-        if self.now_s > self._count_anew_s + self.limits.header_timeout_s:
-            self._count_anew_s = self.now_s
-            self._came_before, self._came = self._came, 0
-        peers = max(len(self._connections), self.newcomers)
+        peers = len(self._connections) + self.handshakes
         self._crowd = max(self._crowd, peers)
         if self._crowd >= _CROWD and peers < self._crowd // 4:
             self._crowd = peers
@@ -127,6 +119,8 @@ class Server:
         self.is_closing = True
         if self._listener is not None:
             self._listener.close()
+        if self._tls is not None:
+            await self._tls.close()
         try:
             async with asyncio.timeout(drain_s):
                 await self._drain()
@@ -194,8 +188,10 @@ class Server:
         try:
             if uds is not None:
                 await self._listen_uds(uds)
+            elif tls is not None:
+                await self._listen_tls(host or "127.0.0.1", port or 0, tls)
             else:
-                await self._listen_tcp(host or "127.0.0.1", port or 0, tls)
+                await self._listen_tcp(host or "127.0.0.1", port or 0)
         except OSError as error:
             raise _listen_error(error, where) from error
         self._tick()
@@ -209,30 +205,36 @@ class Server:
         self._uds = path
         self.address = f"unix:{path}"
 
-    async def _listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
-        handshake_s = self.limits.header_timeout_s if tls is not None else None
-        make: Callable[[], asyncio.Protocol] = partial(Connection, self)
-        if tls is not None and self._http2 is not None:
-            tls.set_alpn_protocols([_HTTP2, "http/1.1"])
-            make = partial(_Negotiated, self, self._http2)
-        if tls is not None:
-            make = partial(self.newcomer, make)
-        self._listener = await loop.create_server(
-            make,
-            host,
-            port,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=handshake_s,
+    async def _listen_tcp(self, host: str, port: int) -> None:
+        self._listener = await asyncio.get_running_loop().create_server(
+            partial(Connection, self), host, port, backlog=_BACKLOG
         )
-        bound_host, bound_port = self._listener.sockets[0].getsockname()[:2]
-        shown = f"[{bound_host}]" if ":" in bound_host else bound_host
-        self.address = f"http{'s' if tls is not None else ''}://{shown}:{bound_port}"
+        self.address = f"http://{_shown(*self._listener.sockets[0].getsockname()[:2])}"
+
+    async def _listen_tls(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        make: Callable[[], asyncio.Protocol] = partial(Connection, self)
+        if self._http2 is not None:
+            make = partial(_Negotiated, self, self._http2)
+        self._tls = TlsDoor(
+            self._with_protocols(context),
+            make,
+            most=max(_HANDSHAKES_LEAST, self.limits.connections),
+            timeout_s=self.limits.header_timeout_s,
+        )
+        self.address = f"https://{_shown(*await self._tls.open(host, port, backlog=_BACKLOG))}"
+
+    def _with_protocols(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        if self._http2 is not None:
+            context.set_alpn_protocols([_HTTP2, "http/1.1"])
+        return context
 
     def _tick(self) -> None:
         self.sweep()
         self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _remove_stale_socket(path: Path) -> None:

@@ -528,27 +528,6 @@ def test_memory_is_given_back_once_after_a_crowd_has_left() -> None:
     assert server.connections == 200
 
 
-def test_memory_is_given_back_after_those_left_who_never_finished_their_handshake() -> None:
-    given_back: list[int] = []
-    clock = FakeClock()
-    server = Server(
-        lambda *_: None,
-        limits=Limits(),
-        clock=clock,
-        trim=lambda: given_back.append(server.connections),
-    )
-    for _ in range(1000):
-        server.newcomer(asyncio.Protocol)
-    for _ in range(11):  # the handshakes' own time
-        server.sweep()
-        clock.advance(1)
-    assert given_back == []
-    for _ in range(30):
-        server.sweep()
-        clock.advance(1)
-    assert given_back == [0]
-
-
 def test_whoever_left_the_first_part_of_a_body_makes_room_when_it_is_too_much(
     run: Any, serving: Any
 ) -> None:

@@ -1,13 +1,18 @@
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from edgewright.clock import SystemClock
 from edgewright.errors import TransportError
+from edgewright.testing import FakeClock
 from edgewright.testing.tls import certificate
-from edgewright.transports.http1 import Client, Request, Response, start_server
+from edgewright.transports.http1 import Client, Limits, Request, Response, Server, start_server
 
 
 async def tell(request: Request) -> Response:
@@ -44,21 +49,161 @@ def test_a_handler_sees_the_certificate_that_the_peer_proved(
     assert [answer.body for answer in answers] == [expected] * 4
 
 
-def test_who_comes_over_tls_is_counted_before_the_handshake_is_over(tmp_path: Path) -> None:
-    path, _ = certificate(tmp_path)
-    listening = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    listening.load_cert_chain(path)
-    came: list[object] = []
+def listening(folder: Path) -> ssl.SSLContext:
+    path, _ = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+OPENED: list[socket.socket] = []
+"""Peers of the test at hand, closed at its end."""
+
+
+@pytest.fixture(autouse=True)
+def close_opened() -> Iterator[None]:
+    yield
+    for peer in OPENED:
+        peer.close()
+    OPENED.clear()
+
+
+async def silent(server: Server, count: int) -> list[socket.socket]:
+    """Peers that connect and say nothing."""
+    port = int(server.address.rpartition(":")[2])
+    for _ in range(count):
+        OPENED.append(socket.create_connection(("127.0.0.1", port)))
+        await asyncio.sleep(0)
+    return OPENED[-count:]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(1e-3)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: Any) -> Iterator[Any]:
+    """Runs a story on each kind of event loop."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+
+
+def test_silent_peers_over_tls_make_room_for_who_comes_later(run: Any, tmp_path: Path) -> None:
+    listens = listening(tmp_path)
+    tls = ssl.create_default_context(cafile=str(tmp_path / "both.pem"))
 
     async def story() -> None:
-        server = await start_server(tell, clock=SystemClock(), tls=listening)
-        _, writer = await asyncio.open_connection("127.0.0.1", int(server.address.split(":")[-1]))
-        for _ in range(1000):
-            if not server.newcomers:
-                await asyncio.sleep(1e-3)
-        came.append((server.newcomers, server.connections))
-        writer.transport.abort()
+        server = await start_server(
+            tell, clock=SystemClock(), limits=Limits(connections=9), tls=listens
+        )
+        port = int(server.address.rpartition(":")[2])
+        peers = await silent(server, HANDSHAKES + 50)
+        await until(lambda: server.handshakes == HANDSHAKES)
+        for peer in peers[:20]:
+            peer.settimeout(5)
+            assert await asyncio.to_thread(hears_nothing, peer)
+        async with Client(f"https://localhost:{port}", tls=tls) as client:
+            assert (await client.request("GET", "/")).status == 200
+            assert server.connections == 1
+        assert server.handshakes <= HANDSHAKES
+        await server.close(drain_s=1)
+        assert server.handshakes == 0
+
+    run(story())
+
+
+HANDSHAKES = 256
+
+
+def hears_nothing(peer: socket.socket) -> bool:
+    """Whether it was let go of."""
+    try:
+        return peer.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_handshake_has_the_time_of_headers(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        server = await start_server(
+            tell,
+            clock=SystemClock(),
+            limits=Limits(header_timeout_s=0.2),
+            tls=listening(tmp_path),
+        )
+        await silent(server, 3)
+        await until(lambda: server.handshakes == 3)
+        await until(lambda: server.handshakes == 0)
+        await server.close(drain_s=0)
+
+    run(story())
+
+
+def test_memory_is_given_back_after_those_left_who_never_finished_their_handshake(
+    tmp_path: Path,
+) -> None:
+    given_back: list[int] = []
+
+    async def story() -> None:
+        clock = FakeClock()
+        server = Server(
+            lambda *_: None,
+            limits=Limits(),
+            clock=clock,
+            trim=lambda: given_back.append(server.handshakes),
+        )
+        await server.listen(host=None, port=None, uds=None, tls=listening(tmp_path))
+        peers = await silent(server, 600)
+        await until(lambda: server.handshakes == 600)
+        server.sweep()
+        assert given_back == []
+        for peer in peers:
+            peer.close()
+        await until(lambda: server.handshakes == 0)
+        server.sweep()
         await server.close(drain_s=0)
 
     asyncio.run(story())
-    assert came == [(1, 0)]
+    assert given_back == [0]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_peer_without_the_demanded_certificate_hears_why(
+    run: Any, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    listens = listening(tmp_path)
+    listens.load_verify_locations(tmp_path / "both.pem")
+    listens.verify_mode = ssl.CERT_REQUIRED
+    tls = ssl.create_default_context(cafile=str(tmp_path / "both.pem"))
+    tls.minimum_version = tls.maximum_version = version
+
+    def ask(port: int) -> None:
+        plain = socket.create_connection(("127.0.0.1", port), 5)
+        OPENED.append(plain)
+        with tls.wrap_socket(plain, server_hostname="localhost") as peer:
+            peer.recv(1)
+
+    async def story() -> None:
+        server = await start_server(tell, clock=SystemClock(), tls=listens)
+        port = int(server.address.rpartition(":")[2])
+        with pytest.raises(ssl.SSLError, match="alert"):
+            await asyncio.to_thread(ask, port)
+        await until(lambda: server.handshakes == 0)
+        await server.close(drain_s=0)
+
+    run(story())
+
+
+def test_a_peer_that_speaks_no_tls_is_let_go_of_at_once(run: Any, tmp_path: Path) -> None:
+    async def story() -> None:
+        server = await start_server(tell, clock=SystemClock(), tls=listening(tmp_path))
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b"garbage\r\n"):
+            (peer,) = await silent(server, 1)
+            peer.settimeout(5)
+            peer.sendall(said)
+            assert await asyncio.to_thread(hears_nothing, peer)
+        await server.close(drain_s=0)
+
+    run(story())

@@ -182,7 +182,12 @@ class InferenceApplication:
             for status, count in server.refusals.items():
                 refusals[status] = refusals.get(status, 0) + count
         connections = sum(server.connections for server in self._servers)
-        page = render_metrics(self._models, connections=connections, http_refusals=refusals)
+        page = render_metrics(
+            self._models,
+            connections=connections,
+            handshakes=sum(server.handshakes for server in self._servers),
+            http_refusals=refusals,
+        )
         others = [render() for render in (self._edgeinfer.render, *self._pages)]
         exchange.reply(_METRICS, b"".join([page, *others]))
 

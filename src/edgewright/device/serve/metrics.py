@@ -7,7 +7,9 @@ from edgewright.device.serve.serving import ServedModel
 from edgewright.device.serve.tally import Exposition
 
 
-def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[int, int]) -> bytes:
+def render_metrics(
+    models: Models, *, connections: int, handshakes: int, http_refusals: Mapping[int, int]
+) -> bytes:
     """All metrics as text."""
     page = Exposition()
     served = list(models)
@@ -15,6 +17,9 @@ def render_metrics(models: Models, *, connections: int, http_refusals: Mapping[i
     page.sample("edgewright_ready", models.is_ready)
     page.head("edgewright_connections", "gauge", "Connected peers.")
     page.sample("edgewright_connections", connections)
+    name = "edgewright_tls_handshakes"
+    page.head(name, "gauge", "Peers that have not finished their TLS handshake.")
+    page.sample(name, handshakes)
     page.head("edgewright_http_refusals_total", "counter", "Requests that were not HTTP we take.")
     for status, count in sorted(http_refusals.items()):
         page.sample("edgewright_http_refusals_total", count, status=str(status))
