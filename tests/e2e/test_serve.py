@@ -538,8 +538,31 @@ def test_limits_that_cannot_be_kept_are_refused(bundle: Path, tmp_path: Path) ->
     assert_refused([str(bundle), "--limit", "nope=queue:3"], 2, "which is not served")
     assert_refused([str(bundle), "--limit", f"{MODEL}=memry_mb:3"], 2, "did you mean 'memory_mb'")
     assert_refused([str(bundle), "--limit", f"{MODEL}=queue:0"], 2, "expected a positive number")
+    twice = f"{MODEL}=queue:1,queue:2"
+    assert_refused([str(bundle), "--limit", twice], 2, "queue is given twice; for example")
     assert_refused([str(bundle), "--split", f"{MODEL}=1:x"], 2, "could not convert string")
     assert_refused([str(bundle), "--split", f"{MODEL}=1:1,2:1"], 2, "no version '2'")
+
+
+def test_a_name_that_no_path_can_hold_is_refused(tmp_path: Path) -> None:
+    stage = '[[stages]]\nmodel = "double.onnx"\n'
+    tensor = '[{ name = "x", dtype = "float32", shape = ["batch", 2] }]'
+    contract = f"[contract]\ninputs = {tensor}\noutputs = {tensor}\n"
+    for fault in ('name = "a/b"\n', 'name = "a"\nversion = "1 2"\n'):
+        (tmp_path / "chain.toml").write_text(f"{fault}{contract}{stage}", encoding="utf-8")
+        assert_refused([str(tmp_path / "chain.toml")], 2, "expected 1 to 128 of letters, digits")
+
+
+def test_tls_files_that_are_none_are_named(bundle: Path, tmp_path: Path) -> None:
+    pem, _ = certificate(tmp_path)
+    (tmp_path / "others").mkdir()
+    other, _ = certificate(tmp_path / "others")
+    pair = ["--tls-cert", str(pem), "--tls-key"]
+    serve = [str(bundle), "--http", "127.0.0.1:0"]
+    assert_refused([*serve, *pair, str(other)], 2, "the key is another certificate's")
+    assert_refused([*serve, *pair, "no.pem"], 2, f"{pem} and no.pem: one cannot be read: No such")
+    no_ca = [*serve, *pair, str(pem), "--client-ca"]
+    assert_refused([*no_ca, str(bundle)], 2, f"TLS authority {bundle}: there is no certificate")
 
 
 def test_client_in_c_gets_the_models_answer(serve: Serve, bundle: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from edgewright._fs import read_limited
 from edgewright.bundle.golden import Golden, decode_golden
+from edgewright.bundle.manifest import check_name
 from edgewright.contract import decode_toml
 from edgewright.contract.ensemble import Ensemble
 from edgewright.device.serve import Servable
@@ -42,6 +43,11 @@ def open_ensemble(path: Path, open_part: Callable[[Path], Servable]) -> Servable
     """
     content = read_limited(path, limit_bytes=_FILE_LIMIT_BYTES)
     ensemble = decode_toml(content, Ensemble, source=str(path))
+    try:
+        check_name("name", ensemble.name)
+        check_name("version", ensemble.version)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     parts: list[Servable] = []
     try:
         for stage in ensemble.stages:

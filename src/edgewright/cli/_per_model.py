@@ -81,9 +81,11 @@ def _limit(words: str) -> Limit:
     known = Limit.__struct_fields__
     for word in words.split(","):
         name, colon, value = word.partition(":")
-        if name not in known or name in found or not colon:
+        if name in found:
+            raise ValueError(f"{name} is given twice")
+        if name not in known or not colon:
             hint = suggestion(name, list(known))
-            raise ValueError(f"{word!r} is no limit, or is given twice; {hint}")
+            raise ValueError(f"{word!r} is no limit; {hint}")
         number = float(value)
         if not (math.isfinite(number) and number > 0):
             raise ValueError(f"{name} is {value}, expected a positive number")

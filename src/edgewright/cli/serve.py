@@ -13,7 +13,7 @@ from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from ssl import SSLContext
 
     from numpy.typing import NDArray
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _DEFAULT_ADDRESS = "127.0.0.1:8080"
+_PEM_REASONS = {
+    "KEY_VALUES_MISMATCH": "the key is another certificate's",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
+}
 
 
 @click.command()
@@ -203,6 +207,21 @@ def _access(path: Path) -> "Access":
     )
 
 
+@contextlib.contextmanager
+def _pem_errors(what: str) -> "Iterator[None]":
+    import ssl
+
+    try:
+        yield
+    except ssl.SSLError as error:
+        reason = _PEM_REASONS.get(error.reason or "", str(error))
+        raise InputError(f"{what}: {reason}", hint="check that they are PEM") from error
+    except OSError as error:
+        raise InputError(
+            f"{what}: one cannot be read: {error.strerror}", hint="check the paths"
+        ) from error
+
+
 class _Pem(msgspec.Struct, frozen=True, kw_only=True):
     """The files that the TLS options name."""
 
@@ -226,15 +245,12 @@ class _Pem(msgspec.Struct, frozen=True, kw_only=True):
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
+        with _pem_errors(f"TLS files {self.cert} and {self.key}"):
             context.load_cert_chain(self.cert, self.key)
-            if self.client_ca is not None:
+        if self.client_ca is not None:
+            with _pem_errors(f"TLS authority {self.client_ca}"):
                 context.load_verify_locations(self.client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(
-                f"TLS files {self.cert}, {self.key}: {error}", hint="check that they are PEM"
-            ) from error
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 

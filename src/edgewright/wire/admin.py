@@ -5,7 +5,9 @@ messages: loading, sharing requests between versions, trying a candidate.
 import msgspec
 
 
-class LoadOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LoadOrder(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What to load, for the administrator's socket: a bundle or a bare engine file. It replaces the
     versions of its name, unless told to keep those beside it.
     """

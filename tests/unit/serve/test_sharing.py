@@ -208,6 +208,8 @@ def test_versions_are_loaded_beside_and_unloaded_when_nobody_is_sent_there(tmp_p
             assert (await post(administrator, f"{base}/versions/2/unload"))[0] == 404
             assert (await post(administrator, f"{base}/split", order))[0] == 400
             assert (await get(administrator, "/v2/repository/models/nope/split"))[0] == 404
+            status, told = await post(client, "/v2/models/doubler/versions/9/infer", request())
+            assert (status, "there are ['3']" in told["error"]) == (404, True)
             candidate = b'{"path": "/x", "mode": "shadow"}'
             assert (await post(administrator, f"{base}/candidate", candidate))[0] == 409
             assert (await post(administrator, f"{base}/load", b'{"path": "4"}'))[0] == 200
@@ -215,6 +217,24 @@ def test_versions_are_loaded_beside_and_unloaded_when_nobody_is_sent_there(tmp_p
             _, told = await get(administrator, f"{base}/split")
             (one,) = told["versions"]
             assert (one["version"], one["weight"], one["answered"]) == ("4", 1.0, 1)
+
+    asyncio.run(case())
+
+
+def test_loading_again_takes_no_version_away(tmp_path: Path) -> None:
+    async def case() -> None:
+        admin = tmp_path / "admin"
+        order = {"doubler": SplitOrder(shadows=("3",))}
+        async with (
+            running(open_multiplier, "2", "3", admin=admin, splits=order) as (_, client),
+            Client(uds=admin) as administrator,
+        ):
+            load = "/v2/repository/models/doubler/load"
+            status, told = await post(administrator, load)
+            assert (status, "has versions 2, 3" in told["error"]) == (409, True)
+            status, told = await post(administrator, load, b'{"path": "4", "keeps": true}')
+            assert (status, "unknown key 'keeps'" in told["error"]) == (400, True)
+            assert await version_of(client) == "2"
 
     asyncio.run(case())
 

@@ -62,6 +62,16 @@ def test_header_goes_before_parameter_and_numbers_are_keys() -> None:
     assert found.version({}, lambda: {"user": ""}) == found.version({}, dict)
 
 
+def test_a_key_of_any_language_is_the_same_in_header_and_parameter() -> None:
+    found = shares(v1=1, v2=1)
+    keys = [f"Gerät-{number}" for number in range(50)]
+    by_header = [
+        found.version({"x-sticky-key": key.encode().decode("latin-1")}, dict) for key in keys
+    ]
+    assert by_header == [found.version({}, lambda key=key: {"sticky_key": key}) for key in keys]
+    assert len(set(by_header)) == 2
+
+
 @pytest.mark.parametrize("key", [True, 1.5])
 def test_key_that_is_neither_text_nor_whole_number_is_refused(key: Any) -> None:
     with pytest.raises(InputError, match="parameter sticky_key is"):
@@ -86,6 +96,9 @@ def test_parameters_are_read_from_json_before_binary_tensors() -> None:
         (SplitOrder(shadows=("4",)), "no version '4'"),
         (SplitOrder(weights={"1": 1.0, "2": 1.0}, shadows=("2",)), "'2' cannot be a shadow"),
         (SplitOrder(shadows=("1", "2")), "cannot be a shadow: it is the one that answers"),
+        (SplitOrder(header=""), "keys come in header ''"),
+        (SplitOrder(header="a b"), "keys come in header 'a b'"),
+        (SplitOrder(parameter=""), "or parameter ''"),
     ],
 )
 def test_order_that_fits_no_versions_is_refused(order: SplitOrder, complaint: str) -> None:

@@ -226,9 +226,8 @@ class Directory:
             return RefusalError(
                 503, f"{what} is not loaded, no model is", reason="no_model", retry_after_s=1
             )
-        return RefusalError(
-            404, f"{what} is unknown; there are {sorted(self.current)}", reason="unknown_model"
-        )
+        known = sorted(self._versions.get(name, self.current))
+        return RefusalError(404, f"{what} is unknown; there are {known}", reason="unknown_model")
 
     def _direct(self, name: str) -> None:
         """Send a name's requests to whom its order says, else to its latest version."""

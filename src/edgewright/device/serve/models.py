@@ -147,10 +147,18 @@ class Models:
         """Load a name again from where it came.
 
         Raises:
-            RefusalError: it was never loaded.
+            RefusalError: it was never loaded, or several versions are: one alone would come back.
         """
         if name not in self._sources:
             raise self.directory.unknown(name, None)
+        versions = self.versions(name)
+        if len(versions) > 1:
+            raise RefusalError(
+                409,
+                f"model {name!r} has versions {', '.join(versions)}; say by its path which one "
+                'to load again, and "keep" the others',
+                reason="versions",
+            )
         return await self.load(self._sources[name], name=name)
 
     async def unload(self, name: str, version: str | None = None) -> None:

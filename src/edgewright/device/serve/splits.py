@@ -15,6 +15,7 @@ versions whose share grew. Requests without a key are drawn by weight.
 
 import hashlib
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import accumulate
@@ -25,6 +26,7 @@ from edgewright.errors import InputError
 from edgewright.wire.admin import SplitOrder
 from edgewright.wire.v2 import Parameters, Scalar
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HASH_BYTES = 8
 _HASHES = float(1 << 8 * _HASH_BYTES)
 
@@ -66,10 +68,13 @@ class Shares:
         Raises:
             InputError: its key is neither text nor a whole number.
         """
-        key = headers.get(self._header) or self._key(parameters())
+        header = headers.get(self._header)
+        if header:  # text of any language comes as UTF-8's bytes
+            return self._of_key(header.encode("latin-1", "backslashreplace"))
+        key = self._key(parameters())
         return self._drawn() if key is None else self._of_key(key)
 
-    def _key(self, parameters: Mapping[str, Scalar]) -> str | None:
+    def _key(self, parameters: Mapping[str, Scalar]) -> bytes | None:
         value = parameters.get(self._parameter)
         if value is None or (isinstance(value, str) and not value):
             return None
@@ -77,18 +82,17 @@ class Shares:
             raise InputError(
                 f"parameter {self._parameter} is {value!r}, expected text or a whole number"
             )
-        return str(value)
+        return str(value).encode("utf-8", "surrogatepass")
 
     def _drawn(self) -> str:
         place = bisect_right(self._bounds, self._draw() * self._bounds[-1])
         return self._versions[min(place, len(self._versions) - 1)]
 
-    def _of_key(self, key: str) -> str:
-        content = key.encode("utf-8", "surrogatepass")
+    def _of_key(self, key: bytes) -> str:
         best, chosen = -1.0, ""
         for version, weight, seed in self._seeds:
             hashed = seed.copy()
-            hashed.update(content)
+            hashed.update(key)
             drawn = (int.from_bytes(hashed.digest(), "big") + 1) / (_HASHES + 2)
             score = -weight / math.log(drawn)
             if score > best:
@@ -110,8 +114,14 @@ def check_order(name: str, order: SplitOrder, versions: Collection[str]) -> None
     """Whether these versions of a model can share its requests as ordered.
 
     Raises:
-        InputError: a weight is no share, or a version is not there, or is both shared and shadow.
+        InputError: a weight is no share, or a version is not there, or is both shared and shadow,
+            or no header or parameter can be called like that.
     """
+    if not _HEADER.fullmatch(order.header) or not order.parameter:
+        raise InputError(
+            f"keys come in header {order.header!r} or parameter {order.parameter!r}",
+            hint="name both; a header's name is made of letters, digits and '-'",
+        )
     for version, weight in order.weights.items():
         if not (math.isfinite(weight) and weight >= 0):
             raise InputError(
