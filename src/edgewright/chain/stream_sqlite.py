@@ -1,5 +1,6 @@
 """Results as rows of an SQLite file. Here and not in the device's rooms, which hold no database."""
 
+import asyncio
 import contextlib
 import re
 import sqlite3
@@ -21,6 +22,10 @@ _COLUMNS = (
     "outputs TEXT, PRIMARY KEY (model, key, end_s)"
 )
 
+_NAMES = tuple(column.split()[0] for column in _COLUMNS.split(", ")[:10])
+_LOCKED_S = 60.0
+"""How long somebody else may write without a break."""
+
 
 def sink(order: config.SqlSink, tools: Tools) -> "SqlSink":
     """Rows of a table."""
@@ -39,15 +44,26 @@ class SqlSink:
         self._table = table
         make_dirs(path.parent)
         with self._errors():
-            self._database = sqlite3.connect(path, check_same_thread=False)
+            self._database = sqlite3.connect(path, check_same_thread=False, timeout=_LOCKED_S)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
             self._database.commit()
+            found = self._database.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608 - checked
+        names = tuple(column[0] for column in found.description)
+        if names != _NAMES:
+            self._database.close()
+            raise InputError(
+                f"table {table!r} of {path} has the columns {list(names)}, expected {list(_NAMES)}",
+                hint="choose another table",
+            )
 
     async def start(self) -> None:
         """It is open."""
 
     async def write(self, results: Sequence[Result]) -> None:
+        await asyncio.to_thread(self._write, results)  # may wait for who else writes
+
+    def _write(self, results: Sequence[Result]) -> None:
         rows = [_row(result) for result in results]
         marks = ",".join("?" * len(rows[0]))
         with self._errors(), self._database:
