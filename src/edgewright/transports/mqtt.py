@@ -153,6 +153,7 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
     # aiomqtt has no way to acknowledge later, paho has. Set before connecting: what waits at the
     # broker may arrive with its first words, and would count as dealt with.
     client._client.manual_ack_set(on=True)  # noqa: SLF001
+    first = client._disconnected  # noqa: SLF001 - another one takes its place when it is over early
     try:
         async with client:
             yield client
@@ -160,6 +161,11 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
         raise TransportError(
             f"broker {broker}: {error}", hint="check host, port, password and certificates"
         ) from error
+    finally:
+        # Why the line broke is told above; a future that nobody asks tells it again, by asyncio.
+        for broken in (first, client._disconnected):  # noqa: SLF001 - see above
+            if broken.done() and not broken.cancelled():
+                broken.exception()
 
 
 class MqttLine:

@@ -1,10 +1,11 @@
 import asyncio
+import gc
 
 import pytest
 
 aiomqtt = pytest.importorskip("aiomqtt", reason="absent: aiomqtt (extra mqtt)")
 
-from edgewright.errors import InputError  # noqa: E402
+from edgewright.errors import InputError, TransportError  # noqa: E402
 from edgewright.transports import mqtt  # noqa: E402
 
 
@@ -26,3 +27,23 @@ def test_a_topic_that_mqtt_cannot_carry_is_the_fault_of_the_message(topic: str, 
     with pytest.raises(InputError) as caught:
         asyncio.run(case())
     assert words in str(caught.value)
+
+
+def test_a_line_that_is_cut_at_once_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"\x20\x02\x00\x00")  # welcome
+        writer.close()
+
+    async def case() -> None:
+        server = await asyncio.start_server(cut, "127.0.0.1", 0)
+        broker = mqtt.parse_broker(f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with server:
+            for _ in range(3):
+                with pytest.raises(TransportError):
+                    async with mqtt.connected(broker, mqtt.Session()) as client:
+                        await mqtt.subscribe(client, ("a",))
+
+    asyncio.run(case())
+    gc.collect()
+    assert caplog.records == []
