@@ -57,6 +57,8 @@ def test_a_number_inside_the_limits_is_sent_as_it_is() -> None:
         ({"values": {"walk": 1.0}, "low": 9.0}, "are no range"),
         ({"values": {"walk": 1.0}, "high": math.inf}, "are no range"),
         ({"values": {"walk": 1.0}, "stale_s": 0.0}, "stale_s is 0"),
+        ({"values": {"walk": 1.0}, "stale_s": math.inf}, "stale_s is inf"),
+        ({"values": {"walk": 1.0}, "max_age_s": 0.0}, "max_age_s is 0"),
     ],
 )
 def test_an_order_that_is_not_safe_is_refused(fields: dict[str, object], words: str) -> None:

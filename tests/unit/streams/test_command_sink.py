@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 
 from edgewright.clock import Clock, SystemClock
@@ -112,3 +113,25 @@ def test_only_the_sensor_that_decides_drives_the_actuator() -> None:
 
     asyncio.run(case())
     assert line.told == [0.0, 2.5, 0.0]
+
+
+def test_samples_that_waited_for_us_at_a_broker_drive_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    line, clock = Line(), FakeClock(wall_s=10_000.0)
+    wanted = msgspec.structs.replace(order(), max_age_s=2.0)
+
+    async def case() -> None:
+        sink = sink_of(line, wanted, clock)
+        await sink.start()
+        await until(lambda: line.told == [0.0])
+        for end_s in (6_400.0, 6_400.5, 9_999.0, 10_002.5):
+            await sink.write([msgspec.structs.replace(up(), end_s=end_s)])
+            for _ in range(20):
+                await asyncio.sleep(0)
+        await sink.close()
+
+    asyncio.run(case())
+    assert line.told == [0.0, 2.5, 0.0]
+    assert caplog.text.count("samples are 3600.0 s old by this machine's clock") == 1
+    assert len(caplog.records) == 1

@@ -24,7 +24,8 @@ from edgewright.errors import InputError
 
 class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to send for which state, or for the number in `output`; `stale_s` without a result is
-    silence. Where one source has many sensors, only `sensor` decides.
+    silence. Where one source has many sensors, only `sensor` decides. Samples whose time is true
+    may be no older than `max_age_s`, as those are that waited at a broker for us.
     """
 
     safe: float
@@ -34,6 +35,7 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     output: str = ""
     sensor: str = ""
     stale_s: float = 5.0
+    max_age_s: float | None = None
 
     def __post_init__(self) -> None:
         if not -math.inf < self.low <= self.high < math.inf:
@@ -42,6 +44,8 @@ class CommandOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("either `values` for states or an `output` is needed")
         if not 0 < self.stale_s < math.inf:
             raise ValueError(f"stale_s is {self.stale_s:g}, expected above 0, and an end")
+        if self.max_age_s is not None and not 0 < self.max_age_s < math.inf:
+            raise ValueError(f"max_age_s is {self.max_age_s:g}, expected above 0, and an end")
         for state, value in {"safe": self.safe, **self.values}.items():
             if not self.low <= value <= self.high:
                 raise ValueError(
@@ -83,6 +87,11 @@ def check_command(order: CommandOrder, contract: Contract, plan: Answering) -> N
             f"the output {order.output!r} has the shape {list(sizes[order.output])}, a command is "
             "one number"
         )
+
+
+def is_of_now(result: Result, order: CommandOrder, *, now_s: float) -> bool:
+    """Whether its samples are new enough at this wall time, neither old nor of the future."""
+    return order.max_age_s is None or abs(now_s - result.end_s) <= order.max_age_s
 
 
 def command_for(result: Result, order: CommandOrder) -> float:

@@ -15,7 +15,7 @@ from typing import Protocol
 from edgewright._tasks import ended
 from edgewright.clock import Clock
 from edgewright.device.streams.base import Result
-from edgewright.device.streams.command import CommandOrder, command_for
+from edgewright.device.streams.command import CommandOrder, command_for, is_of_now
 from edgewright.errors import TransportError
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class CommandSink:
         self._newest = order.safe
         self._holds_until_s = 0.0
         self._changed = asyncio.Event()
-        self._is_closing = False
+        self._is_closing = self._is_told = False
         self._task: asyncio.Task[None] | None = None
         self._said = ""
 
@@ -64,9 +64,24 @@ class CommandSink:
         of_sensor = [each for each in results if self._order.sensor in ("", each.key)]
         if not of_sensor:
             return
-        self._newest = command_for(of_sensor[-1], self._order)
+        newest, now_s = of_sensor[-1], self._clock.wall_s()
+        self._newest = command_for(newest, self._order)
+        if not is_of_now(newest, self._order, now_s=now_s):
+            self._newest = self._order.safe
+            self._tell_of_age(now_s - newest.end_s)
         self._holds_until_s = self._clock.monotonic_s() + self._order.stale_s
         self._changed.set()
+
+    def _tell_of_age(self, age_s: float) -> None:
+        if not self._is_told:
+            logger.warning(
+                "%s: samples are %.1f s old by this machine's clock, max_age_s is %g: it is told "
+                "what is safe until newer ones come",
+                self._actuator.name,
+                age_s,
+                self._order.max_age_s,
+            )
+        self._is_told = True
 
     async def close(self) -> None:
         """Send the safe value and disconnect.
