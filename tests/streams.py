@@ -17,8 +17,10 @@ from edgewright.runtimes.base import EngineTensor
 from edgewright.runtimes.reference import Graph, Layer, write_reference
 
 
-def updown_bundle(folder: Path) -> Path:
-    """Says "up" where the mean of ax (in g) over 10 samples at 20 Hz is above 0, else "down"."""
+def updown_bundle(folder: Path, *, version: str = "1", gain: float = 9) -> Path:
+    """Says "up" where the mean of ax (in g) over 10 samples at 20 Hz is above 0, else "down"; the
+    other way round with a gain below 0.
+    """
     graph = Graph(
         inputs=(EngineTensor(name="imu", dtype="float32", shape=(None, 10, 1)),),
         outputs=(EngineTensor(name="p", dtype="float32", shape=(None, 2)),),
@@ -27,7 +29,7 @@ def updown_bundle(folder: Path) -> Path:
             Layer(op="linear", inputs=("m",), output="p", weights={"weight": "w"}),
         ),
     )
-    write_reference(folder / "m.npz", graph, {"w": np.array([[-9], [9]], np.float32)})
+    write_reference(folder / "m.npz", graph, {"w": np.array([[-gain], [gain]], np.float32)})
     channel = Channel(name="ax", unit="g", low=-4.0, high=4.0)
     shape = ("batch", 10, 1)
     contract = Contract(
@@ -38,9 +40,9 @@ def updown_bundle(folder: Path) -> Path:
         rate_hz=20.0,
     )
     draft = Draft(
-        name="updown", version="1", format="reference", precision="fp32", contract=contract
+        name="updown", version=version, format="reference", precision="fp32", contract=contract
     )
-    path = folder / "updown.ewb"
+    path = folder / f"updown-{version}.ewb"
     build_bundle(path, draft, [("model", "m.npz", (folder / "m.npz").read_bytes())])
     return path
 

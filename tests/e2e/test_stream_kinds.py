@@ -282,3 +282,39 @@ sinks = [{{kind = "influx", url = "{database.address}/write?db=x", token_file = 
     assert authorization == "Token sesame"
     assert lines.startswith(b'edgewright,model=updown label="up",')
     assert lines.splitlines()[0].endswith(b" 450000000")
+
+
+def test_each_stream_runs_the_version_that_it_names_when_one_process_serves_both(
+    bundle: Path, tmp_path: Path
+) -> None:
+    other = updown_bundle(tmp_path, version="2", gain=-9)
+    (tmp_path / "imu.csv").write_text("t,ax\n" + "".join(f"{n / 20},1\n" for n in range(20)))
+    text = '[serve]\nhttp = "127.0.0.1:0"\n'
+    for place, model in enumerate((bundle, other)):
+        text += f"""
+[[stream]]
+model = "{model}"
+source = {{kind = "file", path = "imu.csv"}}
+sinks = [{{kind = "file", path = "{place}.jsonl"}}]
+"""
+    file = tmp_path / "versions.toml"
+    file.write_text(text)
+    with streaming(file) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    for place, label in enumerate(("up", "down")):
+        lines = (tmp_path / f"{place}.jsonl").read_text().splitlines()
+        assert {json.loads(line)["label"] for line in lines} == {label}
+
+    (tmp_path / "twin").mkdir()
+    twin = updown_bundle(tmp_path / "twin", gain=-9)
+    file.write_text(text.replace(str(other), str(twin)))
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewright", "stream", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "are both version '1' of 'updown'" in done.stderr

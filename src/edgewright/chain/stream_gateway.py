@@ -52,25 +52,25 @@ OnReady = Callable[[Sequence[str]], None]
 
 
 class ServedPredictor:
-    """The model that a server answers with now, after a swap the new one."""
+    """The version of a model that a stream names, as a server has it now."""
 
-    def __init__(self, models: Models, name: str) -> None:
+    def __init__(self, models: Models, name: str, version: str) -> None:
         self._models = models
-        self._name = name
+        self._which = name, version
 
     @property
     def contract(self) -> Contract:
         """What it takes and gives."""
-        return self._models.find(self._name).contract
+        return self._models.find(*self._which).contract
 
     def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         """The contract's outputs for one request."""
-        served = self._models.find(self._name)
+        served = self._models.find(*self._which)
         served.queue.check(arrays)
         try:
             return served.servable.model.predict_checked(arrays)
         except DeviceError:
-            if self._models.find(self._name) is served:
+            if self._models.find(*self._which) is served:
                 raise
             return self.predict(arrays)  # it was let go in between
 
@@ -257,10 +257,23 @@ def _server(address: tuple[str, int], clock: Clock, page: StreamPage) -> Inferen
 async def _served(
     server: InferenceServer, order: StreamFile, folder: Path
 ) -> dict[str, tuple[str, Predictor]]:
-    """Listen, load each model once, and hand out the models as they are at any moment."""
+    """Listen, load each model once, and hand out the models as they are at any moment.
+
+    Raises:
+        InputError: two of them are the same version of one name, and would be one for the server.
+    """
     await server.start([])
     found: dict[str, tuple[str, Predictor]] = {}
+    places: dict[tuple[str, str], str] = {}
     for text in dict.fromkeys(part.model for part in order.stream):
         model = await server.models.load(folder / text, keep=True)
-        found[text] = model.name, ServedPredictor(server.models, model.name)
+        which = model.name, model.version
+        if which in places:
+            raise InputError(
+                f"{places[which]} and {text} are both version {which[1]!r} of {which[0]!r}, and a "
+                "server tells models by these",
+                hint="build one with another version, or leave [serve] out",
+            )
+        places[which] = text
+        found[text] = model.name, ServedPredictor(server.models, *which)
     return found
