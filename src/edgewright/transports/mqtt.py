@@ -103,7 +103,8 @@ class _Inbox(asyncio.Queue[aiomqtt.Message]):
         self.is_broken = False
 
     def full(self) -> bool:
-        return super().full() or self._size_bytes >= _MOST_WAITING_BYTES
+        is_full = super().full() or self._size_bytes >= _MOST_WAITING_BYTES
+        return is_full or self.is_broken  # after one that is missing none may be taken, for order
 
     def put_nowait(self, item: aiomqtt.Message) -> None:
         if self.full():
@@ -222,7 +223,8 @@ async def received(
     the broker that we are done with them.
 
     Raises:
-        TransportError: the broker sent more than can wait here; it sends them again.
+        TransportError: the broker sent more than can wait here; what could is dealt with, and it
+            sends the rest again.
     """
     inner = client._client  # noqa: SLF001 - see `connected`
     inbox = client._queue  # noqa: SLF001 - an `_Inbox`, since `connected` says so
@@ -237,7 +239,7 @@ async def received(
                 inner.ack(message.mid, message.qos)
 
         yield [(str(each.topic), each.payload) for each in batch], acknowledge
-        if isinstance(inbox, _Inbox) and inbox.is_broken:
+        if isinstance(inbox, _Inbox) and inbox.is_broken and inbox.empty():
             raise TransportError(
                 "the broker sends more messages than can wait here",
                 hint="let it wait for acknowledgements (mosquitto: max_inflight_messages)",
