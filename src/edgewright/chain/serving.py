@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import signal
-import ssl
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from edgewright.chain import ensembles
 from edgewright.chain.child import ALLOW_HOOKS
 from edgewright.chain.drift_reference import watched_by_bundle, watched_by_file
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
+from edgewright.chain.serving_tls import TlsFiles
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract
 from edgewright.device.serve import InferenceServer, Model, Servable, ServeOptions
@@ -70,7 +70,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     decode_image: DecodeImage | None = None
     access: Access | None = None
     motifs: Motifs | None = None
-    tls: ssl.SSLContext | None = None
+    tls_files: TlsFiles | None = None
+    """Whom it shows itself as; looked at now and then, and shown anew when they change."""
     http2: MakeHttp2 | None = None
     drift: Mapping[str, Path] = {}
     """Drift references by the name that a model is served by, before what a bundle brings."""
@@ -188,6 +189,7 @@ async def _serve(
     # A thread that loads a model must give way to the one that answers within a fraction of a
     # millisecond; what is loaded now lives as long as the process.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    tls = doors.tls_files
     with contextlib.ExitStack() as closing:
         observers = [open_observer() for open_observer in doors.observers]
         for observer in observers:
@@ -202,7 +204,7 @@ async def _serve(
             decode_image=doors.decode_image,
             access=doors.access,
             motifs=doors.motifs,
-            tls=doors.tls,
+            tls=None if tls is None else tls.context,
             http2=doors.http2,
             observers=observers,
             memory_limited=doors.memory_mb,
@@ -210,7 +212,13 @@ async def _serve(
             equipped=doors.drift,
         )
         ask_for_short_turns()  # its workers are there already, and keep theirs
-        return await _run(server, paths, stopped, on_ready, drain_s)
+        if tls is None:
+            return await _run(server, paths, stopped, on_ready, drain_s)
+        following = asyncio.create_task(tls.follow(server.renew_tls), name="tls files")
+        try:
+            return await _run(server, paths, stopped, on_ready, drain_s)
+        finally:
+            following.cancel()
 
 
 async def _run(

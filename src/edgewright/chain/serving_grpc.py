@@ -1,5 +1,6 @@
 """The server's gRPC side; importing this file needs the extra `grpc`."""
 
+from edgewright.chain.serving_tls import TlsFiles
 from edgewright.device.serve.access import Access
 from edgewright.device.serve.grpc_service import GrpcService
 from edgewright.device.serve.models import Models
@@ -15,14 +16,22 @@ def grpc_listener(
     limits: Limits,
     *,
     access: Access | None = None,
-    tls: GrpcTls | None = None,
+    tls: TlsFiles | None = None,
 ) -> ListenAlso:
     """Makes a gRPC server for this address, given the models; keys and TLS as on the HTTP side."""
+
+    def shown() -> GrpcTls:
+        assert tls is not None  # noqa: S101 - asked only where there is TLS
+        texts = tls.texts
+        return GrpcTls(cert=texts.cert, key=texts.key, client_ca=texts.client_ca)
 
     def make(models: Models, timer: Timer, observers: Observers | None) -> Listener:
         service = GrpcService(models, timer, access=access, observers=observers)
         return service.server(
-            address, message_bytes=limits.body_bytes, calls=limits.connections, tls=tls
+            address,
+            message_bytes=limits.body_bytes,
+            calls=limits.connections,
+            tls=None if tls is None else shown,
         )
 
     return make

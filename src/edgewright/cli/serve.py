@@ -13,12 +13,12 @@ from edgewright.cli._output import JSON_SCHEMA_VERSION, say
 from edgewright.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from ssl import SSLContext
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from edgewright.chain.serving import OpenObserver
+    from edgewright.chain.serving_tls import TlsFiles
     from edgewright.device.serve import InferenceServer, ServeOptions
     from edgewright.device.serve.access import Access
     from edgewright.device.serve.motifs import Motifs
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _DEFAULT_ADDRESS = "127.0.0.1:8080"
-_PEM_REASONS = {
-    "KEY_VALUES_MISMATCH": "the key is another certificate's",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no certificate in it",
-}
 
 
 @click.command()
@@ -134,17 +130,17 @@ def serve(
         splits=splits(split, shadow, header=sticky_header),
     )
     access = _access(api_keys) if api_keys is not None else None
-    pem = _Pem.of_options(tls_cert, tls_key, client_ca)
+    tls = _tls(tls_cert, tls_key, client_ca)
     serve_until_stopped(
         paths,
         options,
         on_ready=lambda server: _announce(server, as_json=as_json),
         doors=Doors(
-            listen_also=_grpc(grpc, options, access, pem) if grpc is not None else None,
+            listen_also=_grpc(grpc, options, access, tls) if grpc is not None else None,
             decode_image=_decode_image,
             access=access,
-            tls=pem.context() if pem is not None else None,
-            http2=_http2(pem) if http2 else None,
+            http2=_http2(tls) if http2 else None,
+            tls_files=tls,
             observers=_observers(access_log, otel, otel_share),
             memory_mb={m: one.memory_mb for m, one in found.items() if one.memory_mb},
             motifs=_motifs(motifs) if motifs is not None else None,
@@ -154,8 +150,8 @@ def serve(
     )
 
 
-def _http2(pem: "_Pem | None") -> "MakeHttp2":
-    if pem is None:
+def _http2(tls: "TlsFiles | None") -> "MakeHttp2":
+    if tls is None:
         raise InputError(
             "HTTP/2 is spoken on the TLS port only", hint="give --tls-cert and --tls-key"
         )
@@ -207,51 +203,14 @@ def _access(path: Path) -> "Access":
     )
 
 
-@contextlib.contextmanager
-def _pem_errors(what: str) -> "Iterator[None]":
-    import ssl
+def _tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> "TlsFiles | None":
+    from edgewright.chain.serving_tls import TlsFiles
 
-    try:
-        yield
-    except ssl.SSLError as error:
-        reason = _PEM_REASONS.get(error.reason or "", str(error))
-        raise InputError(f"{what}: {reason}", hint="check that they are PEM") from error
-    except OSError as error:
-        raise InputError(
-            f"{what}: one cannot be read: {error.strerror}", hint="check the paths"
-        ) from error
-
-
-class _Pem(msgspec.Struct, frozen=True, kw_only=True):
-    """The files that the TLS options name."""
-
-    cert: Path
-    key: Path
-    client_ca: Path | None
-
-    @classmethod
-    def of_options(
-        cls, cert: Path | None, key: Path | None, client_ca: Path | None
-    ) -> "_Pem | None":
-        if cert is None and key is None and client_ca is None:
-            return None
-        if cert is None or key is None:
-            raise InputError("TLS needs --tls-cert and --tls-key", hint="give both PEM files")
-        return cls(cert=cert, key=key, client_ca=client_ca)
-
-    def context(self) -> "SSLContext":
-        """What the HTTP side needs; it also shows that the files are PEM and belong together."""
-        import ssl
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        with _pem_errors(f"TLS files {self.cert} and {self.key}"):
-            context.load_cert_chain(self.cert, self.key)
-        if self.client_ca is not None:
-            with _pem_errors(f"TLS authority {self.client_ca}"):
-                context.load_verify_locations(self.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
+    if cert is None and key is None and client_ca is None:
+        return None
+    if cert is None or key is None:
+        raise InputError("TLS needs --tls-cert and --tls-key", hint="give both PEM files")
+    return TlsFiles(cert, key, client_ca)
 
 
 def _decode_image(content: bytes) -> "NDArray[Any]":
@@ -264,17 +223,11 @@ def _decode_image(content: bytes) -> "NDArray[Any]":
 
 
 def _grpc(
-    where: str, options: "ServeOptions", access: "Access | None", pem: _Pem | None
+    where: str, options: "ServeOptions", access: "Access | None", tls: "TlsFiles | None"
 ) -> "ListenAlso":
     from edgewright.chain.serving_grpc import grpc_listener
     from edgewright.transports.address import parse_address
-    from edgewright.transports.grpc import GrpcTls
 
-    tls = None
-    if pem is not None:
-        pem.context()
-        ca = pem.client_ca.read_bytes() if pem.client_ca is not None else None
-        tls = GrpcTls(cert=pem.cert.read_bytes(), key=pem.key.read_bytes(), client_ca=ca)
     address = parse_address(where, what="--grpc")
     return grpc_listener(address, options.limits, access=access, tls=tls)
 

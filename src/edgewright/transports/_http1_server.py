@@ -89,6 +89,11 @@ class Server:
         """How many peers are connected."""
         return len(self._connections)
 
+    def renew_tls(self, context: ssl.SSLContext) -> None:
+        """Show another certificate to who comes from now on; without TLS there is none to show."""
+        if self._tls is not None:
+            self._tls.renew(self._with_protocols(context))
+
     def sweep(self) -> None:
         """Read the clock and cut off the peers whose time is up."""
         self.now_s = self._clock.monotonic_s()

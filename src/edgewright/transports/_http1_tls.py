@@ -54,15 +54,18 @@ class TlsDoor:
     """Listens, and hands peers over once their handshake is done."""
 
     def __init__(self, context: ssl.SSLContext, make: Make, *, most: int, timeout_s: float) -> None:
-        context.sslobject_class = _Frank
-        self.context = context
-        """For handshakes that begin from now on."""
+        self.renew(context)
         self._make = make
         self._most = most
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._listening: list[socket] = []
         self._shaking: dict[asyncio.Task[None], None] = {}
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Begin handshakes with this from now on."""
+        context.sslobject_class = _Frank
+        self._context = context
 
     @property
     def handshakes(self) -> int:
@@ -135,7 +138,7 @@ class TlsDoor:
 
     async def _shake_hands(self, peer: socket) -> None:
         await self._loop.connect_accepted_socket(
-            self._make, peer, ssl=self.context, ssl_handshake_timeout=self._timeout_s
+            self._make, peer, ssl=self._context, ssl_handshake_timeout=self._timeout_s
         )
 
     def _let_go_of_oldest(self) -> None:

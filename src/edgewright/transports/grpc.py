@@ -47,13 +47,34 @@ class GrpcTls(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes
     client_ca: bytes | None = None
 
-    def credentials(self) -> Any:
+    def configuration(self) -> Any:
         """The same in gRPC's own form."""
-        return grpc.ssl_server_credentials(
-            [(self.key, self.cert)],
-            root_certificates=self.client_ca,
-            require_client_auth=self.client_ca is not None,
+        return grpc.ssl_server_certificate_configuration(
+            [(self.key, self.cert)], root_certificates=self.client_ca
         )
+
+
+class _Shown:
+    """What peers are shown, asked for anew at each handshake, in a thread of gRPC's."""
+
+    def __init__(self, tls: Callable[[], GrpcTls]) -> None:
+        self._tls = tls
+        self._last = tls()
+
+    def credentials(self) -> Any:
+        return grpc.dynamic_ssl_server_credentials(
+            self._last.configuration(),
+            self._newer,
+            require_client_authentication=self._last.client_ca is not None,
+        )
+
+    def _newer(self) -> Any:
+        """None where nothing has changed."""
+        now = self._tls()
+        if now == self._last:
+            return None
+        self._last = now
+        return now.configuration()
 
 
 class GrpcPeer:
@@ -122,7 +143,7 @@ class GrpcServer:
         address: tuple[str, int],
         message_bytes: int,
         calls: int,
-        tls: GrpcTls | None = None,
+        tls: Callable[[], GrpcTls] | None = None,
     ) -> None:
         self._streams: set[_Stream] = set()
         self._tls = tls
@@ -168,7 +189,7 @@ class GrpcServer:
     def _bind(self, address: str) -> int:
         if self._tls is None:
             return int(self._server.add_insecure_port(address))
-        return int(self._server.add_secure_port(address, self._tls.credentials()))
+        return int(self._server.add_secure_port(address, _Shown(self._tls).credentials()))
 
     async def close(self, drain_s: float = 5.0) -> None:
         """Take no more calls, wait for those under way, then cut them off. Streams are ended

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from edgewright.testing.tls import certificate
 
 grpc = pytest.importorskip("grpc", reason="absent: grpcio (extra grpc)")
 transport = pytest.importorskip("edgewright.transports.grpc")
@@ -94,5 +97,42 @@ def test_a_stream_that_never_rests_is_ended_between_two_messages() -> None:
         await closing
         assert await call.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL)
         assert asked - answered <= 1 < answered
+
+    asyncio.run(case())
+
+
+def test_a_renewed_certificate_is_shown_to_who_comes_then(tmp_path: Path) -> None:
+    pems = []
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        pems.append(certificate(tmp_path / name)[0].read_bytes())
+    held = [pems[0]]
+
+    async def call(server: Any, believes: bytes) -> bytes:
+        port = server.address.rpartition(":")[2]
+        channel = grpc.aio.secure_channel(
+            f"localhost:{port}", grpc.ssl_channel_credentials(believes)
+        )
+        async with channel:
+            return bytes(await channel.unary_unary("/s.S/Echo")(b"a", timeout=10))
+
+    async def case() -> None:
+        async def act(content: bytes, _: Any) -> bytes:
+            return content
+
+        server = transport.GrpcServer(
+            *("s.S", {"Echo": act}, {}),
+            address=("127.0.0.1", 0),
+            message_bytes=1000,
+            calls=9,
+            tls=lambda: transport.GrpcTls(cert=held[0], key=held[0]),
+        )
+        await server.start()
+        assert await call(server, pems[0]) == b"a"
+        held[0] = pems[1]
+        assert await call(server, pems[1]) == b"a"
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call(server, pems[0])
+        await server.close()
 
     asyncio.run(case())

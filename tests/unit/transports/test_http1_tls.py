@@ -125,6 +125,32 @@ def hears_nothing(peer: socket.socket) -> bool:
         return True
 
 
+def test_a_renewed_certificate_is_shown_to_who_comes_then(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    first, second = listening(tmp_path), listening(tmp_path / "new")
+
+    async def story() -> list[int]:
+        server = await start_server(tell, clock=SystemClock(), tls=first)
+        address = server.address.replace("127.0.0.1", "localhost")
+        believes = [
+            ssl.create_default_context(cafile=str(folder / "both.pem"))
+            for folder in (tmp_path, tmp_path / "new")
+        ]
+        async with Client(address, tls=believes[0]) as early:
+            statuses = [(await early.request("GET", "/")).status]
+            server.renew_tls(second)
+            async with Client(address, tls=believes[1]) as late:
+                statuses.append((await late.request("GET", "/")).status)
+            statuses.append((await early.request("GET", "/")).status)
+        async with Client(address, tls=believes[0]) as late:
+            with pytest.raises(TransportError):
+                await late.request("GET", "/")
+        await server.close()
+        return statuses
+
+    assert run(story()) == [200, 200, 200]
+
+
 def test_a_handshake_has_the_time_of_headers(run: Any, tmp_path: Path) -> None:
     async def story() -> None:
         server = await start_server(

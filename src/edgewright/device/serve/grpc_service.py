@@ -68,7 +68,7 @@ class GrpcService:
         *,
         message_bytes: int,
         calls: int,
-        tls: GrpcTls | None = None,
+        tls: Callable[[], GrpcTls] | None = None,
     ) -> GrpcServer:
         """A server of these methods, not listening yet."""
         simple: dict[str, Callable[[Any], Any]] = {

@@ -158,6 +158,11 @@ class InferenceServer:
             await self.close(drain_s=0)
             raise
 
+    def renew_tls(self, context: ssl.SSLContext) -> None:
+        """Show another certificate, or believe another authority of clients, from now on."""
+        for server in self._servers:
+            server.renew_tls(context)
+
     async def close(self, drain_s: float = 10.0) -> None:
         """Answer what was asked, refuse newcomers, unload."""
         servers: list[Server | Listener] = [*self._servers]
