@@ -1,5 +1,6 @@
 """Servers under load: started on loopback, held while others are measured, metered, ended."""
 
+import argparse
 import json
 import os
 import signal
@@ -142,6 +143,18 @@ def edgewright(*words: str | Path, in_c: bool = False) -> list[str]:
         settings = ["EDGEWRIGHT_HOT_PATH=native", f"PYTHONPATH={path}"]
     serve = ["env", *settings, sys.executable, "-c", _SERVE, "serve"]
     return [*serve, *map(str, words), "--http", "127.0.0.1:0", "--json"]
+
+
+def add_hot_path(parser: argparse.ArgumentParser) -> None:
+    """The option that measures the hot path in C instead of the one in Python."""
+    parser.add_argument("--in-c", action="store_true", help="the hot path in C, built first")
+
+
+def suite_of(name: str, *, in_c: bool) -> str:
+    """What its record is called; the part in C is made where it is needed."""
+    if in_c:
+        build_native()
+    return f"{name}-c" if in_c else name
 
 
 def build_native() -> None:

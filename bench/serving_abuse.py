@@ -19,7 +19,14 @@ from pathlib import Path
 
 from _models import build_mlp_16
 from _results import Recording
-from _serving_servers import Server, edgewright, infer_request, running
+from _serving_servers import (
+    Server,
+    add_hot_path,
+    edgewright,
+    infer_request,
+    running,
+    suite_of,
+)
 
 _GIGABYTE = 1 << 30
 _GONE_TRIES = 20
@@ -181,15 +188,17 @@ def main() -> None:
     )
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--connections", type=int, default=10_000)
+    add_hot_path(parser)
     options = parser.parse_args()
+    suite = suite_of("serving_abuse", in_c=options.in_c)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    with tempfile.TemporaryDirectory() as folder, Recording("serving_abuse") as recording:
+    with tempfile.TemporaryDirectory() as folder, Recording(suite) as recording:
         recording.raw["options"] = vars(options)
         recording.raw["file_descriptor_limit"] = most
         options.connections = min(options.connections, most - 200)
         model = build_mlp_16(Path(folder) / "mlp-16.onnx")
         words = ("--connections", str(options.connections + 100))
-        with running(edgewright(model, *words)) as server:
+        with running(edgewright(model, *words, in_c=options.in_c)) as server:
             good = GoodClient(server)
             asyncio.run(abuse(recording, server, options))
             good.tell(recording)

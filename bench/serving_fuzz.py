@@ -2,6 +2,8 @@
 
     python bench/serving_fuzz.py [--inputs 1000000] [--first 0] [--processes 2]
 
+On the hot path in C where that is installed (`PYTHONPATH=build/native` after `make native`).
+
 An input is a function of its number; a finding is repeated by `--first NUMBER --inputs 1`.
 """
 
@@ -13,8 +15,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 from _results import Recording
 from _serving_fuzz import Findings, drive
+from edgewright import _native
 
 _CHUNK = 10_000
+SUFFIX = {"python": "", "native": "-c"}
 
 
 def run_chunk(first: int, count: int) -> Findings:
@@ -35,7 +39,7 @@ def main() -> None:
     counts = [min(_CHUNK, end - start) for start in starts]
     statuses: Counter[int] = Counter()
     faults: list[str] = []
-    with Recording("serving_fuzz") as recording:
+    with Recording(f"serving_fuzz{SUFFIX[_native.name()]}") as recording:
         inputs, slowest_s = 0, 0.0
         with ProcessPoolExecutor(options.processes) as pool:
             for found in pool.map(run_chunk, starts, counts):

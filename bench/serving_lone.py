@@ -1,6 +1,7 @@
 """Where a lone client's time goes: `mlp-16` behind one connection, beside a null reply of uvloop
 and a server that does nothing but run the session, with the engine's plain call and with tensors
-that stay where they are. All take turns in each round.
+that stay where they are. All take turns in each round, the server with its hot path in Python and
+in C.
 
     python bench/serving_lone.py [--rounds 9] [--seconds 1]
 
@@ -29,6 +30,7 @@ from _serving_servers import (
     Round,
     Server,
     bare_request,
+    build_native,
     edgewright,
     infer_request,
     one_round,
@@ -41,13 +43,19 @@ from edgewright.device.serve.row import bind_row
 from edgewright.transports._http1_connection import Connection
 
 _MODEL = "mlp-16"
-_FLOOR, _PLAIN, _BOUND, _OURS = "null", "bare", "bare_bound", "edgewright"
+_FLOOR, _PLAIN, _BOUND, _OURS, _IN_C = "null", "bare", "bare_bound", "edgewright", "edgewright_c"
 _REPEATS = 5000
 
 
 def started(stack: ExitStack, model: Path) -> dict[str, tuple[Server, bytes]]:
     bare = [*BARE, str(model), "64", "1,16"]
-    commands = {_FLOOR: NULL, _PLAIN: bare, _BOUND: [*bare, "bound"], _OURS: edgewright(model)}
+    commands = {
+        _FLOOR: NULL,
+        _PLAIN: bare,
+        _BOUND: [*bare, "bound"],
+        _OURS: edgewright(model),
+        _IN_C: edgewright(model, in_c=True),
+    }
     servers: dict[str, tuple[Server, bytes]] = {}
     for name, command in commands.items():
         server = stack.enter_context(running(command))
@@ -91,7 +99,8 @@ async def stages(model: Path, request: bytes) -> dict[str, float]:
         connection.data_received(request)
         await asyncio.sleep(0)
     served = server.models.find(_MODEL)
-    row = bind_row(served.servable.model, served.reader.forms[0], (1, 16))
+    form = served.reader.forms[0]
+    row, pack = bind_row(served.servable.model, form, (1, 16)), form.packer(16)
     assert row is not None
     numbers = b"[%b]" % request.rpartition(b"[")[2].partition(b"]")[0]
     spent_s: dict[str, list[float]] = {"whole": [], "read": [], "run": [], "text": []}
@@ -100,7 +109,7 @@ async def stages(model: Path, request: bytes) -> dict[str, float]:
         moments_s = [timer()]
         connection.data_received(request)
         moments_s.append(timer())
-        row.take(orjson.loads(numbers))
+        row.take(pack(*orjson.loads(numbers)))
         moments_s.append(timer())
         row.run()
         moments_s.append(timer())
@@ -122,12 +131,14 @@ def tell(recording: Recording, rounds: list[dict[str, Round]], steps: dict[str, 
         figures[f"{name}_cpu_us"] = _median(each[name].cpu_us for each in rounds)
         figures[f"{name}_p50_us"] = _median(each[name].p50_us for each in rounds)
         figures[f"{name}_failed"] = sum(each[name].failed for each in rounds)
-    for other in (_FLOOR, _PLAIN, _BOUND):
-        figures[f"cpu_ratio_to_{other}"] = _median(
-            each[_OURS].cpu_us / each[other].cpu_us for each in rounds
+    for other, (ours, prefix) in itertools.product(
+        (_FLOOR, _PLAIN, _BOUND), ((_OURS, ""), (_IN_C, "c_"))
+    ):
+        figures[f"{prefix}cpu_ratio_to_{other}"] = _median(
+            each[ours].cpu_us / each[other].cpu_us for each in rounds
         )
-        figures[f"p50_ratio_to_{other}"] = _median(
-            each[_OURS].p50_us / each[other].p50_us for each in rounds
+        figures[f"{prefix}p50_ratio_to_{other}"] = _median(
+            each[ours].p50_us / each[other].p50_us for each in rounds
         )
     for step, spent_us in steps.items():
         figures[f"in_process_{step}_us"] = round(spent_us, 2)
@@ -146,6 +157,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
+    build_native()
     with (
         tempfile.TemporaryDirectory() as folder,
         Recording("serving_lone") as recording,

@@ -26,7 +26,14 @@ import numpy as np
 
 from _models import build_mlp_16, build_tcn_bench
 from _results import Recording
-from _serving_servers import Server, edgewright, infer_request, started
+from _serving_servers import (
+    Server,
+    add_hot_path,
+    edgewright,
+    infer_request,
+    started,
+    suite_of,
+)
 from edgewright.evidence import Interval
 from edgewright.measure.load import LoadLimits, even_arrivals, open_loop
 from edgewright.transports.http1 import Client
@@ -207,7 +214,7 @@ def verdict(growth: Interval, limit: float) -> str:
 
 
 @contextlib.contextmanager
-def streaming(folder: Path, model: Path, seconds: float) -> Iterator[Server]:
+def streaming(folder: Path, model: Path, seconds: float, *, in_c: bool) -> Iterator[Server]:
     """`edgewright stream` with a server, and a source that lasts longer than the soak."""
     parts = []
     for number, sensor in enumerate(SENSORS):
@@ -219,7 +226,7 @@ def streaming(folder: Path, model: Path, seconds: float) -> Iterator[Server]:
         )
     file = folder / "stream.toml"
     file.write_text("\n".join(['[serve]\nhttp = "127.0.0.1:0"\n', *parts]), encoding="ascii")
-    command = edgewright(model)
+    command = edgewright(model, in_c=in_c)
     command = [*command[: command.index("serve")], "stream", str(file)]
     with started(command, keeps_stderr=True) as process:
         assert process.stderr is not None
@@ -245,12 +252,14 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--rps", type=float, default=200.0)
+    add_hot_path(parser)
     options = parser.parse_args()
+    suite = suite_of("serving_soak", in_c=options.in_c)
     seconds = options.minutes * 60
     os.nice(5)
     with (
         tempfile.TemporaryDirectory() as name,
-        Recording("serving_soak") as recording,
+        Recording(suite) as recording,
         contextlib.ExitStack() as stack,
     ):
         folder = Path(name)
@@ -261,10 +270,10 @@ def main() -> None:
             models.append(build_mlp_16(folder / version / "mlp-16.onnx", seed=seed))
         tcn = build_tcn_bench(folder / "tcn-bench.onnx")
         words = (models[0], tcn, "--admin", folder / "admin.sock")
-        served = stack.enter_context(started(edgewright(*words)))
+        served = stack.enter_context(started(edgewright(*words, in_c=options.in_c)))
         assert served.stdout is not None
         server = Server(served, json.loads(served.stdout.readline())["address"])
-        streamed = stack.enter_context(streaming(folder, tcn, seconds))
+        streamed = stack.enter_context(streaming(folder, tcn, seconds, in_c=options.in_c))
         watches = {"serve": Watch(server), "stream": Watch(streamed)}
         asking = Asking(server, streamed, folder / "admin.sock", models)
         asyncio.run(soak(watches, asking, rps=options.rps, seconds=seconds))

@@ -2,7 +2,7 @@
 many at a quarter of the peak and near it; fewer where the time does not suffice, and the figures
 say how many.
 
-    python bench/serving_swaps.py [--swaps 1000]
+    python bench/serving_swaps.py [--swaps 1000] [--in-c]
 
 Short blocks take turns: quiet; swapping, one swap after the other; and a control, where nothing is
 swapped but a process of the lowest priority burns as much CPU beside the server, at the same pace:
@@ -28,7 +28,15 @@ import uvloop
 
 from _models import build_mlp_16
 from _results import Recording
-from _serving_servers import Server, edgewright, infer_request, one_round, running
+from _serving_servers import (
+    Server,
+    add_hot_path,
+    edgewright,
+    infer_request,
+    one_round,
+    running,
+    suite_of,
+)
 from edgewright.measure.load import LoadLimits, LoadResult, even_arrivals, open_loop
 from edgewright.measure.noise import noise_between, read_noise
 from edgewright.measure.procfs import read_process
@@ -212,12 +220,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--swaps", type=int, default=1000)
+    add_hot_path(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, Recording("serving_swaps") as recording:
+    suite = suite_of("serving_swaps", in_c=options.in_c)
+    with tempfile.TemporaryDirectory() as name, Recording(suite) as recording:
         folder = Path(name)
         model, admin = build_mlp_16(folder / "mlp-16.onnx"), folder / "admin"
         figures = recording.figures
-        with running(edgewright(model, "--admin", admin)) as server:
+        with running(edgewright(model, "--admin", admin, in_c=options.in_c)) as server:
             bench = Bench(server, admin, model)
             peak_rps = bench.peak_rps()
             bench.calibrate()
