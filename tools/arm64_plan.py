@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DEBIAN_PACKAGES = ("python3", "libstdc++6")
+DEBIAN_PACKAGES = ("python3", "libstdc++6", "libpython3-dev")
 """What the device package needs of the system; the rest they bring along."""
 
 CPU = "cortex-a76"
