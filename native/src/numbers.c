@@ -125,6 +125,15 @@ static bool put_double(const Decimal *decimal, char *into) {
     return true;
 }
 
+/* Sixteen bits, rounded by what `struct` uses for them. */
+static bool put_half(const Decimal *decimal, char *into) {
+    double value;
+    if (!put_double(decimal, (char *)&value)) return false;
+    if (PyFloat_Pack2(value, into, PY_LITTLE_ENDIAN) == 0) return true;
+    PyErr_Clear();
+    return false;
+}
+
 static bool put_float(const Decimal *decimal, char *into) {
     double value;
     bool is_exact = false;
@@ -165,6 +174,7 @@ static bool put_integer(const Decimal *decimal, char code, char *into) {
 static bool put(const Decimal *decimal, char code, char *into) {
     if (code == 'f') return put_float(decimal, into);
     if (code == 'd') return put_double(decimal, into);
+    if (code == 'e') return put_half(decimal, into);
     return put_integer(decimal, code, into);
 }
 
@@ -172,6 +182,7 @@ Py_ssize_t size_of_code(char code) {
     switch (code) {
     case 'B':
     case 'b': return 1;
+    case 'e':
     case 'h': return 2;
     case 'i':
     case 'f': return 4;

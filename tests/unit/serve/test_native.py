@@ -30,6 +30,7 @@ if _native.part is None:
 
 CODES = {
     "f": "FP32",
+    "e": "FP16",
     "d": "FP64",
     "B": "UINT8",
     "b": "INT8",
@@ -135,7 +136,7 @@ def test_every_number_is_packed_as_by_python(code: str) -> None:
         if ours is not None:
             assert theirs is not None, text
         taken += ours is not None
-    assert taken > (10_000 if code in "fd" else 100)
+    assert taken > (10_000 if code in "fde" else 100)
 
 
 def test_what_python_takes_of_plain_floats_is_taken() -> None:
