@@ -36,11 +36,18 @@ static struct {
     {&names.write, "write"},
 };
 
+static PyMethodDef functions[] = {
+    {"read_tensor", read_tensor, METH_VARARGS,
+     "A tensor's JSON, flat or nested as its shape says, as packed elements; None of all else."},
+    {NULL},
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "edgewright_native",
     .m_doc = "The hot path of edgewright's inference server in C.",
     .m_size = -1,
+    .m_methods = functions,
 };
 
 PyMODINIT_FUNC PyInit_edgewright_native(void) {

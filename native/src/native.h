@@ -76,6 +76,9 @@ extern PyTypeObject Known_Type, QuickConnection_Type, Gathering_Type, Batch_Type
 bool read_numbers(const char *text, const char *end, char code, Py_ssize_t count, char *into);
 Py_ssize_t size_of_code(char code); /* 0 of a code that is not known here */
 
+/* A tensor's JSON, flat or nested as its shape says, as packed elements; None of all else. */
+PyObject *read_tensor(PyObject *module, PyObject *args);
+
 /* connection.c */
 int framed_begin(Framed *framed, PyObject *frame);
 void framed_end(Framed *framed);

@@ -12,6 +12,7 @@
 
 #define MOST_DIGITS 19 /* as many fit into 64 bits, whatever they are */
 #define MOST_TOKEN 64
+#define MOST_DEPTH 8
 #define EXACT_POWER 22 /* the largest power of ten that is a double */
 
 static const double POWERS[EXACT_POWER + 1] = {
@@ -192,18 +193,97 @@ Py_ssize_t size_of_code(char code) {
     }
 }
 
-bool read_numbers(const char *text, const char *end, char code, Py_ssize_t count, char *into) {
+/* `count` numbers with commas between them; what follows them, NULL where that is not what it is. */
+static const char *read_row(const char *p, const char *end, char code, Py_ssize_t count,
+                            char *into) {
     Py_ssize_t item_bytes = size_of_code(code);
     for (Py_ssize_t i = 0; i < count; i++) {
         Decimal decimal;
-        text = read_decimal(after_space(text, end), end, &decimal);
-        if (text == NULL || !put(&decimal, code, into)) return false;
+        p = read_decimal(after_space(p, end), end, &decimal);
+        if (p == NULL || !put(&decimal, code, into)) return NULL;
         into += item_bytes;
-        text = after_space(text, end);
+        p = after_space(p, end);
         if (i + 1 < count) {
-            if (text == end || *text != ',') return false;
-            text++;
+            if (p == end || *p != ',') return NULL;
+            p++;
         }
     }
-    return text == end;
+    return p;
+}
+
+bool read_numbers(const char *text, const char *end, char code, Py_ssize_t count, char *into) {
+    return read_row(text, end, code, count, into) == end;
+}
+
+/* A list nested as these sizes say, each level with its brackets. */
+static const char *read_nested(const char *p, const char *end, char code, const Py_ssize_t *sizes,
+                               int depth, char **into) {
+    p = after_space(p, end);
+    if (p == end || *p != '[') return NULL;
+    p++;
+    if (depth == 1) {
+        p = read_row(p, end, code, *sizes, *into);
+        *into += *sizes * size_of_code(code);
+    } else {
+        for (Py_ssize_t i = 0; p != NULL && i < *sizes; i++) {
+            p = read_nested(p, end, code, sizes + 1, depth - 1, into);
+            if (p == NULL) return NULL;
+            p = after_space(p, end);
+            if (i + 1 < *sizes) {
+                if (p == end || *p != ',') return NULL;
+                p++;
+            }
+        }
+    }
+    return p == NULL || p == end || *p != ']' ? NULL : p + 1;
+}
+
+/* The sizes of a tuple of numbers and their product; 0 where that is no shape for this. */
+static int sizes_of(PyObject *shape, Py_ssize_t *sizes, Py_ssize_t *count) {
+    Py_ssize_t depth = PyTuple_GET_SIZE(shape);
+    if (depth < 1 || depth > MOST_DEPTH) return 0;
+    *count = 1;
+    for (Py_ssize_t i = 0; i < depth; i++) {
+        sizes[i] = PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, i));
+        if (sizes[i] == -1 && PyErr_Occurred()) PyErr_Clear();
+        if (sizes[i] < 1 || sizes[i] > PY_SSIZE_T_MAX / 16 / *count) return 0;
+        *count *= sizes[i];
+    }
+    return (int)depth;
+}
+
+static bool begins_nested(const char *p, const char *end) {
+    p = after_space(p, end);
+    if (p == end || *p != '[') return false;
+    p = after_space(p + 1, end);
+    return p < end && *p == '[';
+}
+
+PyObject *read_tensor(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer text;
+    const char *code;
+    PyObject *shape, *content = NULL;
+    if (!PyArg_ParseTuple(args, "y*sO!", &text, &code, &PyTuple_Type, &shape)) return NULL;
+    Py_ssize_t sizes[MOST_DEPTH], count, item_bytes = size_of_code(*code);
+    int depth = sizes_of(shape, sizes, &count);
+    const char *p = text.buf, *end = p + text.len;
+    /* An element takes two bytes at least: no memory for more than can have been sent. */
+    if (depth > 0 && item_bytes > 0 && count <= text.len / 2) {
+        content = PyBytes_FromStringAndSize(NULL, count * item_bytes);
+        if (content == NULL) {
+            PyBuffer_Release(&text);
+            return NULL;
+        }
+        char *into = PyBytes_AS_STRING(content);
+        if (!begins_nested(p, end)) {
+            sizes[0] = count;
+            depth = 1;
+        }
+        p = read_nested(p, end, *code, sizes, depth, &into);
+        if (p == NULL || after_space(p, end) != end) Py_CLEAR(content);
+    }
+    PyBuffer_Release(&text);
+    if (content == NULL) Py_RETURN_NONE;
+    return content;
 }

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import importlib.util
 import itertools
+import json
 import random
 import struct
 import sys
@@ -14,14 +15,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewright import _native
+from edgewright.contract import Tensor
 from edgewright.device.serve import gathering as gathering_now
-from edgewright.errors import UnavailableError
+from edgewright.device.serve import tensors
+from edgewright.errors import InputError, UnavailableError
 from edgewright.transports import _http1_house, _http1_quick
 from edgewright.transports.base import Frame, Head
 
@@ -152,6 +156,70 @@ def test_lists_are_taken_as_python_takes_them(text: str, count: int) -> None:
     (ours,) = gathered(gathering_now.Gathering, "f", count, [text])
     (theirs,) = gathered(PURE.Gathering, "f", count, [text])
     assert ours is None or ours == theirs
+
+
+def parsed(form: Any, text: str, shape: tuple[int, ...]) -> Any:
+    """What a form makes of it, or why it refuses."""
+    try:
+        return form.parse(msgspec.Raw(text.encode()), shape)
+    except InputError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float16", "float64", "uint8", "int64", "bool", "string"]
+)
+def test_tensors_are_read_as_by_python(dtype: str) -> None:
+    chance = random.Random(f"{dtype} tensors")
+    tensor = Tensor(name="x", dtype=dtype, shape=("batch", 2, 3))  # type: ignore[arg-type]
+    pure = reference_of(tensors)
+    assert pure._IN_C is None is not tensors._IN_C
+    ours, theirs = tensors.InputForm(tensor), pure.InputForm(tensor)
+    one = [
+        "1",
+        "-0",
+        "7",
+        "0.25",
+        "2e1",
+        "1e400",
+        "true",
+        '"a"',
+        "null",
+        "[1]",
+        "300",
+        "9" * 30,
+        "00",
+    ]
+    quick = 0
+    for _ in range(3000):
+        rows = chance.choice([1, 1, 2])
+        numbers = [chance.choice(one[: chance.choice([1, 3, 5, 13])]) for _ in range(6 * rows)]
+        if chance.random() < 0.1:
+            numbers.pop()
+        array: Any = numbers
+        for size in chance.choice([(), (), (2, 3), (2, 3), (3,), (6,), (3, 2), (1,)]):
+            array = [array[at : at + size] for at in range(0, len(array), size)]
+        gap = chance.choice(["", " ", "\n\t"])
+        text = f"{gap}{array}{gap}".replace("'", "").replace(", ", f"{gap},{gap}")
+        try:
+            json.loads(text)
+        except ValueError:
+            continue  # what is no JSON at all never gets there
+        shape = (rows, 2, 3)
+        expected = parsed(theirs, text, shape)
+        assert parsed(ours, text, shape) == expected, text
+        code = ours.code or "-"
+        quick += _native.part.read_tensor(text.encode(), code, shape) is not None
+    assert (quick > 50) == (dtype not in {"bool", "string"})
+
+
+def test_tensor_that_is_declared_larger_than_what_was_sent_takes_no_memory() -> None:
+    read = _native.part.read_tensor
+    for shape in ((1 << 40,), (1 << 62, 1 << 62), (0, 1), (-1,), (1 << 70,), (), (1,) * 9, ("a",)):
+        assert read(b"[1]", "f", shape) is None
+    assert read(b"[1]", "f", (1,)) == struct.pack("<f", 1)
+    with pytest.raises(TypeError):
+        read(b"[1]", "f", [1])
 
 
 class Exchange:

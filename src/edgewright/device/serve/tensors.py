@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import orjson
 
+from edgewright import _native
 from edgewright.contract import Tensor
 from edgewright.device.serve.ports import Array
 from edgewright.errors import InputError
@@ -39,6 +40,7 @@ _STRUCT_CODE = {
     "FP32": "f",
     "FP64": "d",
 }
+_IN_C = _native.part
 _MAX_NESTING = 8
 _BEGINNING_BYTES = 2048
 """Within so many the first element begins, indented or not."""
@@ -109,6 +111,10 @@ class InputForm:
         Raises:
             InputError: not data of this type.
         """
+        if _IN_C is not None:
+            packed: bytes | None = _IN_C.read_tensor(memoryview(text), self.code, shape)
+            if packed is not None:
+                return packed
         depth = _nesting(bytes(memoryview(text)[:_BEGINNING_BYTES]))
         if not 1 <= depth <= _MAX_NESTING:
             raise InputError(f"input {self.name!r}: data is not a list of {self.element.__name__}")
