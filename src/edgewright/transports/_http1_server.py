@@ -266,5 +266,6 @@ def _listen_error(error: OSError, where: str) -> ResourceError:
             f"listening on {where}: permission denied",
             hint="choose a port above 1023, or a folder that you may write to",
         )
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return ResourceError(f"listening on {where}: {reason}", hint="check the address")
+    is_unknown = isinstance(error, socket.gaierror)  # its numbers are not the system's
+    reason = os.strerror(error.errno) if error.errno and not is_unknown else error.strerror
+    return ResourceError(f"listening on {where}: {reason or error}", hint="check the address")

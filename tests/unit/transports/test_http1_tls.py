@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from edgewright.clock import SystemClock
-from edgewright.errors import TransportError
+from edgewright.errors import ResourceError, TransportError
 from edgewright.testing import FakeClock
 from edgewright.testing.tls import certificate
 from edgewright.transports.http1 import Client, Limits, Request, Response, Server, start_server
@@ -231,5 +231,17 @@ def test_a_peer_that_speaks_no_tls_is_let_go_of_at_once(run: Any, tmp_path: Path
             peer.sendall(said)
             assert await asyncio.to_thread(hears_nothing, peer)
         await server.close(drain_s=0)
+
+    run(story())
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_host_that_nobody_knows_is_said_in_words(
+    run: Any, tmp_path: Path, *, with_tls: bool
+) -> None:
+    async def story() -> None:
+        tls = listening(tmp_path) if with_tls else None
+        with pytest.raises(ResourceError, match=r"listening on no\.invalid:0: \D+; check"):
+            await start_server(tell, host="no.invalid", clock=SystemClock(), tls=tls)
 
     run(story())

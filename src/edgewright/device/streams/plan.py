@@ -77,7 +77,7 @@ def plan_stream(contract: Contract, wishes: Wishes) -> Plan:
     if rate_hz is None:
         raise InputError(
             "the contract does not say at which rate the model takes samples",
-            hint="say it: --rate-hz, in a stream file `rate_hz`",
+            hint="say it: `rate_hz` in the contract or a stream file, or --rate-hz",
         )
     if contract.rate_hz and wishes.rate_hz and contract.rate_hz != wishes.rate_hz:
         raise InputError(
