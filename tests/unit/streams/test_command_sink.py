@@ -135,3 +135,24 @@ def test_samples_that_waited_for_us_at_a_broker_drive_nothing(
     assert line.told == [0.0, 2.5, 0.0]
     assert caplog.text.count("samples are 3600.0 s old by this machine's clock") == 1
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("is_up", "words"), [(False, "it holds what it was told before"), (True, "sends it by itself")]
+)
+def test_who_could_not_be_told_what_is_safe_is_named_with_what_it_holds(
+    *, is_up: bool, words: str
+) -> None:
+    line = Line()
+    line.is_up = is_up
+
+    async def case() -> None:
+        sink = sink_of(line, order(stale_s=0.1), SystemClock())
+        await sink.start()
+        await sink.write([up()])
+        await asyncio.sleep(0.05)
+        line.is_up = False
+        await sink.close()
+
+    with pytest.raises(TransportError, match=words):
+        asyncio.run(case())

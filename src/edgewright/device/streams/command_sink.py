@@ -51,7 +51,7 @@ class CommandSink:
         self._newest = order.safe
         self._holds_until_s = 0.0
         self._changed = asyncio.Event()
-        self._is_closing = self._is_told = False
+        self._is_closing = self._is_told = self._was_connected = False
         self._task: asyncio.Task[None] | None = None
         self._said = ""
 
@@ -100,7 +100,9 @@ class CommandSink:
             name, said = self._actuator.name, self._said or "no answer"
             raise TransportError(
                 f"{name}: the safe value could not be sent: {said}",
-                hint="the broker sends it by itself once it notices that we are gone",
+                hint="the broker sends it by itself once it notices that we are gone"
+                if self._was_connected
+                else "we never reached it, so it holds what it was told before",
             )
         self._task.result()
 
@@ -124,6 +126,7 @@ class CommandSink:
     async def _connected_once(self) -> None:
         """Send what holds whenever that changes, until the sink closes."""
         async with self._actuator.connected(self._order.safe) as tell:
+            self._was_connected = True
             sent: float | None = None
             while True:
                 self._changed.clear()
