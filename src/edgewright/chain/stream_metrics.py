@@ -95,9 +95,15 @@ def _render_windows(page: Exposition, streams: list[Watched]) -> None:
             "samples": ("Samples that came in.", lambda summary: summary.samples.samples),
             "windows": ("Windows that were full.", lambda summary: summary.windows),
             "answers": ("Windows that the model answered.", _answers),
-            "refused": ("Windows out of contract.", lambda summary: summary.refused),
+            "refused": (
+                "Windows without an answer: out of contract, or the model failed.",
+                lambda summary: summary.refused,
+            ),
             "changes": ("Changes of the held label.", lambda summary: summary.changes),
-            "flushed": ("Samples that no window could take.", lambda summary: summary.flushed),
+            "flushed": (
+                "Cuts that emptied a window which had begun.",
+                lambda summary: summary.flushed,
+            ),
         },
     )
     name = "edgewright_stream_sample_faults_total"

@@ -169,5 +169,5 @@ def _say_summary(summary: "Summary") -> None:
     say(
         f"{counts.samples} samples ({counts.not_finite} not measured, {counts.repeated} repeated, "
         f"{counts.gaps} gaps, {counts.steps_back} clock steps back); {summary.windows} windows, "
-        f"{summary.refused} out of contract, {summary.changes} changes"
+        f"{summary.refused} without an answer, {summary.changes} changes"
     )

@@ -11,6 +11,7 @@ from edgewright.contract import Channel, Contract, Tensor
 from edgewright.device.streams import Result, Samples, Stream, Wishes, plan_stream, run_stream
 from edgewright.device.streams.debounce import Rule
 from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
+from edgewright.device.streams.judge import MOST_FAILURES
 from edgewright.errors import DeviceError, InputError
 from edgewright.steps import check_inputs
 
@@ -121,9 +122,30 @@ def test_only_changes_are_passed_on_when_asked() -> None:
 
 def test_a_broken_model_ends_the_stream_and_closes_the_sinks() -> None:
     sink = ListSink()
+    source = ListSource([1.0] * 40)
     with pytest.raises(DeviceError):
-        asyncio.run(run_stream(stream_of(BrokenModel()), ListSource([1.0] * 4), [sink]))
+        asyncio.run(run_stream(stream_of(BrokenModel()), source, [sink]))
     assert sink.is_closed
+    assert {each.refused for each in sink.results} == {"the engine's output holds NaN"}
+    assert len(sink.results) < MOST_FAILURES
+
+
+def test_a_window_that_a_model_fails_at_has_a_reason_and_the_stream_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Touchy(SignModel):
+        def predict(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+            if arrays["x"].max() > 9:
+                raise DeviceError("the engine's output holds NaN")
+            return super().predict(arrays)
+
+    sink = ListSink()
+    levels = ([5.0] * 8 + [9.5] * 4) * 20
+    summary = asyncio.run(run_stream(stream_of(Touchy()), ListSource(levels), [sink]))
+    assert summary.refused > MOST_FAILURES
+    assert {each.label for each in sink.results} == {"high", ""}
+    assert all(bool(each.refused) != bool(each.label) for each in sink.results)
+    assert caplog.text.count("sign cannot answer a window") == 1
 
 
 def test_a_source_that_cannot_go_on_closes_the_sinks() -> None:

@@ -42,7 +42,8 @@ class Result(
 ):
     """What a model said about one window, and what is held to be true after debouncing.
 
-    `refused` is the reason when the window was out of contract; there is no answer then. `key` says
+    `refused` is the reason when there is no answer: the window was out of contract, or the model
+    failed at it. `key` says
     which sensor, where one source has many.
     """
 
