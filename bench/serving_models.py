@@ -1,6 +1,6 @@
 """`tcn-bench` behind `edgewright serve` beside raw onnxruntime, and latency at half load.
 
-    python bench/serving_models.py [--rounds 7] [--seconds 1.5]
+    python bench/serving_models.py [--rounds 7] [--seconds 1.5] [--in-c]
 
 Raw onnxruntime runs in this process, one thread a session and as many sessions as the server has
 workers, interleaved with the server's rounds; the server's clients are on the same machine, so its
@@ -29,6 +29,7 @@ from _serving_servers import (
     BARE,
     Round,
     Server,
+    add_hot_path,
     bare_request,
     binary_request,
     edgewright,
@@ -36,12 +37,14 @@ from _serving_servers import (
     one_round,
     round_of,
     running,
+    suite_of,
     values_of,
 )
 from edgewright.measure.clocks import usable_cores
 from edgewright.measure.load import LoadLimits, even_arrivals, open_loop
 
 _HALF_LOAD_S = 4.0
+_HALF_LOAD_ROUNDS = 3
 
 
 class Raw:
@@ -83,7 +86,7 @@ def share_of_raw(
     name = f"{model.stem.replace('-', '_')}_{connections}"
     bare_words = [str(model), str(values_of(model.stem).nbytes), _shape_of(model)]
     with (
-        running(edgewright(model, "--threads", str(threads))) as server,
+        running(edgewright(model, "--threads", str(threads), in_c=options.in_c)) as server,
         running([*BARE, *bare_words]) as bare,
     ):
         asked = {
@@ -121,11 +124,14 @@ def _shape_of(model: Path) -> str:
     return ",".join(map(str, values_of(model.stem).shape))
 
 
-def half_load(recording: Recording, model: Path, peak_rps: float, rounds: int) -> None:
+def half_load(recording: Recording, model: Path, peak_rps: float, *, in_c: bool) -> None:
     """Requests that arrive evenly at half of the peak, whether the last is answered or not."""
     name = f"{model.stem.replace('-', '_')}_half_load"
-    with running(edgewright(model, "--threads", "1")) as server:
-        found = [asyncio.run(_arriving(server, model.stem, peak_rps / 2)) for _ in range(rounds)]
+    with running(edgewright(model, "--threads", "1", in_c=in_c)) as server:
+        found = [
+            asyncio.run(_arriving(server, model.stem, peak_rps / 2))
+            for _ in range(_HALF_LOAD_ROUNDS)
+        ]
     recording.raw[name] = msgspec.to_builtins(found)
     figures = recording.figures
     figures[f"{name}_rps"] = round(peak_rps / 2, 1)
@@ -157,8 +163,10 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5)
+    add_hot_path(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, Recording("serving_models") as recording:
+    suite = suite_of("serving_models", in_c=options.in_c)
+    with tempfile.TemporaryDirectory() as name, Recording(suite) as recording:
         folder = Path(name)
         tcn = build_tcn_bench(folder / "tcn-bench.onnx")
         calibration = np.random.default_rng(1).uniform(-1, 1, (64, 100, 9)).astype(np.float32)
@@ -168,12 +176,12 @@ def main() -> None:
         alone_rps = share_of_raw(recording, tcn, threads=1, connections=1, options=options)
         share_of_raw(recording, tcn, threads=cores, connections=16, options=options)
         share_of_raw(recording, small, threads=1, connections=4, options=options)
-        half_load(recording, tcn, alone_rps, 3)
+        half_load(recording, tcn, alone_rps, in_c=options.in_c)
         mlp = build_mlp_16(folder / "mlp-16.onnx")
-        with running(edgewright(mlp)) as server:
+        with running(edgewright(mlp, in_c=options.in_c)) as server:
             request = infer_request(server.target, "mlp-16")
             peak_rps = max(one_round(server, request, 16, 1.0).throughput_rps for _ in range(3))
-        half_load(recording, mlp, peak_rps, 3)
+        half_load(recording, mlp, peak_rps, in_c=options.in_c)
         for figure, value in recording.figures.items():
             print(f"{figure:42} {value}")
 
