@@ -5,10 +5,13 @@ less cost. Without it the same is done in Python, which is the reference for bot
 """
 
 import importlib
+import logging
 import os
 from typing import Any
 
 from edgewright.errors import UnavailableError
+
+logger = logging.getLogger(__name__)
 
 VARIABLE = "EDGEWRIGHT_HOT_PATH"
 SEAM = 1
@@ -39,11 +42,11 @@ def find_part(wanted: str) -> Any:
         return None
     if part.SEAM == SEAM:
         return part
+    what = f"the part in C has seam {part.SEAM}, expected {SEAM}"
+    hint = "install the one that belongs to this version: pip install ./native"
     if wanted == "native":
-        raise UnavailableError(
-            f"{VARIABLE} is native, but the part in C has seam {part.SEAM}, expected {SEAM}",
-            hint="install the one that belongs to this version: pip install ./native",
-        )
+        raise UnavailableError(f"{VARIABLE} is native, but {what}", hint=hint)
+    logger.warning("hot path in Python: %s; %s", what, hint)
     return None
 
 

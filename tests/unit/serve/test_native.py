@@ -357,7 +357,9 @@ def test_connection_is_let_go_with_its_peer() -> None:
 
 
 @pytest.mark.parametrize("wanted", ["", "native", "python", "fast"])
-def test_which_one_is_wanted(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_which_one_is_wanted(
+    wanted: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     if wanted == "fast":
         with pytest.raises(UnavailableError, match="expected native or python"):
             _native.find_part(wanted)
@@ -369,3 +371,4 @@ def test_which_one_is_wanted(wanted: str, monkeypatch: pytest.MonkeyPatch) -> No
             _native.find_part(wanted)
     else:
         assert _native.find_part(wanted) is None
+        assert ("has seam 1, expected 99" in caplog.text) == (wanted == "")
