@@ -1,5 +1,6 @@
 """The `h2` library's state of one connection, with the limits of this server; pure."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import h2.config
@@ -7,6 +8,11 @@ import h2.connection
 import h2.settings
 
 STREAMS_MOST = 100
+_READ_TIMES = 4
+"""Headers so many times as large as they may be are still read, since a list that is not read to
+its end ends the connection, and with it what others ask on it.
+"""
+_FIELD_BYTES = 32
 
 _PREFACE_BYTES = 24
 _FRAME_HEAD_BYTES = 9
@@ -28,8 +34,17 @@ def new_protocol(header_bytes: int) -> h2.connection.H2Connection:
             codes.ENABLE_PUSH: 0,
         },
     )
-    protocol.decoder.max_header_list_size = header_bytes
+    protocol.decoder.max_header_list_size = _READ_TIMES * header_bytes
     return protocol
+
+
+def list_bytes(fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """The size of a list of headers as its limit counts it (RFC 9113, 6.5.2).
+
+    >>> list_bytes([(b":path", b"/v2")])
+    40
+    """
+    return sum(len(name) + len(value) + _FIELD_BYTES for name, value in fields)
 
 
 class Parts:

@@ -19,7 +19,7 @@ from h2.errors import ErrorCodes
 from edgewright.transports._http1_head import BadRequestError, head_of_fields
 from edgewright.transports._http1_house import House
 from edgewright.transports._http1_text import preamble
-from edgewright.transports._http2_protocol import Parts, fields_of, new_protocol
+from edgewright.transports._http2_protocol import Parts, fields_of, list_bytes, new_protocol
 from edgewright.transports._http2_stream import NO_HEAD, Stream
 from edgewright.transports.base import Head
 
@@ -262,7 +262,10 @@ class Http2Connection(asyncio.Protocol):
         if self._house.is_closing:
             return  # the goodbye tells that it was not taken: it may be asked elsewhere
         raw = [(bytes(name), bytes(value)) for name, value in event.headers or ()]
+        limit = self._limits.header_bytes
         try:
+            if list_bytes(raw) > limit:
+                raise BadRequestError(431, f"the headers are larger than {limit} bytes")
             head = head_of_fields(raw)
         except BadRequestError as error:
             self._refuse(self._opened(number, NO_HEAD), error)

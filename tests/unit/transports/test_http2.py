@@ -345,10 +345,15 @@ def test_headers_and_bodies_have_the_limits_of_http1(tmp_path: Path) -> None:
             assert rude.protocol.remote_settings.max_concurrent_streams == STREAMS_MOST
 
             fat = await Rude.connect(server, tls)
-            fat.begin(**{f"x_{number}": "v" * 200 for number in range(60)})
+            fields = {f"x_{number}": "v" * 200 for number in range(60)}
+            large, small = fat.begin(**fields), fat.begin("/small")
+            await fat.flush()
+            assert (await fat.answer(large))[0] == 431
+            assert (await fat.answer(small))[0] == 200
+            fat.begin(**{name: value * 4 for name, value in fields.items()})
             await fat.flush()
             assert await fat.goodbye() is not None
-            assert server.refusals[431] == 1
+            assert server.refusals[431] == 2
 
     asyncio.run(case())
 
