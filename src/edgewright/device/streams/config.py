@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from edgewright.device.streams.circles import circle_in
 from edgewright.device.streams.command import CommandOrder
 from edgewright.device.streams.debounce import Rule
 from edgewright.device.streams.plan import Wishes
@@ -263,6 +264,11 @@ class StreamFile(_Part, frozen=True, kw_only=True):
         if len(set(names)) < len(names):
             raise ValueError("two streams have the same name")
         self._check_sessions()
+        if circle := circle_in(self.bridge):
+            raise ValueError(
+                f"bridge[{circle[0]}] and bridge[{circle[1]}] hand each other's messages back "
+                "and forth without end: give them topics that do not meet"
+            )
 
     def _check_sessions(self) -> None:
         sources = [part.source for part in self.stream if isinstance(part.source, MqttSource)]
