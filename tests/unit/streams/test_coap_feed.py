@@ -85,6 +85,25 @@ def test_what_cannot_be_observed_is_refused(port: int) -> None:
         asyncio.run(case())
 
 
+@pytest.mark.timeout(30)
+def test_a_resource_that_is_deleted_gives_no_sample_of_nothing(port: int) -> None:
+    heard: list[bytes] = []
+
+    async def case() -> None:
+        told = Told(b"one")
+        server = await serving(told, port)
+        try:
+            async for batch in coap_feed.CoapFeed(f"coap://127.0.0.1:{port}/imu").batches():
+                heard.extend(message.payload for message in batch)
+                told.updated_state(aiocoap.Message(code=aiocoap.NOT_FOUND))
+        finally:
+            await server.shutdown()
+
+    with pytest.raises(TransportError, match=r"4\.04"):
+        asyncio.run(case())
+    assert heard == [b"one"]
+
+
 @pytest.mark.parametrize("url", ["http://x/y", "coap://", "coap://x:99999/y", "coap://x:a/y", "x"])
 def test_what_is_no_resource_is_refused_before_anything_runs(url: str) -> None:
     with pytest.raises(InputError, match="no CoAP resource"):

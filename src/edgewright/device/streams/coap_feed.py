@@ -65,8 +65,7 @@ class CoapFeed:
         request = context.request(aiocoap.Message(code=aiocoap.GET, uri=self._url, observe=0))
         try:
             heard = await request.response
-            if not heard.code.is_successful():
-                raise TransportError(f"{self._url}: {heard.code}", hint="check the path")
+            self._check(heard)
             if heard.opt.observe is None or request.observation is None:
                 raise TransportError(f"{self._url} cannot be observed")
             notifications = aiter(request.observation)
@@ -79,6 +78,16 @@ class CoapFeed:
                     return
                 except StopAsyncIteration:
                     raise TransportError(f"{self._url}: the server stopped sending") from None
+                self._check(heard)
         finally:
             if request.observation is not None and not request.observation.cancelled:
                 request.observation.cancel()
+
+    def _check(self, heard: aiocoap.Message) -> None:
+        """A resource that is deleted, or a server that ends, says so in a notification: no sample.
+
+        Raises:
+            TransportError: it is one of these.
+        """
+        if not heard.code.is_successful():
+            raise TransportError(f"{self._url}: {heard.code}", hint="check the path")
