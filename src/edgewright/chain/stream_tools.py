@@ -51,7 +51,7 @@ class Tools:
         where, wanted = self.path(path), "one line with a password or token"
         content = read_limited(where, limit_bytes=_SECRET_BYTES)
         try:
-            text = content.decode().strip()
+            text = content.decode("utf-8-sig").strip()
         except UnicodeDecodeError as error:
             raise InputError(f"{where} is not UTF-8 text, expected {wanted}") from error
         if len(text.splitlines()) != 1:

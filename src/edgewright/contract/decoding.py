@@ -34,7 +34,7 @@ def decode_toml(content: bytes, kind: type[T], *, source: str) -> T:
         InputError: not TOML, an unknown key, a missing key, or a value of the wrong kind.
     """
     try:
-        raw = tomllib.loads(content.decode())
+        raw = tomllib.loads(content.decode("utf-8-sig"))  # some editors put a mark there
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{source}: not valid TOML: {error}", hint="mend that line") from error
     return convert(raw, kind, source=source)

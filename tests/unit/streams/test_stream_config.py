@@ -1,5 +1,6 @@
 """What a stream file may not say."""
 
+import codecs
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,11 @@ def test_a_mistake_is_told_with_what_is_known(text: str, words: str) -> None:
     assert words in refused(text)
 
 
+def test_a_file_of_an_editor_that_marks_utf8_is_read() -> None:
+    file = decode_toml(codecs.BOM_UTF8 + STREAM.encode(), StreamFile, source="x.toml")
+    assert file.stream[0].model == "m.ewb"
+
+
 def test_a_session_is_held_by_one_part_only() -> None:
     part = f'[[stream]]\nmodel = "m.ewb"\nsource = {{{SOURCES["mqtt"]}, session = "s"}}\n'
     bridge = '[[bridge]]\nsource = "mqtt://x"\ntarget = "mqtt://y"\ntopics = ["a"]\nsession = "s"\n'
@@ -131,7 +137,7 @@ def test_a_secret_is_one_line_of_text(tmp_path: Path, content: bytes, words: str
     tools = Tools(tmp_path, clock=FakeClock(), patience_s=0)
     with pytest.raises(InputError, match=f"{words}.*, expected one line with a password or token"):
         tools.secret("password")
-    (tmp_path / "password").write_bytes(b" secret\r\n")
+    (tmp_path / "password").write_bytes(codecs.BOM_UTF8 + b" secret\r\n")
     assert tools.secret("password") == "secret"
 
 
