@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgewright.bundle import Draft, build_bundle
+from edgewright.bundle import Draft, build_bundle, unpack
 from edgewright.clock import SystemClock
 from edgewright.contract import Channel, Contract, Softmax, Tensor
 from edgewright.device.streams.base import Result
@@ -146,6 +146,30 @@ def test_results_are_not_appended_to_the_samples(bundle: Path, recording: Path) 
     done = edgewright("stream", bundle, "--source", recording, "--sink", recording)
     assert (done.returncode, recording.read_bytes()) == (2, before)
     assert "is read, and results would be appended to it" in done.stderr
+
+
+def test_predict_takes_what_a_server_takes(bundle: Path, tmp_path: Path) -> None:
+    windows = np.random.default_rng(1).uniform(-1, 1, (5, 20, 2)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", imu=windows)
+    unpack(bundle, tmp_path / "folder")
+    (tmp_path / "alone.toml").write_text(
+        f"""
+        name = "alone"
+        [contract]
+        inputs = [{{ name = "imu", dtype = "float32", shape = ["batch", 20, 2], high = 9.0 }}]
+        outputs = [{{ name = "p", dtype = "float32", shape = ["batch", 2] }}]
+        [[stages]]
+        model = "{bundle}"
+        """,
+        encoding="utf-8",
+    )
+    ways = (bundle, tmp_path / "folder", tmp_path / "alone.toml")
+    answers = [edgewright("predict", way, tmp_path / "in.npz") for way in ways]
+    assert {one.returncode for one in answers} == {0}, answers
+    assert len({one.stdout for one in answers}) == 1
+    np.savez(tmp_path / "high.npz", imu=windows * 100)
+    refused = edgewright("predict", tmp_path / "alone.toml", tmp_path / "high.npz")
+    assert (refused.returncode, "9; check sensor and unit" in refused.stderr) == (2, True)
 
 
 def test_predict_answers_every_row_of_an_npz(bundle: Path, tmp_path: Path) -> None:

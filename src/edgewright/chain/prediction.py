@@ -14,11 +14,11 @@ from edgewright.chain.streaming import Replay, opened_model, table_source
 from edgewright.clock import Clock
 from edgewright.contract import Contract
 from edgewright.device.streams import Plan, Resampler, Ring, Wishes, plan_stream
+from edgewright.device.streams.base import Predictor
 from edgewright.device.streams.table_source import Columns, TableSource, read_header
 from edgewright.errors import InputError
 from edgewright.evidence.parity import compare
 from edgewright.runtimes.base import Array
-from edgewright.runtimes.model import LoadedModel
 
 INPUT_LIMIT_BYTES = 4 << 30
 _TRIED_ROWS = 4
@@ -61,7 +61,7 @@ def predict_file(order: PredictOrder, *, clock: Clock) -> dict[str, Array]:
 
 
 def predict_rows(
-    model: LoadedModel, requests: Mapping[str, Array], *, batch: int
+    model: Predictor, requests: Mapping[str, Array], *, batch: int
 ) -> dict[str, Array]:
     """All rows through the model, some at a time where its contract leaves their number open."""
     contract = model.contract
@@ -96,7 +96,7 @@ def json_rows(answers: Mapping[str, Array]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def _check_rows_are_apart(model: LoadedModel, requests: Mapping[str, Array], rows: int) -> None:
+def _check_rows_are_apart(model: Predictor, requests: Mapping[str, Array], rows: int) -> None:
     """Refuse to answer rows together whose answers depend on their company."""
     together = _predict_part(model, requests, slice(0, rows)) if rows > 1 else {}
     for row in range(rows if together else 0):
@@ -109,9 +109,7 @@ def _check_rows_are_apart(model: LoadedModel, requests: Mapping[str, Array], row
             )
 
 
-def _predict_part(
-    model: LoadedModel, requests: Mapping[str, Array], rows: slice
-) -> dict[str, Array]:
+def _predict_part(model: Predictor, requests: Mapping[str, Array], rows: slice) -> dict[str, Array]:
     asked = {name: array[rows] for name, array in requests.items()}
     try:
         answers = model.predict(asked)

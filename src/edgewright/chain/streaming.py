@@ -4,23 +4,28 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from edgewright._fs import is_same_file
-from edgewright.bundle import unpack
+from edgewright.bundle import open_bundle, unpack
+from edgewright.chain import ensembles
 from edgewright.chain.engines import open_engine_file, open_model_of
+from edgewright.chain.serving import open_servable
 from edgewright.clock import Clock
+from edgewright.device.serve import Model
 from edgewright.device.streams import Plan, Sink, Stream, Summary, Wishes, plan_stream, run_stream
+from edgewright.device.streams.base import Predictor
 from edgewright.device.streams.config import KEPT_IN_MEMORY
 from edgewright.device.streams.forward import Forwarder, ForwardingSink
 from edgewright.device.streams.http_delivery import HttpDelivery
 from edgewright.device.streams.json_sink import JsonFileSink, JsonStreamSink
 from edgewright.device.streams.table_source import Columns, TableSource, read_header
 from edgewright.errors import InputError
-from edgewright.runtimes.model import LoadedModel
+from edgewright.runtimes.base import Array
+from edgewright.steps import compile_checks
 from edgewright.stores import MemoryQueue
 from edgewright.transports.http1 import Client
 
@@ -51,8 +56,8 @@ class StreamOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextlib.contextmanager
-def opened_model(path: Path, *, threads: int = 1) -> Iterator[tuple[str, LoadedModel]]:
-    """A bundle or a bare engine file, loaded, with its name; closed at the end.
+def opened_model(path: Path, *, threads: int = 1) -> Iterator[tuple[str, Predictor]]:
+    """A bundle, a bare engine file or an ensemble, loaded, with its name; closed at the end.
 
     Raises:
         InputError: no such file, or not a model.
@@ -63,10 +68,31 @@ def opened_model(path: Path, *, threads: int = 1) -> Iterator[tuple[str, LoadedM
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgewright-")))
             bundle = unpack(path, folder / "bundle")
             name, model = bundle.manifest.name, open_model_of(bundle, threads=threads)
+        elif path.is_dir():
+            bundle = open_bundle(path)
+            name, model = bundle.manifest.name, open_model_of(bundle, threads=threads)
+        elif path.suffix == ensembles.SUFFIX:
+            ensemble = open_servable(path)
+            stack.callback(ensemble.model.close)
+            yield ensemble.name, _Checked(ensemble.model)
+            return
         else:
             name, model = path.stem, open_engine_file(path, None, threads=threads)
         stack.callback(model.close)
         yield name, model
+
+
+class _Checked:
+    """A model as a server opens it, with the check at the door that a server does itself."""
+
+    def __init__(self, model: Model) -> None:
+        self.contract = model.contract
+        self._check = compile_checks(model.contract)
+        self._predict = model.predict_checked
+
+    def predict(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        self._check(arrays)
+        return self._predict(arrays)
 
 
 def stream_file(order: StreamOrder, *, clock: Clock) -> Summary:
