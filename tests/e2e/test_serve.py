@@ -553,6 +553,18 @@ def test_a_name_that_no_path_can_hold_is_refused(tmp_path: Path) -> None:
         assert_refused([str(tmp_path / "chain.toml")], 2, "expected 1 to 128 of letters, digits")
 
 
+def test_wiring_that_does_not_fit_is_named_by_its_file(tmp_path: Path) -> None:
+    double_onnx(tmp_path / "double.onnx")
+    tensor = '[{ name = "a", dtype = "float32", shape = ["batch", 2] }]'
+    (tmp_path / "chain.toml").write_text(
+        f'name = "a"\n[contract]\ninputs = {tensor}\noutputs = {tensor}\n'
+        '[[stages]]\nmodel = "double.onnx"\n',
+        encoding="utf-8",
+    )
+    fault = f"{tmp_path / 'chain.toml'}: stage 1 (double.onnx) reads tensor 'x'"
+    assert_refused([str(tmp_path / "chain.toml")], 2, fault)
+
+
 def test_tls_files_that_are_none_are_named(bundle: Path, tmp_path: Path) -> None:
     pem, _ = certificate(tmp_path)
     (tmp_path / "others").mkdir()

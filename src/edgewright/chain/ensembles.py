@@ -55,7 +55,7 @@ def open_ensemble(path: Path, open_part: Callable[[Path], Servable]) -> Servable
             if file.suffix == SUFFIX:
                 raise InputError(f"{path}: part {stage.model!r} is an ensemble itself")
             parts.append(open_part(file))
-        model = EnsembleModel(ensemble, [part.model for part in parts])
+        model = _wired(path, ensemble, parts)
         golden = _golden(path.parent / ensemble.golden) if ensemble.golden else None
     except BaseException:
         for part in parts:
@@ -69,6 +69,13 @@ def open_ensemble(path: Path, open_part: Callable[[Path], Servable]) -> Servable
         model=model,
         golden=golden,
     )
+
+
+def _wired(path: Path, ensemble: Ensemble, parts: list[Servable]) -> EnsembleModel:
+    try:
+        return EnsembleModel(ensemble, [part.model for part in parts])
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _golden(path: Path) -> Golden:
