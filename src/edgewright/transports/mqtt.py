@@ -162,11 +162,24 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
         raise TransportError(
             f"broker {broker}: {error}", hint="check host, port, password and certificates"
         ) from error
+    except asyncio.CancelledError:
+        _let_go(client)
+        raise
     finally:
         # Why the line broke is told above; a future that nobody asks tells it again, by asyncio.
         for broken in (first, client._disconnected):  # noqa: SLF001 - see above
             if broken.done() and not broken.cancelled():
                 broken.exception()
+
+
+def _let_go(client: aiomqtt.Client) -> None:
+    """The thread that connects outlives its cancellation. A line that it opens then is nobody's,
+    and must not ask for a loop that may be closed.
+    """
+    inner = client._client  # noqa: SLF001 - see `connected`
+    if inner.socket() is None:
+        inner.on_socket_open = inner.on_socket_close = None
+        inner.on_socket_register_write = inner.on_socket_unregister_write = None
 
 
 class MqttLine:

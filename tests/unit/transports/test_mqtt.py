@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import socket
 
 import pytest
 
@@ -45,5 +46,29 @@ def test_a_line_that_is_cut_at_once_is_told_once(caplog: pytest.LogCaptureFixtur
                         await mqtt.subscribe(client, ("a",))
 
     asyncio.run(case())
+    gc.collect()
+    assert caplog.records == []
+
+
+def test_a_connection_that_comes_about_after_nobody_wants_it_disturbs_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def case(listener: socket.socket) -> None:
+        broker = mqtt.parse_broker(f"mqtt://127.0.0.1:{listener.getsockname()[1]}")
+        connecting = asyncio.create_task(_connect(broker))
+        await asyncio.sleep(0.1)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        listener.accept()[0].close()  # now there is room for the connection that waits for it
+
+    async def _connect(broker: mqtt.Broker) -> None:
+        async with mqtt.connected(broker, mqtt.Session()):
+            pytest.fail("there was no room")
+
+    with socket.socket() as listener, socket.socket() as other:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        other.connect(listener.getsockname())
+        asyncio.run(case(listener))
     gc.collect()
     assert caplog.records == []
