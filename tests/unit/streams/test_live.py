@@ -83,6 +83,13 @@ def test_messages_that_a_line_delays_are_still_even_samples() -> None:
     assert steps.max() <= 0.05 + 0.05 * 0.5
 
 
+def test_lines_that_come_in_clumps_are_even_samples_too() -> None:
+    arrivals = np.repeat(np.arange(1, 60) * 0.2, 4) + np.tile([0, 1e-4, 2e-4, 3e-4], 59)
+    steps = np.diff(stamped(arrivals, count=1, rate_hz=20))
+    assert steps.min() >= 0.025
+    assert steps.max() <= 0.08
+
+
 @pytest.mark.parametrize("true_hz", [19.8, 20.2])
 def test_a_clock_that_runs_a_little_off_is_followed(true_hz: float) -> None:
     arrivals = np.arange(1, 400) * 20 / true_hz

@@ -25,9 +25,10 @@ from edgewright.wire.samples import Row, samples_of
 
 TIME_UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _MOST_ROWS = 10_000
-_EARLY = 1.0
 _LATE = 0.5
 """Of a message's own length: what is jitter of the line. What is later has a hole before it."""
+_EARLY_S = 1.0
+"""For so long, or for its own length, a line may hold a message back and give it with the next."""
 _TRUST = 0.05
 """Share of the jitter that is believed, so that a sensor's clock may run a little off."""
 
@@ -101,7 +102,7 @@ class SampleReader:
             )
         step_s = 1.0 / reading.rate_hz if reading.rate_hz else 0.0
         times = arrived_s - np.arange(len(rows) - 1, -1, -1) * step_s
-        if len(rows) > 1 and after_s is not None:
+        if after_s is not None:
             times += _shift(float(times[0]) - after_s, step_s, len(rows))
         return times
 
@@ -112,7 +113,7 @@ def _shift(apart_s: float, step_s: float, count: int) -> float:
     """
     late_s = apart_s - step_s
     length_s = count * step_s
-    if not -_EARLY * length_s <= late_s <= _LATE * length_s:
+    if not -max(length_s, _EARLY_S) <= late_s <= _LATE * length_s:
         return 0.0
     return max(_TRUST * late_s, -step_s / 2) - late_s
 
