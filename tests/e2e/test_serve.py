@@ -44,10 +44,11 @@ BODY = json.dumps(
 class Served:
     """A running `edgewright serve --json`."""
 
-    def __init__(self, *words: str | Path) -> None:
-        self.process = subprocess.Popen(
-            [*SERVE, *map(str, words), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+    def __init__(self, *words: str | Path, before: str = "") -> None:
+        command = [*SERVE, *map(str, words), "--json"]
+        if before:
+            command = ["bash", "-c", f'{before} && exec "$@"', "bash", *command]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1].decode()
@@ -70,8 +71,8 @@ def serve() -> Iterator[Serve]:
     """Starts servers on free ports and ends them after the test."""
     running: list[Served] = []
 
-    def start(*words: str | Path, http: str | None = "127.0.0.1:0") -> Served:
-        running.append(Served(*words, *(["--http", http] if http else [])))
+    def start(*words: str | Path, http: str | None = "127.0.0.1:0", before: str = "") -> Served:
+        running.append(Served(*words, *(["--http", http] if http else []), before=before))
         return running[-1]
 
     yield start
@@ -616,3 +617,24 @@ def test_silent_peers_over_tls_leave_a_file_for_who_has_something_to_ask(
     code, said = served.end()
     assert code == 0
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("before", "warns"), [("ulimit -Sn 200", False), ("ulimit -n 200", True)])
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_silent_peers_leave_a_place_where_few_files_may_be_open(
+    serve: Serve, bundle: Path, tmp_path: Path, *, with_tls: bool, before: str, warns: bool
+) -> None:
+    """Shells start programs with few, and let each ask for more, or not."""
+    pem, _ = certificate(tmp_path)
+    files = ("--tls-cert", pem, "--tls-key", pem) if with_tls else ()
+    served = serve(bundle, *files, before=before)
+    tls = ssl.create_default_context(cafile=str(pem)) if with_tls else None
+    with contextlib.ExitStack() as peers:
+        for _ in range(300):
+            peers.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+        address = served.address.replace("127.0.0.1", "localhost")
+        for _ in range(3):
+            with InferenceClient(address, tls=tls) as client:
+                assert client.infer(MODEL, {"x": np.ones((1, 4), np.float32)}).outputs
+    code, said = served.end()
+    assert (code, "fewer peers than asked for" in said) == (0, warns)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import hashlib
+import logging
 import math
 import os
 import signal
@@ -26,6 +27,7 @@ from edgewright.chain import ensembles
 from edgewright.chain.child import ALLOW_HOOKS
 from edgewright.chain.drift_reference import watched_by_bundle, watched_by_file
 from edgewright.chain.engines import FORMAT_BY_SUFFIX, open_engine_file, open_model_of
+from edgewright.chain.open_files import allow_all_open_files, peers_within
 from edgewright.chain.serving_tls import TlsFiles
 from edgewright.clock import SystemClock
 from edgewright.contract import Contract
@@ -41,6 +43,8 @@ from edgewright.device.serve.server import ListenAlso
 from edgewright.device.serve.turns import ask_for_short_turns
 from edgewright.errors import InputError, TrustError
 from edgewright.transports.http1 import MakeHttp2
+
+logger = logging.getLogger(__name__)
 
 CANDIDATE_COMMAND = (sys.executable, "-m", "edgewright.chain.candidate_child")
 _HASH_CHUNK_BYTES = 1 << 20
@@ -156,10 +160,30 @@ def serve_until_stopped(
         EdgewrightError: an address cannot be taken, or a model cannot be served.
         KeyboardInterrupt: SIGINT ended it.
     """
+    chosen = doors or Doors()
+    options = _with_files_for_all(options, has_tls=chosen.tls_files is not None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        ended_by = runner.run(_serve(paths, options, on_ready, doors or Doors(), drain_s))
+        ended_by = runner.run(_serve(paths, options, on_ready, chosen, drain_s))
     if ended_by == signal.SIGINT:
         raise KeyboardInterrupt
+
+
+def _with_files_for_all(options: ServeOptions, *, has_tls: bool) -> ServeOptions:
+    """Fewer peers where the system has no files for as many. Handshakes count as a way in: there
+    may be as many of them as of peers.
+    """
+    wanted = options.limits.connections
+    ways = 1 + has_tls + (options.uds is not None and options.port is not None)
+    room = peers_within(allow_all_open_files(), wanted, ways=ways)
+    if room == wanted:
+        return options
+    logger.warning(
+        "fewer peers than asked for: connections=%d asked=%d; raise the limit of open files "
+        "(ulimit -Hn, LimitNOFILE=) for more",
+        *(room, wanted),
+    )
+    limits = msgspec.structs.replace(options.limits, connections=room)
+    return msgspec.structs.replace(options, limits=limits)
 
 
 def open_access_log(path: Path | None) -> AccessLog:
