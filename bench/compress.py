@@ -2,6 +2,7 @@
 
     make prove SUITE=compress
     python bench/compress.py --architecture har-quick
+    python bench/compress.py --plain              no chain: the network as it is, in other precisions
 
 A network (`tcn-vae` unless said otherwise) learns activities from few people of HAPT (six classes,
 windows of 2 s that do not overlap), so that a chain can be walked on one core in minutes; sixteen
@@ -65,8 +66,10 @@ class Stages:
 def main() -> None:
     arguments = _arguments()
     architecture = arguments.architecture
-    suite = "compress" if architecture == "tcn-vae" else f"compress-{architecture}"
-    folder = ROOT / "build" / suite
+    name = "compress" if architecture == "tcn-vae" else f"compress-{architecture}"
+    suite = f"{name}-plain" if arguments.plain else name
+    chains = () if arguments.plain else tuple(arguments.chain)
+    folder = ROOT / "build" / name
     recipe = HarRecipe().with_options(
         {
             "source": str(HAPT),
@@ -85,10 +88,8 @@ def main() -> None:
             OptimizeOrder(
                 model=run,
                 data=ROOT,
-                options=OptimizeOptions(
-                    max_drop=MAX_DROP, chains=tuple(arguments.chain), formats=("onnx",)
-                ),
-                out=folder / "best",
+                options=OptimizeOptions(max_drop=MAX_DROP, chains=chains, formats=("onnx",)),
+                out=folder / ("best-plain" if arguments.plain else "best"),
             ),
             on_progress=stages.say,
         )
@@ -100,7 +101,7 @@ def main() -> None:
             "train_rows": record.train_rows,
         }
         recording.raw["split"] = msgspec.to_builtins(report.split)
-        recording.raw["chains"] = list(arguments.chain)
+        recording.raw["chains"] = list(chains)
         stages.enter("")
         recording.raw["cpu_s_by_stage"] = stages.cpu_s
         recording.raw["candidates"] = [
@@ -157,6 +158,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--architecture", choices=tuple(TRAINING), default="tcn-vae")
     parser.add_argument("--chain", nargs="+", default=["prune=0.65,distil=20"])
+    parser.add_argument("--plain", action="store_true", help="walk no chain")
     return parser.parse_args()
 
 
