@@ -2,7 +2,7 @@
 
     make prove SUITE=compress
     python bench/compress.py --architecture har-quick
-    python bench/compress.py --plain              no chain: the network as it is, in other precisions
+    python bench/compress.py --plain      no chain: the network as it is, in other precisions
 
 A network (`tcn-vae` unless said otherwise) learns activities from few people of HAPT (six classes,
 windows of 2 s that do not overlap), so that a chain can be walked on one core in minutes; sixteen
