@@ -137,7 +137,31 @@ def _requests(order: PredictOrder, contract: Contract, clock: Clock) -> dict[str
             f"{path}: no array for input(s) {missing}, it has {sorted(arrays)}",
             hint="name the arrays like the contract's inputs",
         )
-    return {name: arrays[name] for name in names}
+    return {
+        tensor.name: _as_declared(arrays[tensor.name], tensor.name, tensor.dtype)
+        for tensor in contract.inputs
+    }
+
+
+def _as_declared(array: Array, name: str, dtype: str) -> Array:
+    """Numbers of a file in the contract's type, which few files have: numpy's own is float64.
+
+    Raises:
+        InputError: a value that the type cannot hold.
+    """
+    wanted = np.dtype(object if dtype == "string" else dtype)
+    if array.dtype == wanted or array.dtype.kind not in "iuf" or wanted.kind not in "iuf":
+        return array
+    with np.errstate(all="ignore"):
+        cast: Array = array.astype(wanted)
+        kept = cast == array if wanted.kind in "iu" else np.isfinite(cast) | ~np.isfinite(array)
+    if not kept.all():
+        place = tuple(int(at) for at in np.argwhere(~kept)[0])
+        raise InputError(
+            f"input {name!r}{list(place)} is {array[place]:g}, which {dtype} cannot hold",
+            hint="check sensor and unit, or build the model for another type",
+        )
+    return cast
 
 
 def _requests_from_table(order: PredictOrder, contract: Contract, clock: Clock) -> dict[str, Array]:
@@ -150,7 +174,7 @@ def _requests_from_table(order: PredictOrder, contract: Contract, clock: Clock) 
         names = tuple(channel.name for channel in tensor.channels) or header
         columns = Columns(channels=names, rate_hz=1.0)
         samples = asyncio.run(_collect(TableSource(order.requests, columns, clock=clock)))
-        return {tensor.name: samples[:, 1:].astype(tensor.dtype)}
+        return {tensor.name: _as_declared(samples[:, 1:], tensor.name, tensor.dtype)}
     plan = plan_stream(contract, order.wishes)
     source = table_source(
         Replay(
@@ -167,7 +191,7 @@ def _requests_from_table(order: PredictOrder, contract: Contract, clock: Clock) 
             f"{order.requests}: no {plan.length} samples at {plan.rate_hz:g} Hz without a gap",
             hint="send a longer recording, or raise --max-gap-s",
         )
-    return {plan.tensor: np.stack(windows).astype(plan.dtype)}
+    return {plan.tensor: _as_declared(np.stack(windows), plan.tensor, plan.dtype)}
 
 
 async def _collect(source: TableSource) -> Array:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from edgewright.chain.prediction import predict_rows
+from edgewright.chain.prediction import _as_declared, predict_rows
 from edgewright.contract import Contract, Tensor
 from edgewright.errors import InputError
 from edgewright.runtimes.base import Array, EngineTensor
@@ -52,3 +52,35 @@ def test_a_model_that_mixes_rows_is_asked_row_by_row_or_not_at_all(batch: int) -
 def test_an_answer_for_all_rows_together_is_none_of_a_row() -> None:
     with pytest.raises(InputError, match=r"\['y'\] are not one a row"):
         asked(lambda x: x.sum(axis=0, keepdims=True), batch=64)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([0.1, -2.5], "float32"), ([0.1, 7.0], "float16"), ([3.0, -4.0], "int8"), ([1, 2], "float32")],
+)
+def test_numbers_of_a_file_become_what_the_contract_says(values: list[float], dtype: str) -> None:
+    array = np.array(values)
+    found = _as_declared(array, "x", dtype)
+    assert found.dtype == dtype
+    assert np.allclose(found.astype(float), array, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "what"),
+    [
+        ([1.0, 2.5], "int8", r"'x'\[1\] is 2.5, which int8"),
+        ([300.0], "uint8", "is 300, which uint8"),
+        ([-1.0], "uint8", "is -1, which uint8"),
+        ([np.nan], "int16", "is nan, which int16"),
+        ([1e300], "float32", "is 1e\\+300, which float32"),
+    ],
+)
+def test_numbers_that_the_contract_cannot_hold_are_no_others(
+    values: list[float], dtype: str, what: str
+) -> None:
+    with pytest.raises(InputError, match=what):
+        _as_declared(np.array(values), "x", dtype)
+
+
+def test_what_is_not_finite_is_left_to_the_door() -> None:
+    assert np.isnan(_as_declared(np.array([np.nan]), "x", "float32")).all()
