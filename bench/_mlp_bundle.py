@@ -28,7 +28,7 @@ def build_mlp_bundle(folder: Path) -> Path:
     draft = Draft(name="mlp-16", version="1", format="onnx", precision="fp32", contract=contract)
     blobs = [
         ("model", "model.onnx", model.read_bytes()),
-        ("golden", "golden.npz", encode_golden(Golden({given.name: rows}, answers))),
+        ("golden", "golden.npz", encode_golden(Golden(inputs={given.name: rows}, outputs=answers))),
     ]
     path = folder / "mlp-16.ewb"
     build_bundle(path, draft, blobs, signers=[MemorySigner.from_seed(1)])
