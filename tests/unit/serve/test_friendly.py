@@ -113,6 +113,7 @@ def test_bodies_of_other_servers_are_answered(path: str, body: Any, answer: Any)
     ("path", "body", "status", "complaint"),
     [
         ("/v1/models/m:predict", {}, 400, "neither 'instances' nor 'inputs'"),
+        ("/v1/models/m:predict", {"instances": [[1, 2]], "inputs": [[1, 2]]}, 400, "both"),
         ("/v1/models/m:predict", b"{", 400, "not a valid body"),
         ("/v1/models/m:predict", {"instances": [[1, 5000]]}, 400, "is 5000, expected -1000"),
         ("/v1/models/m:predict", {"instances": [[1, "a"]]}, 400, "does not hold numbers only"),

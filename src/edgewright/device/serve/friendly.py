@@ -54,6 +54,8 @@ class Friendly:
             self._picture(exchange, body, model, _predictions)
             return
         document = _document(body)
+        if "instances" in document and "inputs" in document:
+            raise refusal_of(InputError("both 'instances' and 'inputs'", hint="send one of them"))
         if "instances" in document:
             self._run(exchange, model, document["instances"], _predictions, by_row=True)
         elif "inputs" in document:
