@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ import numpy as np
 import uvloop
 
 from _results import ROOT
+from edgewright.measure.clocks import usable_cores
 from edgewright.measure.load import LoadLimits, LoadTarget, closed_loop, encode_request
 from edgewright.measure.load_result import LoadResult
 from edgewright.measure.procfs import descendants
@@ -143,6 +144,28 @@ def edgewright(*words: str | Path, in_c: bool = False) -> list[str]:
         settings = ["EDGEWRIGHT_HOT_PATH=native", f"PYTHONPATH={path}"]
     serve = ["env", *settings, sys.executable, "-c", _SERVE, "serve"]
     return [*serve, *map(str, words), "--http", "127.0.0.1:0", "--json"]
+
+
+_SPIN = """
+import os
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+print("ready", flush=True)
+while True:
+    pass
+"""
+
+
+@contextmanager
+def cores_awake() -> Iterator[None]:
+    """No core halts meanwhile: on each runs something that gives way to everything else. To wake a
+    halted core of a virtual machine takes longer than a tiny answer, now more and now less.
+    """
+    with ExitStack() as stack:
+        for _ in range(usable_cores()):
+            spinner = stack.enter_context(started([sys.executable, "-c", _SPIN]))
+            assert spinner.stdout is not None
+            spinner.stdout.readline()
+        yield
 
 
 def add_hot_path(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,9 @@ servers of the same model, interleaved in one run.
 The model is a signed bundle whose contract has a range for every channel. The server runs twice:
 its hot path in Python, which everybody has, and in C (`native/`), which is built first.
 
+A lone client is measured twice: with cores that are kept awake by something that gives way to all
+else, so that servers are compared and not how long this machine takes to wake a core, and as it is.
+
 CPU is the kernel's own count for the server's process tree. A round measures every server once,
 and those that are not measured are stopped meanwhile, so that what else the machine does hits all.
 Other servers are installed into venvs of their own; one that cannot be is named with the reason.
@@ -16,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -30,6 +33,7 @@ from _serving_servers import (
     Round,
     Server,
     build_native,
+    cores_awake,
     edgewright,
     infer_request,
     one_round,
@@ -74,10 +78,17 @@ def side_by_side(
         for server, _ in servers.values():
             server.rest()
         _round(servers, 8, _WARM_UP_S)
-        for connections in (32, 1):
-            rounds = [_round(servers, connections, options.seconds) for _ in range(options.rounds)]
-            recording.raw[f"connections_{connections}"] = msgspec.to_builtins(rounds)
-            _tell(recording, f"mlp16_{connections}", rounds)
+        for name, connections, keep in (
+            ("32", 32, nullcontext),
+            ("1", 1, cores_awake),
+            ("1_halting", 1, nullcontext),
+        ):
+            with keep():
+                rounds = [
+                    _round(servers, connections, options.seconds) for _ in range(options.rounds)
+                ]
+            recording.raw[f"connections_{name}"] = msgspec.to_builtins(rounds)
+            _tell(recording, f"mlp16_{name}", rounds)
 
 
 def _peers(

@@ -1,7 +1,7 @@
 """Where a lone client's time goes: `mlp-16` behind one connection, beside a null reply of uvloop
 and a server that does nothing but run the session, with the engine's plain call and with tensors
 that stay where they are. All take turns in each round, the server with its hot path in Python and
-in C.
+in C, on cores that are kept awake.
 
     python bench/serving_lone.py [--rounds 9] [--seconds 1]
 
@@ -31,6 +31,7 @@ from _serving_servers import (
     Server,
     bare_request,
     build_native,
+    cores_awake,
     edgewright,
     infer_request,
     one_round,
@@ -166,8 +167,9 @@ def main() -> None:
         recording.raw["options"] = vars(options)
         model = build_mlp_16(Path(folder) / "mlp-16.onnx")
         servers = started(stack, model)
-        one_of_each(servers, 0.5)
-        rounds = [one_of_each(servers, options.seconds) for _ in range(options.rounds)]
+        with cores_awake():
+            one_of_each(servers, 0.5)
+            rounds = [one_of_each(servers, options.seconds) for _ in range(options.rounds)]
         recording.raw["rounds"] = msgspec.to_builtins(rounds)
         for server, _ in servers.values():
             server.rest()
