@@ -6,7 +6,8 @@ Raw onnxruntime runs in this process, one thread a session and as many sessions 
 workers, interleaved with the server's rounds; the server's clients are on the same machine, so its
 share of raw includes what their requests cost there. Both forms of the protocol are asked, JSON and
 binary. With one connection a bare uvloop server around the same session runs beside: it reads
-nothing and checks nothing, and shows what of the share is the machine's and the client's.
+nothing and checks nothing, and shows what of the share is the machine's and the client's; once more
+on cores that are kept awake, since between two requests a core halts, and raw onnxruntime's never.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from _serving_servers import (
     add_hot_path,
     bare_request,
     binary_request,
+    cores_awake,
     edgewright,
     infer_request,
     one_round,
@@ -79,15 +82,22 @@ class Raw:
 
 
 def share_of_raw(
-    recording: Recording, model: Path, *, threads: int, connections: int, options: Any
+    recording: Recording,
+    model: Path,
+    *,
+    threads: int,
+    connections: int,
+    options: Any,
+    is_awake: bool = False,
 ) -> float:
     """Interleaved; returns the median throughput of the binary form."""
     raw = Raw(model, threads)
-    name = f"{model.stem.replace('-', '_')}_{connections}"
+    name = f"{model.stem.replace('-', '_')}_{connections}{'_awake' if is_awake else ''}"
     bare_words = [str(model), str(values_of(model.stem).nbytes), _shape_of(model)]
     with (
         running(edgewright(model, "--threads", str(threads), in_c=options.in_c)) as server,
         running([*BARE, *bare_words]) as bare,
+        cores_awake() if is_awake else nullcontext(),
     ):
         asked = {
             "json": (server, infer_request(server.target, model.stem)),
@@ -174,6 +184,7 @@ def main() -> None:
         recording.raw["options"] = vars(options)
         cores = usable_cores()
         alone_rps = share_of_raw(recording, tcn, threads=1, connections=1, options=options)
+        share_of_raw(recording, tcn, threads=1, connections=1, options=options, is_awake=True)
         share_of_raw(recording, tcn, threads=cores, connections=16, options=options)
         share_of_raw(recording, small, threads=1, connections=4, options=options)
         half_load(recording, tcn, alone_rps, in_c=options.in_c)
