@@ -6,8 +6,8 @@ servers of the same model, interleaved in one run.
 The model is a signed bundle whose contract has a range for every channel. The server runs twice:
 its hot path in Python, which everybody has, and in C (`native/`), which is built first.
 
-A lone client is measured twice: with cores that are kept awake by something that gives way to all
-else, so that servers are compared and not how long this machine takes to wake a core, and as it is.
+A lone client is measured twice: as it is, and on one core with every server, so that servers are
+compared and not how long this machine takes to wake another core.
 
 CPU is the kernel's own count for the server's process tree. A round measures every server once,
 and those that are not measured are stopped meanwhile, so that what else the machine does hits all.
@@ -33,9 +33,9 @@ from _serving_servers import (
     Round,
     Server,
     build_native,
-    cores_awake,
     edgewright,
     infer_request,
+    on_one_core,
     one_round,
     running,
 )
@@ -78,12 +78,9 @@ def side_by_side(
         for server, _ in servers.values():
             server.rest()
         _round(servers, 8, _WARM_UP_S)
-        for name, connections, keep in (
-            ("32", 32, nullcontext),
-            ("1", 1, cores_awake),
-            ("1_halting", 1, nullcontext),
-        ):
-            with keep():
+        everyone = [server for server, _ in servers.values()]
+        for name, connections in (("32", 32), ("1", 1), ("1_one_core", 1)):
+            with on_one_core(everyone) if name.endswith("core") else nullcontext():
                 rounds = [
                     _round(servers, connections, options.seconds) for _ in range(options.rounds)
                 ]
