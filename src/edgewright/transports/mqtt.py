@@ -173,12 +173,13 @@ async def connected(broker: Broker, session: Session) -> AsyncIterator[aiomqtt.C
 
 
 def _let_go(client: aiomqtt.Client) -> None:
-    """The thread that connects outlives its cancellation. A line that it opens then is nobody's,
-    and must not ask for a loop that may be closed.
+    """The thread that connects outlives its cancellation. A line that it opens then is nobody's: it
+    is closed at once, and must not ask for a loop that may be closed.
     """
     inner = client._client  # noqa: SLF001 - see `connected`
     if inner.socket() is None:
-        inner.on_socket_open = inner.on_socket_close = None
+        inner.on_socket_open = lambda _, __, opened: opened.close()
+        inner.on_socket_close = inner.on_disconnect = None
         inner.on_socket_register_write = inner.on_socket_unregister_write = None
 
 
