@@ -122,6 +122,21 @@ def test_ids_options_escapes_and_other_rows_take_no_lane(bench: Any, kind: Any) 
             assert answer.status == 200
 
 
+@pytest.mark.parametrize("peers", [1, 2])
+def test_brackets_too_many_are_refused_whatever_was_sent_before(
+    bench: Any, kind: Any, peers: int
+) -> None:
+    """A nested list begins like a flat one, and ends like one with a bracket too many."""
+    model = bench.serve(kind(double), peers=peers)
+    for _ in range(3):
+        answer = send(bench, model, "[[1, 2]]")
+        bench.turn()
+        assert data(answer) == [2, 4]
+    answer = send(bench, model, "[1, 2]]")
+    bench.turn()
+    assert (answer.status, "malformed" in answer.document["error"]) == (400, True)
+
+
 def test_a_lone_client_is_answered_at_once(bench: Any, kind: Any) -> None:
     model = bench.serve(kind(double), peers=1)
     send(bench, model, "[1, 2]")

@@ -36,8 +36,8 @@ def find_shape(body: bytes, form: InputForm, shape: tuple[int, ...]) -> Shape | 
         return None
     first, last = body.find(b"[", at), body.find(b"]", at)
     around = body[at + len(_MEMBER) : first].strip()
-    if around != b":" or first < 0 or last < first:
-        return None
+    if around != b":" or first < 0 or last < first or b"[" in body[first + 1 : last]:
+        return None  # nested: without its inner brackets the list would still look alike
     before, after = body[: first + 1], body[last:]
     if len(after) < 2 or len(before) + len(after) > _MAX_AROUND_BYTES:
         return None
