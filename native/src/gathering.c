@@ -148,12 +148,12 @@ static int gathering_take(Gathering *self, PyObject *exchange, PyObject *data, P
         .offset = offset,
     };
     int outcome = 0;
-    if (self->used == 1) {
+    if (self->used >= self->most) {
+        outcome = answer_all(self);
+    } else if (self->used == 1) {
         int alone = is_alone(self);
         if (alone < 0) return -1;
         outcome = alone ? answer_all(self) : schedule_run(self);
-    } else if (self->used >= self->most) {
-        outcome = answer_all(self);
     }
     return outcome < 0 ? -1 : 1;
 }

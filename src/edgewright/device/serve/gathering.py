@@ -191,10 +191,10 @@ class Gathering:
         self._lists.append(text)
         self._arrived_s.append(self._timer())
         waiting = len(self._exchanges)
-        if waiting == 1:
-            self._schedule(self.run)
-        elif waiting >= self._most:
+        if waiting >= self._most:
             self.run()
+        elif waiting == 1:
+            self._schedule(self.run)
         return True
 
     def run(self) -> None:
