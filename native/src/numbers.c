@@ -35,6 +35,19 @@ static const char *after_space(const char *p, const char *end) {
     return p;
 }
 
+/* Digits, as many as fit; those that do not are read over. */
+static const char *read_digits(const char *p, const char *end, Decimal *found, int *counted) {
+    for (; p < end && is_digit(*p); p++) {
+        if (*counted == MOST_DIGITS) {
+            found->is_whole = false;
+            continue;
+        }
+        found->digits = found->digits * 10 + (uint64_t)(*p - '0');
+        *counted += found->digits != 0;
+    }
+    return p;
+}
+
 /* What follows the number, NULL where there is none. */
 static const char *read_decimal(const char *p, const char *end, Decimal *found) {
     int counted = 0;
@@ -45,27 +58,14 @@ static const char *read_decimal(const char *p, const char *end, Decimal *found) 
     }
     if (p == end || !is_digit(*p)) return NULL;
     if (*p == '0' && p + 1 < end && is_digit(p[1])) return NULL;
-    for (; p < end && is_digit(*p); p++) {
-        if (counted == MOST_DIGITS) {
-            found->is_whole = false;
-            continue;
-        }
-        found->digits = found->digits * 10 + (uint64_t)(*p - '0');
-        counted += found->digits != 0;
-    }
+    p = read_digits(p, end, found, &counted);
     if (p < end && *p == '.') {
         found->is_integer = false;
         p++;
         if (p == end || !is_digit(*p)) return NULL;
-        for (; p < end && is_digit(*p); p++) {
-            if (counted == MOST_DIGITS) {
-                found->is_whole = false;
-                continue;
-            }
-            found->digits = found->digits * 10 + (uint64_t)(*p - '0');
-            counted += found->digits != 0;
-            found->exponent--;
-        }
+        const char *point = p;
+        p = read_digits(p, end, found, &counted);
+        found->exponent -= (int)(p - point);
     }
     if (p < end && (*p == 'e' || *p == 'E')) {
         int exponent = 0;
@@ -103,6 +103,8 @@ static bool slow_double(const Decimal *decimal, double *into) {
 static bool quick_double(const Decimal *decimal, double *into, bool *is_exact) {
     int exponent = decimal->exponent;
     if (FLT_EVAL_METHOD != 0 || !decimal->is_whole) return false;
+    /* An exponent of many digits was not read to its end; in so short a text it is out of reach. */
+    if (decimal->end - decimal->begin > MOST_TOKEN) return false;
     if (exponent < -EXACT_POWER || exponent > EXACT_POWER) return false;
     double value = (double)decimal->digits;
     value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];

@@ -143,6 +143,23 @@ def test_every_number_is_packed_as_by_python(code: str) -> None:
     assert taken > (10_000 if code in "fde" else 100)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"0.{'0' * 9999}1e100000",  # infinite, whatever a short look at the exponent says
+        f"0.{'0' * 20000}1e20001",
+        f"0.{'0' * 99}1e100",
+        f"1{'0' * 300}e-300",
+        "1e99999999999999999999",
+        "1e-99999999999999999999",
+    ],
+)
+def test_long_numbers_are_read_as_by_python_or_left(text: str) -> None:
+    (ours,) = gathered(gathering_now.Gathering, "f", 1, [text])
+    (theirs,) = gathered(PURE.Gathering, "f", 1, [text])
+    assert ours is None or ours == theirs
+
+
 def test_what_python_takes_of_plain_floats_is_taken() -> None:
     """Otherwise the quick way would be quick for nobody."""
     chance = random.Random("plain")
@@ -254,6 +271,25 @@ def test_rows_that_are_not_as_many_answer_nobody() -> None:
     assert not any(peer.told for peer in peers)
     batch.reply(Frame(b""), b"1,2],[3,4],[5,6")
     assert [peer.told for peer in peers] == [[b"1,2"], [b"3,4"], [b"5,6"]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_batch_is_larger_than_it_may_be(most: int) -> None:
+    for module in (gathering_now, PURE):
+        counts: list[int] = []
+
+        class Kept(module.Gathering):  # type: ignore[misc, name-defined]  # either class
+            def _answer(self, batch: Any) -> None:
+                counts.append(batch.count)  # noqa: B023 - called at once
+
+        turns: list[Any] = []
+        timer = itertools.count(0.0).__next__
+        lane = Kept(shape_of("f", 2), most, timer, lambda: False, turns.append)
+        for _ in range(5):
+            assert lane.take(Exchange(), BEFORE + b"1, 2" + AFTER)
+        for turn in turns:
+            turn()
+        assert (max(counts), sum(counts)) == (most, 5)
 
 
 class Model:
